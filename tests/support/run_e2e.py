@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""Runs tests/e2e against one real broker and one real registry, started here once and stopped at the end.
+
+  run_e2e.py --binary build/asan/pqlstream           the tests test_*.py
+  run_e2e.py --binary build/release/pqlstream --long the tests long_*.py
+  run_e2e.py … NAME…                                 only these
+
+Each is a unittest program of its own, bounded in time. A file test_data_*.py or long_data_*.py needs the data sets
+in $PQL_DATA and is not run without. To a test the environment says: PQL_TEST_BROKER, PQL_TEST_REGISTRY,
+PQL_TEST_BINARY, PQL_DATA. The closing line is 'N passed, N failed'.
+"""
+import argparse
+import glob
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import services
+
+SUPPORT = os.path.dirname(os.path.abspath(__file__))
+TESTS = os.path.join(os.path.dirname(SUPPORT), "e2e")
+SHORT_SECONDS, LONG_SECONDS = 180, 900
+
+
+def chosen_tests(options):
+    kind = "long" if options.long else "test"
+    paths = sorted(glob.glob(os.path.join(TESTS, f"{kind}_*.py")))
+    if options.names:
+        paths = [os.path.join(TESTS, name if name.endswith(".py") else name + ".py") for name in options.names]
+    needs_data = [path for path in paths if "_data_" in os.path.basename(path)]
+    if os.path.isdir(os.environ.get("PQL_DATA", "")):
+        return paths, []
+    return [path for path in paths if path not in needs_data], needs_data
+
+
+def run_test(path, environment, seconds):
+    """Runs one test in a session of its own, so that what it leaves running is stopped with it."""
+    process = subprocess.Popen([sys.executable, path, "-v"], env=environment, stdin=subprocess.DEVNULL,
+                               start_new_session=True, preexec_fn=services.end_with_parent)
+    try:
+        return process.wait(seconds) == 0
+    except subprocess.TimeoutExpired:
+        print(f"stopped after {seconds} s", flush=True)
+        return False
+    finally:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+
+
+def start_services():
+    broker, registry = services.Broker(), services.Registry()
+    try:
+        registry.start()
+        broker.start()
+        broker.wait_ready()
+        registry.wait_ready()
+    except BaseException:
+        broker.stop()
+        registry.stop()
+        raise
+    return broker, registry
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("names", nargs="*")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    tests, left_out = chosen_tests(options)
+    began = time.monotonic()
+    broker, registry = start_services()
+    print(f"Apache Kafka {broker.version()} on {broker.address}, schema registry on {registry.url},"
+          f" started in {time.monotonic() - began:.1f} s", flush=True)
+    environment = dict(os.environ, PQL_TEST_BROKER=broker.address, PQL_TEST_REGISTRY=registry.url,
+                       PQL_TEST_BINARY=os.path.abspath(options.binary), PYTHONPATH=SUPPORT,
+                       PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
+    failed = []
+    try:
+        for path in tests:
+            name, began = os.path.basename(path), time.monotonic()
+            print(f"--- {name}", flush=True)
+            passed = run_test(path, environment, LONG_SECONDS if options.long else SHORT_SECONDS)
+            print(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
+            if not passed:
+                failed.append(name)
+    finally:
+        broker.stop()
+        registry.stop()
+    for path in left_out:
+        print(f"not run, no data sets in PQL_DATA: {os.path.basename(path)}")
+    for name in failed:
+        print(f"failed: {name}")
+    print(f"{len(tests) - len(failed)} passed, {len(failed)} failed", flush=True)
+    return 1 if failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
