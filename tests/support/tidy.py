@@ -32,7 +32,7 @@ PRIVATE = ["/wo" + "rk/", "/tmp/" + "wt", "/ro" + "ot/", "deb.deb" + "ian.org", 
 
 def files():
     for name in sorted(os.listdir(ROOT)):
-        if os.path.isfile(os.path.join(ROOT, name)):
+        if name != ".git" and os.path.isfile(os.path.join(ROOT, name)):
             yield name
     for folder in FOLDERS:
         for where, folders, names in os.walk(os.path.join(ROOT, folder)):
