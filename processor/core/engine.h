@@ -1,0 +1,87 @@
+/* engine.h - the state of one task as a pure deterministic machine: state, records = step(state, input).
+ *
+ *   event ─► duplicate? ─► late? ─► reorder buffer (lateness > 0) ─► expire and fire timers up to its instant
+ *         ─► signals that listen to its name ─► definitions that read a signal that changed ─► emit(record)
+ *
+ * It does no I/O, reads no clock, starts no thread, logs nothing. Owner and thread: the worker that owns the task.
+ * Memory: its own heap, counted (pql_engine_stats). */
+#ifndef PQL_CORE_ENGINE_H
+#define PQL_CORE_ENGINE_H
+
+#include "base/buf.h"
+#include "core/event.h"
+#include "core/program.h"
+#include "core/record.h"
+
+struct pql_engine;
+
+/* Called for every record in the engine's order, during pql_engine_apply, _tick and _finish. */
+typedef void pql_emit(void *context, const struct pql_record *record);
+
+struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *emit, void *context);
+void pql_engine_free(struct pql_engine *engine);
+
+enum pql_applied {
+    PQL_APPLIED,   /* taken: processed at once, or waiting in the reorder buffer */
+    PQL_DUPLICATE, /* id remembered: dropped, counted */
+    PQL_LATE,      /* late and applied by policy, counted */
+    PQL_LATE_DROPPED,
+    PQL_LATE_DEAD_LETTER, /* the caller sends the record to the dead-letter topic, reason "late" */
+};
+
+/* One accepted event (framing, decoding, mapping and future checks are the caller's). A PQL_EVENT_CLOCK raises `seen`
+ * to its time and acts as a tick. An unsupported kind must not reach the engine. */
+enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_event *event);
+
+/* Moves the clock to t_ms without an event: everything due at or before R happens, R = t for lateness 0, else
+ * t - lateness - 1 ms. A t below `seen` changes nothing. */
+void pql_engine_tick(struct pql_engine *engine, int64_t t_ms);
+
+/* The smallest t for which a tick would make something happen (a timer due, a buffered instant complete), or
+ * PQL_NO_TIME. A tick exists only if t >= this. May be earlier than the truth by lazy timers; then the tick changes no
+ * byte. Amortised O(1). */
+int64_t pql_engine_next_tick(const struct pql_engine *engine);
+
+/* End of a file: the buffer is flushed and every timer due at or before `seen` fires. */
+void pql_engine_finish(struct pql_engine *engine);
+
+/* Makes the next records carry this origin (live by default; replay and back-fill set PQL_ORIGIN_BACKFILL). */
+void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin);
+
+int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before the first event */
+
+struct pql_engine_stats {
+    uint64_t events, duplicates, late, ignored, records, buffer_releases;
+    uint64_t accounts, users, timers, buffered, dedup_ids;
+    uint64_t bytes; /* of state, by own accounting */
+};
+struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine);
+
+/* Records emitted since pql_engine_mark (or new), and the running hash of their event ids: what the metadata of a
+ * committed offset carries as n and x. Part of no digest. */
+void pql_engine_mark(struct pql_engine *engine);
+uint64_t pql_engine_records_since(const struct pql_engine *engine);
+uint64_t pql_engine_records_hash(const struct pql_engine *engine);
+
+/* --- Snapshot. State as pages; see state/snapshot.c for the page format. At most one at a time. ---
+ *
+ * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet written is
+ * serialised first (copy on update). step appends whole pages to out until about bytes_max are added, and returns
+ * true when the snapshot is complete. Concatenated or in chunks cut between pages, any number of them, in any order,
+ * the pages load into an engine of the same program. */
+void pql_snapshot_begin(struct pql_engine *engine);
+bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max);
+void pql_snapshot_abandon(struct pql_engine *engine);
+
+/* Loads the pages of one chunk into a fresh engine. Every read is checked: damaged bytes are an error, never a crash. */
+int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, struct pql_err *err) PQL_CHECKED;
+/* After the last chunk: recounts what is derived, sets timers. Error if the state is not whole. */
+int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err) PQL_CHECKED;
+
+/* Sum of keyed hashes of all page bytes: equal states give equal digests, whatever the history of the process. Walks
+ * the whole state. The digest of a snapshot in progress is that of its fixed state, given by begin. */
+uint64_t pql_engine_digest(struct pql_engine *engine);
+/* The digest of the state at the last pql_snapshot_begin, known once step returned true. */
+uint64_t pql_snapshot_digest(const struct pql_engine *engine);
+
+#endif

@@ -1,0 +1,68 @@
+/* lang.h - text of a definition to a checked tree. Grammar and types: conf/ and `pqlstream explain --language`.
+ * Errors go to diags, all at once, with place and suggestion. Limits: 64 KiB of text, depth 64. Thread: one. */
+#ifndef PQL_CORE_LANG_LANG_H
+#define PQL_CORE_LANG_LANG_H
+
+#include "core/lang/ast.h"
+
+/* Where an expression stands decides what may stand in it. */
+enum pql_place {
+    PQL_PLACE_USER,    /* eligible, qualify, stay of a user definition */
+    PQL_PLACE_ACCOUNT, /* of an account definition */
+    PQL_PLACE_IGNORE,  /* a mapping's ignore: as inside where */
+};
+
+struct pql_lang_definition {
+    struct pql_slice name;
+    enum pql_subject subject;
+};
+
+/* What names mean. Signals are parsed where they are used, since place decides what they may contain. */
+struct pql_lang_env {
+    const struct pql_lang_definition *definitions;
+    size_t definitions_count;
+    const struct pql_lang_signal {
+        struct pql_slice name;
+        struct pql_source source;
+    } *signals;
+    size_t signals_count;
+    const struct pql_lang_parameter {
+        struct pql_slice name;
+        struct pql_value value; /* NUMBER, TEXT or DURATION ("21d" in the configuration is a duration) */
+    } *parameters;
+    size_t parameters_count;
+    const struct pql_slice *periods; /* names of the mapping's periods */
+    size_t periods_count;
+};
+
+/* The checked tree of a boolean expression (an open value is one too), or NULL after errors. The source must outlive
+ * the tree. self: index of the definition that the text belongs to, or UINT32_MAX. */
+const struct pql_node *pql_lang_parse(const struct pql_lang_env *env, const struct pql_source *source,
+                                      enum pql_place place, uint32_t self, struct pql_arena *arena,
+                                      struct pql_diags *diags);
+
+/* Normalised text of a node: one spelling for trees that mean the same call (single spaces, durations in the largest
+ * unit that divides them, one_of sorted). Two signals are one if their texts, subjects and zones are. */
+struct pql_slice pql_lang_text(const struct pql_node *node, struct pql_arena *arena);
+
+/* "first 7d", "14d", "prev 7d", "ever", or empty. */
+struct pql_slice pql_window_text(const struct pql_window *window, struct pql_arena *arena);
+/* "7d", "36h", "1500ms": the largest unit that divides it. */
+struct pql_slice pql_duration_text(int64_t ms, struct pql_arena *arena);
+/* "90s", "7d", "36h" to ms; false if it is not a duration or too long (100 years). */
+bool pql_duration_parse(struct pql_slice text, int64_t *ms);
+
+/* The row of a function; documentation for explain --language comes from it. */
+struct pql_function_row {
+    const char *name;
+    const char *usage; /* "count(E, W)" */
+    const char *help;
+    enum pql_type type;
+    bool is_event_function; /* takes a selector */
+    bool needs_path;
+    unsigned windows;       /* bit per enum pql_window_kind that it takes */
+    bool is_available;      /* false: known, refused by name in this version */
+};
+extern const struct pql_function_row pql_functions[PQL_FN_TOTAL];
+
+#endif

@@ -1,0 +1,68 @@
+/* program_conf.h - what the configuration says of the engine: plain data, filled by io/config (or a test), read by
+ * pql_program_new. Everything here is part of the program of a task: it affects results. Strings and arrays belong to
+ * whoever filled the struct and must outlive the program. */
+#ifndef PQL_CORE_PROGRAM_CONF_H
+#define PQL_CORE_PROGRAM_CONF_H
+
+#include "core/lang/lang.h"
+
+enum pql_late_policy { PQL_LATE_APPLY, PQL_LATE_DROP, PQL_LATE_DEAD_LETTER };
+
+struct pql_settings {
+    int64_t lateness_ms;      /* 0 */
+    enum pql_late_policy late_policy;
+    int64_t dedup_horizon_ms; /* 0: off */
+    int64_t start_grace_ms;   /* 7d */
+    uint32_t exact_max;       /* 1000 */
+    uint32_t evidence_max;    /* 50 */
+    uint64_t buffer_bytes_max; /* reorder buffer, counted as 64 + length of the mapped fields per event; 64 MiB */
+    uint64_t dedup_ids_max;    /* 0: no limit but memory */
+};
+struct pql_settings pql_settings_default(void);
+
+enum pql_mode { PQL_MODE_LIVE, PQL_MODE_SHADOW, PQL_MODE_OFF };
+
+struct pql_definition_conf {
+    struct pql_slice name;
+    struct pql_source name_source; /* for messages about the definition as a whole */
+    enum pql_subject subject;
+    int32_t version; /* 1 */
+    enum pql_mode mode;
+    struct pql_source eligible, qualify, stay; /* an empty text: not given */
+    struct pql_source timezone;                /* empty: UTC */
+    struct pql_source reason;                  /* template; {1} … are evidence rows; empty: generated */
+    int64_t min_stay_ms, cooldown_ms;
+    bool once;
+    bool publish_missed;
+    bool alert;
+    const struct pql_source *include_attributes; /* "user.role", "account.plan" */
+    size_t include_attributes_count;
+    const struct pql_source *context; /* expressions that decide nothing and are shown */
+    size_t context_count;
+};
+
+struct pql_label {
+    struct pql_slice event, text; /* "invite_sent" -> "teammates invited" */
+};
+
+struct pql_program_conf {
+    struct pql_slice app;
+    struct pql_settings settings;
+    const struct pql_definition_conf *definitions;
+    size_t definitions_count;
+    const struct pql_lang_signal *signals;
+    size_t signals_count;
+    const struct pql_lang_parameter *parameters;
+    size_t parameters_count;
+    const struct pql_label *labels; /* of all mappings */
+    size_t labels_count;
+    /* What `any` means: names of events; none: every track. */
+    const struct pql_slice *activity;
+    size_t activity_count;
+    /* Sign-ups: names of events, or "kind:identify", "kind:group". */
+    const struct pql_slice *start_events;
+    size_t start_events_count;
+    struct pql_source ignore; /* condition over properties and attributes; empty: none */
+};
+
+#endif
