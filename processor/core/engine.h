@@ -22,11 +22,11 @@ struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *e
 void pql_engine_free(struct pql_engine *engine);
 
 enum pql_applied {
-    PQL_APPLIED,   /* taken: processed at once, or waiting in the reorder buffer */
-    PQL_DUPLICATE, /* id remembered: dropped, counted */
-    PQL_LATE,      /* late and applied by policy, counted */
-    PQL_LATE_DROPPED,
-    PQL_LATE_DEAD_LETTER, /* the caller sends the record to the dead-letter topic, reason "late" */
+    PQL_APPLY_DONE, /* taken: processed at once, or waiting in the reorder buffer */
+    PQL_APPLY_DUPLICATE, /* id remembered: dropped, counted */
+    PQL_APPLY_LATE, /* late and applied by policy, counted */
+    PQL_APPLY_LATE_DROPPED,
+    PQL_APPLY_LATE_DEAD_LETTER, /* the caller sends the record to the dead-letter topic, reason "late" */
 };
 
 /* One accepted event (framing, decoding, mapping and future checks are the caller's). A PQL_EVENT_CLOCK raises `seen`
