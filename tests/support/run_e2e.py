@@ -7,7 +7,8 @@
 
 Each is a unittest program of its own, bounded in time. A file test_data_*.py or long_data_*.py needs the data sets
 in $PQL_DATA and is not run without. To a test the environment says: PQL_TEST_BROKER, PQL_TEST_REGISTRY,
-PQL_TEST_BINARY, PQL_DATA. The closing line is 'N passed, N failed'.
+PQL_TEST_BINARY, PQL_DATA. What was run, on which broker, is also written to --report, whose closing line, as of the
+output, is 'N passed, N failed'.
 """
 import argparse
 import glob
@@ -66,19 +67,32 @@ def start_services():
     return broker, registry
 
 
+class Report:
+    """Lines for the terminal and, if asked for, for a file that outlives ctest's habit of hiding them."""
+
+    def __init__(self, path):
+        self.file = open(path or os.devnull, "w", encoding="utf-8")
+
+    def line(self, text):
+        print(text, flush=True)
+        print(text, file=self.file, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--report")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
+    report = Report(options.report)
     tests, left_out = chosen_tests(options)
     began = time.monotonic()
     broker, registry = start_services()
-    print(f"Apache Kafka {broker.version()} on {broker.address}, schema registry on {registry.url},"
-          f" started in {time.monotonic() - began:.1f} s", flush=True)
+    report.line(f"Apache Kafka {broker.version()} on {broker.address}, schema registry on {registry.url},"
+                f" started in {time.monotonic() - began:.1f} s")
     environment = dict(os.environ, PQL_TEST_BROKER=broker.address, PQL_TEST_REGISTRY=registry.url,
                        PQL_TEST_BINARY=os.path.abspath(options.binary), PYTHONPATH=SUPPORT,
                        PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
@@ -88,17 +102,15 @@ def main():
             name, began = os.path.basename(path), time.monotonic()
             print(f"--- {name}", flush=True)
             passed = run_test(path, environment, LONG_SECONDS if options.long else SHORT_SECONDS)
-            print(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s", flush=True)
+            report.line(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s")
             if not passed:
                 failed.append(name)
     finally:
         broker.stop()
         registry.stop()
     for path in left_out:
-        print(f"not run, no data sets in PQL_DATA: {os.path.basename(path)}")
-    for name in failed:
-        print(f"failed: {name}")
-    print(f"{len(tests) - len(failed)} passed, {len(failed)} failed", flush=True)
+        report.line(f"--- {os.path.basename(path)}: not run, there are no data sets in PQL_DATA")
+    report.line(f"{len(tests) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed or not tests else 0
 
 

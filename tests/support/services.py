@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 import uuid
 
-SMALL_JVM = ["java", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+SMALL_JVM = ["java", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
 
 BROKER_PROPERTIES = """\
 process.roles=broker,controller
@@ -64,6 +64,10 @@ class Service:
         self.process = None
         self.ready_seconds = ready_seconds
 
+    def java(self, *arguments):
+        return [*SMALL_JVM, f"-Djava.io.tmpdir={self.directory}", f"-Dvertx.cacheDirBase={self.directory}/vertx",
+                *arguments]
+
     def spawn(self, command):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -98,22 +102,22 @@ class Broker(Service):
         super().__init__("broker")
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.java = SMALL_JVM + ["-Xmx512m", "-cp", os.path.join(os.environ["PQL_TEST_KAFKA"], "*"),
-                                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-                                 "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.utils.AppInfoParser=info"]
+        self.kafka = self.java("-Xmx512m", "-cp", os.path.join(os.environ["PQL_TEST_KAFKA"], "*"),
+                               "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                               "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.utils.AppInfoParser=info")
         self.properties = os.path.join(self.directory, "server.properties")
 
     def start(self):
         with open(self.properties, "w", encoding="utf-8") as out:
             out.write(BROKER_PROPERTIES.format(port=self.port, controller=free_port(), directory=self.directory))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        subprocess.run(self.java + ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
+        subprocess.run([*self.kafka, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         self.run()
 
     def run(self):
         """Starts the process on the directory as it is: also after kill()."""
-        self.spawn(self.java + ["kafka.Kafka", self.properties])
+        self.spawn([*self.kafka, "kafka.Kafka", self.properties])
 
     def kill(self):
         self.process.kill()
@@ -143,8 +147,8 @@ class Registry(Service):
     def start(self):
         home = os.environ["PQL_TEST_APICURIO"]
         jar = next(name for name in os.listdir(home) if name.endswith("-runner.jar"))
-        self.spawn(SMALL_JVM + ["-Xmx400m", "-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self.port}",
-                                "-jar", os.path.join(home, jar)])
+        self.spawn(self.java("-Xmx400m", "-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={self.port}",
+                             "-jar", os.path.join(home, jar)))
 
     def is_ready(self):
         try:

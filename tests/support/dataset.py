@@ -1,0 +1,86 @@
+"""Event streams for the acceptance runs: a generated one, and the relax data set where $PQL_DATA has it."""
+import csv
+import datetime
+import json
+import os
+import random
+import subprocess
+import sys
+
+from oracle import DAY
+
+START = 1704067200000  # 2024-01-01
+
+
+def track(message_id, name, user, account, at, properties):
+    return {"type": "track", "message_id": message_id, "event": name, "user_id": user, "account_id": account,
+            "occurred_at": at, "properties": properties}
+
+
+def generate(seed, accounts=60, days=45):
+    """Teams that sign up and log in, in order of time. A user logs in at the second of day of the sign-up, so that
+    many logins are exactly a week apart and many of one account fall on one instant."""
+    rng, events = random.Random(seed), []
+    for a in range(accounts):
+        second = rng.randrange(86400) * 1000
+        for u in range(rng.choice((1, 2, 3, 4, 6, 9, 14))):
+            account, user = f"acct-{a}", f"u{a}.{u}"
+            signup = START + rng.randrange(days) * DAY + (second if u % 2 else rng.randrange(86400) * 1000)
+            source = rng.choice(("invite", "search", "añadido"))
+            events.append(track(f"s:{user}", "signed_up", user, account, signup, {"source": source}))
+            keenness = rng.choice((0.02, 0.15, 0.35, 0.6))
+            for day in range(0, days):
+                if rng.random() < keenness:
+                    events.append(track(f"l:{user}:{day}", "login", user, account, signup + day * DAY, {"day": day}))
+                if rng.random() < 0.1:
+                    at = signup + day * DAY + rng.randrange(DAY)
+                    events.append(track(f"v:{user}:{day}", "page_viewed", user, account, at, {"page": "home"}))
+    events.sort(key=lambda e: e["occurred_at"])
+    return events
+
+
+def shuffled(events, seed, seconds):
+    """Bounded disorder: each event is delivered between 0 and `seconds` after it occurred."""
+    rng = random.Random(seed)
+    late = [(e["occurred_at"] + rng.randrange(seconds * 1000 + 1), n) for n, e in enumerate(events)]
+    return [events[n] for _, n in sorted(late)]
+
+
+def redelivered(events, seed, share):
+    """That share of the events comes a second time, unchanged, anywhere later."""
+    rng = random.Random(seed)
+    again = [(rng.uniform(n, len(events)), e) for n, e in enumerate(events) if rng.random() < share]
+    placed = [(n, 0, e) for n, e in enumerate(events)] + [(n, 1, e) for n, e in again]
+    return [e for _, _, e in sorted(placed, key=lambda p: p[:2])]
+
+
+def closing_clock(events):
+    """The event that ends a stream: past every expiry."""
+    at = max(e["occurred_at"] for e in events) + 60 * DAY
+    return {"type": "clock", "message_id": "end", "occurred_at": at}
+
+
+def relax(*options):
+    """The relax data as events; options as its to_events.py takes them."""
+    converter = os.path.join(os.environ["PQL_DATA"], "relax", "to_events.py")
+    lines = subprocess.run([sys.executable, converter, *options], check=True, capture_output=True).stdout
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def relax_expected(events):
+    """The published answers, in the form of oracle.acceptance."""
+    folder = os.path.join(os.environ["PQL_DATA"], "relax", "expected")
+
+    def rows(name):
+        with open(os.path.join(folder, name), encoding="utf-8") as table:
+            yield from csv.DictReader(table)
+
+    def parts(row):
+        at = datetime.datetime.fromisoformat(row["at"].replace("Z", "+00:00"))
+        return int(at.timestamp()) * 1000, {"enter": "entered", "exit": "left"}[row["change"]]
+
+    account = {e["user_id"]: e["account_id"] for e in events if e.get("event") == "signed_up"}
+    found = [("adopted", account[r["user_id"]], r["user_id"], *parts(r)) for r in rows("r1_transitions.csv")]
+    found += [("half_adopted", r["org_id"], None, *parts(r)) for r in rows("a1_org_transitions.csv")]
+    found += [("active", r["org_id"], None, *parts(r)) for r in rows("a3_org_transitions.csv")]
+    return sorted(found, key=str)
