@@ -1,0 +1,124 @@
+/* config.h - the whole configuration as one struct of plain data.
+ *
+ *   files (libconfig, @include) ─┐
+ *   environment PQLSTREAM_…     ─┼─► tree of settings with places ──option table──► struct pql_config
+ *   --set path=value            ─┘        (config_tree.h)           (config_options.h)   │
+ *                                                    program, mappings, kafka: as their modules want them
+ *
+ * One rule for all: nothing is ignored in silence. An unknown name, a value out of range, a setting that this version
+ * does not have: each is a message with place and suggestion, and all are found in one run.
+ * Texts end in NUL; NULL or an empty slice: not given. Owner: the struct's arena. Thread: any, read only. */
+#ifndef PQL_IO_CONFIG_H
+#define PQL_IO_CONFIG_H
+
+#include "base/log.h"
+#include "core/program_conf.h"
+#include "core/wire/decoder.h"
+#include "core/wire/mapping.h"
+#include "io/kafka_conf.h"
+
+enum pql_delivery { PQL_EXACTLY_ONCE, PQL_AT_LEAST_ONCE };
+enum pql_clock_mode { PQL_CLOCK_WALL, PQL_CLOCK_EVENTS }; /* EVENTS: no ticks */
+enum pql_on_bad_input { PQL_BAD_INPUT_BLOCK, PQL_BAD_INPUT_EXIT };
+enum pql_partitioning { PQL_PARTITIONING_MURMUR2, PQL_PARTITIONING_CRC32, PQL_PARTITIONING_TRUSTED };
+enum pql_json_times { PQL_JSON_RFC3339, PQL_JSON_MS };
+
+/* Where an input begins that has no committed offset: one of these, or a time in ms. */
+#define PQL_START_EARLIEST (INT64_MIN + 1)
+#define PQL_START_LATEST (INT64_MIN + 2)
+
+struct pql_input_conf {
+    const char *topic;
+    int format;    /* enum pql_format */
+    int framing;   /* enum pql_framing */
+    size_t mapping; /* index into pql_config.mappings */
+    const char *schema;        /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
+    bool user_events_everywhere; /* user_events = "all_partitions" */
+    int partitioning;          /* enum pql_partitioning */
+    int64_t max_future_ms;
+    int64_t start;
+};
+
+/* One output topic. */
+struct pql_output_conf {
+    const char *topic;
+    int format;           /* enum pql_format */
+    bool registers;       /* Avro: the schema is registered under <topic>-value; else it is looked up there */
+    int64_t schema_id;    /* Avro: a fixed id, and no question to the registry; -1: none */
+    bool is_bare;         /* Avro without prefix */
+    int json_times;       /* enum pql_json_times */
+};
+
+/* The output topics by their setting in group `outputs`. Order: as enum pql_output of ports.h. */
+enum pql_output_index {
+    PQL_CONFIG_PQL, PQL_CONFIG_PQA, PQL_CONFIG_STATE, PQL_CONFIG_ALERTS, PQL_CONFIG_DLQ, PQL_CONFIG_CHECKPOINT,
+    PQL_CONFIG_OUTPUTS_COUNT,
+};
+
+struct pql_registry_conf {
+    const char *url;  /* base URL with its path; several, separated by commas; NULL: no registry */
+    const char *user, *password; /* basic */
+    const char *token;           /* bearer */
+    const char *ca, *certificate, *key; /* files, PEM */
+    const char *cache_dir;       /* NULL: only in memory */
+    int64_t timeout_ms;
+};
+
+struct pql_config {
+    struct pql_arena arena;
+    const char *path; /* of the main file */
+
+    const char *app, *instance; /* instance NULL: none */
+    int64_t revision;
+    int delivery; /* enum pql_delivery */
+    int log_level; /* enum pql_log_level */
+    int64_t start;
+    bool create_topics;
+    int64_t replication_factor;
+
+    int64_t workers; /* 0: one per core */
+    uint64_t memory; /* budget in bytes of the process; 0: three quarters of the machine's or cgroup's */
+    int64_t commit_interval_ms, max_output_delay_ms;
+    int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
+    uint64_t checkpoint_bandwidth; /* bytes per second */
+
+    int clock; /* enum pql_clock_mode */
+    int64_t idle_after_ms, max_future_ms, alert_max_age_ms;
+    double dlq_max_share, misplaced_max; /* 0 to 1 */
+    int on_bad_input; /* enum pql_on_bad_input */
+
+    struct pql_kafka_conf kafka;
+    struct pql_registry_conf registry;
+    const char *const *schemas; /* files of writer schemas, paths as they can be opened */
+    size_t schemas_count;
+
+    const struct pql_input_conf *inputs; /* the first is the lead */
+    size_t inputs_count;
+    struct pql_output_conf outputs[PQL_CONFIG_OUTPUTS_COUNT];
+
+    const struct pql_mapping_conf *mappings; /* those that inputs use */
+    size_t mappings_count;
+    struct pql_program_conf program;
+};
+
+/* What the caller has beside the file. */
+struct pql_config_request {
+    const char *path;
+    const char *const *sets; /* "path=value", in order */
+    size_t sets_count;
+    char **environment; /* "NAME=value" …, NULL at the end; NULL: none */
+    int64_t today_ms;   /* for review_by; PQL_NO_TIME: not compared */
+    bool needs_brokers; /* false: replay */
+};
+
+/* Reads everything. NULL if diags has an error; warnings may be there either way. It opens files and nothing else. */
+struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags);
+void pql_config_free(struct pql_config *config);
+
+/* The commented configuration with every setting at its default: conf/pqlstream.conf. */
+void pql_config_print_template(FILE *out);
+
+/* What was set and by whom, one setting a line; secrets as "***". */
+void pql_config_print(const struct pql_config *config, FILE *out);
+
+#endif
