@@ -1,0 +1,362 @@
+#include "core/state/checkpoint_format.h"
+
+#include "core/state/crc32c.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <xxhash.h>
+
+enum { HEADER = 9, CRC_AT = 5, CHUNKS_MAX = 1 << 20 };
+
+const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
+    [PQL_JOURNAL_TICK] = "tick",
+    [PQL_JOURNAL_PROGRAM] = "configuration",
+    [PQL_JOURNAL_RUN] = "run",
+    [PQL_JOURNAL_REFUSED] = "refused",
+};
+
+uint64_t pql_checkpoint_hash(const char *event_id, size_t len) { return XXH3_64bits(event_id, len); }
+
+/* --- metadata --- */
+
+void pql_metadata_write(const struct pql_metadata *m, char out[PQL_METADATA_TEXT_MAX + 1])
+{
+    char manifest[24] = "none";
+    if (m->manifest >= 0) snprintf(manifest, sizeof manifest, "%" PRId64, m->manifest);
+    int n = snprintf(out, PQL_METADATA_TEXT_MAX + 1,
+                     "v1;t=%s;w=%s;e=%" PRIu64 ";j=%" PRIu64 ";n=%" PRIu64 ";x=%016" PRIx64 ";m=%s", m->topic_id,
+                     m->writer, m->epoch, m->journal, m->records, m->hash, manifest);
+    PQL_ASSERT(n > 0 && n <= PQL_METADATA_TEXT_MAX);
+}
+
+/* Takes `name=value` up to `;` or the end from the front of text. */
+static bool take_field(struct pql_slice *text, char name, struct pql_slice *value)
+{
+    if (text->len < 3 || text->ptr[0] != ';' || text->ptr[1] != name || text->ptr[2] != '=') return false;
+    const char *begin = text->ptr + 3, *end = text->ptr + text->len;
+    const char *semicolon = memchr(begin, ';', (size_t)(end - begin));
+    const char *stop = semicolon ? semicolon : end;
+    *value = (struct pql_slice){begin, (size_t)(stop - begin)};
+    *text = (struct pql_slice){stop, (size_t)(end - stop)};
+    return value->len > 0;
+}
+
+static bool take_number(struct pql_slice *text, char name, unsigned base, uint64_t *out)
+{
+    struct pql_slice value;
+    uint64_t n = 0;
+    if (!take_field(text, name, &value)) return false;
+    for (size_t i = 0; i < value.len; i++) {
+        char c = value.ptr[i];
+        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
+        if (digit >= base || n > (UINT64_MAX - digit) / base) return false;
+        n = n * base + digit;
+    }
+    *out = n;
+    return true;
+}
+
+static bool take_text(struct pql_slice *text, char name, char *out, size_t size)
+{
+    struct pql_slice value;
+    if (!take_field(text, name, &value) || value.len >= size) return false;
+    memcpy(out, value.ptr, value.len);
+    out[value.len] = '\0';
+    return true;
+}
+
+static bool take_manifest(struct pql_slice *text, int64_t *out)
+{
+    struct pql_slice rest = *text, value;
+    uint64_t n;
+    if (take_field(&rest, 'm', &value) && pql_slice_is(value, "none")) {
+        *text = rest;
+        *out = -1;
+        return true;
+    }
+    if (!take_number(text, 'm', 10, &n) || n > INT64_MAX) return false;
+    *out = (int64_t)n;
+    return true;
+}
+
+int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct pql_err *err)
+{
+    struct pql_metadata m = {0};
+    struct pql_slice all = text;
+    if (text.len > 2 && text.ptr[0] == 'v' && text.ptr[1] >= '2' && text.ptr[1] <= '9') {
+        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' is of a newer version of this program", PQL_SLICE_ARG(all));
+        if (err) err->reason = "newer_format";
+        return -1;
+    }
+    bool ours = text.len > 2 && !memcmp(text.ptr, "v1", 2);
+    if (ours) text = (struct pql_slice){text.ptr + 2, text.len - 2};
+    ours = ours && take_text(&text, 't', m.topic_id, sizeof m.topic_id) && take_text(&text, 'w', m.writer, sizeof m.writer) &&
+           take_number(&text, 'e', 10, &m.epoch) && take_number(&text, 'j', 10, &m.journal) &&
+           take_number(&text, 'n', 10, &m.records) && take_number(&text, 'x', 16, &m.hash) &&
+           take_manifest(&text, &m.manifest) && text.len == 0;
+    if (!ours) {
+        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' of the committed offset is not this program's", PQL_SLICE_ARG(all));
+        if (err) err->reason = "foreign_metadata";
+        return -1;
+    }
+    *out = m;
+    return 0;
+}
+
+/* --- the frame of every record --- */
+
+static size_t frame(struct pql_buf *buf, enum pql_checkpoint_type type)
+{
+    size_t start = buf->len;
+    pql_buf_put(buf, "PQC", 3);
+    pql_buf_u8(buf, PQL_CHECKPOINT_VERSION);
+    pql_buf_u8(buf, (uint8_t)type);
+    pql_buf_u32(buf, 0);
+    return start;
+}
+
+void pql_checkpoint_seal(struct pql_buf *buf, size_t start)
+{
+    PQL_ASSERT(buf->len >= start + HEADER);
+    uint32_t crc = pql_crc32c(buf->ptr + start + HEADER, buf->len - start - HEADER);
+    for (size_t i = 0; i < 4; i++) buf->ptr[start + CRC_AT + i] = (char)(unsigned char)(crc >> (8 * i));
+}
+
+int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type, struct pql_slice *content,
+                        struct pql_err *err)
+{
+    struct pql_reader r = pql_reader_of(record.ptr, record.len);
+    const char *magic = pql_read_bytes(&r, 3);
+    uint8_t version = pql_read_u8(&r), kind = pql_read_u8(&r);
+    uint32_t crc = pql_read_u32(&r);
+    if (r.failed || memcmp(magic, "PQC", 3) || !version)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "no record of a checkpoint: its first bytes are wrong");
+    if (version > PQL_CHECKPOINT_VERSION) {
+        PQL_FAIL(err, PQL_ERR_CONFIG, "checkpoint format %u is newer than this program (%d): start the newer one", version,
+                 PQL_CHECKPOINT_VERSION);
+        if (err) err->reason = "newer_format";
+        return -1;
+    }
+    if (pql_crc32c(r.at, pql_reader_left(&r)) != crc)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the checksum of %zu bytes is wrong", pql_reader_left(&r));
+    if (kind < PQL_CHECKPOINT_CHUNK || kind > PQL_CHECKPOINT_JOURNAL)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "checkpoint record of unknown type %u", kind);
+    *type = (enum pql_checkpoint_type)kind;
+    *content = (struct pql_slice){r.at, pql_reader_left(&r)};
+    return 0;
+}
+
+/* --- chunk --- */
+
+void pql_chunk_begin(const struct pql_chunk *chunk, struct pql_buf *buf)
+{
+    frame(buf, PQL_CHECKPOINT_CHUNK);
+    pql_buf_zigzag(buf, chunk->task);
+    pql_buf_slice(buf, chunk->writer);
+    pql_buf_varint(buf, chunk->snapshot);
+    pql_buf_varint(buf, chunk->number);
+}
+
+static int32_t read_i32(struct pql_reader *r)
+{
+    int64_t v = pql_read_zigzag(r);
+    if (v < INT32_MIN || v > INT32_MAX) r->failed = true;
+    return r->failed ? 0 : (int32_t)v;
+}
+
+static uint32_t read_u32v(struct pql_reader *r)
+{
+    uint64_t v = pql_read_varint(r);
+    if (v > UINT32_MAX) r->failed = true;
+    return r->failed ? 0 : (uint32_t)v;
+}
+
+int pql_chunk_parse(struct pql_slice content, struct pql_chunk *out, struct pql_err *err)
+{
+    struct pql_reader r = pql_reader_of(content.ptr, content.len);
+    struct pql_chunk chunk = {.task = read_i32(&r), .writer = pql_read_slice(&r)};
+    chunk.snapshot = pql_read_varint(&r);
+    chunk.number = read_u32v(&r);
+    if (r.failed) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the head of a chunk ends too early");
+    chunk.pages = (struct pql_slice){r.at, pql_reader_left(&r)};
+    *out = chunk;
+    return 0;
+}
+
+/* --- place and share --- */
+
+static void put_place(struct pql_buf *buf, const struct pql_place *place, uint32_t inputs_count)
+{
+    pql_buf_varint(buf, inputs_count);
+    for (uint32_t i = 0; i < inputs_count; i++) pql_buf_zigzag(buf, place->next[i]);
+    pql_buf_varint(buf, place->journal);
+}
+
+static uint32_t read_place(struct pql_reader *r, struct pql_place *place)
+{
+    uint64_t n = pql_read_varint(r);
+    if (n > PQL_INPUTS_MAX) r->failed = true;
+    for (uint64_t i = 0; !r->failed && i < n; i++) place->next[i] = pql_read_zigzag(r);
+    place->journal = pql_read_varint(r);
+    return r->failed ? 0 : (uint32_t)n;
+}
+
+void pql_share_add(struct pql_share *share, bool is_bad)
+{
+    uint64_t bit = UINT64_C(1) << (share->next % 64), *word = &share->bits[share->next / 64];
+    if (share->seen == PQL_SHARE_WINDOW && (*word & bit)) share->bad--;
+    if (share->seen < PQL_SHARE_WINDOW) share->seen++;
+    *word = is_bad ? *word | bit : *word & ~bit;
+    share->bad += is_bad;
+    share->next = (share->next + 1) % PQL_SHARE_WINDOW;
+}
+
+static void put_share(struct pql_buf *buf, const struct pql_share *share)
+{
+    for (size_t i = 0; i < PQL_SHARE_WORDS; i++) pql_buf_varint(buf, share->bits[i]);
+    pql_buf_varint(buf, share->next);
+    pql_buf_varint(buf, share->seen);
+    pql_buf_varint(buf, share->bad);
+}
+
+static void read_share(struct pql_reader *r, struct pql_share *share)
+{
+    for (size_t i = 0; i < PQL_SHARE_WORDS; i++) share->bits[i] = pql_read_varint(r);
+    share->next = read_u32v(r);
+    share->seen = read_u32v(r);
+    share->bad = read_u32v(r);
+    if (share->next >= PQL_SHARE_WINDOW || share->seen > PQL_SHARE_WINDOW || share->bad > share->seen) r->failed = true;
+}
+
+/* --- manifest --- */
+
+void pql_manifest_write(const struct pql_manifest *m, struct pql_buf *buf)
+{
+    size_t start = frame(buf, PQL_CHECKPOINT_MANIFEST);
+    pql_buf_zigzag(buf, m->task);
+    pql_buf_slice(buf, m->writer);
+    pql_buf_varint(buf, m->snapshot);
+    pql_buf_varint(buf, m->semantics);
+    put_place(buf, &m->place, m->inputs_count);
+    pql_buf_zigzag(buf, m->journal_from);
+    pql_buf_varint(buf, m->chunks_count);
+    int64_t before = 0;
+    for (size_t i = 0; i < m->chunks_count; before = m->chunks[i++])
+        pql_buf_varint(buf, (uint64_t)(m->chunks[i] - before));
+    pql_buf_varint(buf, m->bytes);
+    pql_buf_varint(buf, m->accounts);
+    pql_buf_u64(buf, m->digest);
+    pql_buf_slice(buf, m->program);
+    pql_buf_slice(buf, m->program_hash);
+    pql_buf_zigzag(buf, m->revision);
+    for (uint32_t i = 0; i < m->inputs_count; i++) pql_buf_slice(buf, m->topic_ids[i]);
+    pql_buf_zigzag(buf, m->partitions_count);
+    pql_buf_slice(buf, m->partitioner);
+    pql_buf_zigzag(buf, m->predecessor);
+    pql_buf_zigzag(buf, m->low);
+    pql_buf_zigzag(buf, m->predecessor_low);
+    pql_buf_zigzag(buf, m->before_predecessor_low);
+    pql_buf_zigzag(buf, m->lag_ms);
+    put_share(buf, &m->share);
+    pql_buf_slice(buf, m->schemas);
+    pql_checkpoint_seal(buf, start);
+}
+
+/* Offsets are saved as differences. A count beyond the bytes that are left is refused before anything is allocated. */
+static const int64_t *read_chunks(struct pql_reader *r, struct pql_arena *arena, size_t *count)
+{
+    uint64_t n = pql_read_varint(r);
+    if (n > CHUNKS_MAX || n > pql_reader_left(r)) r->failed = true;
+    if (r->failed) n = 0;
+    int64_t *offsets = pql_arena_alloc(arena, (size_t)(n + 1) * sizeof *offsets), last = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t step = pql_read_varint(r);
+        if (step > (uint64_t)(INT64_MAX - last) || (i && !step)) r->failed = true;
+        if (r->failed) break;
+        offsets[i] = last += (int64_t)step;
+    }
+    *count = (size_t)n;
+    return offsets;
+}
+
+int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out, struct pql_err *err)
+{
+    struct pql_reader r = pql_reader_of(content.ptr, content.len);
+    struct pql_manifest m = {.task = read_i32(&r)};
+    m.writer = pql_read_slice(&r);
+    m.snapshot = pql_read_varint(&r);
+    m.semantics = read_u32v(&r);
+    m.inputs_count = read_place(&r, &m.place);
+    m.journal_from = pql_read_zigzag(&r);
+    m.chunks = read_chunks(&r, arena, &m.chunks_count);
+    m.bytes = pql_read_varint(&r);
+    m.accounts = pql_read_varint(&r);
+    m.digest = pql_read_u64(&r);
+    m.program = pql_read_slice(&r);
+    m.program_hash = pql_read_slice(&r);
+    m.revision = pql_read_zigzag(&r);
+    for (uint32_t i = 0; i < m.inputs_count; i++) m.topic_ids[i] = pql_read_slice(&r);
+    m.partitions_count = read_i32(&r);
+    m.partitioner = pql_read_slice(&r);
+    m.predecessor = pql_read_zigzag(&r);
+    m.low = pql_read_zigzag(&r);
+    m.predecessor_low = pql_read_zigzag(&r);
+    m.before_predecessor_low = pql_read_zigzag(&r);
+    m.lag_ms = pql_read_zigzag(&r);
+    read_share(&r, &m.share);
+    m.schemas = pql_read_slice(&r);
+    if (r.failed || pql_reader_left(&r)) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the manifest does not parse");
+    *out = m;
+    return 0;
+}
+
+/* --- journal --- */
+
+void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
+{
+    size_t start = frame(buf, PQL_CHECKPOINT_JOURNAL);
+    pql_buf_zigzag(buf, j->task);
+    pql_buf_slice(buf, j->writer);
+    pql_buf_u8(buf, (uint8_t)j->kind);
+    put_place(buf, &j->place, j->inputs_count);
+    switch (j->kind) {
+    case PQL_JOURNAL_TICK: pql_buf_zigzag(buf, j->time_ms); break;
+    case PQL_JOURNAL_PROGRAM:
+        pql_buf_slice(buf, j->program);
+        pql_buf_slice(buf, j->program_hash);
+        pql_buf_zigzag(buf, j->revision);
+        break;
+    case PQL_JOURNAL_RUN: break;
+    case PQL_JOURNAL_REFUSED:
+        pql_buf_varint(buf, j->input);
+        pql_buf_slice(buf, j->reason);
+        break;
+    case PQL_JOURNAL_KIND_END: PQL_ASSERT(!"no kind of entry");
+    }
+    pql_checkpoint_seal(buf, start);
+}
+
+int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct pql_err *err)
+{
+    struct pql_reader r = pql_reader_of(content.ptr, content.len);
+    struct pql_journal j = {.task = read_i32(&r)};
+    j.writer = pql_read_slice(&r);
+    uint8_t kind = pql_read_u8(&r);
+    j.inputs_count = read_place(&r, &j.place);
+    if (r.failed || kind < PQL_JOURNAL_TICK || kind >= PQL_JOURNAL_KIND_END)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");
+    j.kind = (enum pql_journal_kind)kind;
+    if (j.kind == PQL_JOURNAL_TICK) j.time_ms = pql_read_zigzag(&r);
+    if (j.kind == PQL_JOURNAL_REFUSED) {
+        j.input = read_u32v(&r);
+        j.reason = pql_read_slice(&r);
+        if (j.input >= j.inputs_count) r.failed = true;
+    }
+    if (j.kind == PQL_JOURNAL_PROGRAM) {
+        j.program = pql_read_slice(&r);
+        j.program_hash = pql_read_slice(&r);
+        j.revision = pql_read_zigzag(&r);
+    }
+    if (r.failed || pql_reader_left(&r)) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");
+    *out = j;
+    return 0;
+}

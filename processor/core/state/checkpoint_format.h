@@ -1,0 +1,139 @@
+/* checkpoint_format.h - the bytes of the checkpoint topic, and the metadata of a committed offset.
+ *
+ *   record   "PQC" version:u8 type:u8 crc32c:u32 of all that follows
+ *   chunk    task, writer, snapshot, number, pages of the engine
+ *   manifest what a snapshot consists of, and where the log goes on: offsets of its chunks, S, program, topics
+ *   journal  one decision that is not a byte of the input, with its sequence and the position at which it stands
+ *
+ * Metadata (ASCII): v1;t=<checkpoint topic id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>
+ *
+ * Reading checks every length; damaged bytes are an error, never a crash. A format that is newer than this program is
+ * an error of its own (reason "newer_format"). Views live as long as the bytes read. Thread: any. */
+#ifndef PQL_CORE_STATE_CHECKPOINT_FORMAT_H
+#define PQL_CORE_STATE_CHECKPOINT_FORMAT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/memory.h"
+
+enum {
+    PQL_CHECKPOINT_VERSION = 1,
+    PQL_SEMANTICS_VERSION = 1, /* of the engine: what a log means */
+    PQL_INPUTS_MAX = 16,
+    PQL_TOPIC_ID_MAX = 40,
+    PQL_WRITER_MAX = 24,
+    PQL_METADATA_TEXT_MAX = 200,
+};
+
+/* --- metadata of a committed offset --- */
+
+struct pql_metadata {
+    char topic_id[PQL_TOPIC_ID_MAX]; /* of the checkpoint topic; "-": the broker gives none */
+    char writer[PQL_WRITER_MAX];
+    uint64_t epoch;
+    uint64_t journal; /* sequence of the last entry */
+    uint64_t records; /* transitions since S, and the sum of the hashes of their ids */
+    uint64_t hash;
+    int64_t manifest; /* offset in the task's checkpoint partition, or -1 */
+};
+
+void pql_metadata_write(const struct pql_metadata *metadata, char out[PQL_METADATA_TEXT_MAX + 1]);
+/* PQL_ERR_CONFIG with reason "foreign_metadata" or "newer_format". */
+int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct pql_err *err) PQL_CHECKED;
+
+/* Hash of one event id; the x of metadata is their sum. */
+uint64_t pql_checkpoint_hash(const char *event_id, size_t len);
+
+/* --- records --- */
+
+enum pql_checkpoint_type { PQL_CHECKPOINT_CHUNK = 1, PQL_CHECKPOINT_MANIFEST = 2, PQL_CHECKPOINT_JOURNAL = 3 };
+
+/* Checks magic, version and checksum; *content is what follows. */
+int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type, struct pql_slice *content,
+                        struct pql_err *err) PQL_CHECKED;
+/* Writes the checksum of a record that begins at `start` of buf, begun by a ..._write or pql_chunk_begin. */
+void pql_checkpoint_seal(struct pql_buf *buf, size_t start);
+
+struct pql_chunk {
+    int32_t task;
+    struct pql_slice writer;
+    uint64_t snapshot;
+    uint32_t number;
+    struct pql_slice pages;
+};
+
+/* The pages are appended to buf afterwards, then it is sealed. */
+void pql_chunk_begin(const struct pql_chunk *chunk, struct pql_buf *buf);
+int pql_chunk_parse(struct pql_slice content, struct pql_chunk *out, struct pql_err *err) PQL_CHECKED;
+
+/* Where a task stands in its log. */
+struct pql_place {
+    int64_t next[PQL_INPUTS_MAX]; /* next offset per input */
+    uint64_t journal;             /* last sequence */
+};
+
+/* The last records of a task, one bit each: whether it was bad. Part of the state, so a replay finds the same share. */
+enum { PQL_SHARE_WINDOW = 1000, PQL_SHARE_WORDS = (PQL_SHARE_WINDOW + 63) / 64 };
+struct pql_share {
+    uint64_t bits[PQL_SHARE_WORDS];
+    uint32_t next, seen, bad; /* seen stops at the window */
+};
+void pql_share_add(struct pql_share *share, bool is_bad);
+
+struct pql_manifest {
+    int32_t task;
+    struct pql_slice writer;
+    uint64_t snapshot;
+    uint32_t semantics;
+    uint32_t inputs_count;
+    struct pql_place place; /* S */
+    int64_t journal_from;   /* every entry after S.journal stands at or after this offset */
+    const int64_t *chunks;  /* offsets, rising */
+    size_t chunks_count;
+    uint64_t bytes, accounts, digest;
+    struct pql_slice program, program_hash;
+    int64_t revision;
+    struct pql_slice topic_ids[PQL_INPUTS_MAX]; /* "-": unknown */
+    int32_t partitions_count;
+    struct pql_slice partitioner;
+    int64_t predecessor;     /* the manifest that the group's offsets pointed to before, or -1 */
+    int64_t low;             /* the smallest offset that this manifest needs */
+    int64_t predecessor_low; /* the same of the predecessor and of the one before; -1: none */
+    int64_t before_predecessor_low;
+    int64_t lag_ms; /* of the events behind the wall clock, or -1 */
+    struct pql_share share;
+    struct pql_slice schemas; /* writer schemas used, as the decoder wants them */
+};
+
+void pql_manifest_write(const struct pql_manifest *manifest, struct pql_buf *buf); /* sealed */
+/* chunks lies in the arena. */
+int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out,
+                       struct pql_err *err) PQL_CHECKED;
+
+enum pql_journal_kind {
+    PQL_JOURNAL_TICK = 1, /* the clock to time_ms */
+    PQL_JOURNAL_PROGRAM,  /* configuration := text, revision. The first entry of every task */
+    PQL_JOURNAL_RUN,      /* nothing but its place: up to here one input was read, from here another */
+    PQL_JOURNAL_REFUSED,  /* the record at offset place.next[input] - 1 of `input`, for `reason` */
+    PQL_JOURNAL_KIND_END,
+};
+
+struct pql_journal {
+    int32_t task;
+    struct pql_slice writer;
+    enum pql_journal_kind kind;
+    uint32_t inputs_count;
+    struct pql_place place; /* after what came before, the refused record itself included; journal: own sequence */
+    int64_t time_ms;
+    uint32_t input;
+    struct pql_slice reason;
+    struct pql_slice program, program_hash;
+    int64_t revision;
+};
+
+void pql_journal_write(const struct pql_journal *journal, struct pql_buf *buf); /* sealed */
+int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct pql_err *err) PQL_CHECKED;
+
+extern const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END];
+
+#endif
