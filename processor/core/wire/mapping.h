@@ -39,6 +39,12 @@ struct pql_mapping_conf {
     size_t renames_count;
 };
 
+/* A mapping that ships with the program ("canonical": the project's own schemas/product_event; "segment": Segment's
+ * and RudderStack's events), or NULL. Static storage. */
+const struct pql_mapping_conf *pql_mapping_preset(struct pql_slice name);
+/* Their names, NULL at the end. */
+extern const char *const pql_mapping_preset_names[];
+
 struct pql_header {
     struct pql_slice name, value;
 };
@@ -57,6 +63,7 @@ struct pql_message {
 
 struct pql_mapping;
 
+/* NULL after errors in diags. All texts are copied, but for those of names, which must outlive the mapping. */
 struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const struct pql_names *names,
                                     struct pql_diags *diags);
 void pql_mapping_free(struct pql_mapping *mapping);
