@@ -1,0 +1,841 @@
+"""A naive second implementation of what definitions mean. It keeps every event, and at each instant at which anything
+can change it computes every condition anew from the whole list. Slow and simple on purpose; it shares no code with the
+product, so that a mistake would have to be made twice.
+
+    model = Model(program)            # program: settings and definitions as plain data, see Program
+    model.feed(event)                 # events in the order read, each a dict as in the event stream
+    model.finish(advance)             # end of file: None, a number of ms, or "end"
+    model.records                     # transitions in order, dicts
+
+A time is ms since 1970. A number is a whole count of millionths. Subjects are (account, user) with user None for the
+account itself.
+"""
+import bisect
+import re
+from collections import namedtuple
+
+from pql_lang import SCALE, children, decimal_micros, leaves, parse, round_half_even, walk
+
+DAY = 86400000
+Duration = namedtuple("Duration", "ms")
+Time = namedtuple("Time", "ms")
+Open = namedtuple("Open", "value")      # of a property or attribute: int millionths, str or bool
+UNKNOWN = object()
+COUNTED = ("count", "distinct", "days")  # functions that keep no more than k
+
+
+class Program:
+    """settings: lateness, dedup_horizon, start_grace (ms), late_policy, evidence_max, exact_max, activity, start_events
+    (lists), ignore (text), signals (name to text). definitions: dicts with name, subject, qualify and optionally
+    eligible, stay, min_stay, cooldown (ms), once, publish_missed, version."""
+
+    DEFAULTS = {"lateness": 0, "dedup_horizon": 0, "start_grace": 7 * DAY, "late_policy": "apply", "evidence_max": 50,
+                "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}}
+
+    def __init__(self, settings, definitions):
+        self.__dict__.update(self.DEFAULTS)
+        self.__dict__.update(settings)
+        if self.ignore is not None:
+            self.ignore = parse(self.ignore, self.signals)
+        self.definitions = [Definition(d, self.signals) for d in definitions]
+        self.by_name = {d.name: d for d in self.definitions}
+        self.order = self.evaluation_order()
+        trees = [t for d in self.definitions for c in d.conditions for t in walk(c)]
+        calls = [t for t in trees if t[0] == "fn"]
+        self.rolling = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "rolling"})
+        self.firsts = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "first"})
+        self.durations = sorted({t[1] for t in trees if t[0] == "dur"})
+        self.keeps = self.how_much_is_kept()
+
+    def evaluation_order(self):
+        """Always the first definition of the configuration whose dependencies are done."""
+        done = []
+        while len(done) < len(self.definitions):
+            done.append(next(d for d in self.definitions if d not in done and
+                             all(self.by_name[n] in done for n in d.needs)))
+        return done
+
+    def how_much_is_kept(self):
+        """k of each signal, from all its readers. A signal is (subject, call)."""
+        keeps = {}
+
+        def read(subject, call, k):
+            if call[2] in COUNTED:
+                key = ("account" if call[1] else subject, call[2:])
+                keeps[key] = max(keeps.get(key, self.evidence_max), k)
+
+        def visit(subject, tree):
+            if tree[0] == "quant":
+                for condition in children(tree):
+                    visit("user", condition)
+                return
+            left = tree[2] if tree[0] in ("cmp", "in", "between") else None
+            constants = self.constants(tree)
+            if left is not None and left[0] == "fn" and constants is not None:
+                read(subject, left, constants)
+                return
+            if tree[0] == "fn":
+                read(subject, tree, 10000 if tree[2] == "distinct" else self.exact_max)
+            for child in children(tree):
+                visit(subject, child)
+
+        for definition in self.definitions:
+            for condition in definition.conditions:
+                visit(definition.subject, condition)
+        return keeps
+
+    @staticmethod
+    def constants(tree):
+        """k that a comparison with constants asks for, or None if it is not one."""
+        others = {"cmp": tree[3:4], "in": tree[3] if tree[0] == "in" else (), "between": tree[3:5]}[tree[0]] \
+            if tree[0] in ("cmp", "in", "between") else ()
+        if not others or any(t[0] != "num" for t in others):
+            return None
+        most = max(-(-t[1] // SCALE) for t in others)
+        return most if tree[0] == "cmp" and tree[1] in (">=", "<") else most + 1
+
+
+class Definition:
+    def __init__(self, source, signals):
+        self.name = source["name"]
+        self.subject = source["subject"]
+        self.version = source.get("version", 1)
+        self.qualify = parse(source["qualify"], signals)
+        self.stay = parse(source["stay"], signals) if source.get("stay") else self.qualify
+        self.eligible = parse(source["eligible"], signals) if source.get("eligible") else None
+        self.min_stay = source.get("min_stay", 0)
+        self.cooldown = source.get("cooldown", 0)
+        self.once = source.get("once", False)
+        self.publish_missed = source.get("publish_missed", False)
+        self.conditions = [c for c in (self.eligible, self.qualify, self.stay) if c]
+        self.needs = {t[2] for c in self.conditions for t in walk(c) if t[0] == "isdef"}
+
+
+class Event:
+    """An accepted event, with what `where` saw when it was applied."""
+
+    def __init__(self, raw, order):
+        self.kind = raw["type"]
+        self.name = raw.get("event")
+        self.user = raw.get("user_id") or None
+        self.account = raw.get("account_id") or None
+        self.id = raw.get("message_id") or None
+        self.time = raw["occurred_at"]
+        self.properties = flatten(raw.get("properties"))
+        self.traits = flatten(raw.get("traits"))
+        self.order = order
+        self.seen_user, self.seen_account = {}, {}
+        self.too_late_for = set()      # first windows (subject, W) that were closed when it came
+        self.matches = {}
+
+
+class State:
+    """Of one definition and subject."""
+
+    def __init__(self):
+        self.status = "not_yet"
+        self.entered_at = self.first_at = self.left_at = self.pending = None
+        self.count = self.version = 0
+
+
+class Account:
+    def __init__(self, name):
+        self.name = name
+        self.events = []            # applied, in the order applied
+        self.users = set()
+        self.due = []               # sorted instants at which something may change
+        self.states = {}            # (definition, user) -> State
+        self.was = {}               # value of each quantifier and of each condition per user, at the last evaluation
+
+    def state(self, definition, user):
+        return self.states.setdefault((definition.name, user), State())
+
+
+class View:
+    """An account's events up to some number of them: now, or before those of this instant."""
+
+    def __init__(self, program, events, users):
+        self.events = events
+        self.users = users
+        self.cache = {}
+        self.program = program
+
+    def of(self, user):
+        """The events of a subject, in the order applied."""
+        if user is None:
+            return self.events
+        if user not in self.cache:
+            self.cache[user] = [e for e in self.events if e.user == user]
+        return self.cache[user]
+
+    def explicit_start(self, user):
+        names = self.program.start_events
+        times = []
+        for e in self.events:
+            if e.user == user or (user is None and e.kind == "group" and "kind:group" in names):
+                if "kind:" + e.kind in names or (e.kind == "track" and e.name in names):
+                    times.append(e.time)
+        return min(times, default=None)
+
+    def start(self, user):
+        key = ("start", user)
+        if key not in self.cache:
+            start = self.explicit_start(user)
+            if start is None and user is None:
+                starts = [self.explicit_start(u) for u in self.users]
+                start = min((s for s in starts if s is not None), default=None)
+            if start is None:
+                start = min((e.time for e in self.of(user)), default=None)
+            self.cache[key] = start
+        return self.cache[key]
+
+    def attribute(self, user, path):
+        kind = "group" if user is None else "identify"
+        best = None
+        for e in self.events:
+            if e.kind == kind and (user is None or e.user == user) and e.traits.get(path) is not None:
+                if best is None or e.time >= best.time:
+                    best = e
+        return Open(best.traits[path]) if best else None
+
+    def attributes(self, user):
+        kind = "group" if user is None else "identify"
+        paths = {p for e in self.events if e.kind == kind and (user is None or e.user == user) for p in e.traits}
+        return {p: self.attribute(user, p) for p in paths}
+
+
+def flatten(values, prefix=""):
+    """{'device': {'os': 1}} as {'device.os': 1}; numbers in millionths; lists are no values."""
+    found = {}
+    for key, value in (values or {}).items():
+        if isinstance(value, dict):
+            found.update(flatten(value, prefix + key + "."))
+        elif isinstance(value, (bool, str)):
+            found[prefix + key] = value
+        elif isinstance(value, int):
+            found[prefix + key] = value * SCALE
+        elif value is not None and not isinstance(value, list):
+            found[prefix + key] = decimal_micros(format(value, "f"))
+    return found
+
+
+# ---- values ----
+
+def number(value):
+    if isinstance(value, Open):
+        value = value.value
+        if isinstance(value, str):
+            return decimal_micros(value)
+    if isinstance(value, bool):
+        return SCALE if value else 0
+    return value if isinstance(value, int) else None
+
+
+def truth(value):
+    return value is True or (isinstance(value, Open) and (value.value is True or value.value == "true"))
+
+
+def open_number(value):
+    return None if isinstance(value.value, bool) else number(value)
+
+
+def order(op, a, b):
+    return {"=": a == b, "!=": a != b, "<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[op]
+
+
+def compare(op, a, b):
+    if a is None or b is None:
+        return False
+    if isinstance(a, Open) and isinstance(b, Open):
+        x, y = open_number(a), open_number(b)
+        if x is not None and y is not None:
+            return order(op, x, y)
+        if isinstance(a.value, str) and isinstance(b.value, str):
+            return order(op, a.value, b.value)
+        same_kind = isinstance(a.value, bool) and isinstance(b.value, bool)
+        return same_kind and op in ("=", "!=") and order(op, a.value, b.value)
+    if isinstance(b, Open):
+        turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(op, op)
+        return compare(turned, b, a)
+    if not isinstance(a, Open):
+        return order(op, a, b)
+    if isinstance(b, bool):
+        known = {"true": True, "false": False}.get(a.value, a.value)
+        return isinstance(known, bool) and order(op, known, b)
+    if isinstance(b, str):
+        return order(op, a.value, b) if isinstance(a.value, str) else op == "!="
+    if isinstance(b, int):
+        x = open_number(a)
+        return x is not None and order(op, x, b)
+    return False                      # an open value against a time or a duration
+
+
+def arithmetic(op, a, b):
+    if isinstance(a, (Time, Duration)) or isinstance(b, (Time, Duration)):
+        return time_arithmetic(op, a, b)
+    a, b = number(a), number(b)
+    if a is None or b is None:
+        return None
+    if op == "+":
+        return a + b
+    if op == "-":
+        return a - b
+    if op == "*":
+        return round_half_even(a * b, SCALE)
+    return None if b == 0 else round_half_even(a * SCALE, b)
+
+
+def time_arithmetic(op, a, b):
+    if a is None or b is None:
+        return None
+    if op == "-":
+        if isinstance(a, Time) and isinstance(b, Time):
+            return Duration(a.ms - b.ms)
+        return type(a)(a.ms - b.ms)
+    if op == "+":
+        return (Time if isinstance(a, Time) or isinstance(b, Time) else Duration)(a.ms + b.ms)
+    if isinstance(b, Duration) and isinstance(a, Duration):
+        return None if b.ms == 0 else round_half_even(a.ms * SCALE, b.ms)
+    if isinstance(a, Duration):
+        factor = number(b)
+        if factor is None or (op == "/" and factor == 0):
+            return None
+        return Duration(round_half_even(a.ms * factor, SCALE) if op == "*" else round_half_even(a.ms * SCALE, factor))
+    return time_arithmetic(op, b, a)
+
+
+def text_relation(op, a, b):
+    a, b = (v.value if isinstance(v, Open) else v for v in (a, b))
+    if not isinstance(a, str) or not isinstance(b, str):
+        return None
+    if op == "matches":
+        pattern = "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in b)
+        return re.fullmatch(pattern, a, re.S) is not None
+    return {"starts": a.startswith, "ends": a.endswith, "contains": a.__contains__}[op](b)
+
+
+def canonical(value):
+    """The text by which distinct compares."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        sign, value = ("-", -value) if value < 0 else ("", value)
+        return (sign + f"{value // SCALE}.{value % SCALE:06d}").rstrip("0").rstrip(".")
+    return value
+
+
+def evaluate(tree, leaf):
+    """A tree's value; leaf(tree) gives that of what is no operator. Everything is known here, see also three_valued."""
+    kind = tree[0]
+    if kind == "num" or kind == "str" or kind == "bool":
+        return tree[1]
+    if kind == "null":
+        return None
+    if kind == "dur":
+        return Duration(tree[1])
+    if kind == "and":
+        return truth(evaluate(tree[1], leaf)) and truth(evaluate(tree[2], leaf))
+    if kind == "or":
+        return truth(evaluate(tree[1], leaf)) or truth(evaluate(tree[2], leaf))
+    if kind == "not":
+        return not truth(evaluate(tree[1], leaf))
+    if kind == "neg":
+        return arithmetic("-", 0, evaluate(tree[1], leaf))
+    if kind == "arith":
+        return arithmetic(tree[1], evaluate(tree[2], leaf), evaluate(tree[3], leaf))
+    if kind == "cmp":
+        return compare(tree[1], evaluate(tree[2], leaf), evaluate(tree[3], leaf))
+    if kind == "in":
+        value = evaluate(tree[2], leaf)
+        items = [evaluate(t, leaf) for t in tree[3]]
+        if tree[1]:
+            return all(compare("!=", value, item) for item in items)
+        return any(compare("=", value, item) for item in items)
+    if kind == "between":
+        value, low, high = (evaluate(t, leaf) for t in tree[2:])
+        if value is None or low is None or high is None:
+            return False
+        if tree[1]:
+            return compare("<", value, low) or compare(">", value, high)
+        return compare(">=", value, low) and compare("<=", value, high)
+    if kind == "text":
+        held = text_relation(tree[1], evaluate(tree[3], leaf), evaluate(tree[4], leaf))
+        return held is not None and held != tree[2]
+    if kind == "isnull":
+        return (evaluate(tree[2], leaf) is None) != tree[1]
+    if kind == "if":
+        return evaluate(tree[2] if truth(evaluate(tree[1], leaf)) else tree[3], leaf)
+    if kind == "coalesce":
+        return next((v for v in (evaluate(t, leaf) for t in tree[1]) if v is not None), None)
+    if kind == "at_least":
+        return sum(truth(evaluate(t, leaf)) for t in tree[2]) >= tree[1]
+    return leaf(tree)
+
+
+def three_valued(tree, leaf):
+    """As evaluate, where leaf may say UNKNOWN."""
+    kind = tree[0]
+    if kind in ("and", "or"):
+        values = [three_valued(t, leaf) for t in tree[1:]]
+        decisive = kind == "or"
+        if any(v is not UNKNOWN and truth(v) == decisive for v in values):
+            return decisive
+        return UNKNOWN if UNKNOWN in values else not decisive
+    if any(three_valued(t, leaf) is UNKNOWN for t in children(tree)) if children(tree) and kind != "quant" else \
+            kind in ("fn", "quant", "isdef", "members", "attr") and leaf(tree) is UNKNOWN:
+        return UNKNOWN
+    return evaluate(tree, leaf)
+
+
+def where_holds(event, where):
+    def leaf(tree):
+        kind = tree[0]
+        if kind == "prop":
+            value = event.properties.get(tree[1])
+            return None if value is None else Open(value)
+        if kind == "attr":
+            return (event.seen_user if tree[1] == "user" else event.seen_account).get(tree[2])
+        if kind == "eventuser":
+            return None if event.user is None else Open(event.user)
+        if kind == "eventname":
+            return Open(event.name)
+        if kind == "hour":
+            return event.time // 3600000 % 24 * SCALE
+        if kind == "weekday":
+            return ((event.time // DAY + 3) % 7 + 1) * SCALE     # 1970-01-01 was a Thursday
+        raise ValueError(f"{tree} inside where")
+    return truth(evaluate(where, leaf))
+
+
+class Model:
+    def __init__(self, program):
+        self.program = program
+        self.accounts = {}
+        self.records = []
+        self.seen = None            # the largest time accepted
+        self.done = None            # every instant up to it is processed, as a whole if lateness > 0
+        self.buffer = []
+        self.buckets = {}           # bucket -> ids
+        self.read = 0
+        self.late = self.duplicates = 0
+
+    # ---- the order of things ----
+
+    def feed(self, raw):
+        event = Event(raw, self.read)
+        self.read += 1
+        lateness = self.program.lateness
+        if self.is_duplicate(event):
+            self.duplicates += 1
+            return
+        if event.kind == "clock":
+            self.rise(event.time)
+            self.remember(event)
+            self.advance_to(self.seen - lateness - (1 if lateness else 0))
+            return
+        if self.done is not None and (event.time <= self.done if lateness else event.time < self.done):
+            self.late += 1
+            if self.program.late_policy == "apply":
+                self.remember(event)
+                self.process(event.account, self.done, [event])
+            return
+        self.rise(event.time)
+        self.remember(event)
+        if lateness:
+            self.buffer.append(event)
+            self.advance_to(self.seen - lateness - 1)
+        else:
+            self.fire_until(event.time, exactly=False)
+            self.done = event.time
+            self.process(event.account, event.time, [event])
+
+    def finish(self, advance=None):
+        if self.seen is None:
+            return
+        self.advance_to(self.seen)
+        if advance == "end":
+            limit = self.seen + 3650 * DAY
+            while True:
+                following = [a.due[0] for a in self.accounts.values() if a.due]
+                if not following or min(following) > limit:
+                    break
+                self.rise(min(following))
+                self.advance_to(self.seen)
+        elif advance is not None:
+            self.rise(self.seen + advance)
+            self.advance_to(self.seen)
+
+    def tick(self, to):
+        """What an idle pipeline does: nothing, unless something becomes due."""
+        reached = to - self.program.lateness - (1 if self.program.lateness else 0)
+        if any(a.due and a.due[0] <= reached for a in self.accounts.values()) or \
+                any(e.time <= reached for e in self.buffer):
+            self.rise(to)
+            self.advance_to(reached)
+
+    def rise(self, to):
+        self.seen = to if self.seen is None else max(self.seen, to)
+
+    def advance_to(self, instant):
+        """Everything at or before instant happens."""
+        while self.buffer:
+            first = min(e.time for e in self.buffer)
+            if first > instant:
+                break
+            self.fire_until(first, exactly=False)
+            now = [e for e in self.buffer if e.time == first]
+            self.buffer = [e for e in self.buffer if e.time != first]
+            due = {a.name for a in self.accounts.values() if a.due and a.due[0] <= first}
+            for account in sorted(due | {e.account for e in now}, key=str.encode):
+                self.process(account, first, [e for e in now if e.account == account])
+        self.fire_until(instant, exactly=True)
+        self.done = instant if self.done is None else max(self.done, instant)
+
+    def fire_until(self, instant, exactly):
+        """Timers due before instant, or at it if exactly, in order of (due, account)."""
+        while True:
+            due = [(a.due[0], a.name.encode(), a) for a in self.accounts.values() if a.due]
+            if not due or min(due)[0] > instant or (min(due)[0] == instant and not exactly):
+                return
+            at, _, account = min(due)
+            self.process(account.name, at, [])
+
+    def is_duplicate(self, event):
+        horizon = self.program.dedup_horizon
+        if not horizon or event.id is None:
+            return False
+        self.buckets = {b: ids for b, ids in self.buckets.items()
+                        if self.seen <= (b + 1) * (horizon // 10) + horizon}
+        return any(event.id in ids for ids in self.buckets.values())
+
+    def remember(self, event):
+        if self.program.dedup_horizon and event.id is not None:
+            self.buckets.setdefault(self.seen // (self.program.dedup_horizon // 10), set()).add(event.id)
+
+    # ---- one account at one instant ----
+
+    def process(self, name, now, events):
+        account = self.accounts.setdefault(name, Account(name))
+        if events and self.program.lateness == 0 and all(self.is_ignored(account, e) for e in events):
+            if not account.events:
+                del self.accounts[name]
+            return
+        before = View(self.program, list(account.events), set(account.users))
+        source = None
+        for event in events:
+            if self.is_ignored(account, event):
+                continue
+            self.apply(account, event, now)
+            source = event
+        if not account.events:
+            del self.accounts[name]
+            return
+        after = View(self.program, account.events, account.users)
+        for user in list(account.users) + [None]:
+            for window in self.program.firsts:
+                self.plan(account, now, after.start(user) + window)
+        account.due = [t for t in account.due if t > now]
+        Evaluation(self, account, now, before, after, source).run()
+
+    def is_ignored(self, account, event):
+        if self.program.ignore is None:
+            return False
+        self.look(account, event)
+        return where_holds(event, self.program.ignore)
+
+    def look(self, account, event):
+        """What `where` sees: the attributes as they are, an identify's or group's own included."""
+        view = View(self.program, account.events + [event], None)
+        event.seen_user = view.attributes(event.user) if event.user else {}
+        event.seen_account = view.attributes(None)
+
+    def apply(self, account, event, now):
+        self.look(account, event)
+        account.events.append(event)
+        if event.user:
+            account.users.add(event.user)
+        view = View(self.program, account.events, account.users)
+        for user in {event.user, None}:
+            start = view.start(user)
+            for window in self.program.firsts:
+                inside = start <= event.time < start + window
+                if now >= (start + window if inside else event.time) + self.program.start_grace:
+                    event.too_late_for.add((user, window))
+        for after in self.program.rolling:
+            self.plan(account, now, event.time + after)
+        for after in self.program.durations:
+            self.plan(account, now, event.time + after)
+            self.plan(account, now, event.time + after + 1)
+
+    @staticmethod
+    def plan(account, now, at):
+        if at >= now and (not account.due or at not in account.due):
+            bisect.insort(account.due, at)
+
+
+class Evaluation:
+    """All definitions of an account at one instant. before and after: without and with the instant's events."""
+
+    def __init__(self, model, account, now, before, after, source):
+        self.model, self.program, self.account, self.now = model, model.program, account, now
+        self.before, self.after, self.source = before, after, source
+        self.flips = {}             # (definition, user) -> whether an event caused the change of is()
+        self.cache = {}
+
+    def run(self):
+        for definition in self.program.order:
+            users = sorted(self.account.users, key=str.encode) if definition.subject == "user" else [None]
+            for user in users:
+                self.step(definition, user, self.account.state(definition, user))
+        self.account.was = self.values_now()
+
+    # ---- values ----
+
+    def signal(self, view, user, call, now=None):
+        """The true value of a function of events."""
+        scope, name, selector, window = call[1:]
+        if scope == "account":
+            user = None
+        now = self.now if now is None else now
+        key = (id(view), user, call, now)
+        if key not in self.cache:
+            self.cache[key] = reduce_events(name, self.inside(view, user, selector, window, now), selector[1], now)
+        return self.cache[key]
+
+    def inside(self, view, user, selector, window, now):
+        found = [e for e in view.of(user) if self.matches(e, selector)]
+        if window is not None and window[0] == "rolling":
+            return [e for e in found if now - window[1] < e.time <= now]
+        if window is not None and window[0] == "first":
+            start = view.start(user)
+            return [e for e in found if start <= e.time < start + window[1] and (user, window[1]) not in e.too_late_for]
+        return found
+
+    def matches(self, event, selector):
+        if event.kind != "track":
+            return False
+        if selector not in event.matches:
+            (kind, *names), _, where = selector
+            named = event.name in names[0] if kind == "names" else \
+                self.program.activity is None or event.name in self.program.activity
+            event.matches[selector] = named and (where is None or where_holds(event, where))
+        return event.matches[selector]
+
+    def leaf(self, view, user, now=None):
+        def value(tree):
+            kind = tree[0]
+            if kind == "fn":
+                return self.signal(view, user, tree, now)
+            if kind == "attr":
+                return view.attribute(user if tree[1] == "user" else None, tree[2])
+            if kind == "members":
+                return len(view.users) * SCALE
+            if kind == "isdef":
+                return self.is_or_was(tree, user)
+            if kind == "quant":
+                return self.quantifier(view, tree)
+            raise ValueError(f"{tree} outside where")
+        return value
+
+    def is_or_was(self, tree, user):
+        definition = self.program.by_name[tree[2]]
+        state = self.account.state(definition, user if definition.subject == "user" else None)
+        return state.status == "qualified" if tree[1] == "is" else state.count > 0
+
+    def holds(self, tree, user, view=None, now=None):
+        return tree is None or truth(evaluate(tree, self.leaf(view or self.after, user, now)))
+
+    def quantifier(self, view, tree):
+        name, condition, of = tree[2:]
+        users = sorted(view.users)
+        held = [u for u in users if self.holds(condition, u, view) and self.holds(of, u, view)]
+        among = [u for u in users if self.holds(of, u, view)]
+        if name == "users":
+            return len(held) * SCALE
+        if name == "any_user":
+            return bool(held)
+        if name == "all_users":
+            return bool(users) and len(held) == len(users)
+        return round_half_even(len(held) * SCALE, len(among)) if among else None
+
+    def quantifiers(self):
+        return {t for d in self.program.definitions for c in d.conditions for t in walk(c) if t[0] == "quant"}
+
+    def values_now(self):
+        found = {}
+        for tree in self.quantifiers():
+            found[tree[2:]] = self.quantifier(self.after, tree)
+            for condition in children(tree):
+                for user in self.after.users:
+                    found[(condition, user)] = self.holds(condition, user)
+        return found
+
+    # ---- causes ----
+
+    def caused(self, condition, user):
+        """Whether an event changed something that the condition reads, at this instant."""
+        return any(self.changed(leaf, user) for leaf in leaves(condition))
+
+    def changed(self, tree, user):
+        kind = tree[0]
+        if kind == "isdef":
+            definition = self.program.by_name[tree[2]]
+            return self.flips.get((definition.name, user if definition.subject == "user" else None), False)
+        if kind == "quant":
+            if self.quantifier(self.after, tree) == self.account.was.get(tree[2:], None):
+                return False
+            if self.before.users != self.after.users:
+                return True
+            return any(self.holds(c, u) != self.account.was.get((c, u), False) and self.caused(c, u)
+                       for c in children(tree) for u in self.after.users)
+        if self.source is None:
+            return False
+        if kind == "fn" and not self.before.of(None if tree[1] else user):
+            return True
+        return self.leaf(self.before, user)(tree) != self.leaf(self.after, user)(tree)
+
+    # ---- states ----
+
+    def step(self, definition, user, state):
+        eligible = self.holds(definition.eligible, user)
+        stay = self.holds(definition.stay, user)
+        if state.status == "qualified":
+            if definition.once:
+                return
+            by_event = any(self.caused(c, user) for c in definition.conditions)
+            if not eligible:
+                self.leave(definition, user, state, "ineligible", by_event)
+            elif stay:
+                state.pending = None
+            else:
+                if state.pending is None:
+                    state.pending = "condition" if by_event else "expired"
+                if self.now >= state.entered_at + definition.min_stay:
+                    self.leave(definition, user, state, state.pending, state.pending == "condition")
+            return
+        cooling = state.left_at is not None and self.now < state.left_at + definition.cooldown
+        if eligible and stay and self.holds(definition.qualify, user) and not cooling:
+            self.enter(definition, user, state)
+        elif state.status == "not_yet" and self.is_missed(definition, user):
+            state.status = "missed"
+            if definition.publish_missed:
+                self.record(definition, user, state, "missed", "not_yet", None)
+
+    def enter(self, definition, user, state):
+        previous = state.status
+        by_event = any(self.caused(c, user) for c in definition.conditions)
+        self.flips[(definition.name, user)] = by_event
+        state.status, state.entered_at, state.pending = "qualified", self.now, None
+        state.first_at = self.now if state.first_at is None else state.first_at
+        state.count += 1
+        if definition.min_stay:
+            self.model.plan(self.account, self.now, self.now + definition.min_stay)
+        self.record(definition, user, state, "entered", previous, "condition")
+
+    def leave(self, definition, user, state, reason, by_event):
+        self.flips[(definition.name, user)] = by_event
+        state.status, state.left_at, state.pending = "left", self.now, None
+        if definition.cooldown:
+            self.model.plan(self.account, self.now, self.now + definition.cooldown)
+        self.record(definition, user, state, "left", "qualified", reason)
+
+    def is_missed(self, definition, user):
+        ended = []
+
+        def leaf(tree):
+            if tree[0] == "fn" and tree[4] and tree[4][0] == "first":
+                start = self.after.start(None if tree[1] else user)
+                if self.now >= start + tree[4][1]:
+                    ended.append(tree)
+                    return self.signal(self.after, user, tree)
+            return UNKNOWN
+        value = three_valued(definition.qualify, leaf)
+        return bool(ended) and value is not UNKNOWN and not truth(value)
+
+    # ---- records ----
+
+    def record(self, definition, user, state, transition, previous, reason):
+        state.version = max(state.version + 1, self.now)
+        self.model.records.append({
+            "definition": definition.name, "definition_version": definition.version, "subject": definition.subject,
+            "account_id": self.account.name, "user_id": user, "transition": transition, "status": state.status,
+            "previous_status": previous, "reason": reason, "occurred_at": self.now, "version": state.version,
+            "qualification_count": state.count, "first_qualified_at": state.first_at, "qualified_at": state.entered_at,
+            "left_at": state.left_at, "clock": self.model.seen,
+            "expires_at": self.expires_at(definition, user) if transition == "entered" else None,
+            "source": self.source.id if self.source else None,
+            "evidence": [self.evidence(definition, user, row) for row in rows(definition.qualify)],
+        })
+
+    def evidence(self, definition, user, row):
+        """(value, threshold, met, at_least) of a comparison or bare boolean call."""
+        leaf = self.leaf(self.after, user)
+        left = row[{"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}.get(row[0], 0)]
+        left = row if isinstance(left, str) else left
+        value = evaluate(left, leaf)
+        at_least = False
+        if left[0] == "fn" and left[2] in COUNTED:
+            keep = self.program.keeps["account" if left[1] else definition.subject, left[2:]] * SCALE
+            at_least = value >= keep
+            value = min(value, keep)
+        return {"value": value, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
+                "met": self.holds(row, user), "at_least": at_least}
+
+    def expires_at(self, definition, user):
+        """When the condition would lapse if nothing more happened; None if it never would, and for other conditions
+        than and/or over comparisons of one signal with constants."""
+        if not is_plain(definition.stay):
+            return None
+        events = self.after.of(user)
+        times = {e.time + w for e in events for w in self.program.rolling}
+        times |= {e.time + d + extra for e in events for d in self.program.durations for extra in (0, 1)}
+        return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t)), None)
+
+
+def rows(tree):
+    """The comparisons and bare boolean calls of a condition, in the order of its text."""
+    if tree[0] in ("and", "or", "not", "at_least"):
+        for child in children(tree):
+            yield from rows(child)
+    else:
+        yield tree
+
+
+def is_plain(tree):
+    if tree[0] in ("and", "or"):
+        return is_plain(tree[1]) and is_plain(tree[2])
+    return tree[0] == "cmp" and tree[2][0] == "fn" and tree[3][0] in ("num", "dur", "str")
+
+
+def reduce_events(name, events, path, now):
+    """The value of a function over the events inside its window."""
+    in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
+    if name == "count":
+        return len(events) * SCALE
+    if name == "days":
+        return len({e.time // DAY for e in events}) * SCALE
+    if name == "ever":
+        return bool(events)
+    if name in ("first_time", "last_time", "since"):
+        if not events:
+            return None
+        if name == "since":
+            return Duration(now - in_order[-1].time)
+        return Time(in_order[0 if name == "first_time" else -1].time)
+    values = [v for v in (property_of(e, path) for e in in_order) if v is not None]
+    if name == "distinct":
+        return len({canonical(v) for v in values}) * SCALE
+    if name in ("latest", "earliest"):
+        return Open(values[-1 if name == "latest" else 0]) if values else None
+    numbers = [n for n in (number(Open(v)) for v in values) if n is not None]
+    if name == "sum":
+        return sum(numbers)
+    return round_half_even(sum(numbers), len(numbers)) if numbers else None
+
+
+def property_of(event, path):
+    if path == "user":
+        return event.user
+    if path == "event":
+        return event.name
+    return event.properties.get(path)

@@ -1,0 +1,242 @@
+"""A case (settings, definitions, events in the order read, advance, partitions) run through the model and through
+`pqlstream replay`, and the comparison of the two.
+
+    {"settings": {...}, "definitions": [...], "events": [...], "advance": None | ms | "end", "partitions": 1}
+"""
+import datetime
+import json
+import os
+import subprocess
+from decimal import Decimal
+
+from pql_lang import SCALE
+from pql_model import Duration, Model, Open, Program, Time
+
+TOPIC = "product-events"
+DURATIONS = ("lateness", "dedup_horizon", "start_grace")
+PLAIN = ("late_policy", "evidence_max", "exact_max")
+
+
+def murmur2(data):
+    """As Java clients place keys."""
+    mask, m = 0xffffffff, 0x5bd1e995
+    h = 0x9747b28c ^ len(data)
+    whole = len(data) // 4 * 4
+    for at in range(0, whole, 4):
+        k = int.from_bytes(data[at:at + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = h * m & mask ^ k
+    rest = data[whole:]
+    if rest:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+def partition_of(account, partitions):
+    return (murmur2(account.encode()) & 0x7fffffff) % partitions
+
+
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def written(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else quoted(value)
+
+
+def config_text(case):
+    settings = case["settings"]
+    lines = ['app = "model";', 'kafka = { bootstrap_servers = "127.0.0.1:1"; };']
+    lines += [f'{name} = "{settings[name]}ms";' for name in DURATIONS if name in settings]
+    lines += [f"{name} = {written(settings[name])};" for name in PLAIN if name in settings]
+    lines.append(f'inputs = ( {{ topic = "{TOPIC}"; format = "json"; mapping = "events"; }} );')
+    lines.append('mappings = { events = { kind = "type"; event = "event"; account = "account_id"; user = "user_id";')
+    lines.append('  time = "occurred_at"; id = "message_id"; properties = [ "properties.*" ]; attributes = [ "traits.*" ];')
+    for name in ("activity", "start_events"):
+        if settings.get(name):
+            lines.append(f"  {name} = [ {', '.join(quoted(v) for v in settings[name])} ];")
+    if settings.get("ignore"):
+        lines.append(f"  ignore = {quoted(settings['ignore'])};")
+    lines.append("}; };")
+    if settings.get("signals"):
+        lines.append("signals = {")
+        lines += [f"  {name} = {quoted(text)};" for name, text in settings["signals"].items()]
+        lines.append("};")
+    if settings.get("parameters"):
+        rows = ", ".join(f"{{ name = {quoted(n)}; default = {quoted(v)}; }}" for n, v in settings["parameters"].items())
+        lines.append(f"parameters = ( {rows} );")
+    lines.append("definitions = (")
+    lines.append(",\n".join("  { " + definition_text(d) + " }" for d in case["definitions"]))
+    lines.append(");")
+    return "\n".join(lines) + "\n"
+
+
+def definition_text(definition):
+    parts = [f"{name} = {written(definition[name])};" for name in ("name", "subject", "version", "once") if name in definition]
+    parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("eligible", "qualify", "stay") if definition.get(name)]
+    parts += [f' {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown") if definition.get(name)]
+    if definition.get("timezone"):
+        parts.append(f" timezone = {quoted(definition['timezone'])};")
+    if definition.get("publish_missed"):
+        parts.append(" publish = { missed = true; };")
+    return " ".join(parts)
+
+
+def events_text(case):
+    def plain(value):
+        if isinstance(value, Decimal):
+            return format(value, "f")
+        raise TypeError(value)
+    lines = []
+    for event in case["events"]:
+        text = json.dumps(event, default=lambda v: "\0" + plain(v) + "\0", separators=(",", ":"))
+        lines.append(text.replace('"\\u0000', "").replace('\\u0000"', ""))      # decimals by their digits
+    return "".join(line + "\n" for line in lines)
+
+
+def program_of(case):
+    settings = {k: v for k, v in case["settings"].items() if k != "parameters"}
+    names = dict(settings.get("signals", {}), **case["settings"].get("parameters", {}))
+    return Program(dict(settings, signals=names), case["definitions"])
+
+
+def model_records(case):
+    """One list of records per partition."""
+    program = program_of(case)
+    partitions = case.get("partitions", 1)
+    models = [Model(program) for _ in range(partitions)]
+    for event in case["events"]:
+        account = event.get("account_id")
+        for at in range(partitions) if not account else [partition_of(account, partitions)]:
+            models[at].feed(event)
+    for model in models:
+        model.finish(case.get("advance"))
+    return [model.records for model in models]
+
+
+class ReplayError(Exception):
+    pass
+
+
+def write_case(case, folder):
+    """The command that replays the case, after writing its two files."""
+    config, events = os.path.join(folder, "case.conf"), os.path.join(folder, "events.jsonl")
+    with open(config, "w", encoding="utf-8") as out:
+        out.write(config_text(case))
+    with open(events, "w", encoding="utf-8") as out:
+        out.write(events_text(case))
+    command = ["replay", "--config", config]
+    if case.get("partitions", 1) > 1:
+        command += ["--partitions", str(case["partitions"])]
+    if case.get("advance") is not None:
+        command += ["--advance", case["advance"] if case["advance"] == "end" else f"{case['advance']}ms"]
+    return command + [events]
+
+
+def replay_records(binary, case, folder):
+    command = [binary] + write_case(case, folder)
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    if done.returncode != 0:
+        raise ReplayError(f"exit {done.returncode}: {done.stderr.decode(errors='replace')[-3000:]}")
+    partitions = case.get("partitions", 1)
+    found = [[] for _ in range(partitions)]
+    for line in done.stdout.decode().splitlines():
+        record = json.loads(line, parse_float=Decimal)
+        found[partition_of(record["account_id"], partitions)].append(record)
+    return found
+
+
+def ms_of(value):
+    if isinstance(value, str):
+        moment = datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
+        since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+        return (since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000
+    return value
+
+
+def rfc3339(ms):
+    moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+
+
+def evidence_of_model(row):
+    value = row["value"].value if isinstance(row["value"], Open) else row["value"]
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    elif isinstance(value, int):
+        value = Decimal(value) / SCALE
+    elif isinstance(value, (Duration, Time)):
+        value = "a time"
+    return {"value": value, "met": row["met"], "at_least": row["at_least"]}
+
+
+def evidence_of_replay(row):
+    value = row.get("value")
+    if value is not None:
+        value = Decimal(value)
+    else:
+        value = row.get("value_text")
+    return {"value": value, "met": row["met"], "at_least": row["at_least"]}
+
+
+def differences(wanted, got):
+    """Names of the fields in which a record of the product differs from the model's, with both values."""
+    found = []
+
+    def check(name, a, b):
+        if a != b:
+            found.append(f"{name}: model {a!r}, replay {b!r}")
+
+    for name in ("definition", "definition_version", "subject", "account_id", "user_id", "transition", "status",
+                 "previous_status", "version", "qualification_count"):
+        check(name, wanted[name], got.get(name))
+    if wanted["reason"] is not None:
+        check("reason", wanted["reason"], got.get("reason"))
+    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at"):
+        check(name, show_time(wanted[name]), show_time(ms_of(got.get(name))))
+    source = got.get("source")
+    check("source", wanted["source"], source.get("message_id") if source else None)
+    mine = [evidence_of_model(row) for row in wanted["evidence"]]
+    theirs = [evidence_of_replay(row) for row in got.get("evidence") or []]
+    for a, b in zip(mine, theirs):
+        if a["value"] == "a time":
+            b["value"] = a["value"]
+    check("evidence", mine, theirs)
+    return found
+
+
+def show_time(ms):
+    return None if ms is None else rfc3339(ms)
+
+
+def brief(record):
+    """A record in one line, for messages."""
+    source = record.get("source")
+    who = record["account_id"] + ("/" + record["user_id"] if record.get("user_id") else "")
+    return " ".join(str(v) for v in (
+        rfc3339(ms_of(record["occurred_at"])), record["definition"], who, record["transition"], record["reason"],
+        "from", record["previous_status"], "source", source.get("message_id") if isinstance(source, dict) else source))
+
+
+def mismatch(binary, case, folder):
+    """None if model and product agree, else a text that says where they do not."""
+    wanted = model_records(case)
+    try:
+        got = replay_records(binary, case, folder)
+    except (ReplayError, subprocess.TimeoutExpired) as problem:
+        return str(problem)
+    for partition, (mine, theirs) in enumerate(zip(wanted, got)):
+        for at in range(max(len(mine), len(theirs))):
+            a = mine[at] if at < len(mine) else None
+            b = theirs[at] if at < len(theirs) else None
+            if a is None or b is None:
+                return (f"partition {partition}, record {at}: model {len(mine)} records, replay {len(theirs)}\n"
+                        f"  model:  {brief(a) if a else '-'}\n  replay: {brief(b) if b else '-'}")
+            found = differences(a, b)
+            if found:
+                return (f"partition {partition}, record {at}:\n  model:  {brief(a)}\n  replay: {brief(b)}\n  "
+                        + "\n  ".join(found))
+    return None

@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Runs the rules: *.test files of definitions, events and the transitions that must come of them.
+
+    run_rules.py --binary build/asan/pqlstream [--only TEXT] [FILE ...]      through `replay` and `check`
+    run_rules.py --model [FILE ...]                                          against tests/model alone
+
+A file is a list of tests. # begins a comment line.
+
+    %% 23 Late with lateness                 a test and its name
+    lateness = 1h                            settings: of the configuration's top level or mapping; advance (100d),
+    signal active = count(any, 7d) >= 3      partitions
+    definition d user                        name, subject; below it its fields
+        qualify = count(x, 1h) >= 2
+        and ever(y)                          a line that begins with and/or goes on with the condition
+    events                                   in the order read: time, name or kind, values
+        10:00 x
+        03T12:00 signed_up user=v account=B p=7 text='7' flag=true none=null id=m1
+        04 identify role=admin               kinds: identify, group, clock
+    expect                                   all transitions in order: time, definition, transition, reason, fields
+        10:59:59.999 d entered source=#3
+        11:30 d left expired source=null
+
+Times are of January 2026: 01, 01T06:00, 02-03T06:00 (2026), 10:00 (on the 1st). An event has user u and account A unless it
+says otherwise; user=- is none. source=#n names the n-th event. Fields of an expected transition: user account source
+count previous expires value (comma separated, of the evidence) at_least (true, false). `expect none` for no transition.
+
+    %%FAIL unknown function                  a configuration that `check` refuses with exactly these messages
+    definition d user
+        qualify = cuont(x, 7d) >= 1
+    errors
+        qualify:1: unknown function 'cuont'; did you mean 'count'?        column within the text of the condition
+"""
+import argparse
+import datetime
+import glob
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from decimal import Decimal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "model"))
+import pql_replay  # noqa: E402
+from pql_lang import duration_ms  # noqa: E402
+
+EPOCH = datetime.datetime(1970, 1, 1)
+KINDS = ("identify", "group", "clock")
+SETTING_DURATIONS = ("lateness", "dedup_horizon", "start_grace")
+SETTING_NUMBERS = ("evidence_max", "exact_max")
+SETTING_LISTS = ("activity", "start_events")
+
+
+def time_ms(text):
+    match = re.fullmatch(r"(?:(?:(\d\d)-)?(\d\d)(?:T(?=.)|$))?(?:(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{3}))?)?)?", text)
+    if not text or not match:
+        raise ValueError(f"no time: {text!r}")
+    month, day, hour, minute, second, ms = (int(v) if v else None for v in match.groups())
+    moment = datetime.datetime(2026, month or 1, day or 1, hour or 0, minute or 0, second or 0)
+    return round((moment - EPOCH).total_seconds()) * 1000 + (ms or 0)
+
+
+def value_of(text):
+    if text in ("true", "false"):
+        return text == "true"
+    if text == "null":
+        return None
+    if text.startswith("'"):
+        return text[1:-1]
+    if re.fullmatch(r"-?\d+", text):
+        return int(text)
+    return Decimal(text) if re.fullmatch(r"-?\d+\.\d+", text) else text
+
+
+def pairs(words):
+    return [tuple(word.split("=", 1)) for word in words]
+
+
+def split_words(line):
+    return re.findall(r"(?:[^\s']|'[^']*')+", line)
+
+
+class Test:
+    def __init__(self, name, must_fail, where):
+        self.name, self.must_fail, self.where = name, must_fail, where
+        self.case = {"settings": {"signals": {}, "parameters": {}}, "definitions": [], "events": [],
+                     "advance": duration_ms("100d"), "partitions": 1}
+        self.expected, self.errors = [], []
+
+    def setting(self, name, value):
+        settings = self.case["settings"]
+        if name in ("advance", "partitions"):
+            self.case[name] = int(value) if name == "partitions" else value if value == "end" else \
+                None if value == "none" else duration_ms(value)
+        elif name in SETTING_DURATIONS:
+            settings[name] = duration_ms(value)
+        elif name in SETTING_NUMBERS:
+            settings[name] = int(value)
+        elif name in SETTING_LISTS:
+            settings[name] = value.split()
+        elif name in ("late_policy", "ignore"):
+            settings[name] = value
+        else:
+            raise ValueError(f"unknown setting {name!r}")
+
+    def field(self, name, value):
+        definition = self.case["definitions"][-1]
+        if name in ("min_stay", "cooldown"):
+            definition[name] = duration_ms(value)
+        elif name in ("once", "publish_missed"):
+            definition[name] = value == "true"
+        elif name in ("eligible", "qualify", "stay", "timezone"):
+            definition[name] = value
+        else:
+            raise ValueError(f"unknown field {name!r}")
+
+    def event(self, line):
+        words = split_words(line)
+        number = len(self.case["events"]) + 1
+        kind = words[1] if words[1] in KINDS else "track"
+        event = {"type": kind, "message_id": f"#{number}", "occurred_at": time_ms(words[0])}
+        if kind == "track":
+            event["event"] = words[1].strip("'")
+        if kind != "clock":
+            event.update(user_id=None if kind == "group" else "u", account_id="A")
+        values = {}
+        for name, text in pairs(words[2:]):
+            if name in ("user", "account"):
+                event[name + "_id"] = None if text == "-" else text
+            elif name == "id":
+                event["message_id"] = text
+            else:
+                values[name] = value_of(text)
+        if values:
+            event["properties" if kind == "track" else "traits"] = values
+        self.case["events"].append(event)
+
+    def expectation(self, line):
+        words = split_words(line)
+        reason = words[3] if len(words) > 3 and "=" not in words[3] else "condition" if words[2] == "entered" else None
+        self.expected.append((time_ms(words[0]), words[1], words[2], reason, pairs(words[3 + ("=" not in (words[3:] or ["="])[0]):])))
+
+
+def read_tests(path):
+    tests, block = [], None
+    with open(path, encoding="utf-8") as source:
+        lines = source.read().split("\n")
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            if line.startswith("%%"):
+                must_fail = line.startswith("%%FAIL")
+                tests.append(Test(line[6 if must_fail else 2:].strip(), must_fail, f"{os.path.basename(path)}:{number}"))
+                block = "settings"
+                continue
+            test = tests[-1]
+            if raw[0] != " ":
+                words = line.split()
+                if words[0] == "definition":
+                    test.case["definitions"].append({"name": words[1], "subject": words[2]})
+                    block = "definition"
+                elif line in ("events", "expect", "expect none", "errors"):
+                    block = words[0]
+                elif words[0] in ("signal", "parameter"):
+                    name, text = line.split(" ", 1)[1].split(" = ", 1)
+                    test.case["settings"][words[0] + "s"][name] = text
+                else:
+                    test.setting(*line.split(" = ", 1))
+            elif block == "definition":
+                if line.startswith(("and ", "or ")):
+                    definition = test.case["definitions"][-1]
+                    definition[list(definition)[-1]] += " " + line
+                else:
+                    test.field(*line.split(" = ", 1))
+            elif block == "events":
+                test.event(line)
+            elif block == "expect":
+                test.expectation(line)
+            else:
+                test.errors.append(line)
+        except (ValueError, IndexError, KeyError) as problem:
+            raise SystemExit(f"{path}:{number}: {problem}: {line}")
+    return tests
+
+
+# ---- what came out, in the words of the expectations ----
+
+def evidence_values(record):
+    rows = [(pql_replay.evidence_of_model if "threshold" in row and "signal" not in row else pql_replay.evidence_of_replay)(row)
+            for row in record["evidence"]]
+    return ",".join(format_value(row["value"]) for row in rows), any(row["at_least"] for row in rows)
+
+
+def format_value(value):
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return "null" if value is None else str(value)
+
+
+def shown(record, fields):
+    """The record as (time, definition, transition, reason, fields), with the fields that the expectation names."""
+    values, at_least = evidence_values(record)
+    source = record.get("source")
+    source = source.get("message_id") if isinstance(source, dict) else source
+    known = {"user": record.get("user_id") or "-", "account": record["account_id"], "source": source or "null",
+             "count": str(record["qualification_count"]), "previous": record["previous_status"], "value": values,
+             "at_least": "true" if at_least else "false"}
+    expires = pql_replay.ms_of(record.get("expires_at"))
+    reason = record["reason"] if record["transition"] != "missed" else None
+    found = []
+    for name, text in fields:
+        if name == "expires":
+            same = expires == (None if text == "none" else time_ms(text))
+            found.append((name, text if same else str(expires and pql_replay.rfc3339(expires))))
+        else:
+            found.append((name, known[name]))
+    return (pql_replay.ms_of(record["occurred_at"]), record["definition"], record["transition"], reason, found)
+
+
+def line_of(row):
+    time, definition, transition, reason, fields = row
+    return " ".join([pql_replay.rfc3339(time), definition, transition, reason or ""] + [f"{n}={v}" for n, v in fields])
+
+
+def compare(test, partitions):
+    records = [record for partition in partitions for record in partition]
+    wanted = test.expected
+    got = [shown(r, wanted[i][4] if i < len(wanted) else []) for i, r in enumerate(records)]
+    if [tuple(map(str, w)) for w in map(line_of, wanted)] == [tuple(map(str, g)) for g in map(line_of, got)]:
+        return None
+    return "\n".join(["  expected:"] + ["    " + line_of(w) for w in wanted] + ["  got:"] + ["    " + line_of(g) for g in got])
+
+
+def run_check(binary, test, folder):
+    """The messages of `check`, with columns counted in the condition's own text."""
+    pql_replay.write_case(test.case, folder)
+    config = os.path.join(folder, "case.conf")
+    done = subprocess.run([binary, "check", "--config", config], capture_output=True, timeout=60, text=True)
+    with open(config, encoding="utf-8") as source:
+        lines = source.read().split("\n")
+    found = []
+    for match in re.finditer(r"^(?:.*case\.conf):(\d+):(\d+): (.*)$", done.stderr + done.stdout, re.M):
+        line, column = int(match.group(1)), int(match.group(2))
+        field = re.match(r'\s*(\w+) = "', lines[line - 1])
+        where = f"{field.group(1)}:{column - field.end()}" if field else f"line {lines[line - 1].strip()}"
+        found.append(f"{where}: {match.group(3)}")
+    if done.returncode == 2 and found == test.errors:
+        return None
+    return "\n".join([f"  exit code {done.returncode}, expected 2 and:"] + ["    " + e for e in test.errors]
+                     + ["  got:"] + ["    " + f for f in found] + ([] if found else [done.stderr[-2000:]]))
+
+
+def run(test, binary, folder):
+    if test.must_fail:
+        return run_check(binary, test, folder) if binary else None
+    problem = compare(test, pql_replay.model_records(test.case))
+    if problem or not binary:
+        return problem and "  the model\n" + problem
+    try:
+        problem = compare(test, pql_replay.replay_records(binary, test.case, folder))
+    except pql_replay.ReplayError as error:
+        return str(error)
+    return problem or pql_replay.mismatch(binary, test.case, folder)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="runs the rules")
+    parser.add_argument("--binary")
+    parser.add_argument("--model", action="store_true")
+    parser.add_argument("--only", help="tests whose name contains this")
+    parser.add_argument("--keep", help="folder for the files of the last test")
+    parser.add_argument("files", nargs="*")
+    options = parser.parse_args()
+    if not options.binary and not options.model:
+        parser.error("--binary or --model")
+    files = options.files or sorted(glob.glob(os.path.join(HERE, "*.test")))
+    tests = [t for f in files for t in read_tests(f) if not options.only or options.only in t.name]
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for test in tests:
+            problem = run(test, options.binary and os.path.abspath(options.binary), options.keep or scratch)
+            if problem:
+                failed += 1
+                print(f"{test.where}: {test.name}\n{problem}\n")
+    print(f"{len(tests)} rules, {failed} failed")
+    return 1 if failed or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
