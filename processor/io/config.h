@@ -16,6 +16,7 @@
 #include "core/wire/decoder.h"
 #include "core/wire/mapping.h"
 #include "io/kafka_conf.h"
+#include "io/registry_conf.h"
 
 enum pql_delivery { PQL_EXACTLY_ONCE, PQL_AT_LEAST_ONCE };
 enum pql_clock_mode { PQL_CLOCK_WALL, PQL_CLOCK_EVENTS }; /* EVENTS: no ticks */
@@ -53,15 +54,6 @@ struct pql_output_conf {
 enum pql_output_index {
     PQL_CONFIG_PQL, PQL_CONFIG_PQA, PQL_CONFIG_STATE, PQL_CONFIG_ALERTS, PQL_CONFIG_DLQ, PQL_CONFIG_CHECKPOINT,
     PQL_CONFIG_OUTPUTS_COUNT,
-};
-
-struct pql_registry_conf {
-    const char *url;  /* base URL with its path; several, separated by commas; NULL: no registry */
-    const char *user, *password; /* basic */
-    const char *token;           /* bearer */
-    const char *ca, *certificate, *key; /* files, PEM */
-    const char *cache_dir;       /* NULL: only in memory */
-    int64_t timeout_ms;
 };
 
 struct pql_config {
