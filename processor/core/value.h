@@ -47,7 +47,14 @@ bool pql_value_holds(const struct pql_value *value);
  * The text is a view of the value or of scratch. */
 struct pql_slice pql_value_canonical(const struct pql_value *value, char scratch[PQL_DECIMAL_TEXT_MAX]);
 
-/* `=`, by the rules of open values: null equals nothing. */
+/* How two values relate where the text of the definition says that one side is `known` (PQL_NULL: both are open):
+ * -1, 0, 1 as ordered; PQL_DIFFERENT: not equal, without order (`!=` holds, `<` does not); PQL_UNKNOWN: every
+ * comparison is false, `!=` too, since a side is null or cannot be read as `known`. So an open '7' is the number 7, but
+ * 7 is not the text '7'. */
+enum { PQL_DIFFERENT = 2, PQL_UNKNOWN = 3 };
+int pql_value_relate(const struct pql_value *a, const struct pql_value *b, enum pql_kind known);
+
+/* Of two open values. `=`, by the rules of open values: null equals nothing. */
 bool pql_value_equal(const struct pql_value *a, const struct pql_value *b);
 /* -1, 0, 1, or 2 where the two cannot be ordered (then every comparison is false). */
 int pql_value_compare(const struct pql_value *a, const struct pql_value *b);

@@ -77,13 +77,15 @@ struct pql_node {
     enum pql_type type;
     bool negated;
     bool of_account; /* CALL: written account.f(…) in a user's definition */
+    uint16_t height; /* of the tree below, 1 for a leaf */
     const struct pql_source *source; /* where it stands; a $signal's nodes point into the signal's own text */
     size_t at, span;
     const struct pql_node *const *kids; /* operands; of a CALL: its expressions (users(c): c; share(c of d): c, d;
                                            usage: limit; if, coalesce, at_least: all of them; spread: condition) */
     size_t kids_count;
     struct pql_value value; /* CONST */
-    struct pql_slice text;  /* PROPERTY, attributes; spread: the attribute's name; CALL property('…') is a PROPERTY */
+    struct pql_slice text;  /* PROPERTY, attributes; spread: the attribute's name; is, was … : the definition's;
+                               property('…') is a PROPERTY */
     /* CALL only: */
     enum pql_function function;
     struct pql_selector selector;        /* event functions */
