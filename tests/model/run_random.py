@@ -140,23 +140,9 @@ class Conditions:
         ) + (self.of_events,) * 8)()
 
     def leaf_of_user(self):
-        """A user definition may also ask for the account's values and for other definitions."""
-        rng = self.rng
-        roll = rng.random()
-        if roll < 0.08:
-            return self.account_boolean()
-        if roll < 0.2 and self.defined:
+        if self.rng.random() < 0.13 and self.defined:
             return self.reference(("user", "account"))
         return self.of_user()
-
-    def account_boolean(self):
-        rng = self.rng
-        return rng.choice((
-            f"account.count({self.selector()}, {self.window()}) {self.relation()} {rng.randint(1, 4)}",
-            f"account.users({self.inner()}) {self.relation()} {rng.randint(1, 2)}",
-            f"account.ever({self.selector()})",
-            f"account.members() >= {rng.randint(1, 3)}",
-        ))
 
     def reference(self, subjects):
         found = [name for name, subject in self.defined if subject in subjects]
