@@ -1,8 +1,3 @@
-#include <stdio.h>
+#include "app/cli.h"
 
-int main(int argc, char **argv)
-{
-    (void)argv;
-    fprintf(stderr, "pqlstream " PQL_VERSION "\n");
-    return argc > 1 ? 2 : 0;
-}
+int main(int argc, char **argv) { return pql_cli(argc, argv); }

@@ -16,6 +16,7 @@
 #include "core/wire/decoder.h"
 #include "core/wire/mapping.h"
 #include "io/kafka_conf.h"
+#include "io/ports.h"
 #include "io/registry_conf.h"
 
 enum pql_delivery { PQL_EXACTLY_ONCE, PQL_AT_LEAST_ONCE };
@@ -23,10 +24,6 @@ enum pql_clock_mode { PQL_CLOCK_WALL, PQL_CLOCK_EVENTS }; /* EVENTS: no ticks */
 enum pql_on_bad_input { PQL_BAD_INPUT_BLOCK, PQL_BAD_INPUT_EXIT };
 enum pql_partitioning { PQL_PARTITIONING_MURMUR2, PQL_PARTITIONING_CRC32, PQL_PARTITIONING_TRUSTED };
 enum pql_json_times { PQL_JSON_RFC3339, PQL_JSON_MS };
-
-/* Where an input begins that has no committed offset: one of these, or a time in ms. */
-#define PQL_START_EARLIEST (INT64_MIN + 1)
-#define PQL_START_LATEST (INT64_MIN + 2)
 
 struct pql_input_conf {
     const char *topic;
@@ -37,7 +34,7 @@ struct pql_input_conf {
     bool user_events_everywhere; /* user_events = "all_partitions" */
     int partitioning;          /* enum pql_partitioning */
     int64_t max_future_ms;
-    int64_t start;
+    int64_t start; /* without a committed offset: PQL_OFFSET_EARLIEST, PQL_OFFSET_LATEST, or a time in ms */
 };
 
 /* One output topic. */
@@ -48,17 +45,13 @@ struct pql_output_conf {
     int64_t schema_id;    /* Avro: a fixed id, and no question to the registry; -1: none */
     bool is_bare;         /* Avro without prefix */
     int json_times;       /* enum pql_json_times */
-};
-
-/* The output topics by their setting in group `outputs`. Order: as enum pql_output of ports.h. */
-enum pql_output_index {
-    PQL_CONFIG_PQL, PQL_CONFIG_PQA, PQL_CONFIG_STATE, PQL_CONFIG_ALERTS, PQL_CONFIG_DLQ, PQL_CONFIG_CHECKPOINT,
-    PQL_CONFIG_OUTPUTS_COUNT,
+    bool connect_schema;  /* JSON: with the schema envelope that Kafka Connect's JsonConverter reads */
 };
 
 struct pql_config {
     struct pql_arena arena;
     const char *path; /* of the main file */
+    const struct pql_setting *settings; /* as written, for pql_config_print */
 
     const char *app, *instance; /* instance NULL: none */
     int64_t revision;
@@ -86,11 +79,11 @@ struct pql_config {
 
     const struct pql_input_conf *inputs; /* the first is the lead */
     size_t inputs_count;
-    struct pql_output_conf outputs[PQL_CONFIG_OUTPUTS_COUNT];
+    struct pql_output_conf outputs[PQL_OUT_COUNT];
 
     const struct pql_mapping_conf *mappings; /* those that inputs use */
     size_t mappings_count;
-    struct pql_program_conf program;
+    struct pql_program_conf program; /* without definitions whose mode is off */
 };
 
 /* What the caller has beside the file. */
@@ -103,14 +96,15 @@ struct pql_config_request {
     bool needs_brokers; /* false: replay */
 };
 
-/* Reads everything. NULL if diags has an error; warnings may be there either way. It opens files and nothing else. */
+/* Reads everything; it opens files and nothing else. NULL: no tree could be read. Otherwise errors may be in diags too
+ * (errors_count); the struct then serves only to find further errors, those of the program among them. */
 struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags);
 void pql_config_free(struct pql_config *config);
 
 /* The commented configuration with every setting at its default: conf/pqlstream.conf. */
 void pql_config_print_template(FILE *out);
 
-/* What was set and by whom, one setting a line; secrets as "***". */
+/* What the main file, environment and command line set, one setting a line; secrets as "***". */
 void pql_config_print(const struct pql_config *config, FILE *out);
 
 #endif

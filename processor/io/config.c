@@ -1,0 +1,328 @@
+/* The whole configuration: files, environment and command line to one struct. */
+#include "io/config.h"
+
+#include "io/config_fields.h"
+#include "io/config_read.h"
+
+#include <glob.h>
+#include <stdlib.h>
+
+struct loader {
+    const struct pql_config_request *request;
+    struct pql_options_reader reader;
+    struct pql_config *config;
+    struct pql_setting *root;
+    struct pql_config_rules rules;
+};
+
+static const struct pql_setting *group_of(const struct pql_setting *parent, const char *name)
+{
+    const struct pql_setting *group = pql_setting_find(parent, name);
+    return group && group->kind == PQL_SETTING_GROUP ? group : NULL;
+}
+
+/* --- Kafka --- */
+
+static const char *property_name(struct loader *loader, const char *setting)
+{
+    char *name = pql_arena_printf(loader->reader.arena, "%s", setting);
+    for (char *at = name; *at; at++)
+        if (*at == '_') *at = '.';
+    return name;
+}
+
+/* How many properties there are, and with `out`, what they are. */
+static size_t take_properties(struct loader *loader, const struct pql_setting *group, enum pql_kafka_side side,
+                              struct pql_kafka_property *out)
+{
+    size_t count = 0;
+    for (const struct pql_setting *kid = group ? group->kids : NULL; kid; kid = kid->next) {
+        bool is_side = side == PQL_KAFKA_BOTH_SIDES &&
+                       (strcmp(kid->name, "consumer") == 0 || strcmp(kid->name, "producer") == 0);
+        if (is_side && kid->kind == PQL_SETTING_GROUP) {
+            count += take_properties(loader, kid,
+                                     kid->name[0] == 'c' ? PQL_KAFKA_CONSUMER_SIDE : PQL_KAFKA_PRODUCER_SIDE,
+                                     out ? out + count : NULL);
+        } else if (kid->kind == PQL_SETTING_GROUP || kid->kind == PQL_SETTING_LIST) {
+            if (out)
+                pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR,
+                                 is_side ? "'%s' is a group { … }" : "'%s' must be a text or a number", kid->name);
+        } else {
+            if (out)
+                out[count] = (struct pql_kafka_property){
+                    property_name(loader, kid->name), kid->value.text.ptr, side, kid->file, kid->line, kid->column};
+            count++;
+        }
+    }
+    return count;
+}
+
+static void read_kafka(struct loader *loader)
+{
+    const struct pql_setting *group = group_of(loader->root, "kafka");
+    size_t count = take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, NULL);
+    struct pql_kafka_property *properties = pql_arena_zalloc(loader->reader.arena, (count + 1) * sizeof *properties);
+    take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, properties);
+    loader->config->kafka = (struct pql_kafka_conf){properties, count, loader->config->app, loader->config->instance};
+    if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
+        pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
+                       "no brokers: kafka = { bootstrap_servers = \"host:9092\"; };");
+}
+
+/* --- inputs and outputs --- */
+
+static void resolve_mapping(struct loader *loader, const struct pql_setting *input, struct input_fields *fields)
+{
+    fields->conf.mapping = pql_config_rules_mapping(&loader->rules, fields->mapping.text);
+    if (fields->conf.mapping != SIZE_MAX) return;
+    const char *names[32];
+    size_t count = 0;
+    for (size_t i = 0; i < loader->rules.mappings_count && count < 16; i++)
+        names[count++] = loader->rules.mappings[i].conf.name.ptr;
+    for (size_t i = 0; pql_mapping_preset_names[i] && count < 32; i++) names[count++] = pql_mapping_preset_names[i];
+    const char *nearest = pql_nearest(fields->mapping.text, names, count);
+    const struct pql_setting *mapping = pql_setting_find(input, "mapping");
+    pql_setting_diag_value(mapping ? mapping : input, loader->reader.diags,
+                           nearest ? "no mapping '%s'; did you mean '%s'?" : "no mapping '%s'", fields->mapping.text.ptr,
+                           nearest);
+}
+
+static const char *path_beside(struct loader *loader, const struct pql_setting *setting, const char *path)
+{
+    return path ? pql_setting_path(setting && setting->file ? setting->file : loader->config->path, path,
+                                   loader->reader.arena)
+                : NULL;
+}
+
+static void read_input(struct loader *loader, const struct pql_setting *setting, struct pql_input_conf *out)
+{
+    struct input_fields fields = {.conf = {.max_future_ms = loader->config->max_future_ms, .start = loader->config->start}};
+    pql_options_read(&loader->reader, PQL_GROUP_INPUT, setting, &fields);
+    fields.conf.schema = path_beside(loader, pql_setting_find(setting, "schema"), fields.conf.schema);
+    resolve_mapping(loader, setting, &fields);
+    *out = fields.conf;
+}
+
+static void read_inputs(struct loader *loader)
+{
+    const struct pql_setting *list = pql_setting_find(loader->root, "inputs");
+    size_t count = list && list->kind == PQL_SETTING_LIST ? pql_setting_count(list) : 0, i = 0;
+    if (!count) {
+        pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
+                       "no input: inputs = ( { topic = \"product-events\"; } );");
+        return;
+    }
+    struct pql_input_conf *inputs = pql_arena_zalloc(loader->reader.arena, count * sizeof *inputs);
+    for (const struct pql_setting *kid = list->kids; kid; kid = kid->next) {
+        if (kid->kind == PQL_SETTING_GROUP) read_input(loader, kid, &inputs[i]);
+        else
+            pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "'inputs' holds groups { … }");
+        for (size_t k = 0; k < i; k++)
+            if (inputs[i].topic && inputs[k].topic && strcmp(inputs[i].topic, inputs[k].topic) == 0)
+                pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "topic '%s' is an input already", inputs[i].topic);
+        i++;
+    }
+    loader->config->inputs = inputs;
+    loader->config->inputs_count = count;
+}
+
+static void read_output_format(struct loader *loader, const struct pql_setting *setting, struct pql_output_conf *out)
+{
+    const struct pql_setting *format = pql_setting_find(setting, "format");
+    out->format = loader->config->registry.url ? PQL_FORMAT_AVRO : PQL_FORMAT_JSON;
+    if (!format) return;
+    out->format = pql_slice_is(format->value.text, "json") ? PQL_FORMAT_JSON : PQL_FORMAT_AVRO;
+    if (format->kind != PQL_SETTING_TEXT || (out->format == PQL_FORMAT_AVRO && !pql_slice_is(format->value.text, "avro")))
+        pql_setting_diag_value(format, loader->reader.diags, "'format' must be avro or json");
+}
+
+static void read_output_schema(struct loader *loader, const struct pql_setting *setting, struct pql_output_conf *out)
+{
+    const struct pql_setting *schema = pql_setting_find(setting, "schema");
+    struct pql_slice word = schema ? schema->value.text : PQL_SLICE_LITERAL("look_up");
+    bool is_number = schema && (schema->kind == PQL_SETTING_NUMBER || schema->is_override);
+    pql_decimal id;
+    out->schema_id = -1;
+    out->registers = pql_slice_is(word, "register");
+    out->is_bare = pql_slice_is(word, "bare");
+    if (is_number && pql_decimal_of_text(word, &id) && id >= 0 && id <= pql_decimal_of_int(INT32_MAX))
+        out->schema_id = (int64_t)(id / PQL_DECIMAL_ONE);
+    else if (!out->registers && !out->is_bare && !pql_slice_is(word, "look_up"))
+        pql_setting_diag_value(schema, loader->reader.diags, "'schema' must be look_up, register, bare or an id");
+    bool asks = out->format == PQL_FORMAT_AVRO && !out->is_bare && out->schema_id < 0;
+    if (asks && !loader->config->registry.url)
+        pql_setting_diag(setting, loader->reader.diags, PQL_SEVERITY_ERROR,
+                         "Avro output needs a registry (registry = { url = … }), an id (schema = 17) or schema = \"bare\"");
+}
+
+static void read_outputs(struct loader *loader)
+{
+    static const char *const names[PQL_OUT_COUNT] = {
+        [PQL_OUT_PQL] = "pql",       [PQL_OUT_PQA] = "pqa", [PQL_OUT_STATE] = "state",
+        [PQL_OUT_ALERTS] = "alerts", [PQL_OUT_DLQ] = "dlq", [PQL_OUT_CHECKPOINT] = "checkpoint"};
+    const struct pql_setting *outputs = group_of(loader->root, "outputs");
+    int nothing;
+    pql_options_read(&loader->reader, PQL_GROUP_OUTPUTS, outputs, &nothing);
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) {
+        struct pql_output_conf *out = &loader->config->outputs[i];
+        const struct pql_setting *setting = group_of(outputs, names[i]);
+        bool is_bytes = i == PQL_OUT_DLQ || i == PQL_OUT_CHECKPOINT;
+        pql_options_read(&loader->reader, is_bytes ? PQL_GROUP_OUTPUT_BYTES : PQL_GROUP_OUTPUT, setting, out);
+        if (!out->topic) out->topic = pql_arena_printf(loader->reader.arena, "%s.%s", loader->config->app, names[i]);
+        out->schema_id = -1;
+        if (is_bytes) continue;
+        read_output_format(loader, setting, out);
+        read_output_schema(loader, setting, out);
+    }
+}
+
+/* --- files of definitions --- */
+
+static void read_rules_file(struct loader *loader, const char *path)
+{
+    struct pql_setting *root = pql_setting_read(path, loader->reader.arena, loader->reader.diags);
+    if (!root) return;
+    for (const struct pql_setting *kid = root->kids; kid; kid = kid->next) {
+        const struct pql_option *option = pql_option_find(PQL_GROUP_ROOT, kid->name);
+        if (!option) pql_option_unknown(&loader->reader, PQL_GROUP_ROOT, kid);
+        else if (!(option->flags & PQL_OPTION_IN_RULES))
+            pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR,
+                             "'%s' belongs into the main file; a file of definitions holds definitions, signals, "
+                             "parameters and mappings",
+                             kid->name);
+        else if (kid->kind != (option->type == PQL_OPTION_LIST ? PQL_SETTING_LIST : PQL_SETTING_GROUP))
+            pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "'%s' must be a %s", kid->name,
+                             option->type == PQL_OPTION_LIST ? "list ( … )" : "group { … }");
+    }
+    pql_config_rules_read(&loader->reader, root, loader->request->today_ms, &loader->rules);
+}
+
+static void read_rules_files(struct loader *loader, const struct pql_path_list *patterns)
+{
+    for (size_t i = 0; i < patterns->count; i++) {
+        const struct pql_source *pattern = &patterns->paths[i];
+        const char *path = pql_setting_path(pattern->file ? pattern->file : loader->config->path, pattern->text.ptr,
+                                            loader->reader.arena);
+        glob_t found;
+        if (glob(path, 0, NULL, &found) != 0) {
+            pql_diag_source(loader->reader.diags, PQL_SEVERITY_ERROR, pattern, 0, pattern->text.len, "no file matches %s",
+                            path);
+            continue; /* nothing to free: glob found nothing */
+        }
+        for (size_t k = 0; k < found.gl_pathc; k++) read_rules_file(loader, found.gl_pathv[k]);
+        globfree(&found);
+    }
+}
+
+/* --- all of it --- */
+
+static void read_root(struct loader *loader)
+{
+    struct root_fields fields = {.config = *loader->config};
+    pql_options_read(&loader->reader, PQL_GROUP_ROOT, loader->root, &fields);
+    *loader->config = fields.config;
+    struct pql_config *config = loader->config;
+    const char **schemas = pql_arena_alloc(loader->reader.arena, fields.schemas.count * sizeof *schemas + 1);
+    for (size_t i = 0; i < fields.schemas.count; i++) {
+        const struct pql_source *path = &fields.schemas.paths[i];
+        schemas[i] = pql_setting_path(path->file ? path->file : config->path, path->text.ptr, loader->reader.arena);
+    }
+    config->schemas = schemas;
+    config->schemas_count = fields.schemas.count;
+    config->program.app = pql_slice_of(config->app ? config->app : "");
+    pql_options_read(&loader->reader, PQL_GROUP_REGISTRY, group_of(loader->root, "registry"), &config->registry);
+    const struct pql_setting *registry = group_of(loader->root, "registry");
+    config->registry.ca = path_beside(loader, pql_setting_find(registry, "ca"), config->registry.ca);
+    config->registry.certificate = path_beside(loader, pql_setting_find(registry, "certificate"), config->registry.certificate);
+    config->registry.key = path_beside(loader, pql_setting_find(registry, "key"), config->registry.key);
+    pql_config_rules_read(&loader->reader, loader->root, loader->request->today_ms, &loader->rules);
+    read_rules_files(loader, &fields.definition_files);
+}
+
+static void check_whole(struct loader *loader)
+{
+    struct pql_config *config = loader->config;
+    struct pql_diags *diags = loader->reader.diags;
+    const char *app = config->app ? config->app : "";
+    if (!*app || app[strspn(app, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")])
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
+                       "'app' begins names of topics: letters, digits, '.', '_' and '-' only");
+    if (!config->program.definitions_count)
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
+                       "no definitions: nothing to look for (definitions, definition_files)");
+    if (config->max_output_delay_ms > config->commit_interval_ms)
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
+                       "'max_output_delay' is longer than 'commit_interval'");
+}
+
+struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags)
+{
+    struct pql_config *config = pql_xcalloc(1, sizeof *config);
+    struct loader loader = {.request = request, .config = config};
+    /* The struct is copied while the root is read, so the arena joins it at the end. */
+    struct pql_arena arena;
+    pql_arena_init(&arena);
+    loader.reader = (struct pql_options_reader){&arena, diags};
+    config->path = pql_arena_printf(&arena, "%s", request->path);
+    loader.root = pql_setting_read(request->path, &arena, diags);
+    if (!loader.root) {
+        free(config);
+        pql_arena_deinit(&arena);
+        return NULL;
+    }
+    pql_setting_override_environment(loader.root, request->environment, pql_option_is_root, &arena, diags);
+    for (size_t i = 0; i < request->sets_count; i++) pql_setting_override(loader.root, request->sets[i], &arena, diags);
+    config->settings = loader.root;
+    read_root(&loader);
+    read_kafka(&loader);
+    read_inputs(&loader);
+    read_outputs(&loader);
+    pql_config_rules_finish(&loader.reader, &loader.rules, config);
+    check_whole(&loader);
+    pql_config_rules_deinit(&loader.rules);
+    config->arena = arena;
+    return config;
+}
+
+void pql_config_free(struct pql_config *config)
+{
+    if (!config) return;
+    struct pql_arena arena = config->arena;
+    free(config);
+    pql_arena_deinit(&arena);
+}
+
+/* --- printing --- */
+
+static bool is_secret(const struct pql_setting *setting)
+{
+    static const char *const words[] = {"password", "secret", "token", "pem", "jaas"};
+    if (setting->is_secret) return true;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (setting->name && strstr(setting->name, words[i])) return true;
+    return false;
+}
+
+/* Depth is bounded by the reader of the tree. */
+static void print_settings(const struct pql_setting *parent, const char *path, FILE *out)
+{
+    size_t index = 0;
+    for (const struct pql_setting *kid = parent->kids; kid; kid = kid->next, index++) {
+        char name[400];
+        if (kid->name) snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", kid->name);
+        else
+            snprintf(name, sizeof name, "%s[%zu]", path, index);
+        if (kid->kind == PQL_SETTING_GROUP || kid->kind == PQL_SETTING_LIST) {
+            print_settings(kid, name, out);
+            continue;
+        }
+        fprintf(out, "%s = %s", name, is_secret(kid) ? "***" : kid->value.text.ptr);
+        if (kid->line) fprintf(out, "    (%s:%d)\n", kid->file, kid->line);
+        else
+            fprintf(out, "    (%.*s)\n", (int)strcspn(kid->file, " "), kid->file);
+    }
+}
+
+void pql_config_print(const struct pql_config *config, FILE *out) { print_settings(config->settings, "", out); }
+
+void pql_config_print_template(FILE *out) { pql_options_print_template(out); }
