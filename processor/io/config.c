@@ -239,6 +239,22 @@ static void read_root(struct loader *loader)
     read_rules_files(loader, &fields.definition_files);
 }
 
+/* A topic serves one purpose: records of one kind read as another would be a fault that feeds on itself. */
+static void check_topics(struct loader *loader)
+{
+    const struct pql_config *config = loader->config;
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) {
+        const char *topic = config->outputs[i].topic;
+        bool is_taken = false;
+        for (size_t k = 0; k < i; k++) is_taken |= strcmp(config->outputs[k].topic, topic) == 0;
+        for (size_t k = 0; k < config->inputs_count; k++)
+            is_taken |= config->inputs[k].topic && strcmp(config->inputs[k].topic, topic) == 0;
+        if (is_taken)
+            pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
+                           "topic '%s' has two purposes: each input and output has its own", topic);
+    }
+}
+
 static void check_whole(struct loader *loader)
 {
     struct pql_config *config = loader->config;
@@ -250,6 +266,7 @@ static void check_whole(struct loader *loader)
     if (!config->program.definitions_count)
         pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
                        "no definitions: nothing to look for (definitions, definition_files)");
+    check_topics(loader);
     if (config->max_output_delay_ms > config->commit_interval_ms)
         pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
                        "'max_output_delay' is longer than 'commit_interval'");

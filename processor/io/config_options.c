@@ -22,6 +22,7 @@
 #define REQUIRED PQL_OPTION_REQUIRED
 #define LATER PQL_OPTION_UNAVAILABLE
 #define RULES PQL_OPTION_IN_RULES
+#define SHOWN PQL_OPTION_OPTIONAL
 
 static const char *const delivery_words[] = {"exactly_once", "at_least_once", NULL};
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
@@ -64,7 +65,7 @@ const struct pql_option pql_options[] = {
          "Name of the application: consumer group, beginning of transactional ids and of topic names."),
     INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, 0,
         "Number of this configuration. What changes results is taken over by running tasks only with a higher one."),
-    TEXT(ROOT, "instance", STRING, AT(pql_config, instance), NULL, 0, NULL,
+    TEXT(ROOT, "instance", STRING, AT(pql_config, instance), NULL, SHOWN, "\"pql-0\"",
          "Name of this process, such as the pod's: static group membership and a stable transactional id. Two live "
          "processes must not share it."),
     WORD(ROOT, "log_level", AT(pql_config, log_level), "info", log_words, 0, "Lines of the log below it are left out."),
@@ -75,16 +76,16 @@ const struct pql_option pql_options[] = {
           "producer hold those of one side."),
     TEXT(KAFKA, "bootstrap_servers", ANY, NO_MEMBER, NULL, 0, "\"localhost:9092\"", "Brokers as host:port, separated by commas."),
     GROUP(ROOT, "registry", GROUP, REGISTRY, 0, "Schema registry (Confluent's protocol)."),
-    TEXT(REGISTRY, "url", STRING, AT(pql_registry_conf, url), NULL, 0, NULL,
+    TEXT(REGISTRY, "url", STRING, AT(pql_registry_conf, url), NULL, SHOWN, "\"http://localhost:8081\"",
          "Base address, which may have a path; several separated by commas."),
-    TEXT(REGISTRY, "user", STRING, AT(pql_registry_conf, user), NULL, 0, NULL, "User of basic authentication."),
-    TEXT(REGISTRY, "password", STRING, AT(pql_registry_conf, password), NULL, SECRET, NULL,
-         "Password of basic authentication, as in \"${env:REGISTRY_PASSWORD}\" or \"${file:/run/secrets/registry}\"."),
-    TEXT(REGISTRY, "token", STRING, AT(pql_registry_conf, token), NULL, SECRET, NULL, "Bearer token."),
-    TEXT(REGISTRY, "ca", STRING, AT(pql_registry_conf, ca), NULL, 0, NULL, "File of the authorities to trust (PEM)."),
-    TEXT(REGISTRY, "certificate", STRING, AT(pql_registry_conf, certificate), NULL, 0, NULL, "File of the client's certificate (PEM)."),
-    TEXT(REGISTRY, "key", STRING, AT(pql_registry_conf, key), NULL, 0, NULL, "File of the client's key (PEM)."),
-    TEXT(REGISTRY, "cache_dir", STRING, AT(pql_registry_conf, cache_dir), NULL, 0, NULL,
+    TEXT(REGISTRY, "user", STRING, AT(pql_registry_conf, user), NULL, SHOWN, "\"pqlstream\"", "User of basic authentication."),
+    TEXT(REGISTRY, "password", STRING, AT(pql_registry_conf, password), NULL, SECRET | SHOWN, "\"${env:REGISTRY_PASSWORD}\"",
+         "Password of basic authentication: best as ${env:NAME} or ${file:/path}."),
+    TEXT(REGISTRY, "token", STRING, AT(pql_registry_conf, token), NULL, SECRET | SHOWN, "\"${env:REGISTRY_TOKEN}\"", "Bearer token."),
+    TEXT(REGISTRY, "ca", STRING, AT(pql_registry_conf, ca), NULL, SHOWN, "\"/etc/ssl/certs/ca-certificates.crt\"", "File of the authorities to trust (PEM)."),
+    TEXT(REGISTRY, "certificate", STRING, AT(pql_registry_conf, certificate), NULL, SHOWN, "\"client.pem\"", "File of the client's certificate (PEM)."),
+    TEXT(REGISTRY, "key", STRING, AT(pql_registry_conf, key), NULL, SHOWN, "\"client.key\"", "File of the client's key (PEM)."),
+    TEXT(REGISTRY, "cache_dir", STRING, AT(pql_registry_conf, cache_dir), NULL, SHOWN, "\"/var/lib/pqlstream/schemas\"",
          "Folder that keeps the schemas met, so that a start needs no registry."),
     DURATION(REGISTRY, "timeout", AT(pql_registry_conf, timeout_ms), "10s", SECOND, 5 * MINUTE, 0, "How long one request may take."),
 
@@ -100,26 +101,26 @@ const struct pql_option pql_options[] = {
          "where there is a registry, else bare."),
     TEXT(INPUT, "mapping", SOURCE, AT(input_fields, mapping), "canonical", RESULTS, NULL,
          "Which fields mean what: one of `mappings`, or one that ships with the program (canonical, segment)."),
-    TEXT(INPUT, "schema", STRING, AT(pql_input_conf, schema), NULL, RESULTS, NULL,
+    TEXT(INPUT, "schema", STRING, AT(pql_input_conf, schema), NULL, RESULTS | SHOWN, "\"product_event.avsc\"",
          "File with the schema of bare values; else the first of `schemas`."),
     WORD(INPUT, "partitioning", AT(pql_input_conf, partitioning), "murmur2", partitioning_words, 0,
          "How producers choose the partition of an account: murmur2 (Java clients), crc32 (librdkafka's own); trusted: "
          "not checked."),
     DURATION(INPUT, "max_future", AT(pql_input_conf, max_future_ms), NULL, 0, 100 * YEAR, RESULTS,
              "As the setting of that name below, for this input."),
-    TEXT(INPUT, "start", START, AT(pql_input_conf, start), NULL, 0, NULL, "As the setting of that name below, for this input."),
+    TEXT(INPUT, "start", START, AT(pql_input_conf, start), NULL, SHOWN, "\"2026-03-01T00:00:00Z\"", "As the setting of that name below, for this input."),
     ABSENT(INPUT, "user_events", "identify and forget of a user, written to every partition"),
     ABSENT(INPUT, "reader_schema", "a reader's schema of one's own"),
-    TEXT(ROOT, "schemas", SOURCES, AT(root_fields, schemas), NULL, RESULTS, NULL,
+    TEXT(ROOT, "schemas", SOURCES, AT(root_fields, schemas), NULL, RESULTS | SHOWN, "[ \"product_event.avsc\" ]",
          "Files of writer schemas (.avsc) for values without a registry: found by fingerprint, the first for bare values."),
     TEXT(ROOT, "start", START, AT(pql_config, start), "earliest", 0, NULL,
          "Where an input begins that was never read: earliest, latest, or a time (RFC 3339)."),
     GROUP(ROOT, "mappings", GROUP, MAPPINGS, RESULTS | RULES,
           "Mappings by name: which fields of a record mean what. A path has dots (context.group_id), and may be "
           "header:name or key; of several the first that is present counts."),
-    TEXT(MAPPING, "preset", SOURCE, AT(mapping_fields, preset), NULL, RESULTS, NULL,
+    TEXT(MAPPING, "preset", SOURCE, AT(mapping_fields, preset), NULL, RESULTS | SHOWN, "\"segment\"",
          "A mapping that ships with the program (canonical, segment), from which fields not given here are taken."),
-    TEXT(MAPPING, "kind", SOURCES, AT(mapping_fields, conf.kind), NULL, RESULTS, NULL,
+    TEXT(MAPPING, "kind", SOURCES, AT(mapping_fields, conf.kind), NULL, RESULTS | SHOWN, "\"type\"",
          "Path of the kind: track, identify, group, leave_group, clock; absent: everything is track."),
     TEXT(MAPPING, "event", SOURCES, AT(mapping_fields, conf.event), NULL, RESULTS, "\"event\"", "Path of the event's name."),
     TEXT(MAPPING, "account", SOURCES, AT(mapping_fields, conf.account), NULL, RESULTS,
@@ -129,8 +130,8 @@ const struct pql_option pql_options[] = {
          "Path of the event's time; broker:timestamp is the record's own."),
     WORD(MAPPING, "time_unit", AT(mapping_fields, conf.time_unit), "ms", unit_words, RESULTS, "Of times that are plain numbers."),
     TEXT(MAPPING, "id", SOURCES, AT(mapping_fields, conf.id), NULL, RESULTS, "\"event_id\"", "Path of the message id, by which duplicates are known."),
-    TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS, NULL, "Path of an alias' previous user."),
-    TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS, NULL, "Path of an outcome's value."),
+    TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS | SHOWN, "\"previous_id\"", "Path of an alias' previous user."),
+    TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS | SHOWN, "\"amount\"", "Path of an outcome's value."),
     TEXT(MAPPING, "properties", SOURCES, AT(mapping_fields, conf.properties), NULL, RESULTS, "\"properties.*\"",
          "Where definitions find bare names; the first path that is present wins."),
     TEXT(MAPPING, "attributes", SOURCES, AT(mapping_fields, conf.attributes), NULL, RESULTS, "\"traits.*\"",
@@ -145,10 +146,10 @@ const struct pql_option pql_options[] = {
     GROUP(MAPPING, "labels", LIST, LABEL, RESULTS, "Words for the reasons in records."),
     TEXT(LABEL, "event", NAME, AT(pair_fields, from), NULL, REQUIRED, "\"invite_sent\"", "Name of an event."),
     TEXT(LABEL, "text", NAME, AT(pair_fields, to), NULL, REQUIRED, "\"teammates invited\"", "What a reader may call several of it."),
-    TEXT(MAPPING, "activity", SOURCES, AT(mapping_fields, activity), NULL, RESULTS, NULL, "Events that `any` means; absent: every track."),
-    TEXT(MAPPING, "start_events", SOURCES, AT(mapping_fields, start_events), NULL, RESULTS, NULL,
+    TEXT(MAPPING, "activity", SOURCES, AT(mapping_fields, activity), NULL, RESULTS | SHOWN, "[ \"login\", \"page_viewed\" ]", "Events that `any` means; absent: every track."),
+    TEXT(MAPPING, "start_events", SOURCES, AT(mapping_fields, start_events), NULL, RESULTS | SHOWN, "\"signed_up\"",
          "Events that start a user's or account's clock, as in \"signed_up\" or \"kind:identify\"; absent: the earliest event."),
-    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS, NULL, "Condition; an event for which it holds does nothing."),
+    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS | SHOWN, "\"user.email ends with '@acme.com' or bot = true\"", "Condition; an event for which it holds does nothing."),
     ABSENT(MAPPING, "periods", "periods such as a trial"),
 
     /* --- time --- */
@@ -181,14 +182,14 @@ const struct pql_option pql_options[] = {
     GROUP(OUTPUTS, "alerts", GROUP, OUTPUT, 0, "What definitions with `alert` newly say."),
     GROUP(OUTPUTS, "dlq", GROUP, OUTPUT_BYTES, 0, "Records that could not be used, as they came."),
     GROUP(OUTPUTS, "checkpoint", GROUP, OUTPUT_BYTES, 0, "State of pqlstream itself."),
-    TEXT(OUTPUT, "topic", STRING, AT(pql_output_conf, topic), NULL, 0, NULL, "Name; else app, a dot and the output's name."),
-    TEXT(OUTPUT, "format", ANY, NO_MEMBER, NULL, 0, NULL, "avro or json; else avro where there is a registry, json where not."),
-    TEXT(OUTPUT, "schema", ANY, NO_MEMBER, NULL, 0, NULL,
+    TEXT(OUTPUT, "topic", STRING, AT(pql_output_conf, topic), NULL, SHOWN, "\"acme-pql.%s\"", "Name; else app, a dot and the output's name."),
+    TEXT(OUTPUT, "format", ANY, NO_MEMBER, NULL, SHOWN, "\"json\"", "avro or json; else avro where there is a registry, json where not."),
+    TEXT(OUTPUT, "schema", ANY, NO_MEMBER, NULL, SHOWN, "\"bare\"",
          "Of Avro: \"look_up\" (the registry must have it under <topic>-value; the default), \"register\", \"bare\" (no "
          "prefix), or a number: the id to write."),
     WORD(OUTPUT, "json_times", AT(pql_output_conf, json_times), "rfc3339", json_time_words, 0, "How JSON writes times."),
     BOOL(OUTPUT, "connect_schema", AT(pql_output_conf, connect_schema), "false", 0, "JSON with the schema that Kafka Connect's JsonConverter reads."),
-    TEXT(OUTPUT_BYTES, "topic", STRING, AT(pql_output_conf, topic), NULL, 0, NULL, "Name; else app, a dot and the output's name."),
+    TEXT(OUTPUT_BYTES, "topic", STRING, AT(pql_output_conf, topic), NULL, SHOWN, "\"acme-pql.%s\"", "Name; else app, a dot and the output's name."),
 
     /* --- delivery and checkpoint --- */
     WORD(ROOT, "delivery", AT(pql_config, delivery), "exactly_once", delivery_words, 0,
@@ -216,33 +217,33 @@ const struct pql_option pql_options[] = {
     ABSENT(ROOT, "engine_upgrade", "several engine versions side by side"),
 
     /* --- what is looked for --- */
-    TEXT(ROOT, "definition_files", SOURCES, AT(root_fields, definition_files), NULL, RESULTS, NULL,
-         "More files with definitions, signals, parameters and mappings, as in [ \"rules/*.conf\" ]."),
+    TEXT(ROOT, "definition_files", SOURCES, AT(root_fields, definition_files), NULL, RESULTS | SHOWN, "[ \"rules/*.conf\" ]",
+         "More files with definitions, signals, parameters and mappings (libconfig files)."),
     GROUP(ROOT, "definitions", LIST, DEFINITION, RESULTS | RULES, "Definitions, in the order in which they are evaluated."),
     TEXT(DEFINITION, "name", NAME, AT(definition_fields, conf.name_source), NULL, REQUIRED | RESULTS, "\"collaborator\"", "Name; part of the records' keys."),
     WORD(DEFINITION, "subject", AT(definition_fields, conf.subject), "user", subject_words, RESULTS, "Who qualifies."),
     TEXT(DEFINITION, "qualify", SOURCE, AT(definition_fields, conf.qualify), NULL, REQUIRED | RESULTS,
          "\"count(invite_sent, first 7d) >= 2 and count(project_created, first 7d) >= 5\"", "Condition to enter, and to stay unless `stay` is given."),
-    TEXT(DEFINITION, "stay", SOURCE, AT(definition_fields, conf.stay), NULL, RESULTS, NULL, "Condition to stay: a lower bar, so that nobody flickers."),
-    TEXT(DEFINITION, "eligible", SOURCE, AT(definition_fields, conf.eligible), NULL, RESULTS, NULL, "Condition without which nobody enters, and everybody leaves at once."),
+    TEXT(DEFINITION, "stay", SOURCE, AT(definition_fields, conf.stay), NULL, RESULTS | SHOWN, "\"count(project_created, first 7d) >= 5\"", "Condition to stay: a lower bar, so that nobody flickers."),
+    TEXT(DEFINITION, "eligible", SOURCE, AT(definition_fields, conf.eligible), NULL, RESULTS | SHOWN, "\"account.plan = 'trial'\"", "Condition without which nobody enters, and everybody leaves at once."),
     DURATION(DEFINITION, "min_stay", AT(definition_fields, conf.min_stay_ms), "0s", 0, 100 * YEAR, RESULTS, "Shortest time between entering and leaving."),
     DURATION(DEFINITION, "cooldown", AT(definition_fields, conf.cooldown_ms), "0s", 0, 100 * YEAR, RESULTS, "Time after leaving in which nobody enters again."),
     BOOL(DEFINITION, "once", AT(definition_fields, conf.once), "false", RESULTS, "Whoever entered stays."),
     INT(DEFINITION, "version", AT(definition_fields, conf.version), "1", 1, INT32_MAX, RESULTS, "Number of the definition, shown in records."),
     WORD(DEFINITION, "mode", AT(definition_fields, conf.mode), "live", mode_words, RESULTS, "off: not evaluated. (shadow is not in this version.)"),
     BOOL(DEFINITION, "alert", AT(definition_fields, conf.alert), "false", RESULTS, "Entries go to the topic of alerts as well."),
-    TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS, NULL, "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
-    TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS, NULL, "Expressions that decide nothing and are shown in the evidence."),
-    TEXT(DEFINITION, "include_attributes", SOURCES, AT(definition_fields, include_attributes), NULL, RESULTS, NULL, "Attributes copied into records, as in [ \"user.role\", \"account.plan\" ]."),
-    TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, conf.timezone), NULL, RESULTS, NULL, "Of calendar days. (Only UTC in this version.)"),
+    TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS | SHOWN, "\"{1} and {2}\"", "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
+    TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),
+    TEXT(DEFINITION, "include_attributes", SOURCES, AT(definition_fields, include_attributes), NULL, RESULTS | SHOWN, "[ \"user.role\", \"account.plan\" ]", "Attributes copied into records, by their names."),
+    TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, conf.timezone), NULL, RESULTS | SHOWN, "\"UTC\"", "Of calendar days. (Only UTC in this version.)"),
     GROUP(DEFINITION, "publish", GROUP, PUBLISH, RESULTS, "What is published beside entering and leaving."),
     BOOL(PUBLISH, "missed", AT(pql_definition_conf, publish_missed), "false", RESULTS, "Also that somebody can no longer qualify."),
     ABSENT(PUBLISH, "scores", "changes of scores"),
     ABSENT(PUBLISH, "min_delta", "changes of scores"),
     ABSENT(PUBLISH, "min_interval", "a write budget"),
-    TEXT(DEFINITION, "owner", STRING, AT(definition_fields, owner), NULL, 0, NULL, "Who answers for it; for readers."),
-    TEXT(DEFINITION, "review_by", SOURCE, AT(definition_fields, review_by), NULL, 0, NULL, "Date (2027-03-31); a later `check` warns."),
-    TEXT(DEFINITION, "description", STRING, AT(definition_fields, description), NULL, 0, NULL, "For readers."),
+    TEXT(DEFINITION, "owner", STRING, AT(definition_fields, owner), NULL, SHOWN, "\"growth\"", "Who answers for it; for readers."),
+    TEXT(DEFINITION, "review_by", SOURCE, AT(definition_fields, review_by), NULL, SHOWN, "\"2099-12-31\"", "Date (2027-03-31); a later `check` warns."),
+    TEXT(DEFINITION, "description", STRING, AT(definition_fields, description), NULL, SHOWN, "\"Invited and created in the first week\"", "For readers."),
     ABSENT(DEFINITION, "score", "scores"),
     ABSENT(DEFINITION, "multiply", "scores"),
     ABSENT(DEFINITION, "tiers", "scores"),
@@ -322,8 +323,10 @@ static bool is_plain_number(struct pql_slice text)
 static const char *unit_text(int64_t number, const struct pql_config_unit *units, char out[48])
 {
     size_t i = 0;
-    while (units[i + 1].name && (number == 0 || number % units[i].size != 0)) i++;
-    snprintf(out, 48, "%" PRId64 "%s", number / units[i].size, units[i].name);
+    while (units[i + 1].name && number % units[i].size != 0) i++;
+    if (number == 0) snprintf(out, 48, "0");
+    else
+        snprintf(out, 48, "%" PRId64 "%s", number / units[i].size, units[i].name);
     return out;
 }
 
@@ -608,22 +611,25 @@ static void print_help(const struct pql_option *option, const char *prefix, FILE
 
 static bool is_text(enum pql_option_type type)
 {
-    return type != PQL_OPTION_INT && type != PQL_OPTION_BOOL && type != PQL_OPTION_SHARE;
+    return type != PQL_OPTION_INT && type != PQL_OPTION_BOOL;
 }
 
-/* Whether the commented configuration sets anything of a group. Groups nest at most four deep, by the table. */
-static bool sets_anything(enum pql_option_group group)
+static bool is_inner(const struct pql_option *option)
 {
-    for (size_t i = 0; i < pql_options_count; i++) {
-        const struct pql_option *option = &pql_options[i];
-        if (option->group != group) continue;
-        bool is_inner = option->type == PQL_OPTION_GROUP || option->type == PQL_OPTION_LIST;
-        if (option->example || (is_inner && sets_anything(option->inner))) return true;
-    }
+    return option->type == PQL_OPTION_GROUP || option->type == PQL_OPTION_LIST;
+}
+
+/* Whether the commented configuration sets it, or anything of it. Groups nest at most four deep, by the table. */
+static bool is_set(const struct pql_option *option)
+{
+    bool is_optional = option->inner == PQL_GROUP_MAPPINGS || option->inner == PQL_GROUP_PARAMETER;
+    if (!is_inner(option)) return option->example && !(option->flags & PQL_OPTION_OPTIONAL);
+    for (size_t i = 0; i < pql_options_count && !is_optional; i++)
+        if (pql_options[i].group == option->inner && is_set(&pql_options[i])) return true;
     return false;
 }
 
-static void print_group(enum pql_option_group group, size_t indent, bool is_shown, FILE *out);
+static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown, FILE *out);
 
 static void print_inner(const struct pql_option *option, const char *prefix, size_t indent, bool is_shown, FILE *out)
 {
@@ -631,52 +637,53 @@ static void print_inner(const struct pql_option *option, const char *prefix, siz
     fprintf(out, "%s%s = %s\n", prefix, option->name, is_list ? "( {" : "{");
     if (option->inner == PQL_GROUP_MAPPINGS) {
         fprintf(out, "%s    own = {\n", prefix);
-        print_group(PQL_GROUP_MAPPING, indent + 8, is_shown, out);
+        print_group(PQL_GROUP_MAPPING, NULL, indent + 8, is_shown, out);
         fprintf(out, "%s    };\n", prefix);
     } else if (option->inner == PQL_GROUP_SIGNALS) {
         fprintf(out, "%s    active = \"count(any, 7d) >= 3\";\n", prefix);
     } else {
-        print_group(option->inner, indent + 4, is_shown, out);
+        print_group(option->inner, option->name, indent + 4, is_shown, out);
     }
     fprintf(out, "%s%s\n", prefix, is_list ? "} );" : "};");
 }
 
-static void print_scalar(const struct pql_option *option, const char *prefix, FILE *out)
+/* An example may have %s for the name of its group. */
+static void print_scalar(const struct pql_option *option, const char *parent, const char *prefix, FILE *out)
 {
-    const char *value = option->example ? option->example : option->value;
-    bool is_quoted = !option->example && is_text(option->type);
-    fprintf(out, "%s%s = %s%s%s;\n", prefix, option->name, is_quoted ? "\"" : "", value ? value : "", is_quoted ? "\"" : "");
+    const struct pql_option *general = pql_option_find(PQL_GROUP_ROOT, option->name); /* of an input's own */
+    const char *value = option->example ? option->example : option->value ? option->value : general ? general->value : "";
+    const char *quote = !option->example && is_text(option->type) ? "\"" : "", *hole = strstr(value, "%s");
+    fprintf(out, "%s%s = %s", prefix, option->name, quote);
+    if (hole) fprintf(out, "%.*s%s%s", (int)(hole - value), value, parent, hole + 2);
+    else
+        fputs(value, out);
+    fprintf(out, "%s;\n", quote);
 }
 
-/* What is optional stands in comments, as it is without being written. */
-static void print_group(enum pql_option_group group, size_t indent, bool is_shown, FILE *out)
+/* What need not be written stands behind #. */
+static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown, FILE *out)
 {
     for (size_t i = 0; i < pql_options_count; i++) {
         const struct pql_option *option = &pql_options[i];
         if (option->group != group || option->flags & PQL_OPTION_UNAVAILABLE) continue;
-        bool is_inner = option->type == PQL_OPTION_GROUP || option->type == PQL_OPTION_LIST;
-        bool is_optional = option->group == PQL_GROUP_MAPPING || option->inner == PQL_GROUP_MAPPINGS ||
-                           option->inner == PQL_GROUP_PARAMETER || option->inner == PQL_GROUP_SIGNALS;
-        bool is_set = is_shown && !is_optional && (is_inner ? sets_anything(option->inner) : option->example != NULL);
+        bool is_written = is_shown && is_set(option);
         char help[64], prefix[64];
-        snprintf(help, sizeof help, "%*s// ", (int)indent, "");
-        snprintf(prefix, sizeof prefix, "%*s%s", (int)indent, "", is_set || !is_shown ? "" : "// ");
-        if (!is_shown) snprintf(prefix, sizeof prefix, "%s%*s", "// ", (int)indent, "");
-        if (!is_shown) snprintf(help, sizeof help, "// %*s// ", (int)indent, "");
+        snprintf(help, sizeof help, "%s%*s// ", is_shown ? "" : "# ", (int)indent, "");
+        snprintf(prefix, sizeof prefix, "%s%*s", is_written ? "" : "# ", (int)indent, "");
         if (indent == 0) fputc('\n', out);
         print_help(option, help, out);
-        if (is_inner) print_inner(option, prefix, indent, is_set, out);
+        if (is_inner(option)) print_inner(option, prefix, indent, is_written, out);
         else
-            print_scalar(option, prefix, out);
+            print_scalar(option, parent, prefix, out);
     }
 }
 
 void pql_options_print_template(FILE *out)
 {
-    fputs("// Every setting of pqlstream. What stands in comments is the default, or shows how it is written.\n"
+    fputs("// Every setting of pqlstream. What stands behind # is the default, or shows how it is written.\n"
           "// Printed by: pqlstream check --print-config-template\n",
           out);
-    print_group(PQL_GROUP_ROOT, 0, true, out);
+    print_group(PQL_GROUP_ROOT, NULL, 0, true, out);
 }
 
 static const char *const group_paths[PQL_GROUP_COUNT] = {

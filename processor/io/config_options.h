@@ -53,6 +53,7 @@ enum {
     PQL_OPTION_REQUIRED = 4,
     PQL_OPTION_UNAVAILABLE = 8,     /* known, and refused by name in this version */
     PQL_OPTION_IN_RULES = 16,       /* may stand in a file of definitions */
+    PQL_OPTION_OPTIONAL = 32,       /* the example only shows how it is written: it stays in a comment */
 };
 
 struct pql_option {

@@ -400,6 +400,80 @@ static void test_avro_output_needs_a_schema(void **state)
     assert_non_null(strstr(fixture->printed, "main.conf:4:13: Avro output needs a registry"));
 }
 
+static void test_a_topic_has_one_purpose(void **state)
+{
+    struct fixture *fixture = *state;
+    load(fixture, MINIMAL "outputs = { pql = { topic = \"events\"; }; pqa = { topic = \"x\"; }; dlq = { topic = \"x\"; }; };\n");
+    assert_non_null(strstr(fixture->printed, "topic 'events' has two purposes"));
+    assert_non_null(strstr(fixture->printed, "topic 'x' has two purposes"));
+    assert_int_equal(fixture->diags.errors_count, 2);
+}
+
+static char *read_whole(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char *text = pql_xcalloc(1, 100000);
+    assert_true(fread(text, 1, 99999, file) < 99999);
+    fclose(file);
+    return text;
+}
+
+static void test_shipped_configuration_is_the_printed_one(void **state)
+{
+    (void)state;
+    char *printed, *shipped = read_whole("conf/pqlstream.conf");
+    size_t size;
+    FILE *out = open_memstream(&printed, &size);
+    pql_config_print_template(out);
+    fclose(out);
+    assert_string_equal(shipped, printed); /* else: pqlstream check --print-config-template >conf/pqlstream.conf */
+    free(printed);
+    free(shipped);
+}
+
+static void test_shipped_configuration_loads(void **state)
+{
+    struct fixture *fixture = *state;
+    char *text = read_whole("conf/pqlstream.conf");
+    assert_non_null(load(fixture, text));
+    assert_string_equal(fixture->printed, "");
+    free(text);
+}
+
+/* Every setting that the commented configuration shows is one that can be written so. */
+static void test_shipped_configuration_loads_without_its_comments(void **state)
+{
+    struct fixture *fixture = *state;
+    char *text = read_whole("conf/pqlstream.conf");
+    for (char *at = text; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
+        if (*at == '#') *at = ' ';
+    setenv("REGISTRY_PASSWORD", "a", 1);
+    setenv("REGISTRY_TOKEN", "b", 1);
+    write_file(fixture, "rules/one.conf", "");
+    const struct pql_config *config = load(fixture, text);
+    assert_string_equal(fixture->printed, "");
+    assert_string_equal(config->registry.password, "a");
+    free(text);
+}
+
+/* What the loader sets without a file is what the table says, and every row is found by its name. */
+static void test_table_agrees_with_itself(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < pql_options_count; i++) {
+        const struct pql_option *option = &pql_options[i];
+        assert_ptr_equal(pql_option_find(option->group, option->name), option);
+        assert_true(strlen(option->help) > 0);
+        assert_true((option->type == PQL_OPTION_WORD) == (option->words != NULL));
+        if (option->words && option->value) {
+            size_t word = 0;
+            while (option->words[word] && strcmp(option->words[word], option->value) != 0) word++;
+            assert_non_null(option->words[word]);
+        }
+    }
+}
+
 /* Text that a slip of the hand or an enemy wrote: messages, never a crash. */
 static void test_damaged_text(void **state)
 {
@@ -447,6 +521,11 @@ int main(void)
         TEST(test_parameters),
         TEST(test_outputs),
         TEST(test_avro_output_needs_a_schema),
+        TEST(test_a_topic_has_one_purpose),
+        TEST(test_shipped_configuration_is_the_printed_one),
+        TEST(test_shipped_configuration_loads),
+        TEST(test_shipped_configuration_loads_without_its_comments),
+        TEST(test_table_agrees_with_itself),
         TEST(test_damaged_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
