@@ -22,6 +22,7 @@ struct pql_kafka_conf {
     size_t properties_count;
     const char *app;      /* group.id, and the beginning of transactional.id and client.id */
     const char *instance; /* group.instance.id, and a stable transactional.id; NULL: drawn once per process */
+    bool is_mock;         /* librdkafka's mock cluster: it cannot be asked for topic ids and settings */
 };
 
 #endif

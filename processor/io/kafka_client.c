@@ -1,0 +1,401 @@
+#include "io/kafka_client.h"
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct pql_kafka_said {
+    pthread_mutex_t lock;
+    char text[400];
+    int code;
+};
+
+void pql_kafka_log_printf(const struct pql_kafka_log *log, int level, const char *format, ...)
+{
+    char text[1000];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (log->write) log->write(log->context, level, text);
+}
+
+/* --- the version --- */
+
+static const struct defect {
+    int fixed_in; /* as rd_kafka_version() */
+    const char *what;
+} defects[] = {
+    {0x020300ff, "a producer may end with 'sequence desynchronization' after a disconnect (#4438)"},
+    {0x020400ff, "closing a consumer may hang (#4528)"},
+    {0x020500ff, "a retried large batch may fail with 'Unable to reconstruct MessageSet' (#4736)"},
+    {0x020601ff, "a member may spin for ever in the assignor (#4783): exactly once is not supported below 2.6.1"},
+    {0x020a00ff, "a commit during a rebalance may lose the assignment (#4059)"},
+    {0x020d02ff, "a batch read may move the position at the end of a partition (#4844)"},
+    {0x020e02ff, "leaving a group whose coordinator is away may crash (#5089)"},
+};
+
+void pql_kafka_log_version(const struct pql_kafka_log *log)
+{
+    pql_kafka_log_printf(log, 6, "librdkafka %s", rd_kafka_version_str());
+    for (size_t i = 0; i < sizeof(defects) / sizeof(*defects); i++)
+        if (rd_kafka_version() < defects[i].fixed_in)
+            pql_kafka_log_printf(log, 4, "this librdkafka has a known defect: %s", defects[i].what);
+}
+
+/* --- properties --- */
+
+/* Set by pqlstream, and what to write instead. */
+static const struct owned {
+    const char *name, *instead;
+} owned[] = {
+    {"group.id", "set `app`"},
+    {"group.instance.id", "set `instance`"},
+    {"transactional.id", "set `app` and `instance`"},
+    {"client.id", "set `app`"},
+    {"isolation.level", "only committed records are ever read"},
+    {"enable.auto.commit", "offsets are committed with the outputs"},
+    {"enable.auto.offset.store", "offsets are committed with the outputs"},
+    {"enable.idempotence", "producers are always idempotent"},
+    {"enable.partition.eof", "the clock of a quiet partition needs it"},
+    {"auto.offset.reset", "set `start`"},
+    {"partition.assignment.strategy", "assignment is cooperative-sticky"},
+    {"group.protocol", "assignment is cooperative-sticky"},
+    {"partitioner", "outputs are partitioned by murmur2, as Java clients do"},
+    {"acks", "outputs are always acknowledged by all replicas"},
+    {"request.required.acks", "outputs are always acknowledged by all replicas"},
+};
+
+/* What this program needs or measured to be right. A property of the configuration wins unless it is owned. An
+ * optional one may be unknown to an older librdkafka. */
+static const struct preset {
+    const char *name, *value;
+    unsigned roles; /* bits of enum pql_kafka_role */
+    bool optional;
+} presets[] = {
+#define CONSUMER (1u << PQL_KAFKA_CONSUMER)
+#define READERS (1u << PQL_KAFKA_READER | 1u << PQL_KAFKA_READER_RAW)
+#define TXN (1u << PQL_KAFKA_TXN)
+#define PRODUCER (1u << PQL_KAFKA_PRODUCER)
+    {"socket.nagle.disable", "true", CONSUMER | READERS | TXN | PRODUCER, false},
+    {"log.connection.close", "false", CONSUMER | READERS | TXN | PRODUCER, false},
+    {"reconnect.backoff.max.ms", "5000", CONSUMER | READERS | TXN | PRODUCER, false},
+    {"enable.auto.commit", "false", CONSUMER | READERS, false},
+    {"enable.auto.offset.store", "false", CONSUMER | READERS, false},
+    {"isolation.level", "read_committed", CONSUMER | 1u << PQL_KAFKA_READER, false},
+    {"isolation.level", "read_uncommitted", 1u << PQL_KAFKA_READER_RAW, false},
+    {"enable.partition.eof", "true", CONSUMER | READERS, false},
+    /* Every position is given explicitly; one that the log no longer has is an error to be seen, never a jump. */
+    {"auto.offset.reset", "error", CONSUMER | READERS, false},
+    {"partition.assignment.strategy", "cooperative-sticky", CONSUMER, false},
+    {"session.timeout.ms", "10000", CONSUMER, false},
+    {"check.crcs", "true", CONSUMER | READERS, false},
+    /* Per worker queue; with the defaults a slow turn of the loop runs into a back-off of 1 s (#3662). */
+    {"queued.min.messages", "1000000", CONSUMER, false},
+    {"queued.max.messages.kbytes", "65536", CONSUMER | READERS, false},
+    {"fetch.queue.backoff.ms", "5", CONSUMER | READERS, true},
+    {"fetch.wait.max.ms", "100", CONSUMER | READERS, false},
+    {"enable.idempotence", "true", TXN | PRODUCER, false},
+    {"partitioner", "murmur2_random", TXN | PRODUCER, false},
+    {"compression.codec", "lz4", TXN, false},
+    {"linger.ms", "2", TXN | PRODUCER, false},
+    /* The pace of back-to-back transactions: the broker asks to retry while it still writes the last markers. */
+    {"retry.backoff.ms", "5", TXN, false},
+    {"transaction.timeout.ms", "10000", TXN, false},
+    {"message.timeout.ms", "10000", TXN, false},
+    {"message.timeout.ms", "60000", PRODUCER, false},
+    {"queue.buffering.max.messages", "1000000", TXN | PRODUCER, false},
+    {"queue.buffering.max.kbytes", "65536", PRODUCER, false},
+#undef CONSUMER
+#undef READERS
+#undef TXN
+#undef PRODUCER
+};
+
+static bool is_producer(enum pql_kafka_role role) { return role == PQL_KAFKA_TXN || role == PQL_KAFKA_PRODUCER; }
+
+static bool applies(const struct pql_kafka_property *property, enum pql_kafka_role role)
+{
+    return property->side == PQL_KAFKA_BOTH_SIDES ||
+           (property->side == PQL_KAFKA_PRODUCER_SIDE) == is_producer(role);
+}
+
+static const char *instead_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof(owned) / sizeof(*owned); i++)
+        if (strcmp(owned[i].name, name) == 0) return owned[i].instead;
+    return NULL;
+}
+
+/* librdkafka knows which side a property belongs to only by its table; a global one of the other side is accepted and
+ * warned about by itself, so that both sides may share the group `kafka`. */
+void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
+{
+    rd_kafka_conf_t *rk_conf = rd_kafka_conf_new();
+    bool has_brokers = false;
+    for (size_t i = 0; i < conf->properties_count; i++) {
+        const struct pql_kafka_property *property = &conf->properties[i];
+        const char *instead = instead_of(property->name);
+        char text[300];
+        has_brokers |= strcmp(property->name, "bootstrap.servers") == 0;
+        if (instead)
+            pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
+                           "'%s' is set by pqlstream itself: %s", property->name, instead);
+        else if (rd_kafka_conf_set(rk_conf, property->name, property->value, text, sizeof(text)))
+            pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
+                           "librdkafka: %s", text);
+    }
+    if (!has_brokers)
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1,
+                       "no brokers: set kafka = { bootstrap_servers = \"host:9092\"; };");
+    rd_kafka_conf_destroy(rk_conf);
+}
+
+static const char *process_random(void)
+{
+    static char text[17];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    if (!text[0]) {
+        unsigned char bytes[8] = {0};
+        FILE *source = fopen("/dev/urandom", "rb");
+        size_t got = source ? fread(bytes, 1, sizeof(bytes), source) : 0;
+        if (source) fclose(source);
+        PQL_ASSERT(got == sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    }
+    pthread_mutex_unlock(&lock);
+    return text;
+}
+
+void pql_kafka_transactional_id(const struct pql_kafka_conf *conf, char *out, size_t size)
+{
+    snprintf(out, size, "%s-%s", conf->app, conf->instance ? conf->instance : process_random());
+}
+
+/* --- what librdkafka says --- */
+
+static bool is_about_connecting(int code)
+{
+    return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__RESOLVE ||
+           code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+}
+
+void pql_kafka_heard(struct pql_kafka *kafka, int code, const char *reason)
+{
+    if (!is_about_connecting(code)) return;
+    pthread_mutex_lock(&kafka->said->lock);
+    snprintf(kafka->said->text, sizeof(kafka->said->text), "%s", reason);
+    kafka->said->code = code;
+    pthread_mutex_unlock(&kafka->said->lock);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    struct pql_kafka *kafka = opaque;
+    (void)rk;
+    pql_kafka_heard(kafka, code, reason);
+    /* ALL_BROKERS_DOWN repeats what the lines before it said of each broker. */
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        pql_kafka_log_printf(&kafka->log, code == RD_KAFKA_RESP_ERR__FATAL ? 3 : 4, "%s: %s",
+                             rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct pql_kafka *kafka = rd_kafka_opaque(rk);
+    /* What on_error reports better, in the same words, comes here as well. */
+    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0) level = 7;
+    if (level < 7) pql_kafka_log_printf(&kafka->log, level, "%s: %s", facility, text);
+}
+
+void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size)
+{
+    pthread_mutex_lock(&kafka->said->lock);
+    snprintf(out, size, "%s", kafka->said->text);
+    pthread_mutex_unlock(&kafka->said->lock);
+}
+
+/* --- handles --- */
+
+static int set(rd_kafka_conf_t *rk_conf, const char *name, const char *value, bool optional, struct pql_err *err)
+{
+    char text[300];
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(rk_conf, name, value, text, sizeof(text));
+    if (result == RD_KAFKA_CONF_OK || (optional && result == RD_KAFKA_CONF_UNKNOWN)) return 0;
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "librdkafka: %s", text);
+}
+
+static int set_properties(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf, enum pql_kafka_role role,
+                          struct pql_err *err)
+{
+    for (size_t i = 0; i < sizeof(presets) / sizeof(*presets); i++)
+        if (presets[i].roles & 1u << role &&
+            set(rk_conf, presets[i].name, presets[i].value, presets[i].optional, err))
+            return -1;
+    for (size_t i = 0; i < conf->properties_count; i++) {
+        const struct pql_kafka_property *property = &conf->properties[i];
+        if (!applies(property, role)) continue;
+        if (set(rk_conf, property->name, property->value, false, err)) {
+            if (err && property->file) pql_err_prefix(err, "%s:%d: ", property->file, property->line);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int set_identity(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf, enum pql_kafka_role role,
+                        struct pql_err *err)
+{
+    char id[300];
+    pql_kafka_transactional_id(conf, id, sizeof(id));
+    if (set(rk_conf, "client.id", conf->app, false, err)) return -1;
+    if (role == PQL_KAFKA_TXN && set(rk_conf, "transactional.id", id, false, err)) return -1;
+    /* A reader never joins the group: it needs a name for assign() only. */
+    if (!is_producer(role) && set(rk_conf, "group.id", conf->app, false, err)) return -1;
+    if (role == PQL_KAFKA_CONSUMER && conf->instance) return set(rk_conf, "group.instance.id", conf->instance, false, err);
+    return 0;
+}
+
+struct pql_kafka *pql_kafka_open(const struct pql_kafka_conf *conf, enum pql_kafka_role role,
+                                 const struct pql_kafka_log *log, const struct pql_kafka_extra *extras,
+                                 pql_kafka_prepare *prepare, void *owner, struct pql_err *err)
+{
+    rd_kafka_conf_t *rk_conf = rd_kafka_conf_new();
+    struct pql_kafka *kafka = pql_xcalloc(1, sizeof(*kafka));
+    kafka->said = pql_xcalloc(1, sizeof(*kafka->said));
+    pthread_mutex_init(&kafka->said->lock, NULL);
+    kafka->conf = conf;
+    kafka->log = *log;
+    kafka->role = role;
+    kafka->owner = owner;
+
+    if (set_properties(rk_conf, conf, role, err) || set_identity(rk_conf, conf, role, err)) goto fail;
+    for (; extras && extras->name; extras++)
+        if (set(rk_conf, extras->name, extras->value, false, err)) goto fail;
+    rd_kafka_conf_set_opaque(rk_conf, kafka);
+    rd_kafka_conf_set_log_cb(rk_conf, on_log);
+    rd_kafka_conf_set_error_cb(rk_conf, on_error);
+    if (prepare) prepare(rk_conf);
+
+    char text[400];
+    kafka->rk = rd_kafka_new(is_producer(role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, rk_conf, text, sizeof(text));
+    if (!kafka->rk) {
+        PQL_FAIL(err, PQL_ERR_CONFIG, "librdkafka: %s", text);
+        goto fail;
+    }
+    if (!is_producer(role)) rd_kafka_poll_set_consumer(kafka->rk);
+    return kafka;
+
+fail:
+    rd_kafka_conf_destroy(rk_conf);
+    pql_kafka_close(kafka);
+    return NULL;
+}
+
+void pql_kafka_close(struct pql_kafka *kafka)
+{
+    if (!kafka) return;
+    if (kafka->rk) rd_kafka_destroy(kafka->rk);
+    pthread_mutex_destroy(&kafka->said->lock);
+    free(kafka->said);
+    free(kafka);
+}
+
+/* --- the first connection --- */
+
+static void poll_callbacks(struct pql_kafka *kafka)
+{
+    if (is_producer(kafka->role)) {
+        rd_kafka_poll(kafka->rk, 0);
+        return;
+    }
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(kafka->rk, 0);
+    if (message) rd_kafka_message_destroy(message);
+}
+
+static bool waits_in_vain(int code)
+{
+    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+}
+
+static const char *brokers_of(const struct pql_kafka_conf *conf)
+{
+    const char *brokers = "";
+    for (size_t i = 0; i < conf->properties_count; i++)
+        if (strcmp(conf->properties[i].name, "bootstrap.servers") == 0) brokers = conf->properties[i].value;
+    return brokers;
+}
+
+/* In steps of 50 ms, so that a signal is heard. */
+static bool pause_or_stop(int64_t pause_ms, bool (*should_stop)(void *), void *context)
+{
+    for (; pause_ms > 0; pause_ms -= 50) {
+        if (should_stop && should_stop(context)) return true;
+        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
+    }
+    return should_stop && should_stop(context);
+}
+
+int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context), void *context,
+                    struct pql_err *err)
+{
+    int64_t pause_ms = 500;
+    for (int attempt = 1;; attempt++) {
+        const struct rd_kafka_metadata *metadata = NULL;
+        rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->rk, 0, NULL, &metadata, 3000);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            rd_kafka_metadata_destroy(metadata);
+            return 0;
+        }
+        poll_callbacks(kafka);
+        char why[400];
+        pql_kafka_last_said(kafka, why, sizeof(why));
+        if (!why[0]) snprintf(why, sizeof(why), "%s: %s", brokers_of(kafka->conf), rd_kafka_err2str(code));
+        if (waits_in_vain(kafka->said->code)) return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
+        if (attempts_max && attempt >= attempts_max)
+            return PQL_FAIL(err, PQL_ERR_RETRY, "no broker of '%s' answers: %s", brokers_of(kafka->conf), why);
+        pql_kafka_log_printf(&kafka->log, 4, "no broker of '%s' answers (%s); trying again in %.1f s",
+                             brokers_of(kafka->conf), why, (double)pause_ms / 1000);
+        if (pause_or_stop(pause_ms, should_stop, context))
+            return PQL_FAIL(err, PQL_ERR_RETRY, "stopped while waiting for a broker of '%s'", brokers_of(kafka->conf));
+        pause_ms = pause_ms * 2 > 15000 ? 15000 : pause_ms * 2;
+    }
+}
+
+/* --- error classes --- */
+
+enum pql_err_class pql_kafka_class(int code)
+{
+    static const int config[] = {
+        RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,       RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+        RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,          RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,  RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,  RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+    };
+    static const int retry[] = {
+        RD_KAFKA_RESP_ERR__TRANSPORT,        RD_KAFKA_RESP_ERR__TIMED_OUT,
+        RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,    RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+        RD_KAFKA_RESP_ERR__RESOLVE,          RD_KAFKA_RESP_ERR__QUEUE_FULL,
+        RD_KAFKA_RESP_ERR__WAIT_COORD,       RD_KAFKA_RESP_ERR__STATE,
+        RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,  RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR,   RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+        RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+    };
+    for (size_t i = 0; i < sizeof(config) / sizeof(*config); i++)
+        if (config[i] == code) return PQL_ERR_CONFIG;
+    for (size_t i = 0; i < sizeof(retry) / sizeof(*retry); i++)
+        if (retry[i] == code) return PQL_ERR_RETRY;
+    return PQL_ERR_FATAL;
+}

@@ -1,0 +1,151 @@
+/* What the cluster knows: committed offsets, edges of partitions, topics. */
+#include "io/kafka_admin.h"
+#include "io/kafka_parts.h"
+#include <stdlib.h>
+
+/* --- committed offsets --- */
+
+static void read_committed(const struct pql_kafka_ports *ports, const rd_kafka_topic_partition_list_t *found,
+                           struct pql_position *position)
+{
+    position->offset = PQL_OFFSET_NONE;
+    position->metadata[0] = '\0';
+    for (int i = 0; i < found->cnt; i++) {
+        const rd_kafka_topic_partition_t *element = &found->elems[i];
+        if (element->partition != position->partition ||
+            strcmp(element->topic, ports->conf.inputs[position->input]) != 0 || element->offset < 0)
+            continue;
+        size_t len = element->metadata_size < PQL_METADATA_MAX - 1 ? element->metadata_size : PQL_METADATA_MAX - 1;
+        position->offset = element->offset;
+        if (len) memcpy(position->metadata, element->metadata, len);
+        position->metadata[len] = '\0';
+    }
+}
+
+static rd_kafka_resp_err_t first_error(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].err) return list->elems[i].err;
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* A group that does not exist yet has committed nothing. */
+static rd_kafka_resp_err_t read_groups(const struct pql_kafka_ports *ports, rd_kafka_event_t *answer,
+                                       struct pql_position *positions, size_t count)
+{
+    size_t groups_count;
+    const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+        rd_kafka_event_ListConsumerGroupOffsets_result(answer), &groups_count);
+    PQL_ASSERT(groups_count == 1);
+    const rd_kafka_topic_partition_list_t *found = rd_kafka_group_result_partitions(groups[0]);
+    rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
+    if (!code && found) code = first_error(found);
+    for (size_t i = 0; !code && found && i < count; i++)
+        read_committed(ports, found, &positions[i]);
+    return code;
+}
+
+static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct pql_kafka_ports *ports = self;
+    rd_kafka_t *rk = pql_kafka_ports_admin(ports)->rk;
+    rd_kafka_topic_partition_list_t *list = pql_kafka_list(ports, positions, count, false);
+    rd_kafka_ListConsumerGroupOffsets_t *asked = rd_kafka_ListConsumerGroupOffsets_new(ports->conf.kafka->app, list);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+    char ignored[100];
+    rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ignored, sizeof(ignored));
+    rd_kafka_error_t *refused = rd_kafka_AdminOptions_set_require_stable_offsets(options, 1);
+    if (refused) rd_kafka_error_destroy(refused);
+    rd_kafka_ListConsumerGroupOffsets(rk, &asked, 1, options, queue);
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, timeout_ms + 500);
+    rd_kafka_resp_err_t code = answer ? rd_kafka_event_error(answer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (!code) code = read_groups(ports, answer, positions, count);
+    if (answer) rd_kafka_event_destroy(answer);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(options);
+    rd_kafka_ListConsumerGroupOffsets_destroy(asked);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (!code) return 0;
+    pql_kafka_fail(err, code, NULL);
+    pql_err_prefix(err, "committed offsets of group %s: ", ports->conf.kafka->app);
+    return -1;
+}
+
+/* --- edges --- */
+
+static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct pql_kafka_ports *ports = self;
+    struct pql_kafka_offset *asked = pql_xcalloc(count + 1, sizeof(*asked));
+    for (size_t i = 0; i < count; i++) {
+        int64_t offset = positions[i].offset;
+        asked[i] = (struct pql_kafka_offset){ports->conf.inputs[positions[i].input], positions[i].partition,
+                                             offset == PQL_OFFSET_EARLIEST ? PQL_KAFKA_EARLIEST
+                                             : offset == PQL_OFFSET_LATEST ? PQL_KAFKA_LATEST
+                                                                           : offset};
+    }
+    int result = pql_kafka_offsets(pql_kafka_ports_admin(ports), asked, count, timeout_ms, err);
+    for (size_t i = 0; !result && i < count; i++)
+        positions[i].offset = asked[i].offset;
+    free(asked);
+    return result;
+}
+
+/* --- topics --- */
+
+static int64_t number_of(const struct pql_kafka_setting *setting, int64_t otherwise)
+{
+    return setting->value[0] ? strtoll(setting->value, NULL, 10) : otherwise;
+}
+
+static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct pql_topic_facts *facts,
+                       int timeout_ms, struct pql_err *err)
+{
+    struct pql_kafka *kafka = pql_kafka_ports_admin(ports);
+    struct pql_kafka_topic found;
+    struct pql_kafka_setting settings[] = {
+        {.name = "max.message.bytes"}, {.name = "retention.ms"}, {.name = "retention.bytes"}, {.name = "cleanup.policy"}};
+    struct pql_topic_facts answer = {.max_message_bytes = 1000000, .retention_ms = -1, .retention_bytes = -1};
+    if (pql_kafka_describe(kafka, &topic, 1, &found, timeout_ms, err)) return -1;
+    if (found.denied) {
+        pql_kafka_fail(err, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, NULL);
+        pql_err_prefix(err, "%s: ", topic);
+        return -1;
+    }
+    answer.exists = found.exists;
+    answer.partitions_count = found.partitions;
+    snprintf(answer.id, sizeof(answer.id), "%s", found.id[0] ? found.id : "-");
+    if (found.exists && pql_kafka_settings(kafka, topic, settings, 4, &answer.has_configuration, timeout_ms, err))
+        return -1;
+    if (answer.has_configuration) {
+        answer.max_message_bytes = number_of(&settings[0], answer.max_message_bytes);
+        answer.retention_ms = number_of(&settings[1], -1);
+        answer.retention_bytes = number_of(&settings[2], -1);
+        answer.is_compacted = strstr(settings[3].value, "compact") != NULL;
+        answer.is_deleted = strstr(settings[3].value, "delete") != NULL;
+    }
+    *facts = answer;
+    return 0;
+}
+
+static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    struct pql_kafka_ports *ports = self;
+    return topic_facts(ports, ports->conf.inputs[input], facts, timeout_ms, err);
+}
+
+static int output_facts(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms,
+                        struct pql_err *err)
+{
+    struct pql_kafka_ports *ports = self;
+    return topic_facts(ports, ports->conf.outputs[output], facts, timeout_ms, err);
+}
+
+void pql_kafka_facts_fill(struct pql_ports *table)
+{
+    table->committed = committed;
+    table->offsets = offsets;
+    table->input_facts = input_facts;
+    table->output_facts = output_facts;
+}
