@@ -63,7 +63,8 @@ static void read_kafka(struct loader *loader)
     size_t count = take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, NULL);
     struct pql_kafka_property *properties = pql_arena_zalloc(loader->reader.arena, (count + 1) * sizeof *properties);
     take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, properties);
-    loader->config->kafka = (struct pql_kafka_conf){properties, count, loader->config->app, loader->config->instance};
+    loader->config->kafka = (struct pql_kafka_conf){
+        .properties = properties, .properties_count = count, .app = loader->config->app, .instance = loader->config->instance};
     if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
         pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
                        "no brokers: kafka = { bootstrap_servers = \"host:9092\"; };");
