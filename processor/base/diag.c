@@ -214,7 +214,7 @@ const char *pql_nearest(struct pql_slice name, const char *const *candidates, si
 {
     if (name.len == 0 || name.len > NAME_MAX_COMPARED) return NULL;
     const char *nearest = NULL;
-    size_t best = name.len < 3 ? 2 : 2 + name.len / 4; /* one more than is taken for a slip */
+    size_t best = 2 + name.len / 6; /* one more than is taken for a slip */
     for (size_t i = 0; i < count; i++) {
         struct pql_slice candidate = pql_slice_of(candidates[i]);
         if (candidate.len > NAME_MAX_COMPARED) continue;

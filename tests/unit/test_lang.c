@@ -83,7 +83,8 @@ static void test_readings(void **state)
          "count(invite_sent, first 7d) >= 2 and count(project_created, first 7d) >= 5"},
         {PQL_PLACE_USER, "ever(a) or ever(b) and not count(c,1d)=1", "ever(a) or ever(b) and not count(c, 1d) = 1"},
         {PQL_PLACE_USER, "(ever(a) or ever(b)) and ever(c)", NULL},
-        {PQL_PLACE_USER, "ever(a) and (ever(b) and (ever(c) and ever(d)))", "ever(a) and ever(b) and ever(c) and ever(d)"},
+        {PQL_PLACE_USER, "ever(a) and (ever(b) and (ever(c) and ever(d)))",
+         "ever(a) and ever(b) and ever(c) and ever(d)"},
         {PQL_PLACE_USER, "not (ever(a) and ever(b))", NULL},
         {PQL_PLACE_USER, "user.x between 1 and 5 and user.y", NULL},
         {PQL_PLACE_USER, "user.x not between 1 + 1 and 5", "user.x not between 2 and 5"},
@@ -151,16 +152,238 @@ static void test_readings(void **state)
 struct refusal {
     enum pql_place place;
     const char *text;
-    int column; /* of the first message in the order of columns */
+    int column;
     size_t span;
     const char *message;
 };
 
+/* Texts with one fault each, where it is shown, and in which words. */
 static void test_refusals(void **state)
 {
     (void)state;
     static const struct refusal cases[] = {
-#include "lang_refusals.inc"
+        {PQL_PLACE_USER, "cuont(saved_query_run, 7d) >= 1", 1, 5,
+         "unknown function 'cuont'; did you mean 'count'?"},
+        {PQL_PLACE_USER, "count(any, 7d) >= ", 19, 1, "a value is expected here, but the text ends"},
+        {PQL_PLACE_USER, "", 1, 1, "the text is empty"},
+        {PQL_PLACE_USER, "   ", 4, 1, "the text is empty"},
+        {PQL_PLACE_USER, "count(any, 7d) >= 1 AND ever(x)", 21, 3, "'AND' is written 'and'"},
+        {PQL_PLACE_USER, "count(any, 7d) == 1", 16, 2, "'==' is written '='"},
+        {PQL_PLACE_USER, "count(any, 7d) !== 1", 16, 3, "'!==' is written '!='"},
+        {PQL_PLACE_USER, "count(any, 7d) => 1", 16, 2, "'=>' is written '>='"},
+        {PQL_PLACE_USER, "user.x <> 1", 8, 2, "'<>' is written '!='"},
+        {PQL_PLACE_USER, "count(any, 7d)", 1, 14,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_USER, "count(any) >= 1", 1, 10,
+         "count needs a window, such as 7d, first 7d or ever: count(E, W)"},
+        {PQL_PLACE_USER, "count(any, ) >= 1", 12, 1,
+         "a window such as 7d, first 7d or ever is expected here, but ')' was found"},
+        {PQL_PLACE_USER, "count(any, 7x) >= 1", 12, 2,
+         "neither a number nor a duration (7d; the units are ms, s, m, h, d, w)"},
+        {PQL_PLACE_USER, "count(any, 1.5h) >= 1", 12, 4, "a duration has no decimals: 36h, not 1.5d"},
+        {PQL_PLACE_USER, "count(any, 0d) >= 1", 12, 2, "a window must be longer than 0"},
+        {PQL_PLACE_USER, "count(any, 99999d) >= 1", 12, 6, "a duration is at most 36525d"},
+        {PQL_PLACE_USER, "count(any, 7d >= 1", 15, 2,
+         "')' or the next argument is expected here, but '>=' was found: count(E, W)"},
+        {PQL_PLACE_USER, "(ever(x) or ever(y)", 20, 1, "')' is expected here, but the text ends"},
+        {PQL_PLACE_USER, "ever(x))", 8, 1, "this ')' has no '('"},
+        {PQL_PLACE_USER, "1 < count(any, 7d) < 5", 20, 1,
+         "one comparison cannot follow another; write 'a < b and b < c'"},
+        {PQL_PLACE_USER, "count(x.p, 7d) >= 1", 7, 3,
+         "count takes events without a property; distinct(…) counts different values"},
+        {PQL_PLACE_USER, "sum(x, 7d) >= 1", 5, 1, "sum needs a property: sum(E.p, W)"},
+        {PQL_PLACE_USER, "distinct(x.p, prev 7d) >= 1", 15, 7,
+         "distinct cannot look at 'prev': that needs every occurrence; take count(…, prev …)"},
+        {PQL_PLACE_USER, "count(x, prev 7d) >= 1", 10, 7,
+         "the window 'prev 7d' is not available in this version"},
+        {PQL_PLACE_USER, "earliest(x.p, 7d) = 1", 15, 2,
+         "earliest cannot look at this window: that needs every occurrence; take 'first …'"},
+        {PQL_PLACE_USER, "count(x, today) >= 1", 10, 5,
+         "the window 'today' is not available in this version"},
+        {PQL_PLACE_USER, "count(x, this week) >= 1", 10, 9,
+         "the window 'this week' is not available in this version"},
+        {PQL_PLACE_USER, "count(x, this year) >= 1", 15, 4,
+         "'week', 'month' or 'quarter' is expected here, but 'year' was found"},
+        {PQL_PLACE_USER, "count(x, trial) >= 1", 10, 5,
+         "the window 'trial' is not available in this version"},
+        {PQL_PLACE_USER, "count(x, trail) >= 1", 10, 5,
+         "no period of a mapping is called 'trail'; did you mean 'trial'?"},
+        {PQL_PLACE_USER, "count(x, evr) >= 1", 10, 3,
+         "no period of a mapping is called 'evr'; did you mean 'ever'?"},
+        {PQL_PLACE_USER, "ever(x, 7d)", 9, 2, "ever takes no window: ever(E)"},
+        {PQL_PLACE_USER, "streak(any) >= 7", 1, 6, "'streak' is not available in this version"},
+        {PQL_PLACE_USER, "weeks(login, 14d) >= 2", 1, 5, "'weeks' is not available in this version"},
+        {PQL_PLACE_USER, "max(x.p, 7d) >= 2", 1, 3, "'max' is not available in this version"},
+        {PQL_PLACE_USER, "sequence(a then b within 2h, 14d)", 1, 8,
+         "'sequence' is not available in this version"},
+        {PQL_PLACE_USER, "nth(x, 3) > first_time(y)", 1, 3, "'nth' is not available in this version"},
+        {PQL_PLACE_USER, "usage(x.p, account.limit) >= 0.8", 1, 5,
+         "'usage' is not available in this version"},
+        {PQL_PLACE_USER, "age() > 7d", 1, 3, "'age' is not available in this version"},
+        {PQL_PLACE_USER, "since(x) is null", 1, 8,
+         "since can only be compared with a constant, as in since(…) > 14d"},
+        {PQL_PLACE_USER, "if(user.vip, since(x), 1d) > 1d", 14, 8,
+         "since can only be compared with a constant, as in since(…) > 14d"},
+        {PQL_PLACE_USER, "is(colaborator)", 4, 11,
+         "no definition is called 'colaborator'; did you mean 'collaborator'?"},
+        {PQL_PLACE_USER, "is(self)", 4, 4, "a definition cannot refer to itself"},
+        {PQL_PLACE_USER, "is(where)", 4, 5,
+         "'where' is a word of the language; as the name of a definition it stands in quotes: 'where'"},
+        {PQL_PLACE_USER, "score(team_query) >= 8", 1, 5, "'score' is not available in this version"},
+        {PQL_PLACE_USER, "score >= 8", 1, 5, "'score' is not available in this version"},
+        {PQL_PLACE_USER, "tier(collaborator) = 'hot'", 1, 4, "'tier' is not available in this version"},
+        {PQL_PLACE_USER, "account.count(x, 7d) >= 100", 1, 13,
+         "'account.count' in a user's definition is not available in this version"},
+        {PQL_PLACE_USER, "account.users(ever(x)) >= 3", 1, 13,
+         "'account.users' in a user's definition is not available in this version"},
+        {PQL_PLACE_USER, "account.hour() > 1", 1, 12, "leave 'account.' out: hour() is of no account"},
+        {PQL_PLACE_USER, "users(ever(x)) >= 3", 1, 5,
+         "in a user's definition this is written account.users(c)"},
+        {PQL_PLACE_USER, "members() >= 3", 1, 7, "in a user's definition this is written account.members()"},
+        {PQL_PLACE_USER, "hour() > 9", 1, 4, "'hour' is about one event and stands only inside where"},
+        {PQL_PLACE_USER, "plan = 'free'", 1, 4,
+         "the property 'plan' stands only inside where; an attribute is written user.name or account.name"},
+        {PQL_PLACE_USER, "count >= 1", 1, 5,
+         "'count' is a function and needs (…); a property stands only inside where; an attribute is "
+         "written user.name or account.name"},
+        {PQL_PLACE_USER, "user = 'x'", 1, 4,
+         "the user's id stands only inside where; an attribute is written user.name or account.name"},
+        {PQL_PLACE_USER, "event = 'x'", 1, 5,
+         "the event's name stands only inside where; an attribute is written user.name or account.name"},
+        {PQL_PLACE_USER, "account = 'x'", 9, 1,
+         "an attribute such as account.plan is expected here, but '=' was found"},
+        {PQL_PLACE_USER, "users.role = 'x'", 1, 10,
+         "'users' is a function and needs (…); a property stands only inside where; an attribute is "
+         "written user.name or account.name"},
+        {PQL_PLACE_USER, "user.count(x, 7d) > 1", 11, 1,
+         "an attribute has no arguments; a function of the user is written without 'user.'"},
+        {PQL_PLACE_USER, "where = 1", 1, 5,
+         "'where' is a word of the language and cannot begin a value; such a property is property('where')"},
+        {PQL_PLACE_USER, "count(where, 7d) > 1", 7, 5,
+         "'where' is a word of the language; as the name of an event it stands in quotes: 'where'"},
+        {PQL_PLACE_USER, "count(any where count(x, 7d) > 1, 7d) > 1", 17, 5,
+         "'count' cannot stand inside where, which looks at one event"},
+        {PQL_PLACE_USER, "count(any where 5, 7d) > 1", 17, 1,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_USER, "count(any where is(collaborator), 7d) > 1", 17, 2,
+         "'is' cannot stand inside where, which looks at one event"},
+        {PQL_PLACE_USER, "count(any where plan = \"free\", 7d) > 1", 24, 1,
+         "a text stands in single quotes: 'like this'"},
+        {PQL_PLACE_USER, "count(any where plan = 'free, 7d) > 1", 24, 14, "the closing ' is missing"},
+        {PQL_PLACE_USER, "count(any where NOT plan = 'free', 7d) > 1", 17, 3, "'NOT' is written 'not'"},
+        {PQL_PLACE_USER, "count(any where plan = NULL, 7d) > 1", 24, 4, "'NULL' is written 'null'"},
+        {PQL_PLACE_USER, "count(any WHERE plan = 1, 7d) > 1", 11, 5, "'WHERE' is written 'where'"},
+        {PQL_PLACE_USER, "count(x, 7d) = '7'", 16, 3, "a number cannot be compared with a text"},
+        {PQL_PLACE_USER, "count(x, 7d) > '7'", 16, 3, "a number cannot be compared with a text"},
+        {PQL_PLACE_USER, "ever(x) > ever(y)", 1, 7, "conditions have no order; compare them with = or !="},
+        {PQL_PLACE_USER, "ever(x) >= 1", 12, 1, "a condition cannot be compared with a number"},
+        {PQL_PLACE_USER, "first_time(x) < 5d", 17, 2, "a time cannot be compared with a duration"},
+        {PQL_PLACE_USER, "first_time(x) + first_time(y) > first_time(z)", 1, 29,
+         "a time + a time has no meaning"},
+        {PQL_PLACE_USER, "first_time(x) < '2026-01-01'", 17, 12, "a time cannot be compared with a text"},
+        {PQL_PLACE_USER, "-first_time(x) < 0", 2, 13, "'-' takes a number, but this is a time"},
+        {PQL_PLACE_USER, "count(x, 7d) + 'a' > 1", 1, 18, "a number + a text has no meaning"},
+        {PQL_PLACE_USER, "7d - 8d < since(x)", 1, 7, "a duration is from 0 to 36525d"},
+        {PQL_PLACE_USER, "user.a starts with 5", 20, 1, "a text is needed here, but this is a number"},
+        {PQL_PLACE_USER, "user.a starts 'x'", 15, 3, "'with' is expected here, but 'x' was found"},
+        {PQL_PLACE_USER, "user.a is 'x'", 11, 3,
+         "'null' (x is null, x is not null) is expected here, but 'x' was found"},
+        {PQL_PLACE_USER, "user.a not 'x'", 12, 3,
+         "'in', 'between', 'starts with', 'ends with', 'contains' or 'matches' is expected here, but 'x' was found"},
+        {PQL_PLACE_USER, "user.a in 'x'", 11, 3, "'(' is expected here, but 'x' was found"},
+        {PQL_PLACE_USER, "user.a in ()", 12, 1, "a value is expected here, but ')' was found"},
+        {PQL_PLACE_USER, "user.a between 1", 17, 1,
+         "'and' and the upper bound is expected here, but the text ends"},
+        {PQL_PLACE_USER, "not", 4, 1, "a value is expected here, but the text ends"},
+        {PQL_PLACE_USER, "and ever(x)", 1, 3,
+         "'and' is a word of the language and cannot begin a value; such a property is property('and')"},
+        {PQL_PLACE_USER, "ever(x) and", 12, 1, "a value is expected here, but the text ends"},
+        {PQL_PLACE_USER, "ever(x) ever(y)", 9, 4,
+         "the text should end here or go on with an operator such as 'and', but 'ever' was found"},
+        {PQL_PLACE_USER, "$nope", 1, 5, "no signal or parameter is called 'nope'"},
+        {PQL_PLACE_USER, "$activ", 1, 6, "no signal or parameter is called 'activ'; did you mean '$active'?"},
+        {PQL_PLACE_USER, "$", 2, 1, "the name of a signal or parameter is expected here, but the text ends"},
+        {PQL_PLACE_USER, "$active > 3", 11, 1, "a condition cannot be compared with a number"},
+        {PQL_PLACE_USER, "$total", 1, 6,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_USER, "count($active, 7d) > 1", 6, 1,
+         "$active is used as events, so its text must be one selector, but '(' was found"},
+        {PQL_PLACE_USER, "count($bar, 7d) > 1", 7, 4, "events are expected here, and $bar is a parameter"},
+        {PQL_PLACE_USER, "count(x, $bar) > 1", 10, 4,
+         "a window needs a parameter that is a duration, such as \"21d\""},
+        {PQL_PLACE_USER, "count(x, $active) > 1", 10, 7,
+         "a window needs a parameter that is a duration, such as \"21d\""},
+        {PQL_PLACE_USER, "count(x, $dasy) > 1", 10, 5,
+         "no signal or parameter is called 'dasy'; did you mean '$days'?"},
+        {PQL_PLACE_USER, "$loop_a", 5, 7, "a signal cannot be part of itself: $loop_a → $loop_b → $loop_a"},
+        {PQL_PLACE_USER, "$broken", 11, 2,
+         "')' or the next argument is expected here, but '7d' was found: count(E, W)"},
+        {PQL_PLACE_USER, "if(ever(x), 1) > 0", 1, 13, "if takes three expressions: if(c, a, b)"},
+        {PQL_PLACE_USER, "if(5, 1, 2) > 0", 4, 1, "a condition is needed here, but this is a number"},
+        {PQL_PLACE_USER, "if(ever(x), 1, 'a') > 0", 16, 3,
+         "the values here must be of one type, but this is a text after a number"},
+        {PQL_PLACE_USER, "coalesce(user.a, 1, 'b') = 1", 21, 3,
+         "the values here must be of one type, but this is a text after a number"},
+        {PQL_PLACE_USER, "at_least(3, ever(x), ever(y))", 10, 1, "3 of 2 conditions can never hold"},
+        {PQL_PLACE_USER, "at_least(0, ever(x), ever(y))", 10, 1,
+         "a whole number from 1 to 1000 is expected here"},
+        {PQL_PLACE_USER, "at_least(1, count(x, 7d), ever(y))", 13, 12,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_USER, "one_of(a, b)", 1, 6, "events stand inside a function, as in count(any, 7d)"},
+        {PQL_PLACE_USER, "count(one_of(a, any), 7d) > 1", 17, 3,
+         "'any' is a word of the language; as the name of an event it stands in quotes: 'any'"},
+        {PQL_PLACE_USER, "count('', 7d) > 1", 7, 2, "the name of an event cannot be empty"},
+        {PQL_PLACE_USER, "count(x, 7d) > 1.2345678", 16, 9, "a number has at most 6 decimals"},
+        {PQL_PLACE_USER, "count(x, 7d) > 1e5", 16, 3,
+         "neither a number nor a duration (7d; the units are ms, s, m, h, d, w)"},
+        {PQL_PLACE_USER, "count(x, 7d) > 1234567890123456789012345678", 16, 28,
+         "a number has at most 26 digits before the point"},
+        {PQL_PLACE_USER, "ever(x) # comment", 9, 1,
+         "this character means nothing here; a name with it stands in single quotes"},
+        {PQL_PLACE_USER, "ever(x) or é = 1", 12, 2,
+         "this character means nothing here; a name with it stands in single quotes"},
+        {PQL_PLACE_USER, "property('plan') = 1", 1, 8,
+         "'property' is about one event and stands only inside where"},
+        {PQL_PLACE_ACCOUNT, "user.role = 'admin'", 1, 9,
+         "a user's condition needs users(…), any_user(…) or share(…) around it in an account definition"},
+        {PQL_PLACE_ACCOUNT, "is(collaborator)", 4, 12,
+         "'collaborator' is about users: a user's condition needs users(…), any_user(…) or share(…) "
+         "around it in an account definition"},
+        {PQL_PLACE_ACCOUNT, "users(is(collaborator)) > 1 and users(users(ever(x)) > 1) > 2", 39, 5,
+         "'users' cannot stand inside another users(…) or share(…)"},
+        {PQL_PLACE_ACCOUNT, "users(members() > 1) > 2", 7, 7,
+         "'members' cannot stand inside another users(…) or share(…)"},
+        {PQL_PLACE_ACCOUNT, "users(count(x, 7d)) > 2", 7, 12,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_ACCOUNT, "users(account.count(x, 7d) > 1) > 2", 7, 13,
+         "account.count(E, W) stands in a user's definition only, not inside users(…)"},
+        {PQL_PLACE_ACCOUNT, "account.count(x, 7d) > 1", 1, 13,
+         "leave 'account.' out: in an account definition count(E, W) is of the account already"},
+        {PQL_PLACE_ACCOUNT, "share(ever(x) of) > 1", 17, 1, "a value is expected here, but ')' was found"},
+        {PQL_PLACE_ACCOUNT, "spread(user.department, ever(x)) > 1", 1, 6,
+         "'spread' is not available in this version"},
+        {PQL_PLACE_ACCOUNT, "$role", 1, 9,
+         "a user's condition needs users(…), any_user(…) or share(…) around it in an account definition"},
+        {PQL_PLACE_ACCOUNT, "hour() > 5", 1, 4, "'hour' is about one event and stands only inside where"},
+        {PQL_PLACE_IGNORE, "ever(x)", 1, 4, "'ever' cannot stand inside where, which looks at one event"},
+        {PQL_PLACE_IGNORE, "members() > 1", 1, 7,
+         "'members' cannot stand inside where, which looks at one event"},
+        {PQL_PLACE_USER, "count(x y, 7d) > 1", 9, 1,
+         "')' or the next argument is expected here, but 'y' was found: count(E, W)"},
+        {PQL_PLACE_USER, "count(x, 7d, 8d) > 1", 12, 1,
+         "')' or the next argument is expected here, but ',' was found: count(E, W)"},
+        {PQL_PLACE_USER, "count() > 1", 7, 1, "the name of an event is expected here, but ')' was found"},
+        {PQL_PLACE_USER, "null", 1, 4, "a condition is needed here, but this is null"},
+        {PQL_PLACE_USER, "5", 1, 1,
+         "a condition is needed here, but this is a number; compare it, as in … >= 1"},
+        {PQL_PLACE_USER, "'x'", 1, 3, "a condition is needed here, but this is a text"},
+        {PQL_PLACE_USER, "count(x, first) > 1", 15, 1,
+         "a duration such as 7d is expected here, but ')' was found"},
+        {PQL_PLACE_USER, "count(any.user.name. , 7d) > 1", 22, 1,
+         "a name is expected here, but ',' was found"},
+        {PQL_PLACE_USER, "distinct(x.y where $paid, 7d) > 1", 1, 6,
+         "events stand inside a function, as in count(any, 7d)"},
+        {PQL_PLACE_USER, "ever(x) and $big4", 21, 2, "this has more than 20000 parts with all its $signals"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct fixture fx;
@@ -182,8 +405,143 @@ static void test_refusals(void **state)
     }
 }
 
+/* All faults of a text are told at once, in the order of places, each with its line and a caret. */
+static void test_all_at_once(void **state)
+{
+    (void)state;
+    struct fixture fx;
+    setup(&fx);
+    struct pql_source source = {.text = pql_slice_of("cuont(x, 7d) >= 1 AND\n  (sum(y, 7d) + 'a' > 2 or $activ)")};
+    assert_null(pql_lang_parse(&env, &source, PQL_PLACE_USER, SELF, &fx.arena, &fx.diags));
+    char text[2000] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    pql_diags_print(&fx.diags, out);
+    fclose(out);
+    assert_string_equal(text, "1:1: unknown function 'cuont'; did you mean 'count'?\n"
+                              "    cuont(x, 7d) >= 1 AND\n"
+                              "    ^^^^^\n"
+                              "1:19: 'AND' is written 'and'\n"
+                              "    cuont(x, 7d) >= 1 AND\n"
+                              "                      ^^^\n"
+                              "2:4: a number + a text has no meaning\n"
+                              "    (sum(y, 7d) + 'a' > 2 or $activ)\n"
+                              "     ^^^^^^^^^^^^^^^^\n"
+                              "2:8: sum needs a property: sum(E.p, W)\n"
+                              "    (sum(y, 7d) + 'a' > 2 or $activ)\n"
+                              "         ^\n"
+                              "2:28: no signal or parameter is called 'activ'; did you mean '$active'?\n"
+                              "    (sum(y, 7d) + 'a' > 2 or $activ)\n"
+                              "                             ^^^^^^\n");
+    teardown(&fx);
+}
+
+/* What can be read and means little is warned of. */
+static void test_warnings(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"user.a = null", "a comparison with null never holds; write 'is null' or 'is not null'"},
+        {"user.a not in (1, null)", "a comparison with null never holds; write 'is null' or 'is not null'"},
+        {"user.a != 5d", "a property or attribute is never a duration, so this never holds"},
+        {"first_time(x) > user.a", "a property or attribute is never a time, so this never holds"},
+        {"count(x, 7d) > 1 / 0", "a division by zero is null"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct fixture fx;
+        setup(&fx);
+        assert_non_null(parse(&fx, cases[i].text, PQL_PLACE_USER));
+        assert_int_equal(fx.diags.errors_count, 0);
+        assert_int_equal(fx.diags.count, 1);
+        assert_string_equal(fx.diags.items[0].message, cases[i].message);
+        teardown(&fx);
+    }
+}
+
+static char *repeated(const char *before, const char *text, size_t times, const char *after)
+{
+    size_t len = strlen(text), at = strlen(before);
+    char *out = malloc(at + len * times + strlen(after) + 1);
+    memcpy(out, before, at);
+    for (size_t i = 0; i < times; i++, at += len) memcpy(out + at, text, len);
+    memcpy(out + at, after, strlen(after) + 1);
+    return out;
+}
+
+static void assert_limit(char *text, const char *message)
+{
+    struct fixture fx;
+    setup(&fx);
+    bool is_read = parse(&fx, text, PQL_PLACE_USER) != NULL;
+    assert_int_equal(is_read, message == NULL);
+    if (message) assert_string_equal(fx.diags.items[0].message, message);
+    teardown(&fx);
+    free(text);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    assert_limit(repeated("", "(", 62, "ever(x)"), "')' is expected here, but the text ends");
+    assert_limit(repeated("", "(", 63, "ever(x)"), "more than 64 levels inside each other");
+    assert_limit(repeated("", "not ", 60, "ever(x)"), NULL);
+    assert_limit(repeated("", "not ", 10000, "ever(x)"), "more than 64 levels inside each other");
+    assert_limit(repeated("", "- ", 10000, "1 > 0"), "more than 64 levels inside each other");
+    assert_limit(repeated("", "if(", 10000, ""), "more than 64 levels inside each other");
+    assert_limit(repeated("user.a", " + user.a", 200, " > 0"), NULL);
+    assert_limit(repeated("user.a", " + user.a", 5000, " > 0"),
+                 "this is more than 256 levels deep; a sum of so many terms needs parentheses");
+    assert_limit(repeated("user.a", " or user.a", 5000, ""), NULL);
+    assert_limit(repeated("user.a", " or user.a", 6600, ""), "a text has at most 65536 bytes, this one has 66006");
+    assert_limit(repeated("ever(x) and $big4", "", 0, ""), "this has more than 20000 parts with all its $signals");
+}
+
+static void test_durations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms;
+        const char *normal;
+    } cases[] = {{"90s", 90000, "90s"},         {"36h", 129600000, "36h"},        {"7d", 604800000, "7d"},
+                 {"2w", 1209600000, "14d"},     {"1500ms", 1500, "1500ms"},       {"0s", 0, "0s"},
+                 {"60m", 3600000, "1h"},        {"36525d", 3155760000000, "36525d"}};
+    struct pql_arena arena;
+    pql_arena_init(&arena);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t ms = -1;
+        assert_true(pql_duration_parse(pql_slice_of(cases[i].text), &ms));
+        assert_int_equal(ms, cases[i].ms);
+        assert_string_equal(pql_duration_text(ms, &arena).ptr, cases[i].normal);
+    }
+    static const char *const wrong[] = {"", "7", "d", "7 d", "-7d", "7D", "1.5h", "36526d", "99999999999999999999ms"};
+    int64_t untouched = 5;
+    for (size_t i = 0; i < COUNT(wrong); i++) assert_false(pql_duration_parse(pql_slice_of(wrong[i]), &untouched));
+    assert_int_equal(untouched, 5);
+    pql_arena_deinit(&arena);
+}
+
+/* Every function has a row, and the row's usage begins with its name. */
+static void test_functions(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PQL_FN_TOTAL; i++) {
+        const struct pql_function_row *row = &pql_functions[i];
+        assert_non_null(row->name);
+        assert_true(row->help && *row->help);
+        assert_memory_equal(row->usage, row->name, strlen(row->name));
+        assert_int_equal(row->usage[strlen(row->name)], '(');
+        assert_int_equal(row->is_event_function, row->windows != 0);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_readings), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_readings), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_all_at_once),
+        cmocka_unit_test(test_warnings), cmocka_unit_test(test_limits),    cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_functions),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

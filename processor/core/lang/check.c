@@ -8,9 +8,12 @@ static const char *const type_words[PQL_TYPE_COUNT] = {
 };
 
 /* A message about a kid. What came from a $signal is shown where the signal is used. */
-#define BLAME(p, node, kid, ...)                                                                               \
-    PQL_COMPLAIN((p), (kid)->source == (node)->source ? (kid)->at : (node)->at,                                \
-                 (kid)->source == (node)->source ? (kid)->span : (node)->span, __VA_ARGS__)
+#define TELL(p, severity, node, kid, ...)                                                                      \
+    pql_diag_source((p)->all->diags, (severity), (p)->source,                                                  \
+                    (kid)->source == (node)->source ? (kid)->at : (node)->at,                                  \
+                    (kid)->source == (node)->source ? (kid)->span : (node)->span, __VA_ARGS__)
+#define BLAME(p, node, kid, ...) TELL((p), PQL_SEVERITY_ERROR, (node), (kid), __VA_ARGS__)
+#define WARN(p, node, kid, ...) TELL((p), PQL_SEVERITY_WARNING, (node), (kid), __VA_ARGS__)
 
 static enum pql_type type_of(const struct pql_node *node, size_t kid) { return node->kids[kid]->type; }
 
@@ -40,20 +43,27 @@ static void check_logic(struct pql_parser *p, struct pql_node *node)
                   type_of(node, i) == PQL_TYPE_NUMBER ? "; compare it, as in … >= 1" : "");
 }
 
+/* Stands for something that was refused already. */
+static bool is_reported(const struct pql_node *node)
+{
+    return node->kind == PQL_NODE_CONST && node->type == PQL_TYPE_OPEN;
+}
+
 /* Whether kids a and b may be compared; with_order: by < and its like. */
 static void check_pair(struct pql_parser *p, struct pql_node *node, size_t a, size_t b, bool with_order)
 {
     enum pql_type left = type_of(node, a), right = type_of(node, b);
     bool is_open = left == PQL_TYPE_OPEN || right == PQL_TYPE_OPEN;
+    if (is_reported(node->kids[a]) || is_reported(node->kids[b])) return;
     enum pql_type known = left == PQL_TYPE_OPEN ? right : left;
     if (left == PQL_TYPE_NULL || right == PQL_TYPE_NULL)
-        BLAME(p, node, node->kids[left == PQL_TYPE_NULL ? a : b],
-              "a comparison with null never holds; write 'is null' or 'is not null'");
+        WARN(p, node, node->kids[left == PQL_TYPE_NULL ? a : b],
+             "a comparison with null never holds; write 'is null' or 'is not null'");
     else if (!is_open && left != right)
         BLAME(p, node, node->kids[b], "%s cannot be compared with %s", type_words[left], type_words[right]);
     else if (is_open && (known == PQL_TYPE_DURATION || known == PQL_TYPE_TIME))
-        BLAME(p, node, node->kids[left == PQL_TYPE_OPEN ? a : b],
-              "a property or attribute is never %s, so this never holds", type_words[known]);
+        WARN(p, node, node->kids[left == PQL_TYPE_OPEN ? a : b],
+             "a property or attribute is never %s, so this never holds", type_words[known]);
     else if (with_order && known == PQL_TYPE_BOOL)
         BLAME(p, node, node->kids[left == PQL_TYPE_BOOL ? a : b], "conditions have no order; compare them with = or !=");
 }
@@ -112,6 +122,15 @@ static pql_decimal amount(const struct pql_node *node)
     return number;
 }
 
+static void become_nothing(struct pql_node *node)
+{
+    node->kind = PQL_NODE_CONST;
+    node->type = PQL_TYPE_OPEN;
+    node->kids = NULL;
+    node->kids_count = 0;
+    node->value = pql_null();
+}
+
 static void become_constant(struct pql_parser *p, struct pql_node *node, pql_decimal result)
 {
     const pql_decimal longest = pql_decimal_of_int(INT64_C(36525) * 86400000);
@@ -140,8 +159,11 @@ static void fold(struct pql_parser *p, struct pql_node *node)
     if (node->kind == PQL_NODE_ADD) result = pql_decimal_add(a, b);
     if (node->kind == PQL_NODE_SUB) result = pql_decimal_add(a, -b);
     if (node->kind == PQL_NODE_MUL) result = pql_decimal_mul(a, b);
-    if (node->kind == PQL_NODE_DIV && !pql_decimal_div(a, b, &result))
-        PQL_COMPLAIN(p, node->at, node->span, "a division by zero is null");
+    if (node->kind == PQL_NODE_DIV && !pql_decimal_div(a, b, &result)) {
+        pql_diag_source(p->all->diags, PQL_SEVERITY_WARNING, p->source, node->at, node->span,
+                        "a division by zero is null");
+        return;
+    }
     become_constant(p, node, result);
 }
 
@@ -152,7 +174,8 @@ static void check_arithmetic(struct pql_parser *p, struct pql_node *node)
     enum pql_type type;
     if (node->kind == PQL_NODE_NEG) {
         type = is_number(type_of(node, 0)) ? PQL_TYPE_NUMBER : PQL_TYPE_COUNT;
-        if (type == PQL_TYPE_COUNT) BLAME(p, node, node->kids[0], "'-' takes a number, but this is %s", type_words[type_of(node, 0)]);
+        if (type == PQL_TYPE_COUNT)
+            BLAME(p, node, node->kids[0], "'-' takes a number, but this is %s", type_words[type_of(node, 0)]);
     } else {
         put_in_order(p, node);
         type = arithmetic_type(node->kind, type_of(node, 0), type_of(node, 1));
@@ -160,23 +183,27 @@ static void check_arithmetic(struct pql_parser *p, struct pql_node *node)
             PQL_COMPLAIN(p, node->at, node->span, "%s %s %s has no meaning", type_words[type_of(node, 0)],
                          signs[node->kind], type_words[type_of(node, 1)]);
     }
-    node->type = type == PQL_TYPE_COUNT ? PQL_TYPE_OPEN : type;
-    if (type != PQL_TYPE_COUNT) fold(p, node);
+    node->type = type;
+    if (type == PQL_TYPE_COUNT)
+        become_nothing(node);
+    else
+        fold(p, node);
 }
 
 /* ---- calls ---- */
 
-/* The one type of branches [from, end): open and null fit any. */
+/* The one type of branches [from, end): open and null fit any. COUNT after a message. */
 static enum pql_type branches_type(struct pql_parser *p, const struct pql_node *node, size_t from)
 {
     enum pql_type type = PQL_TYPE_OPEN;
     for (size_t i = from; i < node->kids_count; i++) {
         enum pql_type kid = type_of(node, i);
         if (kid == PQL_TYPE_OPEN || kid == PQL_TYPE_NULL) continue;
-        if (type != PQL_TYPE_OPEN && type != kid)
-            BLAME(p, node, node->kids[i], "the values here must be of one type, but this is %s after %s",
-                  type_words[kid], type_words[type]);
-        type = kid;
+        if (type == PQL_TYPE_OPEN) type = kid;
+        if (type == kid) continue;
+        BLAME(p, node, node->kids[i], "the values here must be of one type, but this is %s after %s", type_words[kid],
+              type_words[type]);
+        return PQL_TYPE_COUNT;
     }
     return type;
 }
@@ -190,6 +217,7 @@ static void check_call_types(struct pql_parser *p, struct pql_node *node)
         if (node->kids_count && !is_condition(type_of(node, 0)))
             BLAME(p, node, node->kids[0], "a condition is needed here, but this is %s", type_words[type_of(node, 0)]);
     }
+    if (node->type == PQL_TYPE_COUNT) become_nothing(node);
     if (node->function == PQL_FN_USAGE && node->kids_count && !is_number(type_of(node, 0)))
         BLAME(p, node, node->kids[0], "a number is needed here, but this is %s", type_words[type_of(node, 0)]);
 }

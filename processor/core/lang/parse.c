@@ -43,7 +43,8 @@ static const char *found(const struct pql_parser *p)
 {
     if (p->tok.kind == PQL_TOKEN_END) return "the text ends";
     int len = p->tok.len > 40 ? 40 : (int)p->tok.len;
-    return pql_arena_printf(p->all->arena, "'%.*s' was found", len, p->source->text.ptr + p->tok.at);
+    const char *quote = p->tok.kind == PQL_TOKEN_STRING ? "" : "'";
+    return pql_arena_printf(p->all->arena, "%s%.*s%s was found", quote, len, p->source->text.ptr + p->tok.at, quote);
 }
 
 static void expected(struct pql_parser *p, const char *what) { fail(p, "%s is expected here, but %s", what, found(p)); }
@@ -490,7 +491,7 @@ static int64_t span(struct pql_parser *p)
         if (!pql_duration_parse(p->tok.text, &ms))
             PQL_COMPLAIN(p, at, p->tok.len, "a duration is at most 36525d");
         else if (ms == 0)
-            PQL_COMPLAIN(p, at, p->tok.len, "a window is longer than 0");
+            PQL_COMPLAIN(p, at, p->tok.len, "a window must be longer than 0");
         step(p);
         return ms ? ms : 1;
     }
@@ -811,7 +812,7 @@ static struct pql_node *call(struct pql_parser *p, size_t at, bool of_account)
     step(p);
     need_sign(p, "(");
     arguments(p, row, node, &kids);
-    if (!is_sign(p, ")") && !p->is_broken) fail(p, "')' or the next argument is expected here, but %s: %s", found(p), row->usage);
+    if (!is_sign(p, ")")) fail(p, "')' or the next argument is expected here, but %s: %s", found(p), row->usage);
     step(p);
     p->scope = scope;
     if (node->function == PQL_FN_PROPERTY) node->kind = PQL_NODE_PROPERTY;
@@ -845,7 +846,7 @@ static struct pql_node *user_or_account(struct pql_parser *p)
     bool is_user = is_word(p, "user");
     step(p);
     if (!is_sign(p, ".")) {
-        if (!is_user) expected(p, "'.' and an attribute of the account");
+        if (!is_user) expected(p, "an attribute such as account.plan");
         if (p->scope != PQL_SCOPE_WHERE) return outside_where(p, at, "the user's id");
         return named(p, PQL_NODE_USER_ID, PQL_TYPE_TEXT, at, PQL_SLICE_LITERAL("user"));
     }
@@ -902,6 +903,10 @@ static struct pql_node *own_score(struct pql_parser *p)
 static struct pql_node *word(struct pql_parser *p)
 {
     size_t at = p->tok.at;
+    if (is_word(p, "one_of") || is_word(p, "any")) {
+        fail(p, "events stand inside a function, as in count(any, 7d)");
+        return nothing(p, at);
+    }
     if (is_before_parenthesis(p)) return call(p, at, false);
     if (is_word(p, "user") || is_word(p, "account")) return user_or_account(p);
     if (is_word(p, "score") && p->scope != PQL_SCOPE_WHERE) return own_score(p);
@@ -1107,6 +1112,7 @@ static const struct pql_node *parse(const struct pql_lang_env *env, const struct
     struct pql_parser p = {.all = &all, .source = source, .scope = scopes[place]};
     open_text(&p);
     size_t at = p.tok.at;
+    if (p.tok.kind == PQL_TOKEN_END) fail(&p, "the text is empty");
     const struct pql_node *node = expression(&p);
     close_text(&p);
     if (is_condition && !p.is_broken) pql_check_condition(&p, node, at);
