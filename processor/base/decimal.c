@@ -1,26 +1,28 @@
 #include "base/decimal.h"
 
-
-static pql_decimal saturate(pql_decimal value)
-{
-    if (value > PQL_DECIMAL_MAX) return PQL_DECIMAL_MAX;
-    return value < -PQL_DECIMAL_MAX ? -PQL_DECIMAL_MAX : value;
-}
+#define LARGEST ((pql_udecimal)PQL_DECIMAL_MAX)
 
 static pql_udecimal magnitude(pql_decimal value) { return value < 0 ? -(pql_udecimal)value : (pql_udecimal)value; }
 
 static pql_decimal with_sign(pql_udecimal value, bool negative)
 {
-    if (value > (pql_udecimal)PQL_DECIMAL_MAX) value = (pql_udecimal)PQL_DECIMAL_MAX;
+    if (value > LARGEST) value = LARGEST;
     return negative ? -(pql_decimal)value : (pql_decimal)value;
 }
 
-/* n / d rounded half to even, d > 0. */
-static pql_udecimal divide_half_even(pql_udecimal n, pql_udecimal d)
+/* n * 10 + digit; what is too large stays so and never wraps round. */
+static pql_udecimal append(pql_udecimal n, unsigned digit)
 {
-    pql_udecimal q = n / d, r = n % d, rest = d - r;
-    return q + (r > rest || (r == rest && (q & 1)));
+    return n > LARGEST / 10 ? LARGEST + 1 : n * 10 + digit;
 }
+
+/* Quotient q with remainder r of a division by d, rounded half to even. */
+static pql_udecimal round_half_even(pql_udecimal q, pql_udecimal r, pql_udecimal d)
+{
+    return q + (r > d - r || (r == d - r && (q & 1)));
+}
+
+static pql_udecimal divide_half_even(pql_udecimal n, pql_udecimal d) { return round_half_even(n / d, n % d, d); }
 
 /* m * 2^shift / 1 in millionths. m has 53 bits, m * 10^6 at most 73: shifting left by more than 54 can only
  * saturate, shifting right by more than 80 can only give 0. */
@@ -36,7 +38,7 @@ bool pql_decimal_of_double(double value, pql_decimal *out)
     int shift = (exponent ? exponent : 1) - 1075;
     pql_udecimal n = (pql_udecimal)mantissa * 1000000u;
     if (shift >= 0)
-        n = shift > 54 ? (mantissa ? (pql_udecimal)PQL_DECIMAL_MAX : 0) : n << shift;
+        n = shift > 54 ? (mantissa ? LARGEST : 0) : n << shift;
     else
         n = shift < -80 ? 0 : divide_half_even(n, (pql_udecimal)1 << -shift);
     *out = with_sign(n, negative);
@@ -61,7 +63,7 @@ bool pql_decimal_of_text(struct pql_slice text, pql_decimal *out)
         if (c < '0' || c > '9') return false;
         unsigned digit = (unsigned)(c - '0');
         if (places < 6) {
-            if (n <= (pql_udecimal)PQL_DECIMAL_MAX) n = n * 10 + digit;
+            n = append(n, digit);
             if (places >= 0) places++;
         } else {
             if (places == 6)
@@ -73,8 +75,7 @@ bool pql_decimal_of_text(struct pql_slice text, pql_decimal *out)
         }
     }
     if (i == first || text.ptr[text.len - 1] == '.') return false;
-    for (int p = places < 0 ? 0 : places > 6 ? 6 : places; p < 6; p++)
-        if (n <= (pql_udecimal)PQL_DECIMAL_MAX) n *= 10;
+    for (int p = places < 0 ? 0 : places > 6 ? 6 : places; p < 6; p++) n = append(n, 0);
     if (half && (more || (n & 1))) n++;
     *out = with_sign(n, negative);
     return true;
@@ -93,18 +94,25 @@ double pql_decimal_to_double(pql_decimal value)
     return value < 0 ? -whole : whole;
 }
 
-pql_decimal pql_decimal_add(pql_decimal a, pql_decimal b) { return saturate(a + b); }
+pql_decimal pql_decimal_add(pql_decimal a, pql_decimal b)
+{
+    pql_decimal sum;
+    if (__builtin_add_overflow(a, b, &sum)) return a < 0 ? -PQL_DECIMAL_MAX : PQL_DECIMAL_MAX;
+    return with_sign(magnitude(sum), sum < 0);
+}
 
+/* With a = (xh * 10^6 + xl) and b likewise, a * b / 10^6 = xh * yh * 10^6 + xh * yl + xl * yh + xl * yl / 10^6, of
+ * which each term is at most LARGEST or the whole is too large; three of them fit. */
 pql_decimal pql_decimal_mul(pql_decimal a, pql_decimal b)
 {
+    const pql_udecimal million = 1000000u;
     pql_udecimal x = magnitude(a), y = magnitude(b), product;
     bool negative = (a < 0) != (b < 0);
-    if (!__builtin_mul_overflow(x, y, &product)) return with_sign(divide_half_even(product, 1000000u), negative);
-    /* Split y so that the parts fit; what still overflows is beyond the largest value. */
-    pql_udecimal high, low = x * 0;
-    if (__builtin_mul_overflow(x, y / 1000000u, &high)) return with_sign((pql_udecimal)PQL_DECIMAL_MAX, negative);
-    if (__builtin_mul_overflow(x, y % 1000000u, &low)) return with_sign((pql_udecimal)PQL_DECIMAL_MAX, negative);
-    return with_sign(high + divide_half_even(low, 1000000u), negative);
+    if (!__builtin_mul_overflow(x, y, &product)) return with_sign(divide_half_even(product, million), negative);
+    pql_udecimal xh = x / million, xl = x % million, yh = y / million, yl = y % million, high;
+    if (__builtin_mul_overflow(xh, yh, &high) || high > LARGEST / million) return with_sign(LARGEST, negative);
+    pql_udecimal q = high * million + xh * yl + xl * yh + xl * yl / million;
+    return with_sign(round_half_even(q, xl * yl % million, million), negative);
 }
 
 bool pql_decimal_div(pql_decimal a, pql_decimal b, pql_decimal *out)
@@ -116,15 +124,19 @@ bool pql_decimal_div(pql_decimal a, pql_decimal b, pql_decimal *out)
         *out = with_sign(divide_half_even(n, y), negative);
         return true;
     }
-    /* Long division by steps of ten keeps the remainder below y. */
+    /* Long division, a decimal place a step. Ten remainders may not fit, two do. */
     pql_udecimal q = x / y, r = x % y;
-    for (int i = 0; i < 6; i++) {
-        if (q > (pql_udecimal)PQL_DECIMAL_MAX) break;
-        q = q * 10 + r * 10 / y;
-        r = r * 10 % y;
+    for (int place = 0; place < 6; place++) {
+        pql_udecimal rest = 0;
+        unsigned digit = 0;
+        for (int i = 0; i < 10; i++) {
+            rest += r;
+            if (rest >= y) rest -= y, digit++;
+        }
+        q = append(q, digit);
+        r = rest;
     }
-    q += r > y - r || (r == y - r && (q & 1));
-    *out = with_sign(q, negative);
+    *out = with_sign(round_half_even(q, r, y), negative);
     return true;
 }
 

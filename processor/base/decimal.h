@@ -11,7 +11,7 @@ __extension__ typedef __int128 pql_decimal;
 __extension__ typedef unsigned __int128 pql_udecimal;
 
 #define PQL_DECIMAL_ONE ((pql_decimal)1000000)
-/* 10^32 units of one: sums of values of that size still fit, products are checked. */
+/* 10^32 units of one. Two of that size do not fit 128 bits together: the functions below saturate. */
 #define PQL_DECIMAL_MAX ((pql_decimal)1000000000000000000LL * 1000000000000000000LL * 100)
 
 static inline pql_decimal pql_decimal_of_int(int64_t value) { return (pql_decimal)value * PQL_DECIMAL_ONE; }
