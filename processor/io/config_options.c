@@ -163,7 +163,7 @@ const struct pql_option pql_options[] = {
     WORD(ROOT, "clock", AT(pql_config, clock), "wall", clock_words, RESULTS,
          "wall: time goes on when an input is idle; events: only events move it (back-fills, tests)."),
     DURATION(ROOT, "idle_after", AT(pql_config, idle_after_ms), "10s", SECOND, DAY, 0, "How long an input must be silent to be idle."),
-    DURATION(ROOT, "dedup_horizon", AT(pql_config, program.settings.dedup_horizon_ms), "0s", 0, YEAR, RESULTS,
+    DURATION(ROOT, "dedup_horizon", AT(pql_config, program.settings.dedup_horizon_ms), "0s", 0, 10 * YEAR, RESULTS,
              "How long message ids are remembered to drop repeated events; 0s: not at all. About 12 bytes per event."),
     INT(ROOT, "dedup_ids_max", AT(pql_config, program.settings.dedup_ids_max), "0", 0, INT64_MAX, RESULTS,
         "Most ids remembered per task; 0: no limit but memory."),

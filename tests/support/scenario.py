@@ -48,6 +48,8 @@ mappings = {{
     properties = [ "properties.*" ]; attributes = [ "traits.*" ]; start_events = [ "signed_up" ];
   }};
 }};
+outputs = {{ pql = {{ format = "avro"; schema = "register"; }}; pqa = {{ format = "json"; }};
+            state = {{ format = "json"; }}; alerts = {{ format = "json"; }}; }};
 create_topics = true;
 clock = "events";
 {settings}
