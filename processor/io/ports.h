@@ -23,6 +23,7 @@
  *
  * err->reason is a stable word where the same fault would come again whatever is repeated ("topic_authorization",
  * "group_authorization", "unknown_topic", "record_too_large" …), else NULL: a second one in a row stops the program.
+ * A FENCED with reason "fenced" says that another producer has this transactional id, or that the transaction timed out.
  * err->msg names address or topic and cause, ready for an operator. */
 #ifndef PQL_IO_PORTS_H
 #define PQL_IO_PORTS_H

@@ -152,7 +152,7 @@ static void journal_round_trip(void **state)
         entry.task = 2;
         entry.writer = PQL_SLICE_LITERAL("w");
         entry.inputs_count = 2;
-        entry.place = (struct pql_place){{40, 50}, i + 1};
+        entry.place = (struct pql_log_place){{40, 50}, i + 1};
         struct pql_buf buf = {0};
         struct pql_err err;
         enum pql_checkpoint_type type;

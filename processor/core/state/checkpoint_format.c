@@ -16,6 +16,12 @@ const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
 
 uint64_t pql_checkpoint_hash(const char *event_id, size_t len) { return XXH3_64bits(event_id, len); }
 
+void pql_checkpoint_program_hash(struct pql_slice text, char out[33])
+{
+    XXH128_hash_t hash = XXH3_128bits(text.ptr, text.len);
+    snprintf(out, 33, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+}
+
 /* --- metadata --- */
 
 void pql_metadata_write(const struct pql_metadata *m, char out[PQL_METADATA_TEXT_MAX + 1])
@@ -184,14 +190,14 @@ int pql_chunk_parse(struct pql_slice content, struct pql_chunk *out, struct pql_
 
 /* --- place and share --- */
 
-static void put_place(struct pql_buf *buf, const struct pql_place *place, uint32_t inputs_count)
+static void put_place(struct pql_buf *buf, const struct pql_log_place *place, uint32_t inputs_count)
 {
     pql_buf_varint(buf, inputs_count);
     for (uint32_t i = 0; i < inputs_count; i++) pql_buf_zigzag(buf, place->next[i]);
     pql_buf_varint(buf, place->journal);
 }
 
-static uint32_t read_place(struct pql_reader *r, struct pql_place *place)
+static uint32_t read_place(struct pql_reader *r, struct pql_log_place *place)
 {
     uint64_t n = pql_read_varint(r);
     if (n > PQL_INPUTS_MAX) r->failed = true;

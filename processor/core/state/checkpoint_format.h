@@ -44,6 +44,9 @@ int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct p
 /* Hash of one event id; the x of metadata is their sum. */
 uint64_t pql_checkpoint_hash(const char *event_id, size_t len);
 
+/* 128-bit hash of a program's text, in hex. */
+void pql_checkpoint_program_hash(struct pql_slice text, char out[33]);
+
 /* --- records --- */
 
 enum pql_checkpoint_type { PQL_CHECKPOINT_CHUNK = 1, PQL_CHECKPOINT_MANIFEST = 2, PQL_CHECKPOINT_JOURNAL = 3 };
@@ -67,7 +70,7 @@ void pql_chunk_begin(const struct pql_chunk *chunk, struct pql_buf *buf);
 int pql_chunk_parse(struct pql_slice content, struct pql_chunk *out, struct pql_err *err) PQL_CHECKED;
 
 /* Where a task stands in its log. */
-struct pql_place {
+struct pql_log_place {
     int64_t next[PQL_INPUTS_MAX]; /* next offset per input */
     uint64_t journal;             /* last sequence */
 };
@@ -86,7 +89,7 @@ struct pql_manifest {
     uint64_t snapshot;
     uint32_t semantics;
     uint32_t inputs_count;
-    struct pql_place place; /* S */
+    struct pql_log_place place; /* S */
     int64_t journal_from;   /* every entry after S.journal stands at or after this offset */
     const int64_t *chunks;  /* offsets, rising */
     size_t chunks_count;
@@ -123,7 +126,7 @@ struct pql_journal {
     struct pql_slice writer;
     enum pql_journal_kind kind;
     uint32_t inputs_count;
-    struct pql_place place; /* after what came before, the refused record itself included; journal: own sequence */
+    struct pql_log_place place; /* after what came before, the refused record itself included; journal: own sequence */
     int64_t time_ms;
     uint32_t input;
     struct pql_slice reason;

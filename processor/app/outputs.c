@@ -1,0 +1,166 @@
+/* outputs.c - from the engine's record to records of the output topics, and from a refused message to a dead letter. */
+#include "app/task.h"
+
+#include "core/reasons.h"
+#include "core/wire/encode.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { DEAD_LETTER_HEADERS = 10, RECORD_OVERHEAD = 128 /* of a batch and of framing a record in it */ };
+
+static const struct pql_definition_conf *definition_of(const struct pql_pipeline *p, struct pql_slice name)
+{
+    size_t n = pql_program_definitions_count(p->conf->program);
+    for (size_t i = 0; i < n; i++) {
+        const struct pql_definition_conf *definition = pql_program_definition(p->conf->program, i);
+        if (pql_slice_eq(definition->name, name)) return definition;
+    }
+    return NULL;
+}
+
+static void note_output(struct pql_worker *w, struct pql_task *task)
+{
+    struct pql_epoch *epoch = pql_task_open_epoch(task);
+    if (!epoch->first_output_us) epoch->first_output_us = w->now_us ? w->now_us : 1;
+}
+
+static size_t size_of(const struct pql_out_record *record)
+{
+    size_t size = record->key.len + record->value.len + RECORD_OVERHEAD;
+    for (size_t i = 0; i < record->headers_count; i++)
+        size += record->headers[i].name.len + record->headers[i].value.len + 10;
+    return size;
+}
+
+/* A dead letter that is too large itself keeps its headers and as much of its value as fits. */
+static void add_dead_letter(struct pql_worker *w, struct pql_task *task, struct pql_out_record *record,
+                            struct pql_header *headers)
+{
+    size_t max = (size_t)w->pipeline->max_bytes[PQL_OUT_DLQ], size = size_of(record);
+    char original[24];
+    if (size > max) {
+        size_t excess = size - max + 64;
+        snprintf(original, sizeof original, "%zu", record->value.len);
+        record->value.len = record->value.len > excess ? record->value.len - excess : 0;
+        headers[record->headers_count++] = (struct pql_header){pql_slice_of("pqlstream.error.cut_from"), pql_slice_of(original)};
+        if (size_of(record) > max) { /* a key or headers of that size: they are not needed to find the record */
+            record->key.len = 0;
+            record->has_key = false;
+            if (size_of(record) > max) {
+                headers[0] = headers[record->headers_count - 1];
+                record->headers_count = 1;
+            }
+        }
+    }
+    note_output(w, task);
+    pql_epoch_add(pql_task_open_epoch(task), record);
+}
+
+static void put(struct pql_header *headers, size_t *count, const char *name, const char *value)
+{
+    if (value && *value) headers[(*count)++] = (struct pql_header){pql_slice_of(name), pql_slice_of(value)};
+}
+
+void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *message,
+                            const char *reason, const char *words)
+{
+    const struct pql_header *theirs;
+    size_t theirs_count, n;
+    char partition[16], offset[24], at[24], schema_id[64] = "";
+    pql_arena_reset(&w->scratch);
+    w->pipeline->ports->message_headers(w->pipeline->ports->self, message, &w->scratch, &theirs, &theirs_count);
+    struct pql_header *headers = pql_arena_alloc(&w->scratch, (theirs_count + DEAD_LETTER_HEADERS) * sizeof *headers);
+    for (n = 0; n < theirs_count; n++) headers[n] = theirs[n];
+    snprintf(partition, sizeof partition, "%" PRId32, message->partition);
+    snprintf(offset, sizeof offset, "%" PRId64, message->offset);
+    snprintf(at, sizeof at, "%" PRId64, w->wall_ms);
+    if (w->pipeline->conf->decoding.schema_id)
+        w->pipeline->conf->decoding.schema_id(task->decoders, message->input, schema_id);
+    put(headers, &n, "pqlstream.error.class", "record");
+    put(headers, &n, "pqlstream.error.reason", reason);
+    put(headers, &n, "pqlstream.error.message", words);
+    put(headers, &n, "pqlstream.error.topic", w->pipeline->conf->inputs[message->input].topic);
+    put(headers, &n, "pqlstream.error.partition", partition);
+    put(headers, &n, "pqlstream.error.offset", offset);
+    put(headers, &n, "pqlstream.error.schema_id", schema_id);
+    put(headers, &n, "pqlstream.error.at", at);
+    struct pql_out_record record = {
+        .output = PQL_OUT_DLQ, .partition = -1, .has_key = message->has_key, .has_value = message->has_value,
+        .key = message->key, .value = message->value, .headers = headers, .headers_count = n,
+        .timestamp_ms = message->timestamp_ms,
+    };
+    add_dead_letter(w, task, &record, headers);
+}
+
+static void too_large(struct pql_worker *w, struct pql_task *task, const struct pql_out_record *record)
+{
+    struct pql_header headers[DEAD_LETTER_HEADERS];
+    size_t n = 0;
+    char at[24];
+    snprintf(at, sizeof at, "%" PRId64, w->wall_ms);
+    put(headers, &n, "pqlstream.error.class", "record");
+    put(headers, &n, "pqlstream.error.reason", pql_rejects[PQL_REJECT_TOO_LARGE].word);
+    put(headers, &n, "pqlstream.error.message", pql_rejects[PQL_REJECT_TOO_LARGE].help);
+    put(headers, &n, "pqlstream.error.topic", w->pipeline->conf->outputs[record->output]);
+    put(headers, &n, "pqlstream.error.at", at);
+    struct pql_out_record letter = *record;
+    letter.output = PQL_OUT_DLQ;
+    letter.headers = headers;
+    letter.headers_count = n;
+    add_dead_letter(w, task, &letter, headers);
+}
+
+static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output output, const struct pql_record *record)
+{
+    struct pql_pipeline *p = w->pipeline;
+    struct pql_err err = {0};
+    w->value.len = 0;
+    pql_encode_key(record, &w->value);
+    size_t key_len = w->value.len;
+    if (p->conf->encode(p->conf->encode_context, output, record, w->wall_ms, &w->value, &err)) {
+        pql_pipeline_fail(p, err.cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_FATAL, &err);
+        return;
+    }
+    struct pql_out_record out = {
+        .output = output, .partition = -1, .has_key = true, .has_value = true, .key = {w->value.ptr, key_len},
+        .value = {w->value.ptr + key_len, w->value.len - key_len}, .timestamp_ms = w->wall_ms,
+    };
+    if (size_of(&out) > (size_t)p->max_bytes[output]) {
+        too_large(w, task, &out);
+        return;
+    }
+    note_output(w, task);
+    pql_epoch_add(pql_task_open_epoch(task), &out);
+}
+
+/* Which topics a transition goes to: those of its subject; the state topic where status or tier changed; alerts where
+ * the definition wants them and it is news. */
+static void publish_everywhere(struct pql_worker *w, struct pql_task *task, const struct pql_definition_conf *definition,
+                               const struct pql_record *record)
+{
+    enum pql_transition t = record->transition;
+    bool is_state_only = t == PQL_SCORE_CHANGED || t == PQL_SNAPSHOT;
+    bool is_state = is_state_only || t == PQL_ENTERED || t == PQL_LEFT || t == PQL_TIER_CHANGED || t == PQL_MISSED;
+    bool is_alert = definition && definition->alert && record->origin == PQL_ORIGIN_LIVE &&
+                    (t == PQL_ENTERED || t == PQL_TIER_CHANGED || t == PQL_SLA_BREACHED);
+    if (!is_state_only) publish(w, task, record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA, record);
+    if (is_state) publish(w, task, PQL_OUT_STATE, record);
+    if (is_alert) publish(w, task, PQL_OUT_ALERTS, record);
+}
+
+void pql_output_record(void *context, const struct pql_record *record)
+{
+    struct pql_task *task = context;
+    struct pql_worker *w = task->owner;
+    task->records++;
+    task->hash += pql_checkpoint_hash(record->event_id, strlen(record->event_id));
+    if (task->phase != PQL_PHASE_LIVE) return; /* a replay: it was published when it happened */
+    pql_task_open_epoch(task)->transitions++;
+    const struct pql_definition_conf *definition = definition_of(w->pipeline, record->definition);
+    if (definition && definition->mode != PQL_MODE_LIVE) return;
+    if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
+    struct pql_record aged = *record;
+    if (aged.origin == PQL_ORIGIN_LIVE && w->wall_ms - aged.occurred_at > w->pipeline->conf->alert_max_age_ms)
+        aged.origin = PQL_ORIGIN_BACKFILL;
+    publish_everywhere(w, task, definition, &aged);
+}

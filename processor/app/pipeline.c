@@ -1,0 +1,316 @@
+/* pipeline.c - life and threads of the pipeline, and what it asks of the topics before it joins the group. */
+#include "app/task.h"
+
+#include "base/log.h"
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { FACTS_MS = 10000, ROLE_WAIT_MS = 100, WORKERS_MAX = 64, RECORD_BYTES_MIN = 1000 };
+
+struct pql_pipeline_conf pql_pipeline_conf_default(void)
+{
+    return (struct pql_pipeline_conf){
+        .revision = 1, .workers = 1, .keepers = 1, .commit_interval_ms = 100, .max_output_delay_ms = 10,
+        .checkpoint_interval_ms = 60000, .restore_target_ms = 5000, .handover_budget_ms = 5000,
+        .checkpoint_bandwidth = 20000000, .ticks = true, .idle_after_ms = 10000, .alert_max_age_ms = 3600000,
+        .dlq_max_share = 0.5, .misplaced_max = 0.001, .epoch_bytes_max = 16 << 20, .inbox_max = 1000,
+    };
+}
+
+/* --- locks --- */
+
+void pql_lock(struct pql_pipeline *p) { pthread_mutex_lock(&p->lock); }
+void pql_unlock(struct pql_pipeline *p) { pthread_mutex_unlock(&p->lock); }
+void pql_wake_all(struct pql_pipeline *p) { pthread_cond_broadcast(&p->changed); }
+
+void pql_wait_changed(struct pql_pipeline *p, int ms)
+{
+    if (ms <= 0) return;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_cond_timedwait(&p->changed, &p->lock, &until);
+}
+
+void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct pql_err *err)
+{
+    pql_lock(p);
+    bool first = p->stop == PQL_STOP_NONE;
+    if (first) {
+        p->stop = stop;
+        p->stop_err = *err;
+    }
+    p->stop_wanted = true;
+    pql_wake_all(p);
+    pql_unlock(p);
+    if (first) pql_log(PQL_LOG_ERROR, "stopping", "cause=%s", err->msg);
+}
+
+/* --- topics --- */
+
+static int no_topic(const char *name, struct pql_err *err)
+{
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s does not exist (or may not be seen): `pqlstream topics --create` makes it",
+                    name);
+}
+
+static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_topic_facts *lead,
+                        char (*ids)[PQL_TOPIC_ID_MAX], struct pql_err *err)
+{
+    for (uint32_t i = 0; i < conf->inputs_count; i++) {
+        struct pql_topic_facts facts;
+        if (ports->input_facts(ports->self, i, &facts, FACTS_MS, err)) return -1;
+        if (!facts.exists) return no_topic(conf->inputs[i].topic, err);
+        if (ids) memcpy(ids[i], facts.id, sizeof facts.id);
+        if (!i) *lead = facts;
+        if (facts.partitions_count != lead->partitions_count)
+            return PQL_FAIL(err, PQL_ERR_CONFIG,
+                            "%s has %d partitions and %s %d: inputs are joined partition by partition, so the counts must be "
+                            "equal; re-key one of them into a topic of the other's count (`pqlstream topics` shows both)",
+                            conf->inputs[0].topic, lead->partitions_count, conf->inputs[i].topic, facts.partitions_count);
+        if (facts.has_configuration && facts.is_compacted)
+            return PQL_FAIL(err, PQL_ERR_CONFIG,
+                            "%s is compacted: a replay would miss records. Use a topic with cleanup.policy=delete",
+                            conf->inputs[i].topic);
+    }
+    return 0;
+}
+
+static int check_checkpoint(const struct pql_pipeline_conf *conf, const struct pql_topic_facts *facts, int32_t partitions,
+                            struct pql_err *err)
+{
+    const char *name = conf->outputs[PQL_OUT_CHECKPOINT];
+    if (facts->partitions_count != partitions)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s has %d partitions and the input %d: `pqlstream topics --create` says what to do",
+                        name, facts->partitions_count, partitions);
+    if (!facts->has_configuration) {
+        pql_log(PQL_LOG_INFO, "the broker does not show its topics' settings; they were not checked", "topic=%s", name);
+        return 0;
+    }
+    if (facts->is_compacted || facts->retention_ms >= 0 || facts->retention_bytes >= 0)
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "%s would lose the state: it needs cleanup.policy=delete, retention.ms=-1, retention.bytes=-1; "
+                        "`pqlstream topics --create` sets them",
+                        name);
+    return 0;
+}
+
+static int check_outputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, int32_t partitions,
+                         struct pql_pipeline *p, struct pql_err *err)
+{
+    for (int i = 0; i < PQL_OUT_COUNT; i++) {
+        struct pql_topic_facts facts;
+        if (ports->output_facts(ports->self, (enum pql_output)i, &facts, FACTS_MS, err)) return -1;
+        if (!facts.exists) return no_topic(conf->outputs[i], err);
+        if (i == PQL_OUT_CHECKPOINT && check_checkpoint(conf, &facts, partitions, err)) return -1;
+        if (facts.max_message_bytes < RECORD_BYTES_MIN)
+            return PQL_FAIL(err, PQL_ERR_CONFIG, "%s has max.message.bytes=%" PRId64 ", too little for any record",
+                            conf->outputs[i], facts.max_message_bytes);
+        if (p) p->max_bytes[i] = facts.max_message_bytes;
+        if (p && i == PQL_OUT_CHECKPOINT) memcpy(p->checkpoint_id, facts.id, sizeof p->checkpoint_id);
+    }
+    return 0;
+}
+
+static int learn_topics(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_pipeline *p,
+                        struct pql_err *err)
+{
+    struct pql_topic_facts lead = {0};
+    if (check_inputs(ports, conf, &lead, p ? p->input_ids : NULL, err)) return -1;
+    if (p) p->partitions_count = lead.partitions_count;
+    return check_outputs(ports, conf, lead.partitions_count, p, err);
+}
+
+int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_err *err)
+{
+    return learn_topics(ports, conf, NULL, err);
+}
+
+/* --- life --- */
+
+static void init_locks(struct pql_pipeline *p)
+{
+    pthread_condattr_t attributes;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+static void init_workers(struct pql_pipeline *p)
+{
+    p->workers = pql_xcalloc(p->conf->workers, sizeof *p->workers);
+    p->keeper_turns = pql_xcalloc(p->conf->keepers, sizeof *p->keeper_turns);
+    for (unsigned i = 0; i < p->conf->workers; i++) {
+        struct pql_worker *w = &p->workers[i];
+        w->pipeline = p;
+        w->index = i;
+        w->batch = pql_xcalloc(PQL_BATCH, sizeof *w->batch);
+        pql_arena_init(&w->scratch);
+    }
+}
+
+struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                                      struct pql_err *err)
+{
+    PQL_ASSERT(conf->workers > 0 && conf->workers <= WORKERS_MAX && conf->keepers > 0 && conf->keepers <= WORKERS_MAX);
+    PQL_ASSERT(conf->inputs_count > 0 && conf->inputs_count <= PQL_INPUTS_MAX && conf->writer[0]);
+    struct pql_pipeline *p = pql_xcalloc(1, sizeof *p);
+    p->ports = ports;
+    p->conf = conf;
+    pql_checkpoint_program_hash(pql_program_text(conf->program), p->program_hash);
+    init_locks(p);
+    init_workers(p);
+    pql_arena_init(&p->committer.arena);
+    if (learn_topics(ports, conf, p, err) || ports->subscribe(ports->self, err)) {
+        pql_pipeline_free(p);
+        return NULL;
+    }
+    return p;
+}
+
+static void free_worker(struct pql_worker *w)
+{
+    pql_snapshot_deinit(w);
+    for (size_t i = 0; i < w->count; i++)
+        for (size_t k = 0; k < PQL_INPUTS_MAX; k++)
+            for (size_t m = 0; m < w->tasks[i]->inbox[k].count; m++)
+                w->pipeline->ports->message_release(w->pipeline->ports->self,
+                                                    &w->tasks[i]->inbox[k].items[w->tasks[i]->inbox[k].head + m]);
+    free(w->tasks);
+    free(w->by_partition);
+    free(w->batch);
+    free(w->acks.items);
+    free(w->acks_taken.items);
+    pql_buf_deinit(&w->value);
+    pql_arena_deinit(&w->scratch);
+}
+
+void pql_pipeline_free(struct pql_pipeline *p)
+{
+    if (!p) return;
+    for (unsigned i = 0; i < p->conf->workers; i++) free_worker(&p->workers[i]);
+    for (size_t i = 0; i < p->count; i++) pql_task_free(p->tasks[i]);
+    pql_arena_deinit(&p->committer.arena);
+    free(p->committer.tasks);
+    free(p->committer.positions);
+    free(p->tasks);
+    free(p->settled);
+    free(p->workers);
+    free(p->keeper_turns);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+void pql_pipeline_stop(struct pql_pipeline *p)
+{
+    pql_lock(p);
+    p->stop_wanted = true;
+    pql_wake_all(p);
+    pql_unlock(p);
+}
+
+bool pql_pipeline_finished(struct pql_pipeline *p, enum pql_stop *stop, struct pql_err *err)
+{
+    pql_lock(p);
+    bool done = p->is_done;
+    if (stop) *stop = p->stop;
+    if (err) *err = p->stop_err;
+    pql_unlock(p);
+    return done;
+}
+
+/* --- threads --- */
+
+struct role {
+    struct pql_pipeline *pipeline;
+    unsigned index;
+    void (*step)(struct pql_pipeline *pipeline, unsigned index, int wait_ms);
+    pthread_t thread;
+};
+
+static void committer_role(struct pql_pipeline *p, unsigned index, int wait_ms)
+{
+    (void)index;
+    pql_committer_step(p, wait_ms);
+}
+
+static void *run_role(void *context)
+{
+    struct role *role = context;
+    while (!pql_pipeline_finished(role->pipeline, NULL, NULL)) role->step(role->pipeline, role->index, ROLE_WAIT_MS);
+    return NULL;
+}
+
+void pql_pipeline_run(struct pql_pipeline *p)
+{
+    size_t n = 0, total = p->conf->workers + p->conf->keepers + 1;
+    struct role *roles = pql_xcalloc(total, sizeof *roles);
+    for (unsigned i = 0; i < p->conf->workers; i++) roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_worker_step};
+    for (unsigned i = 0; i < p->conf->keepers; i++) roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_keeper_step};
+    roles[n++] = (struct role){.pipeline = p, .step = committer_role};
+    for (size_t i = 0; i < total; i++)
+        PQL_ASSERT(!pthread_create(&roles[i].thread, NULL, run_role, &roles[i]));
+    while (!pql_pipeline_finished(p, NULL, NULL)) pql_control_step(p, ROLE_WAIT_MS);
+    for (size_t i = 0; i < total; i++) pthread_join(roles[i].thread, NULL);
+    free(roles);
+}
+
+/* --- what can be seen --- */
+
+static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_stats *out)
+{
+    out->messages += w->shown.messages;
+    out->bytes += w->shown.bytes;
+    out->replayed += w->shown.replayed;
+    out->refused += w->shown.refused;
+    out->late += w->shown.late;
+    out->duplicates += w->shown.duplicates;
+    out->snapshots += w->shown.snapshots;
+    out->snapshots_abandoned += w->shown.snapshots_abandoned;
+    out->snapshot_bytes += w->shown.snapshot_bytes;
+    out->ticks += w->shown.ticks;
+}
+
+void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
+{
+    *out = (struct pql_pipeline_stats){0};
+    pql_lock(p);
+    for (unsigned i = 0; i < p->conf->workers; i++) add_worker_stats(&p->workers[i], out);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct pql_task *task = p->tasks[i];
+        out->tasks++;
+        out->live += task->phase == PQL_PHASE_LIVE;
+        out->blocked += task->phase == PQL_PHASE_BLOCKED;
+        out->restoring += task->phase < PQL_PHASE_LIVE;
+        out->accounts += task->accounts;
+        for (uint32_t k = 0; k < p->conf->inputs_count; k++) out->waiting += task->inbox[k].waits;
+    }
+    out->records = p->committer.records;
+    out->epochs = p->committer.epochs;
+    out->aborted = p->committer.aborted;
+    out->unknown = p->committer.unknown;
+    out->last_commit_us = (int64_t)p->committer.took_us;
+    pql_unlock(p);
+}
+
+bool pql_pipeline_inspect(struct pql_pipeline *p, int32_t partition, uint64_t *digest, struct pql_log_place *place)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct pql_task *task = p->tasks[i];
+        if (task->partition != partition || task->phase != PQL_PHASE_LIVE || task->sealed || (task->open && task->open->moved))
+            continue;
+        *digest = pql_engine_digest(task->engine);
+        *place = task->place;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,131 @@
+/* pipeline.h - from product events to committed qualifications, exactly once, for the partitions this process is given.
+ *
+ *   control      group: assigned ─► tasks are made; revoked ─► they are settled, then given back
+ *   keeper       restores tasks, seeks, reads what snapshots need to know, trims the checkpoint topic
+ *   worker 0..W  messages ─► decode ─► engine ─► open epoch of the task; snapshots in slices; ticks
+ *   committer    sealed epochs of all tasks ─► one transaction with the input offsets
+ *
+ * Everything is a step: a function that does a bounded amount of work and at most one call that may block. In the real
+ * program each role is a thread that loops over its step; a simulation calls the steps in any order it likes.
+ * Between roles there is one mutex, taken a few times per step and never per event or around a call that blocks. */
+#ifndef PQL_APP_PIPELINE_H
+#define PQL_APP_PIPELINE_H
+
+#include "core/program.h"
+#include "core/record.h"
+#include "core/state/checkpoint_format.h"
+#include "io/ports.h"
+
+/* How messages become events. What it has learnt about writer schemas belongs to a task and is saved with its state, so
+ * that a replay decodes as the first reading did. Thread of open, load, close: any; of a task's decoders: one at a time. */
+struct pql_decoding {
+    void *context;
+    void *(*open)(void *context, int32_t task); /* the decoders of one task */
+    void (*close)(void *decoders);
+    /* One message to an event whose views live in the arena or the message; offset and partition are filled by the
+     * caller. 0, or -1 with
+     *   PQL_ERR_RECORD  it can never be used: dead letter, reason in err->reason, journaled
+     *   PQL_ERR_RETRY   the writer's schema is not known yet: the partition waits here, the others go on
+     *   others          the program stops */
+    int (*decode)(void *decoders, const struct pql_message_view *message, struct pql_arena *arena,
+                  struct pql_event *event, struct pql_err *err);
+    /* Text of the schema id of the message last decoded for a dead letter's header; "" if it had none. NULL: never. */
+    void (*schema_id)(void *decoders, uint32_t input, char out[64]);
+    void (*save)(void *decoders, struct pql_buf *out); /* both or none */
+    int (*load)(void *decoders, struct pql_slice saved, struct pql_err *err);
+};
+
+/* The value of an output record, id prefix and all, appended to `value`. -1 stops the program. Thread: any worker. */
+typedef int pql_encode(void *context, enum pql_output output, const struct pql_record *record, int64_t produced_at_ms,
+                       struct pql_buf *value, struct pql_err *err);
+
+struct pql_pipeline_input {
+    const char *topic;
+    int64_t start;         /* PQL_OFFSET_EARLIEST, _LATEST, or a time in ms: for a task that never ran */
+    int64_t max_future_ms; /* -1: no check */
+    /* Where the producer puts an account, or NULL: not checked. */
+    uint32_t (*partition_of)(struct pql_slice account, uint32_t partitions);
+};
+
+struct pql_pipeline_conf {
+    const char *app;
+    const struct pql_program *program;
+    int64_t revision;
+    const struct pql_pipeline_input *inputs; /* at most PQL_INPUTS_MAX; the first is the lead */
+    uint32_t inputs_count;
+    const char *outputs[PQL_OUT_COUNT]; /* names, for messages */
+    char writer[PQL_WRITER_MAX];        /* drawn once per process: letters and digits */
+    bool at_least_once;
+    unsigned workers, keepers; /* at least 1 each, at most 64 */
+
+    int64_t commit_interval_ms, max_output_delay_ms;
+    int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
+    uint64_t checkpoint_bandwidth; /* bytes per second of the process */
+    bool ticks;                    /* false: clock = "events" */
+    int64_t idle_after_ms, alert_max_age_ms;
+    double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
+    bool exit_on_bad_input;
+    uint64_t epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
+    size_t inbox_max;         /* messages kept of one partition that waits */
+
+    struct pql_decoding decoding;
+    pql_encode *encode;
+    void *encode_context;
+};
+
+/* Every number at its default; what has none is empty. */
+struct pql_pipeline_conf pql_pipeline_conf_default(void);
+
+enum pql_stop {
+    PQL_STOP_NONE,   /* it runs */
+    PQL_STOP_CLEAN,  /* asked to, everything committed */
+    PQL_STOP_CONFIG, /* the operator must change something */
+    PQL_STOP_STATE,  /* checkpoint or input do not allow to go on from where the group is */
+    PQL_STOP_FENCED, /* another process has this instance */
+    PQL_STOP_FATAL,
+};
+
+struct pql_pipeline;
+
+/* Asks for the facts of all topics and refuses what cannot work: a topic that is missing, unequal partition counts, a
+ * checkpoint topic whose records would vanish. PQL_ERR_RETRY: no broker answers. Ports and conf must outlive it. */
+int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_err *err);
+
+/* Asks for facts of topics, then joins the group. NULL with err. */
+struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                                      struct pql_err *err);
+/* After pql_pipeline_finished, or to drop everything as a crash would; no step may run. */
+void pql_pipeline_free(struct pql_pipeline *pipeline);
+
+/* One step each; wait_ms: how long it may wait if there is nothing to do. Thread: of that role, one each. */
+void pql_control_step(struct pql_pipeline *pipeline, int wait_ms);
+void pql_committer_step(struct pql_pipeline *pipeline, int wait_ms);
+void pql_worker_step(struct pql_pipeline *pipeline, unsigned worker, int wait_ms);
+void pql_keeper_step(struct pql_pipeline *pipeline, unsigned keeper, int wait_ms);
+
+/* Starts the threads of all roles and waits until pql_pipeline_finished. */
+void pql_pipeline_run(struct pql_pipeline *pipeline);
+
+/* Asks for an orderly end: final snapshots, commit, leave. Thread: any; not from a signal handler. */
+void pql_pipeline_stop(struct pql_pipeline *pipeline);
+/* True once nothing is left to do; why, and in words. */
+bool pql_pipeline_finished(struct pql_pipeline *pipeline, enum pql_stop *stop, struct pql_err *err);
+
+struct pql_pipeline_stats {
+    uint64_t messages, bytes;    /* taken live */
+    uint64_t replayed;           /* messages taken again */
+    uint64_t refused, late, duplicates;
+    uint64_t records;            /* committed transitions */
+    uint64_t epochs, aborted, unknown;
+    uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
+    uint64_t ticks;
+    unsigned tasks, live, restoring, waiting, blocked;
+    uint64_t accounts;
+    int64_t last_commit_us; /* how long the last transaction took */
+};
+void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
+
+/* For tests: digest and place of a task that is live and settled; false if there is none. No step may run. */
+bool pql_pipeline_inspect(struct pql_pipeline *pipeline, int32_t task, uint64_t *digest, struct pql_log_place *place);
+
+#endif

@@ -1,0 +1,567 @@
+/* restore.c - from the group's committed offset back to a task: or the first claim of one that never ran.
+ *
+ *   committed offset, metadata ─┬─ none, nothing written ─► start offsets ─► claim (a transaction of the committer)
+ *                               └─► manifest ─► chunks ─► digest ─► journal after S ─► inputs still there? ─► READY at S
+ *
+ * A chunk that is damaged sends the restore to the predecessor of the manifest and a longer replay. What cannot be
+ * right stops the task with words for the operator; it never starts empty by itself. One call that blocks per step. */
+#include "app/task.h"
+
+#include "base/log.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    CALL_MS = 5000,
+    READ_MS = 200,
+    READS_PER_STEP = 64,
+    AGAIN_US = 200000,
+    SILENT_US = 60000000, /* a dead owner's transaction may hold the journal until it times out */
+    SCRIPT_MAX = 5000000,
+};
+
+enum state {
+    ASK_COMMITTED,
+    LOOK_FOR_REMAINS, /* no committed offset: is the checkpoint partition empty? */
+    ASK_START,
+    OPEN_MANIFEST,
+    READ_MANIFEST,
+    OPEN_CHUNKS,
+    READ_CHUNKS,
+    OPEN_JOURNAL,
+    READ_JOURNAL,
+    ASK_FIRST,
+    ASK_LAST,
+};
+
+struct pql_restore {
+    enum state state;
+    struct pql_log *log;
+    struct pql_position *positions;
+    struct pql_metadata metadata;
+    struct pql_log_place committed;
+    struct pql_arena arena; /* of the manifest */
+    struct pql_buf bytes;   /* the manifest's record */
+    struct pql_manifest manifest;
+    bool has_manifest;
+    int64_t candidate; /* offset of the manifest being tried, or -1: from the beginning */
+    size_t chunk;
+    uint64_t loaded_bytes;
+    uint64_t wait_until_us, progress_us, begun_us, told_us;
+};
+
+void pql_restore_free(struct pql_task *task)
+{
+    struct pql_restore *r = task->restore;
+    if (!r) return;
+    if (r->log) task->pipeline->ports->log_close(task->pipeline->ports->self, r->log);
+    free(r->positions);
+    pql_arena_deinit(&r->arena);
+    pql_buf_deinit(&r->bytes);
+    free(r);
+    task->restore = NULL;
+}
+
+static uint64_t now_us(const struct pql_pipeline *p) { return p->ports->mono_us(p->ports->self); }
+
+static struct pql_restore *restore_of(struct pql_pipeline *p, struct pql_task *task)
+{
+    if (task->restore) return task->restore;
+    struct pql_restore *r = pql_xcalloc(1, sizeof *r);
+    pql_arena_init(&r->arena);
+    r->positions = pql_xcalloc(p->conf->inputs_count, sizeof *r->positions);
+    r->begun_us = r->progress_us = r->told_us = now_us(p);
+    r->candidate = -1;
+    return task->restore = r;
+}
+
+static void close_log(struct pql_pipeline *p, struct pql_restore *r)
+{
+    if (r->log) p->ports->log_close(p->ports->self, r->log);
+    r->log = NULL;
+}
+
+static void name_positions(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_restore *r = task->restore;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        r->positions[i] = (struct pql_position){.input = i, .partition = task->partition, .offset = PQL_OFFSET_NONE};
+}
+
+/* What may succeed later is tried again; all else blocks the task. */
+static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (err->cls == PQL_ERR_RETRY) {
+        r->wait_until_us = now_us(p) + AGAIN_US;
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "restore waits", "partition=%d cause=%s",
+                        task->partition, err->msg);
+        return;
+    }
+    close_log(p, r);
+    pql_err_prefix(err, "%s partition %d: ", p->conf->outputs[PQL_OUT_CHECKPOINT], task->partition);
+    pql_task_block(p, task, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_STATE, err);
+}
+
+static int fresh_engine(struct pql_pipeline *p, struct pql_task *task)
+{
+    if (task->engine) pql_engine_free(task->engine);
+    task->engine = pql_engine_new(p->conf->program, pql_output_record, task);
+    return 0;
+}
+
+/* --- committed offset --- */
+
+static int judge(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    size_t none = 0, n = p->conf->inputs_count;
+    for (size_t i = 0; i < n; i++) none += r->positions[i].offset < 0;
+    if (none == n) {
+        r->state = LOOK_FOR_REMAINS;
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (r->positions[i].offset < 0 || strcmp(r->positions[i].metadata, r->positions[0].metadata) != 0)
+            return PQL_FAIL(err, PQL_ERR_FATAL,
+                            "the committed offsets of %s and %s are not of one commit: somebody set them, or an input was "
+                            "added. `pqlstream checkpoint adopt` continues from the newest state, `pqlstream checkpoint "
+                            "forget` drops it",
+                            p->conf->inputs[0].topic, p->conf->inputs[i].topic);
+        r->committed.next[i] = r->positions[i].offset;
+    }
+    if (pql_metadata_parse(pql_slice_of(r->positions[0].metadata), &r->metadata, err)) {
+        bool newer = err->reason && !strcmp(err->reason, "newer_format");
+        if (!newer) pql_err_prefix(err, "the committed offset of %s was set by somebody else (`pqlstream checkpoint adopt` "
+                                        "continues from the newest state, `pqlstream checkpoint forget` drops it): ",
+                                   p->conf->inputs[0].topic);
+        err->cls = PQL_ERR_FATAL;
+        return -1;
+    }
+    if (strcmp(r->metadata.topic_id, p->checkpoint_id) != 0 && strcmp(r->metadata.topic_id, "-") != 0 &&
+        strcmp(p->checkpoint_id, "-") != 0)
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "the topic was created anew (it was %s and is %s), so the state is gone; `pqlstream checkpoint "
+                        "forget` starts from the beginning of the input",
+                        r->metadata.topic_id, p->checkpoint_id);
+    r->committed.journal = r->metadata.journal;
+    r->candidate = r->metadata.manifest;
+    r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
+    return fresh_engine(p, task);
+}
+
+static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    name_positions(p, task);
+    if (p->ports->committed(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    return judge(p, task, err);
+}
+
+/* --- a task that never ran --- */
+
+/* A claim that was aborted leaves nothing that a reader of committed records sees. */
+static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    struct pql_log_record record;
+    if (!r->log) return p->ports->log_open(p->ports->self, task->partition, 0, PQL_READ_COMMITTED, &r->log, err);
+    if (p->ports->log_read(p->ports->self, r->log, READ_MS, &record, err)) return -1;
+    if (record.kind == PQL_LOG_NOTHING) return 0;
+    close_log(p, r);
+    if (record.kind == PQL_LOG_RECORD)
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "there is state of this task (offset %" PRId64 "), but the group has no committed offset for %s: it "
+                        "expired or was deleted. `pqlstream checkpoint adopt` continues from the newest state, `pqlstream "
+                        "checkpoint forget` drops it; nothing was changed",
+                        record.offset, p->conf->inputs[0].topic);
+    r->state = ASK_START;
+    return 0;
+}
+
+/* The first entry of every journal: where the task began, and under which program. */
+static void write_claim(struct pql_pipeline *p, struct pql_task *task)
+{
+    pql_task_journal(p, task,
+                     &(struct pql_journal){.kind = PQL_JOURNAL_PROGRAM, .program = pql_program_text(p->conf->program),
+                                           .program_hash = pql_slice_of(p->program_hash), .revision = p->conf->revision},
+                     p->ports->wall_ms(p->ports->self));
+    task->pointer.predecessor_low = task->pointer.low = 0;
+    pql_lock(p);
+    pql_task_seal(p, task, now_us(p));
+    task->target = task->place;
+    task->target_metadata = task->sealed->metadata;
+    pql_task_set_phase(task, PQL_PHASE_CLAIM);
+    pql_wake_all(p);
+    pql_unlock(p);
+}
+
+static int ask_start(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    name_positions(p, task);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) r->positions[i].offset = p->conf->inputs[i].start;
+    if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) task->place.next[i] = r->positions[i].offset;
+    pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic, task->partition,
+            (long long)task->place.next[0]);
+    fresh_engine(p, task);
+    pql_restore_free(task);
+    write_claim(p, task);
+    return 0;
+}
+
+/* --- manifest and chunks --- */
+
+static int check_program(struct pql_pipeline *p, struct pql_slice hash, int64_t revision, struct pql_err *err)
+{
+    if (pql_slice_is(hash, p->program_hash)) return 0;
+    return PQL_FAIL(err, PQL_ERR_CONFIG,
+                    "the state was made by another program (definitions, mapping or settings that affect results; its "
+                    "revision is %" PRId64 ", this configuration's %" PRId64 "). This version cannot carry state over: start "
+                    "the configuration that made it, use another `app` name beside it, or drop the state with `pqlstream "
+                    "checkpoint forget`",
+                    revision, p->conf->revision);
+}
+
+static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m, struct pql_err *err)
+{
+    if (m->task != task->partition) return PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is of partition %d", m->task);
+    if (m->semantics != PQL_SEMANTICS_VERSION)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the state was written by semantics %u, this program has %d", m->semantics,
+                        PQL_SEMANTICS_VERSION);
+    if (m->inputs_count != p->conf->inputs_count)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "the state has %u inputs, the configuration %u", m->inputs_count,
+                        p->conf->inputs_count);
+    if (m->partitions_count != p->partitions_count)
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "%s had %d partitions when the state was written and has %d now: accounts are elsewhere. Re-key the "
+                        "input, or start anew under another `app` name",
+                        p->conf->inputs[0].topic, m->partitions_count, p->partitions_count);
+    for (uint32_t i = 0; i < m->inputs_count; i++)
+        if (!pql_slice_is(m->topic_ids[i], p->input_ids[i]) && !pql_slice_is(m->topic_ids[i], "-") &&
+            strcmp(p->input_ids[i], "-") != 0)
+            return PQL_FAIL(err, PQL_ERR_CONFIG,
+                            "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
+                            "created again. `pqlstream checkpoint forget` starts from its beginning",
+                            p->conf->inputs[i].topic, PQL_SLICE_ARG(m->topic_ids[i]), p->input_ids[i]);
+    for (uint32_t i = 0; i < m->inputs_count; i++)
+        if (m->place.next[i] > task->restore->committed.next[i])
+            return PQL_FAIL(err, PQL_ERR_FATAL, "the state is ahead of the committed offset of %s (%" PRId64 " > %" PRId64 ")",
+                            p->conf->inputs[i].topic, m->place.next[i], task->restore->committed.next[i]);
+    return check_program(p, m->program_hash, m->revision, err);
+}
+
+static int open_log(struct pql_pipeline *p, struct pql_task *task, int64_t from, enum pql_isolation isolation,
+                    enum state next, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    close_log(p, r);
+    if (p->ports->log_open(p->ports->self, task->partition, from, isolation, &r->log, err)) return -1;
+    r->progress_us = now_us(p);
+    r->state = next;
+    return 0;
+}
+
+/* The record at one offset: 1 found, 0 not yet, -1 it is not there. */
+static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset, int timeout_ms, struct pql_slice *value,
+                   struct pql_err *err)
+{
+    struct pql_log_record record;
+    if (p->ports->log_read(p->ports->self, r->log, timeout_ms, &record, err)) return -1;
+    if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
+    if (record.kind == PQL_LOG_RECORD && record.offset < offset) {
+        r->progress_us = now_us(p);
+        return 0;
+    }
+    if (record.kind != PQL_LOG_RECORD || record.offset != offset)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the record at offset %" PRId64 " is gone: trimmed or deleted by somebody", offset);
+    r->progress_us = now_us(p);
+    *value = record.value;
+    return 1;
+}
+
+static int read_manifest(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    struct pql_slice value, content;
+    enum pql_checkpoint_type type = PQL_CHECKPOINT_CHUNK;
+    int found = read_at(p, r, r->candidate, READ_MS, &value, err);
+    if (found <= 0) return found;
+    r->bytes.len = 0;
+    pql_buf_put(&r->bytes, value.ptr, value.len);
+    pql_arena_reset(&r->arena);
+    struct pql_manifest m;
+    if (pql_checkpoint_open((struct pql_slice){r->bytes.ptr, r->bytes.len}, &type, &content, err) ||
+        (type != PQL_CHECKPOINT_MANIFEST ? PQL_FAIL(err, PQL_ERR_FATAL, "no manifest")
+                                         : pql_manifest_parse(content, &r->arena, &m, err))) {
+        pql_err_prefix(err, "manifest at offset %" PRId64 ": ", r->candidate);
+        return -1;
+    }
+    if (check_manifest(p, task, &m, err)) return -1;
+    if (p->conf->decoding.load && p->conf->decoding.load(task->decoders, m.schemas, err)) return -1;
+    r->manifest = m;
+    r->has_manifest = true;
+    r->chunk = 0;
+    task->place = m.place;
+    task->share = m.share;
+    task->lag_ms = m.lag_ms;
+    task->snapshot_number = m.snapshot > task->snapshot_number ? m.snapshot : task->snapshot_number;
+    r->state = OPEN_CHUNKS;
+    return 0;
+}
+
+/* The zero of n and x stays that of the manifest the offsets name, which the replay now passes on its way. */
+static int fall_back(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    pql_log(PQL_LOG_ERROR, "a snapshot is damaged; its predecessor and a longer replay serve instead",
+            "partition=%d manifest=%lld predecessor=%lld cause=%s", task->partition, (long long)r->candidate,
+            (long long)r->manifest.predecessor, err->msg);
+    if (!task->has_mark) task->mark = r->manifest.place;
+    task->has_mark = true;
+    r->candidate = r->manifest.predecessor;
+    r->has_manifest = false;
+    memset(&task->share, 0, sizeof task->share);
+    close_log(p, r);
+    r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
+    return fresh_engine(p, task);
+}
+
+static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    enum pql_checkpoint_type type = PQL_CHECKPOINT_JOURNAL;
+    struct pql_slice content;
+    struct pql_chunk chunk;
+    if (pql_checkpoint_open(value, &type, &content, err)) return -1;
+    if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
+    if (pql_chunk_parse(content, &chunk, err)) return -1;
+    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot || !pql_slice_eq(chunk.writer, r->manifest.writer))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
+    r->loaded_bytes += value.len;
+    return pql_snapshot_load(task->engine, chunk.pages.ptr, chunk.pages.len, err);
+}
+
+static int check_digest(struct pql_task *task, struct pql_err *err)
+{
+    if (pql_snapshot_loaded(task->engine, err)) return -1;
+    uint64_t digest = pql_engine_digest(task->engine), wanted = task->restore->manifest.digest;
+    if (digest != wanted)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the state read has digest %016" PRIx64 ", the manifest says %016" PRIx64, digest,
+                        wanted);
+    return 0;
+}
+
+static void tell_progress(struct pql_pipeline *p, struct pql_task *task, bool at_end)
+{
+    struct pql_restore *r = task->restore;
+    uint64_t now = now_us(p), ms = (now - r->begun_us) / 1000 + 1;
+    if (!at_end && now - r->told_us < 1000000) return;
+    r->told_us = now;
+    pql_log(PQL_LOG_INFO, at_end ? "state loaded" : "loading state",
+            "partition=%d bytes=%llu of=%llu accounts=%llu ms=%llu mb_per_s=%.1f", task->partition,
+            (unsigned long long)r->loaded_bytes, (unsigned long long)r->manifest.bytes,
+            (unsigned long long)r->manifest.accounts, (unsigned long long)ms, (double)r->loaded_bytes / 1000.0 / (double)ms);
+}
+
+static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    for (int i = 0; i < READS_PER_STEP && r->chunk < r->manifest.chunks_count; i++) {
+        struct pql_slice value;
+        int64_t offset = r->manifest.chunks[r->chunk];
+        int found = read_at(p, r, offset, i ? 0 : READ_MS, &value, err);
+        if (!found) return 0;
+        if (found < 0 && err->cls == PQL_ERR_RETRY) return -1;
+        if (found < 0 || load_chunk(task, value, err)) {
+            pql_err_prefix(err, "chunk %zu of %zu at offset %" PRId64 ": ", r->chunk + 1, r->manifest.chunks_count, offset);
+            return fall_back(p, task, err);
+        }
+        r->chunk++;
+    }
+    tell_progress(p, task, false);
+    if (r->chunk < r->manifest.chunks_count) return 0;
+    if (check_digest(task, err)) return fall_back(p, task, err);
+    tell_progress(p, task, true);
+    close_log(p, r);
+    r->state = OPEN_JOURNAL;
+    return 0;
+}
+
+/* --- journal --- */
+
+static uint64_t last_sequence(const struct pql_task *task)
+{
+    return task->script.count ? task->script.items[task->script.count - 1].place.journal : task->place.journal;
+}
+
+static void add_entry(struct pql_task *task, const struct pql_journal *entry)
+{
+    struct pql_script *script = &task->script;
+    script->items = pql_xgrow(script->items, &script->capacity, script->count + 1, sizeof *script->items);
+    struct pql_journal *copy = &script->items[script->count++];
+    *copy = *entry;
+    copy->writer = copy->program = copy->program_hash = (struct pql_slice){NULL, 0};
+    copy->reason = pql_arena_copy(&task->arena, entry->reason);
+}
+
+static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *entry, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (entry->task != task->partition) return 0;
+    if (entry->kind == PQL_JOURNAL_PROGRAM && check_program(p, entry->program_hash, entry->revision, err)) return -1;
+    if (entry->inputs_count != p->conf->inputs_count)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "the journal has %u inputs, the configuration %u", entry->inputs_count,
+                        p->conf->inputs_count);
+    if (!r->has_manifest && task->place.journal == 0 && entry->place.journal == 1) { /* where the task began */
+        task->place = entry->place;
+        return 0;
+    }
+    uint64_t wanted = last_sequence(task) + 1;
+    if (entry->place.journal < wanted) return 0;
+    if (entry->place.journal > wanted || task->script.count >= SCRIPT_MAX)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")", wanted,
+                        entry->place.journal);
+    add_entry(task, entry);
+    return 0;
+}
+
+static bool has_journal(const struct pql_pipeline *p, const struct pql_task *task)
+{
+    return !p->conf->at_least_once && task->place.journal > 0 && last_sequence(task) >= task->restore->committed.journal;
+}
+
+/* Entries behind a transaction that is still open come when it ends; its owner may be dead, so that takes a while. */
+static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (task->place.journal > 0 && last_sequence(task) >= r->committed.journal) {
+        r->state = ASK_FIRST;
+        return 0;
+    }
+    if (now_us(p) - r->progress_us < SILENT_US) return 0;
+    return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing: trimmed or deleted by somebody",
+                    last_sequence(task) + 1);
+}
+
+static int read_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    for (int i = 0; i < READS_PER_STEP; i++) {
+        struct pql_log_record record;
+        enum pql_checkpoint_type type;
+        struct pql_slice content;
+        struct pql_journal entry;
+        if (has_journal(p, task)) {
+            r->state = ASK_FIRST;
+            break;
+        }
+        if (p->ports->log_read(p->ports->self, r->log, i ? 0 : READ_MS, &record, err)) return -1;
+        if (record.kind == PQL_LOG_NOTHING) return 0;
+        if (record.kind == PQL_LOG_END) return at_journal_end(p, task, err);
+        r->progress_us = now_us(p);
+        if (pql_checkpoint_open(record.value, &type, &content, err)) type = PQL_CHECKPOINT_CHUNK; /* found by its absence */
+        if (type != PQL_CHECKPOINT_JOURNAL) continue;
+        if (pql_journal_parse(content, &entry, err) || take_entry(p, task, &entry, err)) return -1;
+    }
+    if (r->state == ASK_FIRST) close_log(p, r);
+    return 0;
+}
+
+static int open_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    task->script.count = task->script.next = 0;
+    if (!r->has_manifest) memset(&task->place, 0, sizeof task->place);
+    if (has_journal(p, task)) {
+        r->state = ASK_FIRST;
+        return 0;
+    }
+    return open_log(p, task, r->has_manifest ? r->manifest.journal_from : 0, PQL_READ_COMMITTED, READ_JOURNAL, err);
+}
+
+/* --- the inputs, and off it goes --- */
+
+static int ask_first(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    close_log(p, r);
+    name_positions(p, task);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) r->positions[i].offset = PQL_OFFSET_EARLIEST;
+    if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        if (r->positions[i].offset > task->place.next[i] && task->place.next[i] < r->committed.next[i])
+            return PQL_FAIL(err, PQL_ERR_FATAL,
+                            "%s begins at offset %" PRId64 " now and the state needs it from %" PRId64
+                            " on: retention deleted what was not yet part of a snapshot. `pqlstream checkpoint adopt` goes on "
+                            "with a gap, `pqlstream checkpoint forget` drops the state",
+                            p->conf->inputs[i].topic, r->positions[i].offset, task->place.next[i]);
+    r->state = ASK_LAST;
+    return 0;
+}
+
+static void make_ready(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_restore *r = task->restore;
+    task->target = r->committed;
+    task->target_metadata = r->metadata;
+    bool of_candidate = r->has_manifest && r->candidate == r->metadata.manifest;
+    task->pointer = (struct pql_pointer){.manifest = r->metadata.manifest, .low = 0, .predecessor_low = 0};
+    if (of_candidate) {
+        task->pointer.low = r->manifest.low;
+        task->pointer.predecessor_low = r->manifest.predecessor_low;
+        task->pointer.before_predecessor_low = r->manifest.before_predecessor_low;
+    }
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) task->feed_from[i] = task->place.next[i];
+    memcpy(task->committed_writer, r->metadata.writer, sizeof task->committed_writer);
+    task->committed_epoch = r->metadata.epoch;
+    pql_restore_free(task);
+    pql_lock(p);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) task->feed[i] = PQL_FEED_SEEK;
+    pql_task_set_phase(task, PQL_PHASE_READY);
+    pql_wake_all(p);
+    pql_unlock(p);
+}
+
+static int ask_last(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    name_positions(p, task);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) r->positions[i].offset = PQL_OFFSET_LATEST;
+    if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        if (r->positions[i].offset < r->committed.next[i])
+            return PQL_FAIL(err, PQL_ERR_FATAL,
+                            "%s ends at offset %" PRId64 " and the group has committed %" PRId64
+                            ": the topic lost records or is another one. `pqlstream checkpoint forget` drops the state",
+                            p->conf->inputs[i].topic, r->positions[i].offset, r->committed.next[i]);
+    make_ready(p, task);
+    return 0;
+}
+
+void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_restore *r = restore_of(p, task);
+    struct pql_err err = {0};
+    int rc = 0;
+    if (now_us(p) < r->wait_until_us) return;
+    switch (r->state) {
+    case ASK_COMMITTED: rc = ask_committed(p, task, &err); break;
+    case LOOK_FOR_REMAINS: rc = look_for_remains(p, task, &err); break;
+    case ASK_START: rc = ask_start(p, task, &err); break;
+    case OPEN_MANIFEST:
+        rc = open_log(p, task, r->candidate, PQL_READ_UNCOMMITTED, READ_MANIFEST, &err);
+        break;
+    case READ_MANIFEST: rc = read_manifest(p, task, &err); break;
+    case OPEN_CHUNKS:
+        rc = open_log(p, task, r->manifest.chunks_count ? r->manifest.chunks[0] : 0, PQL_READ_UNCOMMITTED, READ_CHUNKS, &err);
+        break;
+    case READ_CHUNKS: rc = read_chunks(p, task, &err); break;
+    case OPEN_JOURNAL: rc = open_journal(p, task, &err); break;
+    case READ_JOURNAL: rc = read_journal(p, task, &err); break;
+    case ASK_FIRST: rc = ask_first(p, task, &err); break;
+    case ASK_LAST: rc = ask_last(p, task, &err); break;
+    }
+    if (rc) failed(p, task, &err);
+}

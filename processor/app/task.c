@@ -1,0 +1,115 @@
+#include "app/task.h"
+
+#include "base/log.h"
+#include <stdlib.h>
+
+struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)
+{
+    struct pql_task *task = pql_xcalloc(1, sizeof *task);
+    task->partition = partition;
+    task->worker = (unsigned)partition % p->conf->workers;
+    task->keeper = (unsigned)partition % p->conf->keepers;
+    task->pipeline = p;
+    task->owner = &p->workers[task->worker];
+    task->decoders = p->conf->decoding.open(p->conf->decoding.context, partition);
+    task->run_input = -1;
+    task->lag_ms = -1;
+    task->pointer = (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
+    task->pending.manifest = -1;
+    pql_arena_init(&task->arena);
+    return task;
+}
+
+void pql_task_free(struct pql_task *task)
+{
+    if (!task) return;
+    pql_restore_free(task);
+    task->pipeline->conf->decoding.close(task->decoders);
+    if (task->engine) pql_engine_free(task->engine);
+    pql_epoch_free(task->open);
+    pql_epoch_free(task->sealed);
+    for (size_t i = 0; i < PQL_INPUTS_MAX; i++) free(task->inbox[i].items);
+    free(task->script.items);
+    pql_arena_deinit(&task->arena);
+    free(task);
+}
+
+bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place, const struct pql_log_place *wanted)
+{
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        if (place->next[i] < wanted->next[i]) return false;
+    return true;
+}
+
+void pql_task_set_phase(struct pql_task *task, enum pql_phase phase)
+{
+    static const unsigned from[PQL_PHASE_COUNT] = {
+        [PQL_PHASE_CLAIM] = 1u << PQL_PHASE_RESTORE,
+        [PQL_PHASE_READY] = 1u << PQL_PHASE_RESTORE | 1u << PQL_PHASE_CLAIM,
+        [PQL_PHASE_REPLAY] = 1u << PQL_PHASE_READY,
+        [PQL_PHASE_LIVE] = 1u << PQL_PHASE_REPLAY,
+        [PQL_PHASE_BLOCKED] = 1u << PQL_PHASE_RESTORE | 1u << PQL_PHASE_REPLAY | 1u << PQL_PHASE_LIVE,
+        [PQL_PHASE_RELEASED] = ~0u,
+    };
+    PQL_ASSERT(from[phase] & 1u << task->phase);
+    task->phase = phase;
+}
+
+void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop, const struct pql_err *err)
+{
+    pql_log(PQL_LOG_ERROR, "the task stops here and commits nothing more", "topic=%s partition=%d offset=%lld cause=%s",
+            p->conf->inputs[0].topic, task->partition, (long long)task->place.next[0], err->msg);
+    pql_lock(p);
+    task->blocked = *err;
+    task->blocked_stop = stop;
+    if (task->phase != PQL_PHASE_RELEASED) pql_task_set_phase(task, PQL_PHASE_BLOCKED);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        if (task->feed[i] == PQL_FEED_OPEN || task->feed[i] == PQL_FEED_RESUME) task->feed[i] = PQL_FEED_PAUSE;
+    pql_wake_all(p);
+    pql_unlock(p);
+}
+
+struct pql_epoch *pql_task_open_epoch(struct pql_task *task)
+{
+    if (!task->open) task->open = pql_xcalloc(1, sizeof *task->open);
+    return task->open;
+}
+
+void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry, int64_t wall_ms)
+{
+    struct pql_buf bytes = {0};
+    task->place.journal++;
+    task->run_input = -1;
+    entry->task = task->partition;
+    entry->writer = pql_slice_of(p->conf->writer);
+    entry->inputs_count = p->conf->inputs_count;
+    entry->place = task->place;
+    pql_journal_write(entry, &bytes);
+    pql_epoch_add(pql_task_open_epoch(task), &(struct pql_out_record){
+                                        .output = PQL_OUT_CHECKPOINT, .partition = task->partition, .has_value = true,
+                                        .value = {bytes.ptr, bytes.len}, .timestamp_ms = wall_ms});
+    pql_buf_deinit(&bytes);
+}
+
+/* The pointer belongs to the first epoch that is closed after the manifest was acknowledged, never to an older one. */
+void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us)
+{
+    struct pql_epoch *epoch = pql_task_open_epoch(task);
+    PQL_ASSERT(!task->sealed);
+    if (task->pending.manifest >= 0) {
+        epoch->has_pointer = true;
+        epoch->trim_before = task->pending.before_predecessor_low;
+        task->pointer = task->pending;
+        task->pending.manifest = -1;
+    }
+    epoch->end = task->place;
+    epoch->metadata = (struct pql_metadata){
+        .journal = task->place.journal, .records = task->records - task->pointer.records,
+        .hash = task->hash - task->pointer.hash, .manifest = task->pointer.manifest,
+    };
+    memcpy(epoch->metadata.topic_id, p->checkpoint_id, sizeof epoch->metadata.topic_id);
+    memcpy(epoch->metadata.writer, p->conf->writer, sizeof epoch->metadata.writer);
+    task->sealed = epoch;
+    task->open = NULL;
+    task->last_seal_us = now_us;
+}

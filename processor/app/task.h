@@ -1,0 +1,315 @@
+/* task.h - what control, keeper, workers and committer share: the inside of the pipeline. Included by them only.
+ *
+ *   phase      who touches the task            next
+ *   RESTORE    its keeper                      CLAIM, READY, BLOCKED
+ *   CLAIM      committer (a sealed epoch)      READY
+ *   READY      nobody                          REPLAY
+ *   REPLAY     its worker, outputs discarded   LIVE, BLOCKED
+ *   LIVE       its worker                      BLOCKED
+ *   BLOCKED    nobody; nothing is committed
+ *   RELEASED   nobody; control frees it once the committer and the keeper let go
+ *
+ * Fields are grouped by owner. What is under the lock is read and written under pipeline->lock, by anybody. */
+#ifndef PQL_APP_TASK_H
+#define PQL_APP_TASK_H
+
+#include "app/epoch.h"
+#include "app/pipeline.h"
+#include "core/engine.h"
+#include <pthread.h>
+
+enum { PQL_BATCH = 1000 }; /* messages taken in one step */
+
+enum pql_phase {
+    PQL_PHASE_RESTORE,
+    PQL_PHASE_CLAIM,
+    PQL_PHASE_READY,
+    PQL_PHASE_REPLAY,
+    PQL_PHASE_LIVE,
+    PQL_PHASE_BLOCKED,
+    PQL_PHASE_RELEASED,
+    PQL_PHASE_COUNT,
+};
+
+/* Whether messages of one input reach the worker. Pausing and seeking are the keeper's, since they may block; a message
+ * that arrives while the worker does not accept is dropped, and got again by the seek. */
+enum pql_feed {
+    PQL_FEED_CLOSED, /* paused; nothing wanted */
+    PQL_FEED_SEEK,   /* paused; the keeper shall seek to feed_from */
+    PQL_FEED_SOUGHT, /* paused; the worker shall accept from now on */
+    PQL_FEED_RESUME, /* accepted; the keeper shall resume */
+    PQL_FEED_OPEN,
+    PQL_FEED_PAUSE,  /* not accepted; the keeper shall pause */
+};
+
+/* Messages of one input that wait their turn: for a schema, or in a replay for another input's run. */
+struct pql_inbox {
+    struct pql_message_view *items;
+    size_t head, count, capacity;
+    bool waits;          /* the first one, for its schema */
+    uint64_t retry_us;   /* when to try it again */
+};
+
+/* The accounts' partitions of the last events: are they where the producer is said to put them? */
+enum { PQL_MISPLACED_WINDOW = 10000, PQL_MISPLACED_MIN = 1000, PQL_MISPLACED_COUNT_MIN = 10 };
+struct pql_misplaced {
+    uint64_t bits[(PQL_MISPLACED_WINDOW + 63) / 64];
+    uint32_t next, seen, bad;
+};
+
+/* A journal entry to be applied at its place during a replay. Slices are copies in the task's arena. */
+struct pql_script {
+    struct pql_journal *items;
+    size_t count, capacity, next;
+};
+
+/* What is known of the manifest that offsets point to. */
+struct pql_pointer {
+    int64_t manifest; /* -1: none */
+    int64_t low, predecessor_low, before_predecessor_low;
+    uint64_t records, hash; /* of the task at S: the zero of n and x */
+};
+
+struct pql_restore; /* restore.c */
+
+struct pql_task {
+    int32_t partition;
+    unsigned worker, keeper;
+    struct pql_pipeline *pipeline;
+    struct pql_worker *owner; /* pipeline->workers[worker] */
+
+    /* --- under the lock --- */
+    enum pql_phase phase;
+    bool closing;       /* to be settled and released */
+    bool lost;          /* to be released at once: nothing of it can be committed any more */
+    bool worker_busy;   /* the worker has it in its table */
+    bool keeper_busy;   /* a call of the keeper is under way */
+    bool in_txn;        /* its sealed epoch is in the committer's transaction */
+    struct pql_epoch *sealed;
+    enum pql_feed feed[PQL_INPUTS_MAX];
+    int64_t feed_from[PQL_INPUTS_MAX];
+    bool ends_wanted;   /* of the checkpoint partition, for a snapshot's journal_from */
+    bool ends_known;
+    int64_t checkpoint_end;
+    int64_t trim_before; /* 0: nothing to trim */
+    bool tick_wanted;    /* end offsets are to be asked */
+    int64_t ends[PQL_INPUTS_MAX]; /* the answer, and when it was asked for; 0: none */
+    uint64_t ends_asked_us;
+    uint64_t handover_deadline_us;
+    struct pql_log_place committed;
+    char committed_writer[PQL_WRITER_MAX]; /* whose epoch that was; "": nothing was committed yet */
+    uint64_t committed_epoch;
+    struct pql_err blocked; /* in BLOCKED: why */
+    enum pql_stop blocked_stop;
+    uint64_t accounts; /* for stats */
+
+    /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
+    struct pql_engine *engine;
+    void *decoders;
+    struct pql_arena arena; /* lives with the task: script, program text */
+    struct pql_log_place place; /* live */
+    int run_input;          /* the input read since the last entry, or -1 */
+    uint64_t records, hash; /* of all transitions since the task is here */
+    struct pql_pointer pointer, pending; /* pending.manifest >= 0: acknowledged, the next epoch sealed carries it */
+    uint64_t snapshot_number;
+    struct pql_share share;
+    struct pql_misplaced misplaced;
+    int64_t lag_ms; /* -1: not known */
+    struct pql_restore *restore;
+
+    /* replay */
+    struct pql_script script;
+    struct pql_log_place target;        /* C */
+    struct pql_metadata target_metadata;
+    struct pql_log_place mark;          /* where n and x begin, if later than the snapshot loaded; journal 0 and inputs 0: S */
+    bool has_mark;
+    uint64_t replayed;
+
+    /* worker */
+    struct pql_epoch *open;
+    struct pql_inbox inbox[PQL_INPUTS_MAX];
+    bool accepts[PQL_INPUTS_MAX];
+    bool ended[PQL_INPUTS_MAX]; /* end of partition was reached at end_at, and no record came since */
+    int64_t end_at[PQL_INPUTS_MAX];
+    uint64_t last_record_us;
+    uint64_t taken_since_snapshot;
+    uint64_t last_snapshot_us;
+    uint64_t last_seal_us;
+    bool final_done; /* closing: the last snapshot is settled or given up */
+};
+
+struct pql_chunk_out {
+    struct pql_buf bytes; /* kept until acknowledged */
+    int64_t offset;       /* or -1 */
+    bool is_acked;
+};
+
+/* The one snapshot that a worker is taking. */
+struct pql_snapshot {
+    struct pql_task *task; /* NULL: none */
+    uint32_t serial;       /* tells acknowledgements of an earlier one apart */
+    uint64_t number;
+    struct pql_log_place place;
+    uint64_t records, hash, accounts;
+    struct pql_share share;
+    int64_t journal_from, lag_ms;
+    struct pql_buf chunk; /* being filled */
+    bool is_complete;     /* the engine gave all pages */
+    bool manifest_sent;
+    struct pql_chunk_out *chunks; /* the manifest is the last */
+    size_t chunks_count, chunks_capacity, acked;
+    uint64_t bytes, inflight;
+    uint64_t begun_us, progress_us;
+    int64_t low;
+};
+
+struct pql_ack_queue {
+    struct pql_ack *items;
+    size_t count, capacity;
+};
+
+struct pql_worker {
+    struct pql_pipeline *pipeline;
+    unsigned index;
+
+    /* under the lock */
+    bool handover_wanted;
+    uint64_t oldest_output_us; /* 0: none */
+    bool has_moved, is_full;
+    struct pql_ack_queue acks;
+
+    /* its own */
+    struct pql_task **tasks;
+    size_t count, capacity;
+    struct pql_task **by_partition; /* or NULL; index: partition */
+    size_t by_partition_count;
+    struct pql_message_view *batch;
+    struct pql_arena scratch;
+    struct pql_buf value; /* of the record being encoded */
+    struct pql_ack_queue acks_taken;
+    struct pql_snapshot snapshot;
+    size_t snapshot_turn; /* the task whose turn it is */
+    int64_t tokens;       /* bytes that may be written now */
+    uint64_t tokens_us;
+    uint64_t now_us;      /* read once per step */
+    int64_t wall_ms;
+    bool did_something;
+    struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
+    struct pql_pipeline_stats shown; /* under the lock */
+};
+
+enum pql_txn_state {
+    PQL_TXN_INIT,    /* no producer is ready yet */
+    PQL_TXN_IDLE,
+    PQL_TXN_HANDOVER, /* workers seal their epochs */
+    PQL_TXN_BEGIN,
+    PQL_TXN_PRODUCE,
+    PQL_TXN_OFFSETS,
+    PQL_TXN_COMMIT,
+    PQL_TXN_ABORT,
+    PQL_TXN_RECREATE, /* outcome unknown from here on */
+    PQL_TXN_REINIT,
+    PQL_TXN_DECIDE,
+    PQL_TXN_JOURNAL,  /* at least once: journal, its acknowledgements, outputs, theirs, offsets */
+    PQL_TXN_JOURNAL_ACKS,
+    PQL_TXN_OUTPUTS,
+    PQL_TXN_OUTPUTS_ACKS,
+    PQL_TXN_COMMIT_OFFSETS,
+    PQL_TXN_STATE_COUNT,
+};
+
+struct pql_committer {
+    enum pql_txn_state state;
+    struct pql_task **tasks; /* of the transaction */
+    size_t count, capacity;
+    size_t task_at, record_at; /* what is produced next */
+    uint64_t expected_acks, failed_acks;
+    bool is_unknown;        /* the transaction's outcome; its tasks stay until it is decided */
+    uint64_t epoch;         /* number of the last one */
+    uint64_t wait_until_us; /* after a fault */
+    uint64_t begun_us, took_us, last_us;
+    uint64_t fenced_us;     /* when a fence was last met; 0: never */
+    const char *permanent;  /* reason of the last lasting fault */
+    struct pql_arena arena;
+    struct pql_position *positions;
+    uint64_t epochs, aborted, unknown, records;
+};
+
+enum pql_control_state {
+    PQL_CONTROL_RUN,
+    PQL_CONTROL_SETTLE_REVOKED,
+    PQL_CONTROL_SETTLE_LOST,
+    PQL_CONTROL_SETTLE_STOP,
+    PQL_CONTROL_LEAVE,
+    PQL_CONTROL_DONE,
+};
+
+struct pql_pipeline {
+    const struct pql_ports *ports;
+    const struct pql_pipeline_conf *conf;
+    char input_ids[PQL_INPUTS_MAX][PQL_TOPIC_ID_MAX];
+    char checkpoint_id[PQL_TOPIC_ID_MAX];
+    char program_hash[33];
+    int32_t partitions_count;
+    int64_t max_bytes[PQL_OUT_COUNT]; /* of one record */
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* wakes control, committer and keepers */
+    struct pql_task **tasks;
+    size_t count, capacity;
+    bool stop_wanted;
+    enum pql_stop stop; /* why it ends */
+    struct pql_err stop_err;
+    bool is_done;
+
+    struct pql_worker *workers;
+    size_t *keeper_turns;
+    struct pql_committer committer;
+
+    /* control */
+    enum pql_control_state control;
+    uint64_t settle_deadline_us;
+    uint64_t ends_asked_us;
+    int32_t *settled; /* partitions to be given back */
+    size_t settled_count;
+};
+
+/* --- pipeline.c --- */
+void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct pql_err *err); /* takes the lock */
+void pql_lock(struct pql_pipeline *p);
+void pql_unlock(struct pql_pipeline *p);
+void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waiting roles look again */
+/* Waits for pql_wake_all, at most ms; 0 or less: not at all. Called under the lock, so that no wake is missed. */
+void pql_wait_changed(struct pql_pipeline *p, int ms);
+
+/* --- task.c --- */
+struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition);
+void pql_task_free(struct pql_task *task); /* messages were released by the worker */
+bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place, const struct pql_log_place *wanted);
+/* Under the lock. The legal moves are those of the table above; RELEASED from anywhere. */
+void pql_task_set_phase(struct pql_task *task, enum pql_phase phase);
+/* Any thread without the lock, the owner only: the task does nothing more and says why. */
+void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop, const struct pql_err *err);
+/* The epoch being filled; made if there is none. */
+struct pql_epoch *pql_task_open_epoch(struct pql_task *task);
+/* Appends an entry to the open epoch, with the next sequence. */
+void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry, int64_t wall_ms);
+/* Hands the open epoch over. Under the lock. */
+void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us);
+
+/* --- outputs.c --- */
+/* What an engine calls for each record; context: the task. Discards during a replay. */
+pql_emit pql_output_record;
+void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *message,
+                            const char *reason, const char *words);
+
+/* --- snapshots.c --- */
+void pql_snapshots_step(struct pql_worker *w);
+void pql_snapshots_abandon(struct pql_worker *w, struct pql_task *task); /* if it is of this task */
+void pql_snapshot_deinit(struct pql_worker *w);
+
+/* --- restore.c --- */
+void pql_restore_step(struct pql_pipeline *p, struct pql_task *task);
+void pql_restore_free(struct pql_task *task);
+
+#endif

@@ -1,0 +1,635 @@
+/* worker.c - one worker's step: messages of its tasks to their engines, in the order in which they were taken, or in a
+ * replay in the order in which they had been taken. */
+#include "app/task.h"
+
+#include "base/log.h"
+#include "core/reasons.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RETRY_MS = 100 };
+
+static const uint64_t day_us = UINT64_C(86400000000);
+
+enum taken { TAKEN, MUST_WAIT, STOPPED };
+
+/* --- the script of a replay: what comes next, and which input it needs --- */
+
+static const struct pql_journal *script_entry(const struct pql_task *task)
+{
+    return task->script.next < task->script.count ? &task->script.items[task->script.next] : NULL;
+}
+
+static bool is_scripted(const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_REPLAY || task->script.next < task->script.count;
+}
+
+/* The place up to which reading is laid down, or NULL: the next entry's, or C once the entries before it are done. */
+static const struct pql_log_place *script_goal(const struct pql_task *task)
+{
+    const struct pql_journal *entry = script_entry(task);
+    if (task->phase == PQL_PHASE_REPLAY && !(entry && entry->place.journal <= task->target.journal)) return &task->target;
+    return entry ? &entry->place : NULL;
+}
+
+/* Between two entries a single input was read: the one that is behind. */
+static bool may_take(const struct pql_task *task, uint32_t input, uint32_t inputs_count)
+{
+    const struct pql_log_place *goal = is_scripted(task) ? script_goal(task) : NULL;
+    if (!goal) return true;
+    for (uint32_t i = 0; i < inputs_count; i++)
+        if (task->place.next[i] < goal->next[i]) return i == input;
+    return false;
+}
+
+static void block(struct pql_worker *w, struct pql_task *task, enum pql_stop stop, struct pql_err *err)
+{
+    pql_snapshots_abandon(w, task);
+    pql_task_block(w->pipeline, task, stop, err);
+}
+
+/* At C the replay must have made what was published: a difference stops here instead of reaching a reader. */
+static void finish_replay(struct pql_worker *w, struct pql_task *task)
+{
+    struct pql_err err = {0};
+    uint64_t records = task->records - task->pointer.records, hash = task->hash - task->pointer.hash;
+    if (records != task->target_metadata.records || hash != task->target_metadata.hash) {
+        PQL_FAIL(&err, PQL_ERR_FATAL,
+                 "the replay made %llu records with hash %016llx where %llu with %016llx were published: the input was "
+                 "changed since, or this binary decides otherwise; start the binary that wrote them, or see `pqlstream "
+                 "checkpoint forget`",
+                 (unsigned long long)records, (unsigned long long)hash, (unsigned long long)task->target_metadata.records,
+                 (unsigned long long)task->target_metadata.hash);
+        block(w, task, PQL_STOP_STATE, &err);
+        return;
+    }
+    int64_t seen = pql_engine_seen(task->engine);
+    if (task->lag_ms < 0 && seen != PQL_NO_TIME) task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
+    pql_log(PQL_LOG_INFO, "the task is live", "topic=%s partition=%d offset=%lld replayed=%llu accounts=%llu",
+            w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->place.next[0],
+            (unsigned long long)task->replayed, (unsigned long long)pql_engine_stats(task->engine).accounts);
+    pql_lock(w->pipeline);
+    pql_task_set_phase(task, PQL_PHASE_LIVE);
+    task->committed = task->target;
+    pql_wake_all(w->pipeline);
+    pql_unlock(w->pipeline);
+    task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
+}
+
+static void apply_entry(struct pql_task *task, const struct pql_journal *entry)
+{
+    if (entry->kind == PQL_JOURNAL_TICK) pql_engine_tick(task->engine, entry->time_ms);
+    task->place.journal = entry->place.journal;
+    task->run_input = -1;
+    task->script.next++;
+}
+
+/* Does what is due at the present place: entries, the zero of n and x, the end of the replay. */
+static void settle_script(struct pql_worker *w, struct pql_task *task)
+{
+    while (is_scripted(task) && task->phase != PQL_PHASE_BLOCKED) {
+        if (task->has_mark && task->place.journal >= task->mark.journal &&
+            pql_place_reached(w->pipeline, &task->place, &task->mark)) {
+            task->pointer.records = task->records;
+            task->pointer.hash = task->hash;
+            task->has_mark = false;
+        }
+        const struct pql_log_place *goal = script_goal(task);
+        if (!pql_place_reached(w->pipeline, &task->place, goal)) return;
+        const struct pql_journal *entry = script_entry(task);
+        if (goal == &task->target) {
+            finish_replay(w, task);
+        } else if (entry->kind == PQL_JOURNAL_REFUSED) {
+            struct pql_err err;
+            PQL_FAIL(&err, PQL_ERR_FATAL, "the journal names a refused record at offset %lld of %s that is not there",
+                     (long long)entry->place.next[entry->input] - 1, w->pipeline->conf->inputs[entry->input].topic);
+            block(w, task, PQL_STOP_STATE, &err);
+        } else {
+            apply_entry(task, entry);
+        }
+    }
+}
+
+/* --- one message --- */
+
+static void add_misplaced(struct pql_misplaced *m, bool is_bad)
+{
+    uint64_t bit = UINT64_C(1) << (m->next % 64), *word = &m->bits[m->next / 64];
+    if (m->seen == PQL_MISPLACED_WINDOW && (*word & bit)) m->bad--;
+    if (m->seen < PQL_MISPLACED_WINDOW) m->seen++;
+    *word = is_bad ? *word | bit : *word & ~bit;
+    m->bad += is_bad;
+    m->next = (m->next + 1) % PQL_MISPLACED_WINDOW;
+}
+
+static void check_place(struct pql_worker *w, struct pql_task *task, const struct pql_event *event)
+{
+    const struct pql_pipeline_input *input = &w->pipeline->conf->inputs[event->input];
+    if (!input->partition_of || !event->account.len || event->kind == PQL_EVENT_CLOCK) return;
+    uint32_t expected = input->partition_of(event->account, (uint32_t)w->pipeline->partitions_count);
+    struct pql_misplaced *m = &task->misplaced;
+    add_misplaced(m, expected != (uint32_t)task->partition);
+    if (m->seen < PQL_MISPLACED_MIN || m->bad < PQL_MISPLACED_COUNT_MIN ||
+        (double)m->bad <= w->pipeline->conf->misplaced_max * m->seen)
+        return;
+    struct pql_err err;
+    PQL_FAIL(&err, PQL_ERR_CONFIG,
+             "%s is not partitioned by account: %u of the last %u events of partition %d belong to another; produce it with "
+             "the account as key (murmur2, as Java clients do), or re-key it; if the producer places accounts by a rule of "
+             "its own, set partitioning = \"trusted\"",
+             input->topic, m->bad, m->seen, task->partition);
+    pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
+}
+
+static void journal_run(struct pql_worker *w, struct pql_task *task, uint32_t input)
+{
+    if (!is_scripted(task) && task->run_input >= 0 && task->run_input != (int)input)
+        pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, w->wall_ms);
+    task->run_input = (int)input;
+}
+
+static void moved(struct pql_task *task, const struct pql_message_view *m)
+{
+    task->place.next[m->input] = m->offset + 1;
+    task->taken_since_snapshot++;
+    if (task->phase == PQL_PHASE_LIVE) pql_task_open_epoch(task)->moved = true;
+}
+
+static void check_share(struct pql_worker *w, struct pql_task *task)
+{
+    const struct pql_pipeline_conf *conf = w->pipeline->conf;
+    if (task->share.seen < PQL_SHARE_WINDOW || task->share.bad <= conf->dlq_max_share * PQL_SHARE_WINDOW) return;
+    struct pql_err err;
+    PQL_FAIL(&err, PQL_ERR_CONFIG,
+             "%u of the last %u records could not be used, more than dlq_max_share: a wrong schema or mapping? Nothing "
+             "behind offset %lld is committed; correct it and start again",
+             task->share.bad, task->share.seen, (long long)task->committed.next[0]);
+    block(w, task, PQL_STOP_CONFIG, &err);
+    if (conf->exit_on_bad_input) pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
+}
+
+static enum taken refuse(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m, const char *reason,
+                         const char *words)
+{
+    w->stats.refused++;
+    journal_run(w, task, m->input);
+    moved(task, m);
+    pql_task_journal(w->pipeline, task,
+                     &(struct pql_journal){.kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
+                     w->wall_ms);
+    pql_output_dead_letter(w, task, m, reason, words);
+    pql_share_add(&task->share, true);
+    check_share(w, task);
+    return task->phase == PQL_PHASE_BLOCKED ? STOPPED : TAKEN;
+}
+
+/* A record that the journal refuses is not decoded again. Past C (at least once) its dead letter may be missing. */
+static bool is_refused_by_script(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
+{
+    const struct pql_journal *entry = script_entry(task);
+    if (!entry || entry->kind != PQL_JOURNAL_REFUSED || entry->input != m->input || script_goal(task) != &entry->place ||
+        entry->place.next[m->input] - 1 != m->offset)
+        return false;
+    char reason[64];
+    snprintf(reason, sizeof reason, "%.*s", PQL_SLICE_ARG(entry->reason));
+    if (task->phase == PQL_PHASE_LIVE) pql_output_dead_letter(w, task, m, reason, "refused before a restart");
+    moved(task, m);
+    apply_entry(task, entry);
+    pql_share_add(&task->share, true);
+    return true;
+}
+
+static enum taken stop_missing(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
+{
+    struct pql_err err;
+    PQL_FAIL(&err, PQL_ERR_FATAL,
+             "%s has no record from offset %lld to %lld, which the state needs: deleted by retention or compaction. Give it "
+             "back, or drop the state with `pqlstream checkpoint forget`",
+             w->pipeline->conf->inputs[m->input].topic, (long long)task->place.next[m->input], (long long)m->offset - 1);
+    block(w, task, PQL_STOP_STATE, &err);
+    return STOPPED;
+}
+
+static enum taken decode_failed(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
+                                struct pql_err *err)
+{
+    if (err->cls == PQL_ERR_RETRY) {
+        PQL_LOG_LIMITED(w->wall_ms, PQL_LOG_WARN, "the partition waits", "topic=%s partition=%d offset=%lld cause=%s",
+                        w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset, err->msg);
+        return MUST_WAIT;
+    }
+    if (err->cls == PQL_ERR_RECORD && !is_scripted(task)) {
+        PQL_LOG_LIMITED(w->wall_ms, PQL_LOG_WARN, "record refused", "topic=%s partition=%d offset=%lld reason=%s cause=%s",
+                        w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset,
+                        err->reason ? err->reason : "?", err->msg);
+        return refuse(w, task, m, err->reason ? err->reason : "unknown", err->msg);
+    }
+    pql_err_prefix(err, "%s[%d]@%lld: ", w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset);
+    if (err->cls == PQL_ERR_RECORD) {
+        pql_err_prefix(err, "the record was used before and cannot be decoded now: ");
+        block(w, task, PQL_STOP_STATE, err);
+    } else {
+        pql_pipeline_fail(w->pipeline, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_FATAL, err);
+    }
+    return STOPPED;
+}
+
+static void note_seen(struct pql_worker *w, struct pql_task *task, int64_t before)
+{
+    int64_t seen = pql_engine_seen(task->engine);
+    if (seen != before && task->phase == PQL_PHASE_LIVE) task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
+}
+
+static void apply(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
+                  const struct pql_event *event)
+{
+    int64_t seen = pql_engine_seen(task->engine);
+    journal_run(w, task, m->input);
+    moved(task, m);
+    enum pql_applied applied = pql_engine_apply(task->engine, event);
+    w->stats.duplicates += applied == PQL_APPLY_DUPLICATE;
+    w->stats.late += applied >= PQL_APPLY_LATE;
+    if (applied == PQL_APPLY_LATE_DEAD_LETTER && task->phase == PQL_PHASE_LIVE)
+        pql_output_dead_letter(w, task, m, pql_rejects[PQL_REJECT_LATE].word, pql_rejects[PQL_REJECT_LATE].help);
+    pql_share_add(&task->share, false);
+    note_seen(w, task, seen);
+}
+
+static enum taken process(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
+{
+    struct pql_event event;
+    struct pql_err err = {0};
+    bool scripted = is_scripted(task);
+    if (scripted && is_refused_by_script(w, task, m)) {
+        settle_script(w, task);
+        return TAKEN;
+    }
+    if (scripted && m->offset >= script_goal(task)->next[m->input]) return stop_missing(w, task, m);
+    pql_arena_reset(&w->scratch);
+    if (w->pipeline->conf->decoding.decode(task->decoders, m, &w->scratch, &event, &err))
+        return decode_failed(w, task, m, &err);
+    event.input = m->input;
+    event.partition = m->partition;
+    event.offset = m->offset;
+    if (!scripted) {
+        int64_t max = w->pipeline->conf->inputs[m->input].max_future_ms;
+        int64_t now = m->timestamp_is_append ? m->timestamp_ms : w->wall_ms;
+        if (max >= 0 && event.time_ms > now && event.time_ms - now > max)
+            return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word, pql_rejects[PQL_REJECT_FUTURE_TIME].help);
+        check_place(w, task, &event);
+    }
+    apply(w, task, m, &event);
+    if (scripted) {
+        task->replayed++;
+        w->stats.replayed++;
+        settle_script(w, task);
+    } else {
+        w->stats.messages++;
+        w->stats.bytes += m->value.len;
+    }
+    return TAKEN;
+}
+
+/* --- messages that wait their turn --- */
+
+static void inbox_push(struct pql_inbox *inbox, const struct pql_message_view *m)
+{
+    if (inbox->head && inbox->head + inbox->count == inbox->capacity) {
+        memmove(inbox->items, inbox->items + inbox->head, inbox->count * sizeof *inbox->items);
+        inbox->head = 0;
+    }
+    inbox->items = pql_xgrow(inbox->items, &inbox->capacity, inbox->head + inbox->count + 1, sizeof *inbox->items);
+    inbox->items[inbox->head + inbox->count++] = *m;
+}
+
+static void release(struct pql_worker *w, struct pql_message_view *m)
+{
+    w->pipeline->ports->message_release(w->pipeline->ports->self, m);
+}
+
+static void inbox_clear(struct pql_worker *w, struct pql_inbox *inbox)
+{
+    for (size_t i = 0; i < inbox->count; i++) release(w, &inbox->items[inbox->head + i]);
+    inbox->head = inbox->count = 0;
+    inbox->waits = false;
+}
+
+static void clear_inboxes(struct pql_worker *w, struct pql_task *task)
+{
+    for (uint32_t i = 0; i < PQL_INPUTS_MAX; i++) inbox_clear(w, &task->inbox[i]);
+}
+
+static bool is_running(const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_REPLAY || task->phase == PQL_PHASE_LIVE;
+}
+
+/* True if it took at least one. */
+static bool drain_inbox(struct pql_worker *w, struct pql_task *task, uint32_t input)
+{
+    struct pql_inbox *inbox = &task->inbox[input];
+    bool progress = false;
+    if (inbox->waits && w->now_us < inbox->retry_us) return false;
+    while (inbox->count && is_running(task) && may_take(task, input, w->pipeline->conf->inputs_count)) {
+        struct pql_message_view *m = &inbox->items[inbox->head];
+        inbox->waits = process(w, task, m) == MUST_WAIT;
+        if (inbox->waits) {
+            inbox->retry_us = w->now_us + RETRY_MS * 1000;
+            return progress;
+        }
+        release(w, m);
+        inbox->head++;
+        if (!--inbox->count) inbox->head = 0;
+        progress = w->did_something = true;
+    }
+    return progress;
+}
+
+static void drain_inboxes(struct pql_worker *w, struct pql_task *task)
+{
+    bool progress = true;
+    while (progress) {
+        progress = false;
+        for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++) progress |= drain_inbox(w, task, i);
+    }
+    if (!is_running(task)) clear_inboxes(w, task);
+}
+
+/* What does not fit is read again later: the feed is closed until the inbox is empty. */
+static void keep_for_later(struct pql_worker *w, struct pql_task *task, struct pql_message_view *m)
+{
+    struct pql_inbox *inbox = &task->inbox[m->input];
+    if (inbox->count < w->pipeline->conf->inbox_max) {
+        inbox_push(inbox, m);
+        return;
+    }
+    task->accepts[m->input] = false;
+    pql_lock(w->pipeline);
+    task->feed[m->input] = PQL_FEED_PAUSE;
+    task->feed_from[m->input] = m->offset;
+    pql_wake_all(w->pipeline);
+    pql_unlock(w->pipeline);
+    release(w, m);
+}
+
+/* --- a batch --- */
+
+static void take_error(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
+{
+    struct pql_err err;
+    PQL_FAIL(&err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s", w->pipeline->conf->inputs[m->input].topic, m->partition,
+             (long long)m->offset, PQL_SLICE_ARG(m->value));
+    block(w, task, PQL_STOP_STATE, &err);
+}
+
+static void take(struct pql_worker *w, struct pql_message_view *m)
+{
+    struct pql_task *task =
+        m->partition >= 0 && (size_t)m->partition < w->by_partition_count ? w->by_partition[m->partition] : NULL;
+    if (!task || !task->accepts[m->input] || !is_running(task) || m->input >= w->pipeline->conf->inputs_count) {
+        release(w, m);
+        return;
+    }
+    if (m->kind != PQL_MESSAGE_RECORD) {
+        task->ended[m->input] = m->kind == PQL_MESSAGE_END;
+        task->end_at[m->input] = m->offset;
+        if (m->kind == PQL_MESSAGE_ERROR) take_error(w, task, m);
+        release(w, m);
+        return;
+    }
+    if (m->offset < task->place.next[m->input]) { /* fetched before a seek */
+        release(w, m);
+        return;
+    }
+    task->ended[m->input] = false;
+    task->last_record_us = w->now_us;
+    struct pql_inbox *inbox = &task->inbox[m->input];
+    if (!inbox->count && may_take(task, m->input, w->pipeline->conf->inputs_count)) {
+        enum taken taken = process(w, task, m);
+        if (taken != MUST_WAIT) {
+            release(w, m);
+            return;
+        }
+        inbox->waits = true;
+        inbox->retry_us = w->now_us + RETRY_MS * 1000;
+    }
+    keep_for_later(w, task, m);
+}
+
+/* One input after the other, so that a task of several is read in long runs. */
+static void take_batch(struct pql_worker *w)
+{
+    const struct pql_ports *ports = w->pipeline->ports;
+    uint32_t inputs_count = w->pipeline->conf->inputs_count;
+    size_t n = ports->worker_poll(ports->self, w->index, w->batch, PQL_BATCH);
+    w->did_something |= n > 0;
+    for (uint32_t input = 0; n && input < inputs_count; input++)
+        for (size_t i = 0; i < n; i++)
+            if (w->batch[i].input == input) take(w, &w->batch[i]);
+}
+
+/* --- ticks --- */
+
+/* Idle: the end of every input reached, nothing new for idle_after, and the broker said after that, a second ago at
+ * most, that these are still the ends. A broker that does not answer is not idleness. */
+static bool wants_tick(struct pql_worker *w, struct pql_task *task, int64_t *to_ms)
+{
+    uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
+    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->closing || is_scripted(task) || task->lag_ms < 0 ||
+        w->now_us - task->last_record_us < idle_us)
+        return false;
+    for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
+        if (!task->ended[i] || task->inbox[i].count) return false;
+    int64_t next = pql_engine_next_tick(task->engine);
+    *to_ms = w->wall_ms - task->lag_ms;
+    return next != PQL_NO_TIME && next <= *to_ms;
+}
+
+/* Under the lock. */
+static bool ends_are_confirmed(struct pql_worker *w, const struct pql_task *task)
+{
+    uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
+    if (!task->ends_asked_us || task->ends_asked_us < task->last_record_us + idle_us || w->now_us > task->ends_asked_us + 1000000)
+        return false;
+    for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
+        if (task->ends[i] != task->end_at[i]) return false;
+    return true;
+}
+
+static void tick(struct pql_worker *w, struct pql_task *task)
+{
+    int64_t to_ms = 0;
+    bool wanted = wants_tick(w, task, &to_ms), confirmed = false;
+    if (wanted || task->tick_wanted) {
+        pql_lock(w->pipeline);
+        confirmed = wanted && ends_are_confirmed(w, task);
+        task->tick_wanted = wanted && !confirmed;
+        task->ends_asked_us = confirmed ? 0 : task->ends_asked_us;
+        if (task->tick_wanted) pql_wake_all(w->pipeline);
+        pql_unlock(w->pipeline);
+    }
+    if (!confirmed) return;
+    pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms}, w->wall_ms);
+    pql_engine_tick(task->engine, to_ms);
+    w->stats.ticks++;
+    w->did_something = true;
+}
+
+/* --- what the others ask for --- */
+
+static void adopt(struct pql_worker *w, struct pql_task *task)
+{
+    w->tasks = pql_xgrow(w->tasks, &w->capacity, w->count + 1, sizeof(struct pql_task *));
+    w->tasks[w->count++] = task;
+    size_t need = (size_t)task->partition + 1;
+    if (need > w->by_partition_count) {
+        w->by_partition = pql_xrealloc(w->by_partition, need * sizeof(struct pql_task *));
+        memset(w->by_partition + w->by_partition_count, 0, (need - w->by_partition_count) * sizeof(struct pql_task *));
+        w->by_partition_count = need;
+    }
+    PQL_ASSERT(!w->by_partition[task->partition]);
+    w->by_partition[task->partition] = task;
+    task->worker_busy = true;
+    pql_task_set_phase(task, PQL_PHASE_REPLAY);
+}
+
+static bool has_something(const struct pql_task *task)
+{
+    return (task->open && task->open->moved) || task->pending.manifest >= 0;
+}
+
+static bool is_settled(const struct pql_task *task)
+{
+    if (task->lost || task->phase == PQL_PHASE_BLOCKED) return true;
+    return task->phase == PQL_PHASE_REPLAY || (task->final_done && !has_something(task) && !task->sealed);
+}
+
+static void drop(struct pql_worker *w, size_t at)
+{
+    struct pql_task *task = w->tasks[at];
+    pql_snapshots_abandon(w, task);
+    clear_inboxes(w, task);
+    w->tasks[at] = w->tasks[--w->count];
+    w->by_partition[task->partition] = NULL;
+    pql_lock(w->pipeline);
+    task->worker_busy = false;
+    pql_task_set_phase(task, PQL_PHASE_RELEASED);
+    pql_wake_all(w->pipeline);
+    pql_unlock(w->pipeline);
+}
+
+/* Under the lock. */
+static void accept_feeds(struct pql_worker *w, struct pql_task *task)
+{
+    for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++) {
+        if (task->feed[i] != PQL_FEED_SOUGHT) continue;
+        task->feed[i] = PQL_FEED_RESUME;
+        task->accepts[i] = true;
+        task->ended[i] = false;
+        pql_wake_all(w->pipeline);
+    }
+}
+
+/* Under the lock. At a batch boundary, so everything in an open epoch is whole. */
+static void hand_over(struct pql_worker *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        struct pql_task *task = w->tasks[i];
+        if (task->phase == PQL_PHASE_LIVE && !task->lost && !task->sealed && has_something(task))
+            pql_task_seal(w->pipeline, task, w->now_us);
+    }
+    w->handover_wanted = false;
+    w->did_something = true;
+    pql_wake_all(w->pipeline);
+}
+
+static void take_requests(struct pql_worker *w)
+{
+    struct pql_pipeline *p = w->pipeline;
+    size_t known = w->count;
+    pql_lock(p);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->tasks[i]->worker == w->index && p->tasks[i]->phase == PQL_PHASE_READY &&
+            !p->tasks[i]->closing && !p->tasks[i]->lost)
+            adopt(w, p->tasks[i]);
+    for (size_t i = 0; i < w->count; i++) accept_feeds(w, w->tasks[i]);
+    if (w->handover_wanted) hand_over(w);
+    struct pql_ack_queue acks = w->acks;
+    w->acks = w->acks_taken;
+    w->acks_taken = acks;
+    pql_unlock(p);
+    for (size_t i = known; i < w->count; i++) settle_script(w, w->tasks[i]);
+}
+
+static void settle_closing(struct pql_worker *w)
+{
+    for (size_t i = w->count; i-- > 0;) {
+        struct pql_task *task = w->tasks[i];
+        pql_lock(w->pipeline);
+        bool closing = task->closing || task->lost, settled = closing && is_settled(task);
+        pql_unlock(w->pipeline);
+        if (closing && !settled) {
+            memset(task->accepts, 0, sizeof task->accepts);
+            clear_inboxes(w, task);
+        }
+        if (settled) drop(w, i);
+    }
+}
+
+/* --- what the others shall know --- */
+
+static void want_feed_again(struct pql_worker *w, struct pql_task *task)
+{
+    for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++) {
+        if (task->accepts[i] || task->feed[i] != PQL_FEED_CLOSED || task->inbox[i].count) continue;
+        task->feed[i] = PQL_FEED_SEEK;
+        pql_wake_all(w->pipeline);
+    }
+}
+
+static void report(struct pql_worker *w)
+{
+    uint64_t oldest = 0, bytes = 0, accounts = 0;
+    bool has_moved = false;
+    for (size_t i = 0; i < w->count; i++) {
+        struct pql_task *task = w->tasks[i];
+        if (task->phase == PQL_PHASE_LIVE && w->now_us - task->last_seal_us > day_us) pql_task_open_epoch(task)->moved = true;
+        accounts = pql_engine_stats(task->engine).accounts;
+        task->accounts = accounts;
+        if (task->phase != PQL_PHASE_LIVE) continue;
+        has_moved |= has_something(task);
+        if (!task->open) continue;
+        bytes += task->open->bytes.len;
+        if (task->open->first_output_us && (!oldest || task->open->first_output_us < oldest)) oldest = task->open->first_output_us;
+    }
+    pql_lock(w->pipeline);
+    bool news = (oldest && !w->oldest_output_us) || (has_moved && !w->has_moved);
+    w->oldest_output_us = oldest;
+    w->has_moved = has_moved;
+    w->is_full = bytes > w->pipeline->conf->epoch_bytes_max;
+    w->shown = w->stats;
+    for (size_t i = 0; i < w->count; i++)
+        if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
+    if (news || w->is_full) pql_wake_all(w->pipeline);
+    pql_unlock(w->pipeline);
+}
+
+void pql_worker_step(struct pql_pipeline *p, unsigned index, int wait_ms)
+{
+    struct pql_worker *w = &p->workers[index];
+    w->now_us = p->ports->mono_us(p->ports->self);
+    w->wall_ms = p->ports->wall_ms(p->ports->self);
+    w->did_something = false;
+    take_requests(w);
+    settle_closing(w);
+    if (!w->is_full) {
+        for (size_t i = 0; i < w->count; i++) drain_inboxes(w, w->tasks[i]);
+        take_batch(w);
+    }
+    for (size_t i = 0; i < w->count; i++) tick(w, w->tasks[i]);
+    pql_snapshots_step(w);
+    report(w);
+    if (!w->did_something && wait_ms > 0) p->ports->worker_wait(p->ports->self, index, wait_ms);
+}
