@@ -272,6 +272,11 @@ bool pql_json_number(struct pql_slice text, pql_decimal *out)
     return true;
 }
 
+pql_decimal pql_json_scaled(struct pql_slice digits, int64_t exponent, bool negative)
+{
+    return number_value(&(struct number_text){digits.ptr, digits.ptr + digits.len, digits.len, exponent, negative});
+}
+
 /* --- Values --- */
 
 static void clear(struct parser *p, const struct pql_path_node *node)

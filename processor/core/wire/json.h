@@ -28,6 +28,9 @@ int pql_json_plan_run(const struct pql_json_plan *plan, const void *bytes, size_
 /* A number by the grammar of JSON, exactly from its digits and exponent; false if text is no such number. */
 bool pql_json_number(struct pql_slice text, pql_decimal *out);
 
+/* digits (at least one, no sign and no dot) times ten to the power of exponent. */
+pql_decimal pql_json_scaled(struct pql_slice digits, int64_t exponent, bool negative);
+
 /* Length of the valid UTF-8 sequence that text begins with, 0 if there is none. */
 size_t pql_utf8_len(struct pql_slice text);
 

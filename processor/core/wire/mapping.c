@@ -362,7 +362,8 @@ static int apply_kind(const struct apply *a, struct pql_event *event, struct pql
         event->kind = row->kind;
         *fixed_name = row->event;
         if (needs[row->kind].is_applied) return 0;
-        return reject(a, PQL_REJECT_UNSUPPORTED_KIND, pql_event_kind_names[row->kind]);
+        return reject(a, PQL_REJECT_UNSUPPORTED_KIND,
+                      pql_arena_printf(a->scratch, "events of kind '%s' are not applied", pql_event_kind_names[row->kind]));
     }
     return reject(a, PQL_REJECT_BAD_KIND, "the kind is not one that the mapping knows");
 }
