@@ -122,12 +122,18 @@ static pql_decimal amount(const struct pql_node *node)
     return number;
 }
 
-static void become_nothing(struct pql_node *node)
+static void become_leaf(struct pql_node *node)
 {
     node->kind = PQL_NODE_CONST;
-    node->type = PQL_TYPE_OPEN;
     node->kids = NULL;
     node->kids_count = 0;
+    node->height = 1;
+}
+
+static void become_nothing(struct pql_node *node)
+{
+    become_leaf(node);
+    node->type = PQL_TYPE_OPEN;
     node->value = pql_null();
 }
 
@@ -138,9 +144,7 @@ static void become_constant(struct pql_parser *p, struct pql_node *node, pql_dec
         PQL_COMPLAIN(p, node->at, node->span, "a duration is from 0 to 36525d");
         result = 0;
     }
-    node->kind = PQL_NODE_CONST;
-    node->kids = NULL;
-    node->kids_count = 0;
+    become_leaf(node);
     node->value = node->type == PQL_TYPE_DURATION
                       ? pql_duration((int64_t)((result + PQL_DECIMAL_ONE / 2) / PQL_DECIMAL_ONE))
                       : pql_number(result);

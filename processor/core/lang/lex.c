@@ -93,7 +93,7 @@ static struct pql_token lex_number(struct pql_slice text, size_t at, bool is_key
         return token(PQL_TOKEN_DURATION, text, at, end - at);
     }
     if (places > 6) return bad(text, at, end - at, "a number has at most 6 decimals");
-    if (whole > 26) return bad(text, at, end - at, "a number has at most 26 digits before the point");
+    if (whole > 33) return bad(text, at, end - at, "a number has at most 33 digits before the point");
     return token(PQL_TOKEN_NUMBER, text, at, end - at);
 }
 
