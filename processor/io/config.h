@@ -45,6 +45,7 @@ struct pql_output_conf {
     int64_t schema_id;    /* Avro: a fixed id, and no question to the registry; -1: none */
     bool is_bare;         /* Avro without prefix */
     int json_times;       /* enum pql_json_times */
+    int64_t partitions;   /* where pqlstream creates it; 0: as many as the lead input has */
     bool connect_schema;  /* JSON: with the schema envelope that Kafka Connect's JsonConverter reads */
 };
 

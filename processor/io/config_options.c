@@ -189,6 +189,7 @@ const struct pql_option pql_options[] = {
          "prefix), or a number: the id to write."),
     WORD(OUTPUT, "json_times", AT(pql_output_conf, json_times), "rfc3339", json_time_words, 0, "How JSON writes times."),
     BOOL(OUTPUT, "connect_schema", AT(pql_output_conf, connect_schema), "false", 0, "JSON with the schema that Kafka Connect's JsonConverter reads."),
+    INT(OUTPUT, "partitions", AT(pql_output_conf, partitions), "0", 0, 10000, 0, "Where pqlstream creates the topic; 0: as many as the first input has."),
     TEXT(OUTPUT_BYTES, "topic", STRING, AT(pql_output_conf, topic), NULL, SHOWN, "\"acme-pql.%s\"", "Name; else app, a dot and the output's name."),
 
     /* --- delivery and checkpoint --- */

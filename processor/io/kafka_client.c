@@ -188,7 +188,10 @@ void pql_kafka_heard(struct pql_kafka *kafka, int code, const char *reason)
 {
     if (!is_about_connecting(code)) return;
     pthread_mutex_lock(&kafka->said->lock);
-    snprintf(kafka->said->text, sizeof(kafka->said->text), "%s", reason);
+    /* "… Connection refused (after 0ms in state CONNECT)": the state is the client's affair. */
+    const char *end = strstr(reason, " (after ");
+    int len = end ? (int)(end - reason) : (int)strlen(reason);
+    snprintf(kafka->said->text, sizeof(kafka->said->text), "%.*s", len, reason);
     kafka->said->code = code;
     pthread_mutex_unlock(&kafka->said->lock);
 }
@@ -198,10 +201,10 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     struct pql_kafka *kafka = opaque;
     (void)rk;
     pql_kafka_heard(kafka, code, reason);
-    /* ALL_BROKERS_DOWN repeats what the lines before it said of each broker. */
-    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
-        pql_kafka_log_printf(&kafka->log, code == RD_KAFKA_RESP_ERR__FATAL ? 3 : 4, "%s: %s",
-                             rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
+    /* What is about connecting is said once by whoever waits for it, and not by each handle again. */
+    bool is_minor = is_about_connecting(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    pql_kafka_log_printf(&kafka->log, code == RD_KAFKA_RESP_ERR__FATAL ? 3 : is_minor ? 7 : 4, "%s: %s",
+                         rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)

@@ -1,0 +1,344 @@
+#include "app/topics.h"
+#include "io/ports.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { ASK_MS = 15000, APPEAR_MS = 10000 };
+
+/* --- what they should be --- */
+
+/* What matters of each output, by Kafka's names. */
+static const struct pql_kafka_extra keeps[] = {{"cleanup.policy", "delete"}};
+static const struct pql_kafka_extra compacts[] = {{"cleanup.policy", "compact"}};
+/* Trimmed by pqlstream itself, so nothing else may remove from it; small segments, so that trimming frees space. */
+static const struct pql_kafka_extra checkpoint[] = {
+    {"cleanup.policy", "delete"},     {"retention.ms", "-1"},      {"retention.bytes", "-1"},
+    {"segment.bytes", "67108864"},    {"segment.ms", "3600000"},   {"unclean.leader.election.enable", "false"},
+};
+
+static const struct output_plan {
+    const struct pql_kafka_extra *settings;
+    size_t count;
+} output_plans[] = {
+    [PQL_OUT_PQL] = {keeps, 1},    [PQL_OUT_PQA] = {keeps, 1}, [PQL_OUT_STATE] = {compacts, 1},
+    [PQL_OUT_ALERTS] = {keeps, 1}, [PQL_OUT_DLQ] = {keeps, 1}, [PQL_OUT_CHECKPOINT] = {checkpoint, 6},
+};
+_Static_assert(sizeof(output_plans) / sizeof(*output_plans) == PQL_OUT_COUNT, "one plan per output");
+
+size_t pql_topics_max(const struct pql_config *config) { return config->inputs_count + PQL_OUT_COUNT; }
+
+static struct pql_topic_plan plan_output(const struct pql_config *config, size_t output, int32_t partitions)
+{
+    const struct pql_output_conf *conf = &config->outputs[output];
+    struct pql_topic_plan plan = {.name = conf->topic,
+                                  .partitions = conf->partitions ? (int32_t)conf->partitions : partitions,
+                                  .replicas = (int32_t)config->replication_factor};
+    size_t count = output_plans[output].count;
+    memcpy(plan.settings, output_plans[output].settings, count * sizeof(*plan.settings));
+    if (plan.replicas >= 3) plan.settings[count] = (struct pql_kafka_extra){"min.insync.replicas", "2"};
+    return plan;
+}
+
+size_t pql_topics_plan(const struct pql_config *config, int32_t partitions, struct pql_topic_plan *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < config->inputs_count; i++)
+        out[count++] = (struct pql_topic_plan){.name = config->inputs[i].topic,
+                                               .is_input = true,
+                                               .partitions = partitions,
+                                               .replicas = (int32_t)config->replication_factor};
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
+        out[count++] = plan_output(config, i, partitions);
+    return count;
+}
+
+static const char *brokers_of(const struct pql_config *config)
+{
+    const char *brokers = "BROKER";
+    for (size_t i = 0; i < config->kafka.properties_count; i++)
+        if (strcmp(config->kafka.properties[i].name, "bootstrap.servers") == 0)
+            brokers = config->kafka.properties[i].value;
+    return brokers;
+}
+
+void pql_topics_print(const struct pql_config *config, int32_t partitions, FILE *out)
+{
+    struct pql_topic_plan *plans = pql_xcalloc(pql_topics_max(config), sizeof(*plans));
+    size_t count = pql_topics_plan(config, partitions, plans);
+    for (size_t i = 0; i < count; i++) {
+        if (plans[i].is_input) continue;
+        fprintf(out, "kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d "
+                     "--replication-factor %d",
+                brokers_of(config), plans[i].name, plans[i].partitions, plans[i].replicas);
+        for (const struct pql_kafka_extra *setting = plans[i].settings; setting->name; setting++)
+            fprintf(out, " --config %s=%s", setting->name, setting->value);
+        fputc('\n', out);
+    }
+    free(plans);
+}
+
+/* --- what they are --- */
+
+struct comparison {
+    const struct pql_config *config;
+    struct pql_kafka *kafka;
+    void (*tell)(void *context, const struct pql_topic_difference *difference);
+    void *context;
+    size_t refused;
+    bool settings_unknown; /* told once */
+};
+
+static struct pql_topic_difference *begin(struct pql_topic_difference *difference, const char *topic, bool refuses)
+{
+    *difference = (struct pql_topic_difference){.topic = topic, .refuses = refuses};
+    return difference;
+}
+
+#define SAY(text, ...) snprintf((text), sizeof(text), __VA_ARGS__)
+
+static void tell(struct comparison *cmp, const struct pql_topic_difference *difference)
+{
+    cmp->refused += difference->refuses;
+    cmp->tell(cmp->context, difference);
+}
+
+static void tell_missing(struct comparison *cmp, const struct pql_topic_plan *plan)
+{
+    struct pql_topic_difference difference;
+    begin(&difference, plan->name, true);
+    SAY(difference.what, "%s topic does not exist", plan->is_input ? "input" : "output");
+    if (plan->is_input)
+        SAY(difference.mend, "correct the topic's name in `inputs`, or create it: pqlstream topics --config %s --create "
+                             "--input-partitions N",
+            cmp->config->path);
+    else
+        SAY(difference.mend, "pqlstream topics --config %s --create", cmp->config->path);
+    tell(cmp, &difference);
+}
+
+static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *plan, const char *right)
+{
+    struct pql_topic_difference difference;
+    begin(&difference, plan->name, true);
+    SAY(difference.what, "the broker does not let this program %s it", right);
+    SAY(difference.mend, "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation %s "
+                         "--operation Describe --topic %s",
+        brokers_of(cmp->config), right, plan->name);
+    tell(cmp, &difference);
+}
+
+static void compare_rights(struct comparison *cmp, const struct pql_topic_plan *plan,
+                           const struct pql_kafka_topic *found)
+{
+    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
+    if (!found->rights_known) return;
+    if ((plan->is_input || is_checkpoint) && !found->may_read) tell_rights(cmp, plan, "Read");
+    if (!plan->is_input && !found->may_write) tell_rights(cmp, plan, "Write");
+}
+
+/* Inputs among each other, and the checkpoint, must have one partition per task; other outputs are free. */
+static void compare_partitions(struct comparison *cmp, const struct pql_topic_plan *plan,
+                               const struct pql_kafka_topic *found, int32_t tasks)
+{
+    struct pql_topic_difference difference;
+    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
+    if (found->partitions == tasks || (!plan->is_input && !is_checkpoint)) return;
+    begin(&difference, plan->name, true);
+    SAY(difference.what, "%d partitions, but input %s has %d: they must be equal", found->partitions,
+        cmp->config->inputs[0].topic, tasks);
+    if (is_checkpoint && found->partitions < tasks)
+        SAY(difference.mend, "kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d, if the input grew "
+                             "its state must be rebuilt as well: pqlstream checkpoint --help",
+            brokers_of(cmp->config), plan->name, tasks);
+    else if (is_checkpoint)
+        SAY(difference.mend, "pqlstream topics --config %s --delete --yes, then --create: state is rebuilt from the input",
+            cmp->config->path);
+    else
+        SAY(difference.mend, "write the input with fewer partitions again into a topic with %d, keyed by account "
+                             "(adding partitions to the topic as it is would move accounts)",
+            found->partitions > tasks ? found->partitions : tasks);
+    tell(cmp, &difference);
+}
+
+static void tell_setting(struct comparison *cmp, const struct pql_topic_plan *plan, const char *name,
+                         const char *is, const char *wanted)
+{
+    struct pql_topic_difference difference;
+    bool is_compacted = strcmp(name, "cleanup.policy") == 0 && strstr(is, "compact") && !strstr(wanted, "compact");
+    /* A compacted checkpoint or log of transitions loses records; everything else is a matter of care. */
+    begin(&difference, plan->name, is_compacted);
+    SAY(difference.what, "%s is %s, should be %s", name, is, wanted);
+    SAY(difference.mend, "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "
+                         "--add-config %s=%s",
+        brokers_of(cmp->config), plan->name, name, wanted);
+    tell(cmp, &difference);
+}
+
+static void tell_settings_unknown(struct comparison *cmp, const struct pql_topic_plan *plan)
+{
+    struct pql_topic_difference difference;
+    if (cmp->settings_unknown) return;
+    cmp->settings_unknown = true;
+    begin(&difference, plan->name, false);
+    SAY(difference.what, "the broker does not tell this program the settings of topics; they are not checked");
+    SAY(difference.mend, "allow DescribeConfigs on the topics of %s", cmp->config->app);
+    tell(cmp, &difference);
+}
+
+static int compare_settings(struct comparison *cmp, const struct pql_topic_plan *plan, struct pql_err *err)
+{
+    struct pql_kafka_setting found[PQL_TOPIC_SETTINGS_MAX];
+    size_t count = 0;
+    bool known;
+    for (; plan->settings[count].name; count++)
+        found[count] = (struct pql_kafka_setting){.name = plan->settings[count].name};
+    if (count == 0) return 0;
+    if (pql_kafka_settings(cmp->kafka, plan->name, found, count, &known, ASK_MS, err)) return -1;
+    if (!known) tell_settings_unknown(cmp, plan);
+    for (size_t i = 0; known && i < count; i++)
+        if (found[i].value[0] && strcmp(found[i].value, plan->settings[i].value) != 0)
+            tell_setting(cmp, plan, found[i].name, found[i].value, plan->settings[i].value);
+    return 0;
+}
+
+static void compare_replicas(struct comparison *cmp, const struct pql_topic_plan *plan,
+                             const struct pql_kafka_topic *found)
+{
+    struct pql_topic_difference difference;
+    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
+    if (!is_checkpoint || found->replicas == 0 || found->replicas >= plan->replicas) return;
+    begin(&difference, plan->name, false);
+    SAY(difference.what, "%d replicas, should be %d: when a broker is lost so is state", found->replicas, plan->replicas);
+    SAY(difference.mend, "kafka-reassign-partitions.sh, or set replication_factor = %d", found->replicas);
+    tell(cmp, &difference);
+}
+
+static int compare(struct comparison *cmp, const struct pql_topic_plan *plan, const struct pql_kafka_topic *found,
+                   int32_t tasks, struct pql_err *err)
+{
+    if (found->denied) {
+        tell_rights(cmp, plan, "Describe");
+        return 0;
+    }
+    if (!found->exists) {
+        tell_missing(cmp, plan);
+        return 0;
+    }
+    compare_rights(cmp, plan, found);
+    compare_partitions(cmp, plan, found, tasks);
+    compare_replicas(cmp, plan, found);
+    return compare_settings(cmp, plan, err);
+}
+
+/* Plans and what is there, side by side. */
+struct inventory {
+    struct pql_topic_plan *plans;
+    const char **names;
+    struct pql_kafka_topic *found;
+    size_t count;
+};
+
+static void inventory_deinit(struct inventory *inv)
+{
+    free(inv->plans);
+    free(inv->names);
+    free(inv->found);
+}
+
+static int inventory_init(struct inventory *inv, const struct pql_config *config, struct pql_kafka *kafka,
+                          struct pql_err *err)
+{
+    size_t max = pql_topics_max(config);
+    inv->plans = pql_xcalloc(max, sizeof(*inv->plans));
+    inv->names = pql_xcalloc(max, sizeof(*inv->names));
+    inv->found = pql_xcalloc(max, sizeof(*inv->found));
+    inv->count = pql_topics_plan(config, 0, inv->plans);
+    for (size_t i = 0; i < inv->count; i++)
+        inv->names[i] = inv->plans[i].name;
+    return pql_kafka_describe(kafka, inv->names, inv->count, inv->found, ASK_MS, err);
+}
+
+int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
+                      void (*tell_difference)(void *context, const struct pql_topic_difference *difference),
+                      void *context, size_t *refused, struct pql_err *err)
+{
+    struct comparison cmp = {.config = config, .kafka = kafka, .tell = tell_difference, .context = context};
+    struct inventory inv = {0};
+    int result = inventory_init(&inv, config, kafka, err);
+    for (size_t i = 0; !result && i < inv.count; i++)
+        result = compare(&cmp, &inv.plans[i], &inv.found[i], inv.found[0].exists ? inv.found[0].partitions : 0, err);
+    *refused = cmp.refused;
+    inventory_deinit(&inv);
+    return result;
+}
+
+/* --- creating and deleting --- */
+
+static int create(const struct pql_config *config, struct pql_kafka *kafka, const struct pql_topic_plan *plan,
+                  int32_t partitions, struct pql_err *err)
+{
+    struct pql_kafka_new_topic topic = {.name = plan->name,
+                                        .partitions = plan->partitions ? plan->partitions : partitions,
+                                        .replicas = plan->replicas,
+                                        .settings = plan->settings};
+    if (!pql_kafka_create_topic(kafka, &topic, ASK_MS, err)) return 0;
+    if (strstr(err->msg, "eplication factor"))
+        snprintf(err->msg + strlen(err->msg), sizeof(err->msg) - strlen(err->msg),
+                 "; a cluster of fewer brokers wants --set replication_factor=1 (now %lld)",
+                 (long long)config->replication_factor);
+    pql_err_prefix(err, "creating topic ");
+    return -1;
+}
+
+/* A topic just created takes a moment until every broker knows it. */
+static int wait_until_there(const struct pql_config *config, struct pql_kafka *kafka, struct pql_err *err)
+{
+    for (int waited_ms = 0;; waited_ms += 50) {
+        struct inventory inv = {0};
+        const char *missing = NULL;
+        int result = inventory_init(&inv, config, kafka, err);
+        for (size_t i = 0; !result && i < inv.count; i++)
+            if (!inv.found[i].exists) missing = inv.names[i];
+        inventory_deinit(&inv);
+        if (result || !missing) return result;
+        if (waited_ms >= APPEAR_MS)
+            return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the cluster's metadata", missing);
+        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
+    }
+}
+
+int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, int32_t input_partitions,
+                      void (*tell_created)(void *context, const char *topic, int32_t partitions), void *context,
+                      struct pql_err *err)
+{
+    struct inventory inv = {0};
+    int result = inventory_init(&inv, config, kafka, err);
+    int32_t partitions = !result && inv.found[0].exists ? inv.found[0].partitions : input_partitions;
+    for (size_t i = 0; !result && i < inv.count; i++) {
+        const struct pql_topic_plan *plan = &inv.plans[i];
+        if (inv.found[i].exists || inv.found[i].denied) continue;
+        if (plan->is_input && input_partitions <= 0)
+            result = PQL_FAIL(err, PQL_ERR_CONFIG,
+                              "input topic %s does not exist; --input-partitions N creates it with N partitions", plan->name);
+        else
+            result = create(config, kafka, plan, partitions, err);
+        if (!result) tell_created(context, plan->name, plan->partitions ? plan->partitions : partitions);
+    }
+    inventory_deinit(&inv);
+    return result ? -1 : wait_until_there(config, kafka, err);
+}
+
+int pql_topics_delete(const struct pql_config *config, struct pql_kafka *kafka,
+                      void (*tell_deleted)(void *context, const char *topic, int32_t partitions), void *context,
+                      struct pql_err *err)
+{
+    struct inventory inv = {0};
+    int result = inventory_init(&inv, config, kafka, err);
+    for (size_t i = 0; !result && i < inv.count; i++) {
+        if (inv.plans[i].is_input || !inv.found[i].exists) continue;
+        result = pql_kafka_delete_topic(kafka, inv.names[i], ASK_MS, err);
+        if (!result) tell_deleted(context, inv.names[i], inv.found[i].partitions);
+    }
+    inventory_deinit(&inv);
+    return result;
+}

@@ -1,0 +1,52 @@
+/* topics.h - the topics that a configuration needs: what they should be, what they are, and the command that mends each
+ * difference. `topics` prints, creates and verifies them; `run` refuses to start over a difference that would hurt. */
+#ifndef PQL_APP_TOPICS_H
+#define PQL_APP_TOPICS_H
+
+#include "io/config.h"
+#include "io/kafka_admin.h"
+
+enum { PQL_TOPIC_SETTINGS_MAX = 8 };
+
+/* One topic as it should be. */
+struct pql_topic_plan {
+    const char *name;
+    bool is_input;
+    int32_t partitions; /* 0: an input whose number is not known */
+    int32_t replicas;
+    struct pql_kafka_extra settings[PQL_TOPIC_SETTINGS_MAX]; /* ends with name NULL */
+};
+
+/* All topics of the configuration: inputs first, then outputs. partitions: of inputs. Returns how many; at most
+ * pql_topics_max(config). */
+size_t pql_topics_plan(const struct pql_config *config, int32_t partitions, struct pql_topic_plan *out);
+size_t pql_topics_max(const struct pql_config *config);
+
+/* The commands of Kafka's own tools that create them. */
+void pql_topics_print(const struct pql_config *config, int32_t partitions, FILE *out);
+
+/* A difference between plan and cluster. */
+struct pql_topic_difference {
+    bool refuses; /* run does not start over it; else it is a warning */
+    const char *topic;
+    char what[300];
+    char mend[500]; /* a command, or what to decide */
+};
+
+/* Compares; calls tell for each difference. *refused: how many refuse. -1 where the cluster cannot be asked. */
+int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
+                      void (*tell)(void *context, const struct pql_topic_difference *difference), void *context,
+                      size_t *refused, struct pql_err *err) PQL_CHECKED;
+
+/* Creates what is missing, also inputs if input_partitions > 0, and waits until the cluster shows it. tell hears the
+ * name of each topic created. */
+int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, int32_t input_partitions,
+                      void (*tell)(void *context, const char *topic, int32_t partitions), void *context,
+                      struct pql_err *err) PQL_CHECKED;
+
+/* Deletes the outputs and the checkpoint, never an input. */
+int pql_topics_delete(const struct pql_config *config, struct pql_kafka *kafka,
+                      void (*tell)(void *context, const char *topic, int32_t partitions), void *context,
+                      struct pql_err *err) PQL_CHECKED;
+
+#endif
