@@ -786,7 +786,7 @@ class Evaluation:
         than and/or over comparisons of one signal with constants."""
         if not is_plain(definition.stay):
             return None
-        events = self.after.of(user)
+        events = self.after.events
         times = {e.time + w for e in events for w in self.program.rolling}
         times |= {e.time + d + extra for e in events for d in self.program.durations for extra in (0, 1)}
         return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t)), None)
