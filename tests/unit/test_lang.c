@@ -447,6 +447,12 @@ static void test_warnings(void **state)
         {"user.a != 5d", "a property or attribute is never a duration, so this never holds"},
         {"first_time(x) > user.a", "a property or attribute is never a time, so this never holds"},
         {"count(x, 7d) > 1 / 0", "a division by zero is null"},
+        {"count(x, 7d) < 0", "this can never hold: count is a whole number and never below 0"},
+        {"0 <= count(x, 7d)", "this always holds: count is a whole number and never below 0"},
+        {"distinct(x.p, 7d) = 2.5", "this can never hold: distinct is a whole number and never below 0"},
+        {"days(any, 7d) > 9", "this can never hold: days is a whole number from 0 to 9 here"},
+        {"ever(x where hour() > 23)", "this can never hold: hour is a whole number from 0 to 23 here"},
+        {"ever(x where weekday() != 8)", "this always holds: weekday is a whole number from 1 to 7 here"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct fixture fx;
@@ -454,9 +460,19 @@ static void test_warnings(void **state)
         assert_non_null(parse(&fx, cases[i].text, PQL_PLACE_USER));
         assert_int_equal(fx.diags.errors_count, 0);
         assert_int_equal(fx.diags.count, 1);
+        assert_int_equal(fx.diags.items[0].severity, PQL_SEVERITY_WARNING);
         assert_string_equal(fx.diags.items[0].message, cases[i].message);
         teardown(&fx);
     }
+    struct fixture fx;
+    setup(&fx);
+    assert_non_null(parse(&fx, "share(ever(x)) > 1", PQL_PLACE_ACCOUNT));
+    assert_string_equal(fx.diags.items[0].message, "this can never hold: share is a number from 0 to 1 here");
+    teardown(&fx);
+    setup(&fx);
+    assert_non_null(parse(&fx, "share(ever(x)) >= 0 and users(ever(x)) > 0 and count(x, 1d) >= 1", PQL_PLACE_ACCOUNT));
+    assert_int_equal(fx.diags.count, 0); /* without members a share is null */
+    teardown(&fx);
 }
 
 /* What published descriptions of qualification ask for. `refused`: what this version names and lacks, else NULL. */

@@ -73,6 +73,7 @@ static void check_comparison(struct pql_parser *p, struct pql_node *node)
     bool with_order = node->kind != PQL_NODE_EQ && node->kind != PQL_NODE_NE && node->kind != PQL_NODE_IN;
     node->type = PQL_TYPE_BOOL;
     for (size_t i = 1; i < node->kids_count; i++) check_pair(p, node, 0, i, with_order);
+    if (node->kind >= PQL_NODE_EQ && node->kind <= PQL_NODE_GE) pql_check_range(p, node);
 }
 
 static void check_texts(struct pql_parser *p, struct pql_node *node)

@@ -42,6 +42,8 @@ struct pql_parser {
 
 /* Gives the node its type and height, reports what does not fit, folds constant arithmetic. */
 void pql_check(struct pql_parser *p, struct pql_node *node);
+/* Warns of `count(…) < 0` and its like: a comparison of two kids that comes out the same whatever happens. */
+void pql_check_range(struct pql_parser *p, const struct pql_node *node);
 /* Reports a call that may not stand here, or is not of this version. */
 void pql_check_call(struct pql_parser *p, const struct pql_node *call, size_t name_at);
 /* Reports bytes [at, end of the last token) if the node there cannot be a condition. */
