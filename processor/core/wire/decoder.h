@@ -27,6 +27,7 @@ struct pql_decoder_conf {
     enum pql_framing framing;        /* of Avro */
     const struct pql_slice *schemas; /* texts of schema files: the first is that of bare messages; all are found by */
     size_t schemas_count;            /* their fingerprint */
+    struct pql_slice reader; /* text of the schema that is expected: writers' are resolved to it; empty: none */
     const struct pql_mapping *mapping; /* must outlive the decoder */
     pql_find_schema *find_schema;      /* NULL: no registry */
     void *ctx;
@@ -54,7 +55,7 @@ const struct pql_schema_key *pql_decoder_last_key(const struct pql_decoder *deco
 size_t pql_decoder_schemas_count(const struct pql_decoder *decoder);
 /* Appends the writer schemas met, in order of key: the same bytes for the same set. */
 void pql_decoder_save(const struct pql_decoder *decoder, struct pql_buf *out);
-/* Adds what pql_decoder_save wrote. Class PQL_ERR_FATAL where the bytes or a schema among them are damaged. */
+/* Adds what pql_decoder_save wrote. Class PQL_ERR_FATAL where the bytes are damaged. */
 int pql_decoder_load(struct pql_decoder *decoder, struct pql_reader *in, struct pql_err *err) PQL_CHECKED;
 
 #endif

@@ -127,6 +127,7 @@ struct run {
     struct pql_arena *scratch;
     uint64_t empty_items;
     const char *wrong;
+    bool may_be_followed;
 };
 
 static inline bool bad(struct run *r, const char *wrong)
@@ -362,7 +363,8 @@ static bool run_ops(struct run *r)
             break;
         case PQL_OP_RETURN: pc = (--top)->return_pc; break;
         case PQL_OP_FAIL: return bad(r, r->plan->messages[op->arg]);
-        case PQL_OP_END: return r->at == r->end ? true : bad(r, "something follows the value");
+        case PQL_OP_END:
+            return r->at == r->end || r->may_be_followed ? true : bad(r, "something follows the value");
         }
     }
     return false;
@@ -402,14 +404,30 @@ void pql_plan_free(struct pql_plan *plan)
     free(plan);
 }
 
+static int run(struct run *r, const void *bytes, size_t len, struct pql_err *err)
+{
+    const unsigned char *at = len ? bytes : (const unsigned char *)"";
+    r->at = at;
+    r->end = at + len;
+    for (size_t i = 0; i < pql_paths_slots(r->plan->paths); i++) r->slots[i] = pql_null();
+    if (run_ops(r)) return 0;
+    pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "byte %zu: %s", (size_t)(r->at - at), r->wrong);
+    if (err) err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
+    return -1;
+}
+
 int pql_plan_run(const struct pql_plan *plan, const void *bytes, size_t len, struct pql_arena *scratch,
                  struct pql_value *slots, struct pql_err *err)
 {
-    const unsigned char *at = len ? bytes : (const unsigned char *)"";
-    struct run r = {.plan = plan, .at = at, .end = at + len, .slots = slots, .scratch = scratch};
-    for (size_t i = 0; i < pql_paths_slots(plan->paths); i++) slots[i] = pql_null();
-    if (run_ops(&r)) return 0;
-    pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "byte %zu: %s", (size_t)(r.at - at), r.wrong);
-    if (err) err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
-    return -1;
+    struct run r = {.plan = plan, .slots = slots, .scratch = scratch};
+    return run(&r, bytes, len, err);
+}
+
+int pql_plan_run_first(const struct pql_plan *plan, const void *bytes, size_t len, size_t *used,
+                       struct pql_arena *scratch, struct pql_value *slots, struct pql_err *err)
+{
+    struct run r = {.plan = plan, .slots = slots, .scratch = scratch, .may_be_followed = true};
+    if (run(&r, bytes, len, err)) return -1;
+    *used = len - (size_t)(r.end - r.at);
+    return 0;
 }

@@ -42,4 +42,8 @@ void pql_plan_free(struct pql_plan *plan);
 int pql_plan_run(const struct pql_plan *plan, const void *bytes, size_t len, struct pql_arena *scratch,
                  struct pql_value *slots, struct pql_err *err) PQL_CHECKED;
 
+/* The same for a value that others may follow: *used is where it ends. */
+int pql_plan_run_first(const struct pql_plan *plan, const void *bytes, size_t len, size_t *used,
+                       struct pql_arena *scratch, struct pql_value *slots, struct pql_err *err) PQL_CHECKED;
+
 #endif
