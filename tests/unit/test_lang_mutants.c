@@ -1,6 +1,6 @@
 /* Random mutants of valid texts: reading them never fails in any other way than by a message, and what is read has a
  * normal form that reads as itself. PQL_SEED repeats a run, PQL_ROUNDS makes it longer. */
-#include "core/lang/lang.h"
+#include "core/lang/words.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,6 +121,7 @@ static bool check(const struct mutant *m, enum pql_place place)
         if (!second) print_error("'%.*s' read as '%s'\n", (int)m->len, m->text, again.text.ptr);
         assert_non_null(second);
         assert_string_equal(pql_lang_text(second, &arena).ptr, again.text.ptr);
+        assert_true(pql_lang_words(node, NULL, 0, &arena).len > 0);
     } else {
         assert_true(diags.errors_count > 0);
         char *printed = NULL;
