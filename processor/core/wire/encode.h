@@ -36,6 +36,11 @@ void pql_encode_record(const struct pql_encoder *encoder, const struct pql_recor
  * different keys. */
 void pql_encode_key(const struct pql_record *record, struct pql_buf *out);
 
+/* Appends the schema of the records: Avro (the text to register, schemas/qualification/v1.avsc) and JSON Schema of the
+ * JSON form with times as text (schemas/qualification/v1.schema.json). */
+void pql_encode_avro_schema(struct pql_buf *out);
+void pql_encode_json_schema(struct pql_buf *out);
+
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void pql_encode_json_text(struct pql_buf *out, struct pql_slice text);
 
