@@ -362,8 +362,6 @@ static void test_refusals(void **state)
         {PQL_PLACE_ACCOUNT, "share(ever(x) of) > 1", 17, 1, "a value is expected here, but ')' was found"},
         {PQL_PLACE_ACCOUNT, "spread(user.department, ever(x)) > 1", 1, 6,
          "'spread' is not available in this version"},
-        {PQL_PLACE_ACCOUNT, "$role", 1, 9,
-         "a user's condition needs users(…), any_user(…) or share(…) around it in an account definition"},
         {PQL_PLACE_ACCOUNT, "hour() > 5", 1, 4, "'hour' is about one event and stands only inside where"},
         {PQL_PLACE_IGNORE, "ever(x)", 1, 4, "'ever' cannot stand inside where, which looks at one event"},
         {PQL_PLACE_IGNORE, "members() > 1", 1, 7,
@@ -432,6 +430,21 @@ static void test_all_at_once(void **state)
                               "2:28: no signal or parameter is called 'activ'; did you mean '$active'?\n"
                               "    (sum(y, 7d) + 'a' > 2 or $activ)\n"
                               "                             ^^^^^^\n");
+    teardown(&fx);
+}
+
+/* A signal is right in one place and not in another: the place is named too. */
+static void test_signal_misplaced(void **state)
+{
+    (void)state;
+    struct fixture fx;
+    setup(&fx);
+    assert_non_null(parse(&fx, "users($role) >= 1 and count(x where $role, 7d) > 1", PQL_PLACE_ACCOUNT));
+    assert_null(parse(&fx, "ever(x) and $role", PQL_PLACE_ACCOUNT));
+    assert_int_equal(fx.diags.count, 2);
+    assert_string_equal(fx.diags.items[0].excerpt, "user.role = 'admin'");
+    assert_string_equal(fx.diags.items[1].message, "$role cannot stand here, see its text");
+    assert_int_equal(fx.diags.items[1].column, 13);
     teardown(&fx);
 }
 
@@ -636,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_readings), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_warnings), cmocka_unit_test(test_limits),    cmocka_unit_test(test_durations),
         cmocka_unit_test(test_functions), cmocka_unit_test(test_practice),
+        cmocka_unit_test(test_signal_misplaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

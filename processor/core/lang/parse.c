@@ -331,9 +331,12 @@ static struct pql_node *dollar(struct pql_parser *p)
     struct pql_parser in;
     if (!signal) unknown_dollar(p, at, name);
     if (!signal || !open_signal(p, at, signal, &in)) return nothing(p, at);
+    size_t misplaced_before = p->all->misplaced_count;
     struct pql_node *node = expression(&in);
     close_text(&in);
     leave(p);
+    if (p->all->misplaced_count > misplaced_before)
+        PQL_MISPLACED(p, at, p->end - at, "$%.*s cannot stand here, see its text", PQL_SLICE_ARG(name));
     return node;
 }
 
@@ -719,10 +722,10 @@ static void definition_argument(struct pql_parser *p, struct pql_node *call)
     } else if (call->definition == p->all->self) {
         PQL_COMPLAIN(p, at, p->end - at, "a definition cannot refer to itself");
     } else if (p->scope == PQL_SCOPE_ACCOUNT && env->definitions[call->definition].subject == PQL_SUBJECT_USER) {
-        PQL_COMPLAIN(p, at, p->end - at,
-                     "'%.*s' is about users: a user's condition needs users(…), any_user(…) or share(…) around it in "
-                     "an account definition",
-                     PQL_SLICE_ARG(call->text));
+        PQL_MISPLACED(p, at, p->end - at,
+                      "'%.*s' is about users: a user's condition needs users(…), any_user(…) or share(…) around it in "
+                      "an account definition",
+                      PQL_SLICE_ARG(call->text));
     }
 }
 
@@ -834,8 +837,8 @@ static struct pql_node *named(struct pql_parser *p, enum pql_node_kind kind, enu
 static struct pql_node *outside_where(struct pql_parser *p, size_t at, const char *what)
 {
     if (!p->is_broken)
-        PQL_COMPLAIN(p, at, p->end - at,
-                     "%s stands only inside where; an attribute is written user.name or account.name", what);
+        PQL_MISPLACED(p, at, p->end - at,
+                      "%s stands only inside where; an attribute is written user.name or account.name", what);
     return nothing(p, at);
 }
 
@@ -857,8 +860,8 @@ static struct pql_node *user_or_account(struct pql_parser *p)
     struct pql_slice path = path_rest(p, (struct pql_slice){"", 0});
     if (is_sign(p, "(")) fail(p, "an attribute has no arguments; a function of the user is written without 'user.'");
     if (is_user && p->scope == PQL_SCOPE_ACCOUNT && !p->is_broken) {
-        PQL_COMPLAIN(p, at, p->end - at,
-                     "a user's condition needs users(…), any_user(…) or share(…) around it in an account definition");
+        PQL_MISPLACED(p, at, p->end - at,
+                      "a user's condition needs users(…), any_user(…) or share(…) around it in an account definition");
         return nothing(p, at);
     }
     return named(p, is_user ? PQL_NODE_USER_ATTR : PQL_NODE_ACCOUNT_ATTR, PQL_TYPE_OPEN, at, path);

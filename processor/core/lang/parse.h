@@ -21,6 +21,7 @@ struct pql_parsing {
     struct pql_diags *diags;
     uint32_t self;
     size_t nodes_count;
+    size_t misplaced_count; /* messages that hang on the place, so that a $signal may be right elsewhere */
     unsigned depth;
     bool is_full; /* nodes_count reached its limit, and it was said */
 };
@@ -39,6 +40,9 @@ struct pql_parser {
 
 #define PQL_COMPLAIN(p, at, span, ...) \
     pql_diag_source((p)->all->diags, PQL_SEVERITY_ERROR, (p)->source, (at), (span), __VA_ARGS__)
+
+/* About what may not stand where it does. */
+#define PQL_MISPLACED(p, at, span, ...) ((p)->all->misplaced_count++, PQL_COMPLAIN((p), (at), (span), __VA_ARGS__))
 
 /* Gives the node its type and height, reports what does not fit, folds constant arithmetic. */
 void pql_check(struct pql_parser *p, struct pql_node *node);
