@@ -488,6 +488,27 @@ static void test_warnings(void **state)
     teardown(&fx);
 }
 
+/* The page of the language names every function as the table has it. */
+static void test_manual(void **state)
+{
+    (void)state;
+    char *page = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&page, &size);
+    pql_lang_print(out);
+    fclose(out);
+    for (size_t i = 0; i < PQL_FN_TOTAL; i++) {
+        char row[200];
+        snprintf(row, sizeof row, "\n  %s\n      %s", pql_functions[i].usage, pql_functions[i].help);
+        assert_non_null(strstr(page, row));
+    }
+    assert_non_null(strstr(page, "  distinct(E.p, W)\n      different values of a property\n"
+                                 "      windows: 7d, first, a period, ever, today, this …\n"));
+    assert_non_null(strstr(page, "  earliest(E.p [, W])\n      oldest value of a property, by event time\n"
+                                 "      windows: first, a period, ever, today, this …; without one: ever\n"));
+    free(page);
+}
+
 /* What published descriptions of qualification ask for. `refused`: what this version names and lacks, else NULL. */
 static void test_practice(void **state)
 {
@@ -649,7 +670,7 @@ int main(void)
         cmocka_unit_test(test_readings), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_warnings), cmocka_unit_test(test_limits),    cmocka_unit_test(test_durations),
         cmocka_unit_test(test_functions), cmocka_unit_test(test_practice),
-        cmocka_unit_test(test_signal_misplaced),
+        cmocka_unit_test(test_signal_misplaced), cmocka_unit_test(test_manual),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

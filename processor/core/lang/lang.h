@@ -94,4 +94,7 @@ struct pql_function_row {
 };
 extern const struct pql_function_row pql_functions[PQL_FN_TOTAL];
 
+/* The language on a page: operators, selectors, windows, and every function of the table. */
+void pql_lang_print(FILE *out);
+
 #endif
