@@ -27,7 +27,8 @@ bool pql_ocf_unpack_deflate(struct pql_slice packed, struct pql_buf *out)
         out->len += CHUNK - stream.avail_out;
     }
     inflateEnd(&stream);
-    return state == Z_STREAM_END && stream.avail_in == 0 && out->len - start <= PQL_OCF_BLOCK_MAX;
+    /* Some writers leave a part of zlib's checksum behind the stream; nobody reads it. */
+    return state == Z_STREAM_END && out->len - start <= PQL_OCF_BLOCK_MAX;
 }
 
 /* --- snappy: a raw block (format description 1.2), then CRC-32 of what it unpacks to, big endian ---
