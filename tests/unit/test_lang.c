@@ -503,9 +503,9 @@ static void test_manual(void **state)
         assert_non_null(strstr(page, row));
     }
     assert_non_null(strstr(page, "  distinct(E.p, W)\n      different values of a property\n"
-                                 "      windows: 7d, first, a period, ever, today, this …\n"));
+                                 "      windows: 7d, first, ever, today, this …, a period\n"));
     assert_non_null(strstr(page, "  earliest(E.p [, W])\n      oldest value of a property, by event time\n"
-                                 "      windows: first, a period, ever, today, this …; without one: ever\n"));
+                                 "      windows: first, ever, today, this …, a period; without one: ever\n"));
     free(page);
 }
 

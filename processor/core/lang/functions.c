@@ -11,6 +11,8 @@ enum {
     CALENDAR = BIT(TODAY) | BIT(WEEK) | BIT(MONTH) | BIT(QUARTER),
 };
 
+const unsigned pql_windows_available = OMITTED | ROLLING | BIT(FIRST) | EVER;
+
 const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_COUNT] = {"count", "count(E, W)", "occurrences", PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS,
                       ROLLING | PREV | FIRST | EVER | CALENDAR, true},

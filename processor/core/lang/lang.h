@@ -94,6 +94,9 @@ struct pql_function_row {
 };
 extern const struct pql_function_row pql_functions[PQL_FN_TOTAL];
 
+/* Bit per enum pql_window_kind: what this version computes; the others are known and refused by name. */
+extern const unsigned pql_windows_available;
+
 /* The language on a page: operators, selectors, windows, and every function of the table. */
 void pql_lang_print(FILE *out);
 

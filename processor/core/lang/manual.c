@@ -17,33 +17,32 @@ static const char introduction[] =
     "\n"
     "E is a selector: an event, any, or one_of(a, b); with .property; with 'where' and a condition over the event's\n"
     "properties (bare names), user.…, account.…, user, event, hour(), weekday().\n"
-    "\n"
-    "W is a window:\n"
-    "\n"
-    "  7d                 the last 7 days\n"
-    "  prev 7d            the 7 days before those\n"
-    "  first 7d           the first 7 days of the subject\n"
-    "  ever               since the beginning\n"
-    "  today, this week, this month, this quarter\n"
-    "  trial              a period that the mapping names\n"
-    "\n"
-    "c is a condition about one user, D the name of a definition. Functions:\n"
     "\n";
+
+static const struct {
+    enum pql_window_kind kind;
+    const char *written, *name, *help;
+} windows[] = {
+    {PQL_WINDOW_ROLLING, "7d", "7d", "the last 7 days"},
+    {PQL_WINDOW_PREV, "prev 7d", "prev", "the 7 days before those"},
+    {PQL_WINDOW_FIRST, "first 7d", "first", "the first 7 days of the subject"},
+    {PQL_WINDOW_EVER, "ever", "ever", "since the beginning"},
+    {PQL_WINDOW_TODAY, "today", "today", "the calendar day"},
+    {PQL_WINDOW_WEEK, "this week", "this …", "the calendar week, month or quarter"},
+    {PQL_WINDOW_PERIOD, "trial", "a period", "a period that the mapping names"},
+};
+enum { WINDOWS = sizeof windows / sizeof *windows };
+
+static const char *lacking(bool is_available) { return is_available ? "" : " (not available in this version)"; }
 
 static void print_windows(const struct pql_function_row *row, FILE *out)
 {
-    static const struct {
-        enum pql_window_kind kind;
-        const char *name;
-    } kinds[] = {{PQL_WINDOW_ROLLING, "7d"},     {PQL_WINDOW_PREV, "prev"},  {PQL_WINDOW_FIRST, "first"},
-                 {PQL_WINDOW_PERIOD, "a period"}, {PQL_WINDOW_EVER, "ever"}, {PQL_WINDOW_TODAY, "today"},
-                 {PQL_WINDOW_WEEK, "this …"}};
     if (!(row->windows & ~(1u << PQL_WINDOW_NONE))) return;
     const char *between = "windows: ";
     fprintf(out, "      ");
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (!(row->windows & 1u << kinds[i].kind)) continue;
-        fprintf(out, "%s%s", between, kinds[i].name);
+    for (size_t i = 0; i < WINDOWS; i++) {
+        if (!(row->windows & 1u << windows[i].kind)) continue;
+        fprintf(out, "%s%s", between, windows[i].name);
         between = ", ";
     }
     fprintf(out, "%s\n", row->windows & 1u << PQL_WINDOW_NONE ? "; without one: ever" : "");
@@ -52,10 +51,15 @@ static void print_windows(const struct pql_function_row *row, FILE *out)
 void pql_lang_print(FILE *out)
 {
     fputs(introduction, out);
+    fputs("W is a window:\n\n", out);
+    for (size_t i = 0; i < WINDOWS; i++)
+        fprintf(out, "  %-12s%s%s\n", windows[i].written, windows[i].help,
+                lacking(pql_windows_available & 1u << windows[i].kind));
+    fputs("\nc is a condition about one user, D the name of a definition. In a user's definition account.f(…) is the\n"
+          "account's value (not available in this version). Functions:\n\n", out);
     for (size_t i = 0; i < PQL_FN_TOTAL; i++) {
         const struct pql_function_row *row = &pql_functions[i];
-        fprintf(out, "  %s\n      %s%s\n", row->usage, row->help,
-                row->is_available ? "" : " (not available in this version)");
+        fprintf(out, "  %s\n      %s%s\n", row->usage, row->help, lacking(row->is_available));
         print_windows(row, out);
     }
 }

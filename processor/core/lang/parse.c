@@ -580,12 +580,6 @@ static void window_refused(struct pql_parser *p, const struct pql_function_row *
                      row->name);
 }
 
-static bool is_window_of_this_version(enum pql_window_kind kind)
-{
-    return kind == PQL_WINDOW_NONE || kind == PQL_WINDOW_ROLLING || kind == PQL_WINDOW_FIRST ||
-           kind == PQL_WINDOW_EVER;
-}
-
 /* [ "," window ] of a call. Without one: what the function means then. */
 static void optional_window(struct pql_parser *p, const struct pql_function_row *row, struct pql_node *call)
 {
@@ -602,7 +596,7 @@ static void optional_window(struct pql_parser *p, const struct pql_function_row 
     if (p->is_broken || call->window.kind == PQL_WINDOW_NONE) return;
     if (!(row->windows & 1u << call->window.kind))
         window_refused(p, row, &call->window, at);
-    else if (!is_window_of_this_version(call->window.kind))
+    else if (!(pql_windows_available & 1u << call->window.kind))
         PQL_COMPLAIN(p, at, p->end - at, "the window '%.*s' is not available in this version", (int)(p->end - at),
                      p->source->text.ptr + at);
 }
