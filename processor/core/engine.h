@@ -38,9 +38,9 @@ enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_ev
 void pql_engine_tick(struct pql_engine *engine, int64_t t_ms);
 
 /* The smallest t for which a tick would make something happen (a timer due, a buffered instant complete), or
- * PQL_NO_TIME. A tick exists only if t >= this. May be earlier than the truth by lazy timers; then the tick changes no
- * byte. Amortised O(1). */
-int64_t pql_engine_next_tick(const struct pql_engine *engine);
+ * PQL_NO_TIME. A tick exists only if t >= this.
+ * Exact: timers that were set too early are set again on the way. Amortised O(1). */
+int64_t pql_engine_next_tick(struct pql_engine *engine);
 
 /* End of a file: the buffer is flushed and every timer due at or before `seen` fires. */
 void pql_engine_finish(struct pql_engine *engine);
@@ -67,8 +67,8 @@ uint64_t pql_engine_records_hash(const struct pql_engine *engine);
  *
  * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet written is
  * serialised first (copy on update). step appends whole pages to out until about bytes_max are added, and returns
- * true when the snapshot is complete. Concatenated or in chunks cut between pages, any number of them, in any order,
- * the pages load into an engine of the same program. */
+ * true when the snapshot is complete. Cut into chunks between pages, and loaded in the order written, they make an
+ * engine of the same program whole again. */
 void pql_snapshot_begin(struct pql_engine *engine);
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max);
 void pql_snapshot_abandon(struct pql_engine *engine);

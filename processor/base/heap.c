@@ -1,0 +1,44 @@
+#include "base/heap.h"
+
+#include "base/memory.h"
+#include <stdlib.h>
+
+static bool is_before(pql_heap_order *order, const struct pql_heap_entry *a, const struct pql_heap_entry *b)
+{
+    if (a->due != b->due) return a->due < b->due;
+    return order && order(a->item, b->item) < 0;
+}
+
+void pql_heap_push(struct pql_heap *heap, pql_heap_order *order, int64_t due, void *item)
+{
+    heap->entries = pql_xgrow(heap->entries, &heap->capacity, heap->count + 1, sizeof *heap->entries);
+    struct pql_heap_entry entry = {due, item};
+    size_t i = heap->count++;
+    while (i > 0 && is_before(order, &entry, &heap->entries[(i - 1) / 2])) {
+        heap->entries[i] = heap->entries[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    heap->entries[i] = entry;
+}
+
+struct pql_heap_entry pql_heap_pop(struct pql_heap *heap, pql_heap_order *order)
+{
+    struct pql_heap_entry top = heap->entries[0], last = heap->entries[--heap->count];
+    size_t i = 0;
+    for (;;) {
+        size_t kid = 2 * i + 1;
+        if (kid >= heap->count) break;
+        if (kid + 1 < heap->count && is_before(order, &heap->entries[kid + 1], &heap->entries[kid])) kid++;
+        if (!is_before(order, &heap->entries[kid], &last)) break;
+        heap->entries[i] = heap->entries[kid];
+        i = kid;
+    }
+    if (heap->count) heap->entries[i] = last;
+    return top;
+}
+
+void pql_heap_deinit(struct pql_heap *heap)
+{
+    free(heap->entries);
+    *heap = (struct pql_heap){0};
+}

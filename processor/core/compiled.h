@@ -1,0 +1,203 @@
+/* compiled.h - the inside of a program: what program.c builds and only engine, expr, evidence, snapshot and explain
+ * read.
+ *
+ *   definition ──qualify──► expr tree ──leaf──► signal (kept per subject) ◄──listens── event name
+ *        ▲                     │ users(c)                  │ dependents
+ *        │ is(D)               ▼                           ▼
+ *      unit ◄──────────── condition ──────────────────► unit      units are evaluated in `order`
+ *
+ * A unit is what is evaluated when something it reads has changed: a definition, or the condition inside a quantifier
+ * (kept as one bit per user and one counter per account). All in one arena; immutable. */
+#ifndef PQL_CORE_COMPILED_H
+#define PQL_CORE_COMPILED_H
+
+#include "core/program.h"
+#include "core/state/signal.h"
+#include "core/uuid.h"
+
+enum pql_expr_op {
+    PQL_EXPR_CONST,
+    PQL_EXPR_PROPERTY,  /* index: of the event's properties */
+    PQL_EXPR_ATTRIBUTE, /* index: of signals; the attribute is kept like latest(…, ever) */
+    PQL_EXPR_EVENT_USER,
+    PQL_EXPR_EVENT_NAME,
+    PQL_EXPR_HOUR,
+    PQL_EXPR_WEEKDAY,
+    PQL_EXPR_NOT,
+    PQL_EXPR_AND,
+    PQL_EXPR_OR,
+    PQL_EXPR_NEG,
+    PQL_EXPR_ADD,
+    PQL_EXPR_SUB,
+    PQL_EXPR_MUL,
+    PQL_EXPR_DIV,
+    PQL_EXPR_COMPARE, /* relation */
+    PQL_EXPR_REACHES, /* rolling count or distinct against a constant: threshold; negated for < */
+    PQL_EXPR_IN,
+    PQL_EXPR_BETWEEN,
+    PQL_EXPR_STARTS,
+    PQL_EXPR_ENDS,
+    PQL_EXPR_CONTAINS,
+    PQL_EXPR_MATCHES,
+    PQL_EXPR_IS_NULL,
+    PQL_EXPR_SIGNAL, /* index: of signals; function says which value of it */
+    PQL_EXPR_USERS,  /* index: of conditions */
+    PQL_EXPR_ANY_USER,
+    PQL_EXPR_ALL_USERS,
+    PQL_EXPR_SHARE, /* index and of_index: of conditions; of_index NO_INDEX: of members */
+    PQL_EXPR_MEMBERS,
+    PQL_EXPR_IS, /* index: of definitions */
+    PQL_EXPR_WAS,
+    PQL_EXPR_IF,
+    PQL_EXPR_COALESCE,
+    PQL_EXPR_AT_LEAST, /* threshold: how many */
+};
+
+#define PQL_NO_INDEX UINT32_MAX
+
+struct pql_expr {
+    enum pql_expr_op op;
+    enum pql_type type;
+    bool negated;
+    enum pql_node_kind relation; /* COMPARE: PQL_NODE_EQ … PQL_NODE_GE */
+    enum pql_function function;  /* SIGNAL */
+    uint32_t index, of_index, threshold;
+    struct pql_value value; /* CONST */
+    const struct pql_expr *const *kids;
+    size_t kids_count;
+    const struct pql_node *node; /* where it was written */
+};
+
+/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows. */
+struct pql_dependent {
+    struct pql_unit *unit;
+    unsigned mask;
+};
+
+struct pql_dependents {
+    struct pql_dependent *items;
+    size_t count, capacity;
+};
+
+struct pql_unit {
+    enum pql_subject subject;
+    bool is_condition;
+    uint32_t index; /* of definitions or conditions */
+    uint32_t order; /* of evaluation within an instant */
+    bool at_birth;  /* may hold, or be missed, without any occurrence: evaluated when a subject appears */
+};
+
+/* A signal of the program: a function call, or an attribute (then it has no events). */
+enum { PQL_PATH_NONE = -1, PQL_PATH_USER = -2, PQL_PATH_EVENT = -3 };
+
+struct pql_signal_def {
+    struct pql_signal signal;
+    uint32_t slot; /* in the subject's cells */
+    bool is_attribute;
+    int32_t path; /* index of the event's properties, or PQL_PATH_* */
+    struct pql_slice text; /* normalised */
+    const struct pql_selector *selector;
+    const struct pql_expr *where; /* or NULL */
+    struct pql_dependents dependents;
+    struct pql_slice key; /* what makes two calls one signal */
+    int64_t *bounds;
+    size_t bounds_count, bounds_capacity;
+};
+
+/* A row of evidence: one comparison or bare boolean call of `qualify`, in text order. */
+struct pql_row {
+    const struct pql_expr *expr; /* the whole comparison */
+    const struct pql_expr *left; /* what is shown as value */
+    const struct pql_expr *right; /* constant or other expression; NULL: a bare boolean, in, between … */
+    const char *comparison;
+    struct pql_slice text;   /* of left */
+    struct pql_slice full;   /* of the comparison, for `missing` */
+    struct pql_slice window;
+    struct pql_slice label;  /* words for the thing counted */
+};
+
+struct pql_definition {
+    const struct pql_definition_conf *conf;
+    const struct pql_expr *eligible, *qualify, *stay; /* eligible: or NULL */
+    struct pql_unit unit;
+    uint32_t slot; /* of the subject's standing among its cells */
+    struct pql_dependents dependents;
+    struct pql_row *rows;
+    size_t rows_count;
+    bool can_be_missed; /* qualify reads a `first` signal */
+    bool lapses;        /* stay is and/or of comparisons of one signal with constants: expires_at can be told */
+    bool has_share;     /* rows over members: members, qualified_members, share are told */
+    const struct pql_expr *share; /* the first such expression */
+    char hash[17];
+    struct pql_slice hash_slice;
+    /* Attributes shown in records: indexes of signals, with their full names. */
+    uint32_t *shown;
+    struct pql_slice *shown_names;
+    size_t shown_count;
+};
+
+struct pql_condition {
+    const struct pql_expr *expr;
+    struct pql_slice text;
+    struct pql_unit unit;
+    struct pql_dependents dependents;
+};
+
+/* Which signals an event name touches. */
+struct pql_listener {
+    struct pql_slice name;
+    const uint32_t *signals; /* indexes */
+    size_t count;
+    bool is_start;
+};
+
+struct pql_program {
+    struct pql_arena arena;
+    const struct pql_program_conf *conf;
+    struct pql_names names;
+    struct pql_slice text;
+    struct pql_uuid space;
+    uint64_t key; /* of hashes */
+
+    struct pql_signal_def **signals;
+    size_t signals_count, signals_capacity;
+    struct pql_definition *definitions;
+    struct pql_condition **conditions;
+    size_t conditions_count, conditions_capacity;
+    struct pql_unit **units; /* by order */
+    size_t units_count;
+
+    /* Per subject: what stands in slot i of its cells: signal index, or PQL_SLOT_DEFINITION | definition index. */
+    uint32_t *slots[2];
+    size_t slots_count[2];
+
+    /* Windows `first W` per subject, and who is looked at when one ends. */
+    int64_t *first_windows[2];
+    size_t first_windows_count[2];
+    struct pql_unit **first_units[2];
+    size_t first_units_count[2];
+    uint32_t *first_signals[2];
+    size_t first_signals_count[2];
+
+    struct pql_unit **birth_units[2];
+    size_t birth_units_count[2];
+
+    struct pql_listener *listeners; /* open addressing by name; capacity a power of two */
+    size_t listeners_capacity;
+    struct pql_listener others; /* names that no definition mentions */
+    bool start_on_identify, start_on_group;
+
+    uint32_t *user_attributes, *account_attributes; /* signal index of the i-th name of names */
+    struct pql_dependents members_dependents;
+    const struct pql_expr *ignore;
+    bool keeps_users;
+};
+
+#define PQL_SLOT_DEFINITION UINT32_C(0x80000000)
+
+const struct pql_listener *pql_program_listener(const struct pql_program *program, struct pql_slice name);
+
+/* The rows of evidence of a condition, in text order; in evidence.c. */
+void pql_rows_build(struct pql_program *program, struct pql_definition *definition);
+
+#endif

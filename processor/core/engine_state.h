@@ -1,0 +1,69 @@
+/* engine_state.h - the inside of an engine, for engine.c (clock, order, duplicates), instant.c (what happens at one
+ * instant to one account) and state/snapshot.c. */
+#ifndef PQL_CORE_ENGINE_STATE_H
+#define PQL_CORE_ENGINE_STATE_H
+
+#include "core/engine.h"
+#include "core/evidence.h"
+#include "core/state/dedup.h"
+#include "core/state/reorder.h"
+
+/* A snapshot in progress: accounts [next, count) are still to be written unless copied before they changed. */
+struct pql_snapshot {
+    bool is_running;
+    uint32_t number;
+    size_t accounts_count, next_account;
+    size_t next_bucket, next_id;      /* of dedup */
+    size_t *bucket_counts, buckets_count;
+    struct pql_buf early;             /* pages written ahead of step: the task, and accounts about to change */
+    size_t early_at;
+    uint64_t digest;                  /* sum over the pages written */
+};
+
+struct pql_engine {
+    const struct pql_program *program;
+    pql_emit *emit;
+    void *context;
+    enum pql_origin origin;
+
+    int64_t seen;     /* largest accepted time; PQL_NO_TIME before */
+    int64_t complete; /* lateness 0: now, the instant being processed; else every instant up to it is done */
+    bool ticked;      /* lateness 0: the present instant was reached by a tick, so all that is due at it has happened */
+    struct pql_store store;
+    struct pql_heap timers; /* of accounts */
+    struct pql_reorder reorder;
+    struct pql_dedup dedup;
+
+    /* The instant at work. */
+    struct pql_account *account;
+    int64_t t_ms;
+    const struct pql_event *source; /* last event applied in it; NULL: only timers */
+    struct pql_heap agenda;         /* units to evaluate */
+    struct pql_user **fired;        /* users whose timer fired */
+    size_t fired_count, fired_capacity;
+    bool account_fired;
+    struct pql_arena scratch;
+
+    struct pql_engine_stats stats;
+    uint64_t records_since, records_hash;
+    struct pql_snapshot snapshot;
+};
+
+/* Timers of the account due at or before t, then the events (not ignored, all of this account), then one evaluation. */
+void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms, const struct pql_event *events,
+                 size_t count);
+/* The next instant after t at which something of the subject is due. */
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state, enum pql_subject subject,
+                         int64_t t_ms);
+/* Is anything of the account truly due at t? Timers that were set too early are set again; no state changes. */
+bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms);
+/* Puts the account into the task's timers as its subjects want. */
+void pql_account_retime(struct pql_engine *engine, struct pql_account *account);
+/* Sets the timer of a subject if due is earlier. user NULL: the account itself. */
+void pql_schedule(struct pql_account *account, struct pql_user *user, int64_t due_ms);
+int pql_account_order(const void *a, const void *b);
+
+/* Copy on update: writes the account's pages if the snapshot in progress still needs them as they are. */
+void pql_snapshot_touch(struct pql_engine *engine, struct pql_account *account);
+
+#endif

@@ -1,0 +1,350 @@
+#include "core/evidence.h"
+
+enum { REASON_TEXT_MAX = 255, EXPIRY_STEPS_MAX = 64 };
+
+/* --- building: one row per comparison or bare boolean call, in text order --- */
+
+static const char *relation_text(const struct pql_expr *expr)
+{
+    switch (expr->op) {
+    case PQL_EXPR_IN: return expr->negated ? "not in" : "in";
+    case PQL_EXPR_BETWEEN: return expr->negated ? "not between" : "between";
+    case PQL_EXPR_STARTS: return expr->negated ? "not starts with" : "starts with";
+    case PQL_EXPR_ENDS: return expr->negated ? "not ends with" : "ends with";
+    case PQL_EXPR_CONTAINS: return expr->negated ? "not contains" : "contains";
+    case PQL_EXPR_MATCHES: return expr->negated ? "not matches" : "matches";
+    case PQL_EXPR_IS_NULL: return expr->negated ? "is not null" : "is null";
+    case PQL_EXPR_COMPARE: case PQL_EXPR_REACHES: break;
+    case PQL_EXPR_CONST: case PQL_EXPR_PROPERTY: case PQL_EXPR_ATTRIBUTE: case PQL_EXPR_EVENT_USER:
+    case PQL_EXPR_EVENT_NAME: case PQL_EXPR_HOUR: case PQL_EXPR_WEEKDAY: case PQL_EXPR_NOT: case PQL_EXPR_AND:
+    case PQL_EXPR_OR: case PQL_EXPR_NEG: case PQL_EXPR_ADD: case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV:
+    case PQL_EXPR_SIGNAL: case PQL_EXPR_USERS: case PQL_EXPR_ANY_USER: case PQL_EXPR_ALL_USERS: case PQL_EXPR_SHARE:
+    case PQL_EXPR_MEMBERS: case PQL_EXPR_IS: case PQL_EXPR_WAS: case PQL_EXPR_IF: case PQL_EXPR_COALESCE:
+    case PQL_EXPR_AT_LEAST: return "";
+    }
+    switch ((int)expr->relation) {
+    case PQL_NODE_EQ: return "=";
+    case PQL_NODE_NE: return "!=";
+    case PQL_NODE_LT: return "<";
+    case PQL_NODE_LE: return "<=";
+    case PQL_NODE_GT: return ">";
+    default: return ">=";
+    }
+}
+
+/* "invite_sent" is "invite sent" unless a label says "teammates invited". */
+static struct pql_slice label_of(struct pql_program *program, const struct pql_expr *left)
+{
+    const struct pql_node *node = left->node;
+    if (left->op != PQL_EXPR_SIGNAL) return (struct pql_slice){"", 0};
+    if (node->selector.any) return PQL_SLICE_LITERAL("activity");
+    struct pql_slice event = node->selector.events[0];
+    for (size_t i = 0; i < program->conf->labels_count; i++)
+        if (pql_slice_eq(program->conf->labels[i].event, event)) return program->conf->labels[i].text;
+    char *text = pql_arena_alloc(&program->arena, event.len + 1);
+    for (size_t i = 0; i < event.len; i++) text[i] = event.ptr[i] == '_' ? ' ' : event.ptr[i];
+    return (struct pql_slice){text, event.len};
+}
+
+static void add_row(struct pql_program *program, struct pql_definition *definition, const struct pql_expr *expr)
+{
+    bool is_bare = !*relation_text(expr);
+    const struct pql_expr *left = is_bare ? expr : expr->kids[0];
+    bool has_right = !is_bare && expr->op != PQL_EXPR_IN && expr->op != PQL_EXPR_BETWEEN && expr->op != PQL_EXPR_IS_NULL;
+    struct pql_row row = {.expr = expr, .left = left, .right = has_right ? expr->kids[1] : NULL,
+                          .comparison = relation_text(expr)};
+    row.text = pql_lang_text(left->node, &program->arena);
+    row.full = pql_lang_text(expr->node, &program->arena);
+    if (left->op == PQL_EXPR_SIGNAL) row.window = pql_window_text(&left->node->window, &program->arena);
+    row.label = label_of(program, left);
+    definition->rows[definition->rows_count++] = row;
+}
+
+static size_t count_rows(const struct pql_expr *expr)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < expr->kids_count; i++) n += count_rows(expr->kids[i]);
+    return n;
+}
+
+static void build_rows(struct pql_program *program, struct pql_definition *definition, const struct pql_expr *expr)
+{
+    bool is_join = expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_NOT ||
+                   expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF;
+    if (expr->op == PQL_EXPR_CONST) return;
+    if (!is_join) {
+        add_row(program, definition, expr);
+        return;
+    }
+    for (size_t i = 0; i < expr->kids_count; i++) build_rows(program, definition, expr->kids[i]);
+}
+
+void pql_rows_build(struct pql_program *program, struct pql_definition *definition)
+{
+    definition->rows = pql_arena_alloc(&program->arena, count_rows(definition->qualify) * sizeof *definition->rows);
+    build_rows(program, definition, definition->qualify);
+}
+
+/* --- filling --- */
+
+static void fill_row(const struct pql_row *row, const struct pql_scope *scope, struct pql_arena *scratch,
+                     struct pql_evidence *evidence)
+{
+    *evidence = (struct pql_evidence){.signal = row->text,
+                                      .comparison = pql_slice_of(row->comparison),
+                                      .met = pql_expr_holds(row->expr, scope),
+                                      .first_at = PQL_NO_TIME,
+                                      .last_at = PQL_NO_TIME,
+                                      .window = row->window};
+    if (row->left->op == PQL_EXPR_SIGNAL || row->left->op == PQL_EXPR_ATTRIBUTE) {
+        struct pql_reading reading;
+        pql_expr_read(row->left, scope, &reading);
+        evidence->value = reading.value;
+        evidence->first_at = reading.first_at;
+        evidence->last_at = reading.last_at;
+        evidence->at_least = reading.at_least;
+    } else {
+        evidence->value = pql_expr_value(row->left, scope);
+    }
+    if (row->right) evidence->threshold = pql_expr_value(row->right, scope);
+    /* Texts are views of cells: copied, since the cell may move before the record is written. */
+    if (evidence->value.kind == PQL_TEXT) evidence->value.text = pql_arena_copy(scratch, evidence->value.text);
+}
+
+static int64_t lapse_of(const struct pql_definition *definition, struct pql_scope scope)
+{
+    for (int i = 0; i < EXPIRY_STEPS_MAX; i++) {
+        int64_t next = pql_expr_next_change(definition->stay, &scope);
+        if (next == INT64_MAX) return PQL_NO_TIME;
+        scope.t_ms = next;
+        if (!pql_expr_holds(definition->stay, &scope)) return next;
+    }
+    return PQL_NO_TIME;
+}
+
+/* --- words --- */
+
+static void put_value(struct pql_buf *out, const struct pql_value *value)
+{
+    char scratch[PQL_DECIMAL_TEXT_MAX];
+    switch (value->kind) {
+    case PQL_NULL: pql_buf_text(out, "nothing"); break;
+    case PQL_BOOL: pql_buf_text(out, value->boolean ? "true" : "false"); break;
+    case PQL_NUMBER: pql_buf_put(out, scratch, pql_decimal_text(value->number, scratch)); break;
+    case PQL_TEXT: pql_buf_printf(out, "'%.*s'", PQL_SLICE_ARG(value->text)); break;
+    case PQL_DURATION: {
+        struct pql_arena arena;
+        pql_arena_init(&arena);
+        struct pql_slice text = pql_duration_text(value->ms, &arena);
+        pql_buf_put(out, text.ptr, text.len);
+        pql_arena_deinit(&arena);
+        break;
+    }
+    case PQL_TIME: pql_buf_printf(out, "%lld", (long long)value->ms); break;
+    }
+}
+
+static void put_slice(struct pql_buf *out, struct pql_slice text) { pql_buf_put(out, text.ptr, text.len); }
+
+/* "7 days", "36 hours", from the text of a duration. */
+static void put_span(struct pql_buf *out, int64_t ms)
+{
+    static const struct {
+        int64_t ms;
+        const char *one, *many;
+    } units[] = {{86400000, "day", "days"}, {3600000, "hour", "hours"}, {60000, "minute", "minutes"},
+                 {1000, "second", "seconds"}, {1, "millisecond", "milliseconds"}};
+    size_t i = 0;
+    while (ms % units[i].ms) i++;
+    int64_t n = ms / units[i].ms;
+    pql_buf_printf(out, "%lld %s", (long long)n, n == 1 ? units[i].one : units[i].many);
+}
+
+static void put_window(struct pql_buf *out, const struct pql_window *window)
+{
+    if (window->kind == PQL_WINDOW_ROLLING) {
+        pql_buf_text(out, " in ");
+        put_span(out, window->ms);
+    } else if (window->kind == PQL_WINDOW_FIRST) {
+        pql_buf_text(out, " in the first ");
+        put_span(out, window->ms);
+    }
+}
+
+static void put_need(struct pql_buf *out, const struct pql_row *row, const struct pql_evidence *evidence)
+{
+    if (!row->right) {
+        if (row->expr != row->left) pql_buf_printf(out, " (needs %.*s)", PQL_SLICE_ARG(row->full));
+        return;
+    }
+    static const struct {
+        const char *comparison, *words;
+    } words[] = {{">=", ""}, {">", "more than "}, {"<=", "at most "}, {"<", "less than "}, {"=", "exactly "}, {"!=", "other than "}};
+    pql_buf_text(out, " (needs ");
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(words[i].comparison, row->comparison) == 0) found = words[i].words;
+    if (found)
+        pql_buf_text(out, found);
+    else
+        pql_buf_printf(out, "%s ", row->comparison);
+    put_value(out, &evidence->threshold);
+    pql_buf_text(out, ")");
+}
+
+/* "3 teammates invited", "5 days with login", "2 different invitee of invite sent". */
+static void put_thing(struct pql_buf *out, const struct pql_row *row, const struct pql_evidence *evidence)
+{
+    const struct pql_node *node = row->left->node;
+    const struct pql_expr *left = row->left;
+    if (evidence->at_least) pql_buf_text(out, "at least ");
+    if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_EVER) {
+        pql_buf_printf(out, "%s%.*s", evidence->value.boolean ? "" : "no ", PQL_SLICE_ARG(row->label));
+        return;
+    }
+    if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_COUNT) {
+        put_value(out, &evidence->value);
+        pql_buf_printf(out, " %.*s", PQL_SLICE_ARG(row->label));
+    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DAYS) {
+        put_value(out, &evidence->value);
+        pql_buf_printf(out, " days with %.*s", PQL_SLICE_ARG(row->label));
+    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DISTINCT) {
+        put_value(out, &evidence->value);
+        pql_buf_printf(out, " different %.*s of %.*s", PQL_SLICE_ARG(node->selector.path), PQL_SLICE_ARG(row->label));
+    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_SINCE) {
+        put_value(out, &evidence->value);
+        pql_buf_printf(out, " since %.*s", PQL_SLICE_ARG(row->label));
+    } else if (left->op == PQL_EXPR_MEMBERS) {
+        put_value(out, &evidence->value);
+        pql_buf_text(out, " members");
+    } else if (left->op == PQL_EXPR_USERS) {
+        put_value(out, &evidence->value);
+        struct pql_slice inside = row->text;
+        if (inside.len > 7) inside = (struct pql_slice){inside.ptr + 6, inside.len - 7};
+        pql_buf_printf(out, " users with %.*s", PQL_SLICE_ARG(inside));
+    } else if (left == row->expr) { /* a bare boolean */
+        pql_buf_printf(out, "%s%.*s", evidence->met ? "" : "not ", PQL_SLICE_ARG(row->text));
+    } else {
+        put_slice(out, row->text);
+        pql_buf_text(out, " is ");
+        put_value(out, &evidence->value);
+    }
+}
+
+static bool same_window(const struct pql_row *a, const struct pql_row *b)
+{
+    return a->left->op == PQL_EXPR_SIGNAL && b->left->op == PQL_EXPR_SIGNAL && a->window.len && pql_slice_eq(a->window, b->window);
+}
+
+/* The clauses of the rows that explain the transition, cut at a clause. Rows of one window in a row name it once. */
+static void put_clauses(struct pql_buf *out, const struct pql_definition *definition, const struct pql_record *record)
+{
+    bool is_left = record->transition == PQL_LEFT || record->transition == PQL_MISSED;
+    const struct pql_row *before = NULL;
+    size_t clauses = 0;
+    struct pql_buf clause = {0};
+    for (size_t i = 0; i < record->evidence_count; i++) {
+        if (is_left == record->evidence[i].met) continue;
+        const struct pql_row *row = &definition->rows[i];
+        clause.len = 0;
+        if (before && before->left->op == PQL_EXPR_SIGNAL && !same_window(before, row))
+            put_window(&clause, &before->left->node->window);
+        if (clauses) pql_buf_text(&clause, " and ");
+        put_thing(&clause, row, &record->evidence[i]);
+        put_need(&clause, row, &record->evidence[i]);
+        if (out->len + clause.len + 40 > REASON_TEXT_MAX) break;
+        pql_buf_put(out, clause.ptr, clause.len);
+        before = row;
+        clauses++;
+    }
+    if (before && before->left->op == PQL_EXPR_SIGNAL) put_window(out, &before->left->node->window);
+    pql_buf_deinit(&clause);
+}
+
+/* The definition's own template: {1} is the value of the first row of evidence. */
+static void put_template(struct pql_buf *out, struct pql_slice text, const struct pql_record *record)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        size_t end = i + 1;
+        unsigned row = 0;
+        while (text.ptr[i] == '{' && end < text.len && end - i < 5 && text.ptr[end] >= '0' && text.ptr[end] <= '9')
+            row = row * 10 + (unsigned)(text.ptr[end++] - '0');
+        if (row && end < text.len && text.ptr[end] == '}' && row <= record->evidence_count) {
+            put_value(out, &record->evidence[row - 1].value);
+            i = end;
+        } else {
+            pql_buf_put(out, &text.ptr[i], 1);
+        }
+    }
+}
+
+static struct pql_slice cut_utf8(struct pql_slice text, size_t max)
+{
+    if (text.len <= max) return text;
+    while (max && ((unsigned char)text.ptr[max] & 0xc0) == 0x80) max--;
+    return (struct pql_slice){text.ptr, max};
+}
+
+static void fill_text(const struct pql_definition *definition, struct pql_arena *scratch, struct pql_record *record)
+{
+    struct pql_buf text = {0};
+    bool is_left = record->transition == PQL_LEFT;
+    if (is_left && record->reason != PQL_REASON_CONDITION) pql_buf_printf(&text, "%s: ", pql_reason_names[record->reason]);
+    if (definition->conf->reason.text.len && !is_left)
+        put_template(&text, definition->conf->reason.text, record);
+    else
+        put_clauses(&text, definition, record);
+    struct pql_slice whole = {text.ptr, text.len};
+    if (whole.len >= 2 && memcmp(whole.ptr + whole.len - 2, ": ", 2) == 0) whole.len -= 2;
+    record->reason_text = pql_arena_copy(scratch, cut_utf8(whole, REASON_TEXT_MAX));
+    pql_buf_deinit(&text);
+}
+
+static void fill_members(const struct pql_definition *definition, const struct pql_scope *scope, struct pql_record *record)
+{
+    if (!definition->has_share) return;
+    const struct pql_account *account = scope->account;
+    record->has_members = true;
+    record->members = (int64_t)account->members;
+    record->qualified_members = definition->share ? (int64_t)account->holding[definition->share->index] : 0;
+    uint64_t of = definition->share && definition->share->of_index != PQL_NO_INDEX
+                      ? account->holding[definition->share->of_index]
+                      : account->members;
+    record->share = 0;
+    (void)pql_decimal_div(pql_decimal_of_int(record->qualified_members), pql_decimal_of_int((int64_t)of), &record->share);
+}
+
+static void fill_attributes(const struct pql_definition *definition, const struct pql_scope *scope,
+                            struct pql_arena *scratch, struct pql_record *record)
+{
+    if (!definition->shown_count) return;
+    struct pql_attribute *attributes = pql_arena_alloc(scratch, definition->shown_count * sizeof *attributes);
+    for (size_t i = 0; i < definition->shown_count; i++) {
+        struct pql_expr expr = {.op = PQL_EXPR_ATTRIBUTE, .index = definition->shown[i], .function = PQL_FN_LATEST};
+        struct pql_value value = pql_expr_value(&expr, scope);
+        if (value.kind == PQL_TEXT) value.text = pql_arena_copy(scratch, value.text);
+        attributes[i] = (struct pql_attribute){definition->shown_names[i], value};
+    }
+    record->attributes = attributes;
+    record->attributes_count = definition->shown_count;
+}
+
+void pql_evidence_fill(const struct pql_definition *definition, const struct pql_scope *scope,
+                       struct pql_arena *scratch, struct pql_record *record)
+{
+    struct pql_evidence *evidence = pql_arena_alloc(scratch, (definition->rows_count + 1) * sizeof *evidence);
+    struct pql_slice *missing = pql_arena_alloc(scratch, (definition->rows_count + 1) * sizeof *missing);
+    record->missing_count = 0;
+    for (size_t i = 0; i < definition->rows_count; i++) {
+        fill_row(&definition->rows[i], scope, scratch, &evidence[i]);
+        if (!evidence[i].met) missing[record->missing_count++] = definition->rows[i].full;
+    }
+    record->evidence = evidence;
+    record->evidence_count = definition->rows_count;
+    record->missing = missing;
+    record->expires_at =
+        record->status == PQL_QUALIFIED && definition->lapses ? lapse_of(definition, *scope) : PQL_NO_TIME;
+    fill_members(definition, scope, record);
+    fill_attributes(definition, scope, scratch, record);
+    fill_text(definition, scratch, record);
+}

@@ -1,0 +1,29 @@
+/* expr.h - the value of a compiled expression at an instant, for one subject or one event. Pure; allocates nothing. */
+#ifndef PQL_CORE_EXPR_H
+#define PQL_CORE_EXPR_H
+
+#include "core/compiled.h"
+#include "core/state/account.h"
+
+struct pql_scope {
+    const struct pql_program *program;
+    const struct pql_account *account; /* NULL: none yet (ignore) */
+    const struct pql_user *user;       /* NULL: an account's expression, or an event without user */
+    const struct pql_event *event;     /* inside where and ignore */
+    bool own_attributes;               /* ignore: the event's own attributes count already */
+    int64_t t_ms;
+};
+
+struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_scope *scope);
+bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope);
+
+/* Three-valued reading of a condition for `missed`: only `first` windows that have ended at t are known. */
+enum pql_known { PQL_KNOWN_FALSE, PQL_KNOWN_TRUE, PQL_NOT_KNOWN };
+enum pql_known pql_expr_known(const struct pql_expr *expr, const struct pql_scope *scope);
+
+/* The reading of a SIGNAL or ATTRIBUTE leaf, with times. */
+void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, struct pql_reading *reading);
+/* The first instant after t at which a signal below expr changes by itself; INT64_MAX if none. */
+int64_t pql_expr_next_change(const struct pql_expr *expr, const struct pql_scope *scope);
+
+#endif

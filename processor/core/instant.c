@@ -1,0 +1,618 @@
+#include "core/engine_state.h"
+
+#include "core/hash.h"
+#include <stdio.h>
+
+/* --- the agenda: units to evaluate, by (order, user bytes, the account last); causes merge --- */
+
+struct agenda_item {
+    struct pql_user *user; /* NULL: the account */
+    bool by_event;
+};
+
+static int agenda_order(const void *a, const void *b)
+{
+    const struct pql_user *x = ((const struct agenda_item *)a)->user, *y = ((const struct agenda_item *)b)->user;
+    if (x == y) return 0;
+    if (!x || !y) return x ? -1 : 1;
+    return pql_slice_cmp(x->id, y->id);
+}
+
+static void push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event)
+{
+    struct agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
+    *item = (struct agenda_item){user, by_event};
+    pql_heap_push(&engine->agenda, agenda_order, unit->order, item);
+}
+
+/* A unit of users, pushed because of the account, is looked at for every user. */
+static void push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event)
+{
+    if (unit->subject == PQL_SUBJECT_ACCOUNT) {
+        push_one(engine, unit, NULL, by_event);
+    } else if (user) {
+        push_one(engine, unit, user, by_event);
+    } else {
+        for (size_t i = 0; i < engine->account->users_count; i++)
+            push_one(engine, unit, engine->account->users[i].user, by_event);
+    }
+}
+
+static void push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,
+                     struct pql_user *user, bool by_event)
+{
+    for (size_t i = 0; i < dependents->count; i++)
+        if (dependents->items[i].mask & mask) push(engine, dependents->items[i].unit, user, by_event);
+}
+
+static void push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count, struct pql_user *user,
+                       bool by_event)
+{
+    for (size_t i = 0; i < count; i++) push(engine, units[i], user, by_event);
+}
+
+static struct pql_subject_state *state_of(struct pql_account *account, struct pql_user *user)
+{
+    return user ? &user->state : &account->state;
+}
+
+static enum pql_subject subject_of(const struct pql_user *user)
+{
+    return user ? PQL_SUBJECT_USER : PQL_SUBJECT_ACCOUNT;
+}
+
+/* --- timers --- */
+
+int pql_account_order(const void *a, const void *b)
+{
+    return pql_slice_cmp(((const struct pql_account *)a)->id, ((const struct pql_account *)b)->id);
+}
+
+void pql_schedule(struct pql_account *account, struct pql_user *user, int64_t due_ms)
+{
+    struct pql_subject_state *state = state_of(account, user);
+    if (due_ms >= state->timer_ms) return;
+    state->timer_ms = due_ms;
+    if (user) pql_heap_push(&account->timers, NULL, due_ms, user);
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* When a definition's own state changes by itself after t. */
+static int64_t standing_next(const struct pql_definition *definition, const struct pql_standing *standing, int64_t t_ms)
+{
+    int64_t due = INT64_MAX;
+    if (standing->status == PQL_QUALIFIED && standing->is_leaving)
+        due = standing->qualified_ms + definition->conf->min_stay_ms;
+    else if (standing->status == PQL_STATUS_LEFT && definition->conf->cooldown_ms)
+        due = standing->left_ms + definition->conf->cooldown_ms;
+    return due > t_ms ? due : INT64_MAX;
+}
+
+static bool is_not_yet(const struct pql_subject_state *state, const struct pql_definition *definition)
+{
+    const struct pql_standing *standing = pql_standing_of(state, definition);
+    return !standing || standing->status == PQL_NOT_YET;
+}
+
+static bool awaits_first(const struct pql_program *program, const struct pql_subject_state *state,
+                         enum pql_subject subject)
+{
+    for (size_t i = 0; i < program->first_units_count[subject]; i++)
+        if (is_not_yet(state, &program->definitions[program->first_units[subject][i]->index])) return true;
+    return false;
+}
+
+/* The next end of a `first` window, for those that can still be missed. */
+static int64_t first_next(const struct pql_program *program, const struct pql_subject_state *state,
+                          enum pql_subject subject, int64_t t_ms)
+{
+    if (state->start == PQL_START_NONE || !program->first_units_count[subject]) return INT64_MAX;
+    for (size_t i = 0; i < program->first_windows_count[subject]; i++) {
+        int64_t end = state->start_ms + program->first_windows[subject][i];
+        if (end > t_ms) return awaits_first(program, state, subject) ? end : INT64_MAX;
+    }
+    return INT64_MAX;
+}
+
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state, enum pql_subject subject,
+                         int64_t t_ms)
+{
+    const struct pql_program *program = engine->program;
+    int64_t due = first_next(program, state, subject, t_ms);
+    for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
+        uint32_t slot;
+        const void *cell = pql_cells_at(state->cells, i, &slot);
+        uint32_t what = program->slots[subject][slot];
+        if (what & PQL_SLOT_DEFINITION)
+            due = earlier(due, standing_next(&program->definitions[what & ~PQL_SLOT_DEFINITION], cell, t_ms));
+        else
+            due = earlier(due, pql_signal_next_change(&program->signals[what]->signal, cell, t_ms));
+    }
+    return due;
+}
+
+/* Drops timers of users that were set anew since; the earliest that counts, or INT64_MAX. */
+static int64_t users_next(struct pql_account *account)
+{
+    while (account->timers.count) {
+        const struct pql_user *user = account->timers.entries[0].item;
+        if (user->state.timer_ms == account->timers.entries[0].due) return account->timers.entries[0].due;
+        (void)pql_heap_pop(&account->timers, NULL);
+    }
+    return INT64_MAX;
+}
+
+void pql_account_retime(struct pql_engine *engine, struct pql_account *account)
+{
+    int64_t due = earlier(account->state.timer_ms, users_next(account));
+    if (due >= account->timer_ms) return;
+    account->timer_ms = due;
+    pql_heap_push(&engine->timers, pql_account_order, due, account);
+}
+
+bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms)
+{
+    while (users_next(account) <= t_ms) {
+        struct pql_user *user = account->timers.entries[0].item;
+        int64_t due = pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, t_ms - 1);
+        if (due <= t_ms) return true;
+        (void)pql_heap_pop(&account->timers, NULL);
+        user->state.timer_ms = INT64_MAX;
+        pql_schedule(account, user, due);
+    }
+    if (account->state.timer_ms > t_ms) return false;
+    int64_t due = pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, t_ms - 1);
+    if (due <= t_ms) return true;
+    account->state.timer_ms = due;
+    return false;
+}
+
+/* What is due at t of one subject: signals are trimmed, and whoever reads them is to be evaluated. */
+static void fire(struct pql_engine *engine, struct pql_user *user)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_subject subject = subject_of(user);
+    struct pql_subject_state *state = state_of(engine->account, user);
+    int64_t t = engine->t_ms;
+    struct pql_first first = {state->start_ms};
+    if (first_next(program, state, subject, t - 1) <= t)
+        push_units(engine, program->first_units[subject], program->first_units_count[subject], user, false);
+    for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
+        uint32_t slot;
+        void *cell = pql_cells_at(state->cells, i, &slot);
+        uint32_t what = program->slots[subject][slot];
+        if (what & PQL_SLOT_DEFINITION) {
+            const struct pql_definition *definition = &program->definitions[what & ~PQL_SLOT_DEFINITION];
+            if (standing_next(definition, cell, t - 1) <= t) push_one(engine, &definition->unit, user, false);
+            continue;
+        }
+        const struct pql_signal_def *def = program->signals[what];
+        if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
+        pql_signal_trim(&def->signal, cell, &first, t);
+        push_all(engine, &def->dependents, ~0u, user, false);
+    }
+}
+
+static void fire_due(struct pql_engine *engine)
+{
+    struct pql_account *account = engine->account;
+    engine->fired_count = 0;
+    while (users_next(account) <= engine->t_ms) {
+        struct pql_user *user = pql_heap_pop(&account->timers, NULL).item;
+        user->state.timer_ms = INT64_MAX;
+        engine->fired = pql_xgrow(engine->fired, &engine->fired_capacity, engine->fired_count + 1, sizeof user);
+        engine->fired[engine->fired_count++] = user;
+        fire(engine, user);
+    }
+    engine->account_fired = account->state.timer_ms <= engine->t_ms;
+    if (!engine->account_fired) return;
+    account->state.timer_ms = INT64_MAX;
+    fire(engine, NULL);
+}
+
+/* Subjects whose timer fired are set anew from all that they keep; the others only got earlier ones. */
+static void retime_fired(struct pql_engine *engine)
+{
+    struct pql_account *account = engine->account;
+    for (size_t i = 0; i < engine->fired_count; i++) {
+        struct pql_user *user = engine->fired[i];
+        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, engine->t_ms));
+    }
+    if (engine->account_fired)
+        pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
+}
+
+/* --- applying an event --- */
+
+static void start_moved(struct pql_engine *engine, struct pql_user *user, const struct pql_first *before)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_subject subject = subject_of(user);
+    struct pql_subject_state *state = state_of(engine->account, user);
+    struct pql_first now = {state->start_ms};
+    for (size_t i = 0; i < program->first_signals_count[subject]; i++) {
+        const struct pql_signal_def *def = program->signals[program->first_signals[subject][i]];
+        void **cell = pql_cells_find(state->cells, def->slot);
+        if (!cell) continue;
+        struct pql_reading was, is;
+        struct pql_cell *kept = *cell;
+        pql_signal_read(&def->signal, kept, before, engine->t_ms, &was);
+        pql_signal_start_moves(&def->signal, &kept, before, engine->t_ms);
+        *cell = kept;
+        pql_signal_read(&def->signal, kept, &now, engine->t_ms, &is);
+        if (was.n != is.n || was.sum != is.sum) push_all(engine, &def->dependents, ~0u, user, true);
+    }
+    push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
+}
+
+/* An explicit start replaces an assumed one; of one rank the earlier holds. */
+static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql_start rank, int64_t time_ms)
+{
+    struct pql_subject_state *state = state_of(engine->account, user);
+    if (rank < state->start || (rank == state->start && time_ms >= state->start_ms)) return;
+    struct pql_first before = {state->start_ms};
+    bool moved = state->start != PQL_START_NONE && time_ms != state->start_ms;
+    state->start = rank;
+    state->start_ms = time_ms;
+    if (moved) start_moved(engine, user, &before);
+    pql_schedule(engine->account, user,
+                 first_next(engine->program, state, subject_of(user), engine->t_ms));
+}
+
+static void add_occurrence(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
+                           const struct pql_occurrence *occurrence)
+{
+    struct pql_subject_state *state = state_of(engine->account, user);
+    struct pql_first first = {state->start_ms};
+    void **slot = pql_cells_get(&state->cells, def->slot);
+    struct pql_cell *cell = *slot;
+    unsigned changed = pql_signal_add(&def->signal, &cell, occurrence, &first, engine->t_ms);
+    *slot = cell;
+    pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
+    if (changed) push_all(engine, &def->dependents, changed, user, true);
+}
+
+static bool is_same(const struct pql_value *a, const struct pql_value *b)
+{
+    if (a->kind != b->kind) return false;
+    if (a->kind == PQL_TEXT) return pql_slice_eq(a->text, b->text);
+    if (a->kind == PQL_NUMBER) return a->number == b->number;
+    if (a->kind == PQL_BOOL) return a->boolean == b->boolean;
+    return a->kind == PQL_NULL || a->ms == b->ms;
+}
+
+static void set_attribute(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
+                          const struct pql_value *value, int64_t time_ms)
+{
+    struct pql_subject_state *state = state_of(engine->account, user);
+    void **slot = pql_cells_get(&state->cells, def->slot);
+    struct pql_cell *cell = *slot;
+    struct pql_reading before;
+    pql_signal_read(&def->signal, cell, NULL, engine->t_ms, &before);
+    bool changes = !is_same(&before.value, value);
+    struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
+    bool taken = pql_signal_add(&def->signal, &cell, &occurrence, NULL, engine->t_ms) != 0;
+    *slot = cell;
+    if (taken && changes) push_all(engine, &def->dependents, ~0u, user, true);
+}
+
+static void set_attributes(struct pql_engine *engine, struct pql_user *user, const struct pql_value *values,
+                           const uint32_t *signals, size_t count, int64_t time_ms)
+{
+    for (size_t i = 0; values && i < count; i++)
+        if (values[i].kind != PQL_NULL)
+            set_attribute(engine, engine->program->signals[signals[i]], user, &values[i], time_ms);
+}
+
+static int64_t day_of(int64_t t_ms) { return t_ms / 86400000 - (t_ms % 86400000 < 0); }
+
+static struct pql_value path_value(const struct pql_signal_def *def, const struct pql_event *event)
+{
+    if (def->path == PQL_PATH_USER) return event->user.len ? pql_text(event->user) : pql_null();
+    if (def->path == PQL_PATH_EVENT) return pql_text(event->name);
+    return def->path >= 0 && event->properties ? event->properties[def->path] : pql_null();
+}
+
+/* Fills what the signal wants of the event; false if the event does not count for it (no such property). */
+static bool occurrence_of(const struct pql_engine *engine, const struct pql_signal_def *def,
+                          const struct pql_event *event, struct pql_occurrence *occurrence)
+{
+    *occurrence = (struct pql_occurrence){.time_ms = event->time_ms};
+    enum pql_function function = def->signal.function;
+    if (function == PQL_FN_DAYS) {
+        occurrence->hash = (uint64_t)day_of(event->time_ms);
+        return true;
+    }
+    if (def->path == PQL_PATH_NONE || function == PQL_FN_COUNT) return true;
+    struct pql_value value = path_value(def, event);
+    if (value.kind == PQL_NULL) return false;
+    if (function == PQL_FN_SUM || function == PQL_FN_AVG) return pql_value_as_number(&value, &occurrence->number);
+    occurrence->value = value;
+    if (function != PQL_FN_DISTINCT) return true;
+    char scratch[PQL_DECIMAL_TEXT_MAX];
+    occurrence->hash = pql_hash_slice(pql_value_canonical(&value, scratch), engine->program->key);
+    return true;
+}
+
+static void apply_track(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
+                        const struct pql_listener *listener)
+{
+    struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = user, .event = event,
+                              .t_ms = engine->t_ms};
+    for (size_t i = 0; i < listener->count; i++) {
+        const struct pql_signal_def *def = engine->program->signals[listener->signals[i]];
+        bool of_user = def->signal.subject == PQL_SUBJECT_USER;
+        struct pql_occurrence occurrence;
+        if (of_user && !user) continue;
+        if (def->where && !pql_expr_holds(def->where, &scope)) continue;
+        if (!occurrence_of(engine, def, event, &occurrence)) continue;
+        add_occurrence(engine, def, of_user ? user : NULL, &occurrence);
+    }
+}
+
+static struct pql_user *user_of(struct pql_engine *engine, const struct pql_event *event)
+{
+    if (!event->user.len || !engine->program->keeps_users) return NULL;
+    struct pql_account *account = engine->account;
+    struct pql_user *user = pql_account_find(&engine->store, account, event->user);
+    if (user) return user;
+    user = pql_account_add(&engine->store, account, event->user);
+    account->members++;
+    push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
+               engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
+    push_all(engine, &engine->program->members_dependents, ~0u, NULL, true);
+    return user;
+}
+
+static bool is_start(const struct pql_program *program, const struct pql_event *event, const struct pql_listener *listener)
+{
+    if (event->kind == PQL_EVENT_IDENTIFY) return program->start_on_identify;
+    if (event->kind == PQL_EVENT_GROUP) return program->start_on_group;
+    return event->kind == PQL_EVENT_TRACK && listener->is_start;
+}
+
+/* Of an account: its own explicit start, else the earliest explicit one of its users, else the earliest event. */
+static void apply_start(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event, bool is_explicit)
+{
+    bool of_account = event->kind == PQL_EVENT_GROUP || !event->user.len;
+    bool of_user = event->kind != PQL_EVENT_GROUP;
+    if (user) set_start(engine, user, is_explicit && of_user ? PQL_START_EXPLICIT : PQL_START_ASSUMED, event->time_ms);
+    enum pql_start rank = !is_explicit ? PQL_START_ASSUMED : of_account ? PQL_START_EXPLICIT : PQL_START_BY_USER;
+    set_start(engine, NULL, rank, event->time_ms);
+}
+
+static void apply(struct pql_engine *engine, const struct pql_event *event)
+{
+    const struct pql_program *program = engine->program;
+    const struct pql_listener *listener = pql_program_listener(program, event->name);
+    struct pql_user *user = user_of(engine, event);
+    if (event->kind == PQL_EVENT_IDENTIFY && user)
+        set_attributes(engine, user, event->user_attributes, program->user_attributes,
+                       program->names.user_attributes_count, event->time_ms);
+    if (event->kind == PQL_EVENT_GROUP)
+        set_attributes(engine, NULL, event->account_attributes, program->account_attributes,
+                       program->names.account_attributes_count, event->time_ms);
+    apply_start(engine, user, event, is_start(program, event, listener));
+    if (event->kind == PQL_EVENT_TRACK) apply_track(engine, user, event, listener);
+    engine->source = event;
+}
+
+/* --- evaluation --- */
+
+static void emit_record(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                        struct pql_standing *standing, enum pql_transition transition, enum pql_status before,
+                        enum pql_reason reason)
+{
+    const struct pql_definition_conf *conf = definition->conf;
+    int64_t t = engine->t_ms;
+    standing->version = standing->version + 1 > t ? standing->version + 1 : t;
+    struct pql_record record = {
+        .definition = conf->name,
+        .definition_version = conf->version,
+        .definition_hash = definition->hash_slice,
+        .subject = conf->subject,
+        .account_id = engine->account->id,
+        .user_id = user ? user->id : (struct pql_slice){"", 0},
+        .transition = transition,
+        .status = standing->status,
+        .previous_status = before,
+        .reason = reason,
+        .first_qualified_at = standing->first_ms,
+        .qualified_at = standing->qualified_ms,
+        .left_at = standing->left_ms,
+        .qualification_count = standing->count,
+        .sla_due_at = PQL_NO_TIME,
+        .origin = engine->origin,
+        .complete_since = PQL_NO_TIME,
+        .occurred_at = t,
+        .clock = engine->seen,
+        .version = standing->version,
+    };
+    if (engine->source) {
+        record.has_source = true;
+        record.source_input = engine->source->input;
+        record.source_partition = engine->source->partition;
+        record.source_offset = engine->source->offset;
+        record.source_message_id = engine->source->id;
+    }
+    struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = user, .t_ms = t};
+    pql_evidence_fill(definition, &scope, &engine->scratch, &record);
+    struct pql_buf name = {0};
+    pql_buf_slice(&name, conf->name);
+    pql_buf_slice(&name, record.account_id);
+    pql_buf_slice(&name, record.user_id);
+    pql_buf_printf(&name, "%lld", (long long)record.version);
+    struct pql_uuid uuid = pql_uuid5(&engine->program->space, (struct pql_slice){name.ptr, name.len});
+    pql_buf_deinit(&name);
+    pql_uuid_text(&uuid, record.event_id);
+    engine->records_since++;
+    engine->records_hash = pql_hash(record.event_id, 36, engine->records_hash);
+    engine->stats.records++;
+    engine->emit(engine->context, &record);
+}
+
+static struct pql_standing *standing_get(struct pql_engine *engine, const struct pql_definition *definition,
+                                         struct pql_user *user)
+{
+    void **slot = pql_cells_get(&state_of(engine->account, user)->cells, definition->slot);
+    if (!*slot) {
+        struct pql_standing *standing = pql_xcalloc(1, sizeof *standing);
+        standing->first_ms = standing->qualified_ms = standing->left_ms = PQL_NO_TIME;
+        *slot = standing;
+    }
+    return *slot;
+}
+
+static void enter(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user, bool by_event)
+{
+    struct pql_standing *standing = standing_get(engine, definition, user);
+    enum pql_status before = standing->status;
+    standing->status = PQL_QUALIFIED;
+    standing->is_leaving = false;
+    standing->qualified_ms = engine->t_ms;
+    if (!standing->count++) standing->first_ms = engine->t_ms;
+    emit_record(engine, definition, user, standing, PQL_ENTERED, before, PQL_REASON_CONDITION);
+    push_all(engine, &definition->dependents, ~0u, user, by_event);
+}
+
+static void leave(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                  enum pql_reason reason, bool by_event)
+{
+    struct pql_standing *standing = standing_get(engine, definition, user);
+    standing->status = PQL_STATUS_LEFT;
+    standing->is_leaving = false;
+    standing->left_ms = engine->t_ms;
+    emit_record(engine, definition, user, standing, PQL_LEFT, PQL_QUALIFIED, reason);
+    pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
+    push_all(engine, &definition->dependents, ~0u, user, by_event);
+}
+
+static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                            struct pql_standing *standing, const struct pql_scope *scope, bool by_event)
+{
+    if (definition->conf->once) return;
+    if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) {
+        leave(engine, definition, user, PQL_REASON_INELIGIBLE, by_event);
+        return;
+    }
+    if (pql_expr_holds(definition->stay, scope)) {
+        standing->is_leaving = false;
+        return;
+    }
+    /* The reason is that of the moment when stay failed, however long min_stay holds the member. */
+    if (!standing->is_leaving) {
+        standing->is_leaving = true;
+        standing->leaving_by_event = by_event;
+    }
+    if (engine->t_ms - standing->qualified_ms < definition->conf->min_stay_ms) {
+        pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
+        return;
+    }
+    bool cause = standing->leaving_by_event;
+    leave(engine, definition, user, cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED, cause);
+}
+
+static bool has_ended_first(const struct pql_program *program, const struct pql_expr *expr, const struct pql_scope *scope,
+                            const struct pql_subject_state *state)
+{
+    if (expr->op == PQL_EXPR_SIGNAL) {
+        const struct pql_signal *signal = &program->signals[expr->index]->signal;
+        return signal->kind == PQL_SIGNAL_FIRST && scope->t_ms - state->start_ms >= signal->window.ms;
+    }
+    for (size_t i = 0; i < expr->kids_count; i++)
+        if (has_ended_first(program, expr->kids[i], scope, state)) return true;
+    return false;
+}
+
+static void check_missed(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                         const struct pql_scope *scope)
+{
+    const struct pql_subject_state *state = state_of(engine->account, user);
+    if (!definition->can_be_missed || !is_not_yet(state, definition)) return;
+    if (!has_ended_first(engine->program, definition->qualify, scope, state)) return;
+    if (pql_expr_known(definition->qualify, scope) != PQL_KNOWN_FALSE) return;
+    struct pql_standing *standing = standing_get(engine, definition, user);
+    standing->status = PQL_STATUS_MISSED;
+    if (definition->conf->publish_missed)
+        emit_record(engine, definition, user, standing, PQL_MISSED, PQL_NOT_YET, PQL_REASON_EXPIRED);
+}
+
+static void evaluate_other(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                           const struct pql_standing *standing, const struct pql_scope *scope, bool by_event)
+{
+    bool cooling = standing && standing->status == PQL_STATUS_LEFT &&
+                   engine->t_ms - standing->left_ms < definition->conf->cooldown_ms;
+    if (cooling) return;
+    if (!pql_expr_holds(definition->qualify, scope)) {
+        check_missed(engine, definition, user, scope);
+        return;
+    }
+    if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) return;
+    if (definition->stay != definition->qualify && !pql_expr_holds(definition->stay, scope)) return;
+    enter(engine, definition, user, by_event);
+}
+
+static void evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
+                                struct pql_user *user, const struct pql_scope *scope, bool by_event)
+{
+    void **slot = pql_cells_find(state_of(engine->account, user)->cells, definition->slot);
+    struct pql_standing *standing = slot ? *slot : NULL;
+    if (standing && standing->status == PQL_QUALIFIED)
+        evaluate_member(engine, definition, user, standing, scope, by_event);
+    else
+        evaluate_other(engine, definition, user, standing, scope, by_event);
+}
+
+static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct pql_user *user,
+                               const struct pql_scope *scope, bool by_event)
+{
+    const struct pql_condition *condition = engine->program->conditions[index];
+    bool holds = pql_expr_holds(condition->expr, scope);
+    if (holds == pql_user_has(user, index)) return;
+    user->bits[index / 64] ^= UINT64_C(1) << (index % 64);
+    if (holds)
+        engine->account->holding[index]++;
+    else
+        engine->account->holding[index]--;
+    push_all(engine, &condition->dependents, ~0u, NULL, by_event);
+}
+
+static void run_agenda(struct pql_engine *engine)
+{
+    while (engine->agenda.count) {
+        struct pql_heap_entry top = pql_heap_pop(&engine->agenda, agenda_order);
+        struct agenda_item item = *(struct agenda_item *)top.item;
+        while (engine->agenda.count && engine->agenda.entries[0].due == top.due &&
+               ((struct agenda_item *)engine->agenda.entries[0].item)->user == item.user) {
+            const struct agenda_item *same = pql_heap_pop(&engine->agenda, agenda_order).item;
+            item.by_event = item.by_event || same->by_event;
+        }
+        const struct pql_unit *unit = engine->program->units[top.due];
+        struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = item.user,
+                                  .t_ms = engine->t_ms};
+        if (unit->is_condition)
+            evaluate_condition(engine, unit->index, item.user, &scope, item.by_event);
+        else
+            evaluate_definition(engine, &engine->program->definitions[unit->index], item.user, &scope, item.by_event);
+    }
+}
+
+void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms, const struct pql_event *events,
+                 size_t count)
+{
+    pql_snapshot_touch(engine, account);
+    pql_arena_reset(&engine->scratch);
+    engine->account = account;
+    account->instant_ms = t_ms;
+    engine->t_ms = t_ms;
+    engine->source = NULL;
+    fire_due(engine);
+    if (account->state.start == PQL_START_NONE)
+        push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],
+                   engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL, true);
+    for (size_t i = 0; i < count; i++) apply(engine, &events[i]);
+    run_agenda(engine);
+    retime_fired(engine);
+    pql_account_retime(engine, account);
+}

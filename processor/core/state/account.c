@@ -1,0 +1,292 @@
+#include "core/state/account.h"
+
+#include "core/hash.h"
+#include <stdlib.h>
+
+struct pql_cells {
+    uint32_t count, capacity;
+    void *pointers[];
+};
+
+static uint16_t *slots_of(const struct pql_cells *cells)
+{
+    return (uint16_t *)(uintptr_t)&cells->pointers[cells->capacity];
+}
+
+static size_t cells_size(uint32_t capacity)
+{
+    return sizeof(struct pql_cells) + capacity * (sizeof(void *) + sizeof(uint16_t));
+}
+
+/* The position of the slot, or where it belongs. Few are present, and they lie in one cache line. */
+static uint32_t position_of(const struct pql_cells *cells, uint32_t slot)
+{
+    const uint16_t *slots = slots_of(cells);
+    uint32_t low = 0, high = cells->count;
+    while (high - low > 8) {
+        uint32_t middle = low + (high - low) / 2;
+        if (slots[middle] < slot)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (low < high && slots[low] < slot) low++;
+    return low;
+}
+
+void **pql_cells_find(struct pql_cells *cells, uint32_t slot)
+{
+    if (!cells) return NULL;
+    uint32_t i = position_of(cells, slot);
+    return i < cells->count && slots_of(cells)[i] == slot ? &cells->pointers[i] : NULL;
+}
+
+static struct pql_cells *grown(struct pql_cells *old)
+{
+    uint32_t count = old ? old->count : 0, capacity = count < 2 ? 4 : count + count / 2 + 1;
+    struct pql_cells *cells = pql_xmalloc(cells_size(capacity));
+    cells->count = count;
+    cells->capacity = capacity;
+    if (old) {
+        memcpy(cells->pointers, old->pointers, count * sizeof(void *));
+        memcpy(slots_of(cells), slots_of(old), count * sizeof(uint16_t));
+    }
+    free(old);
+    return cells;
+}
+
+void **pql_cells_get(struct pql_cells **cells, uint32_t slot)
+{
+    void **found = pql_cells_find(*cells, slot);
+    if (found) return found;
+    if (!*cells || (*cells)->count == (*cells)->capacity) *cells = grown(*cells);
+    struct pql_cells *c = *cells;
+    uint32_t i = position_of(c, slot);
+    uint16_t *slots = slots_of(c);
+    memmove(&c->pointers[i + 1], &c->pointers[i], (c->count - i) * sizeof(void *));
+    memmove(&slots[i + 1], &slots[i], (c->count - i) * sizeof(uint16_t));
+    c->pointers[i] = NULL;
+    slots[i] = (uint16_t)slot;
+    c->count++;
+    return &c->pointers[i];
+}
+
+size_t pql_cells_count(const struct pql_cells *cells) { return cells ? cells->count : 0; }
+
+void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot)
+{
+    *slot = slots_of(cells)[i];
+    return cells->pointers[i];
+}
+
+const struct pql_standing *pql_standing_of(const struct pql_subject_state *state, const struct pql_definition *definition)
+{
+    void **found = pql_cells_find(state->cells, definition->slot);
+    return found ? *found : NULL;
+}
+
+static void cells_free(struct pql_cells *cells)
+{
+    /* Cells and standings are single blocks. */
+    for (uint32_t i = 0; cells && i < cells->count; i++) free(cells->pointers[i]);
+    free(cells);
+}
+
+void pql_store_init(struct pql_store *store, const struct pql_program *program)
+{
+    *store = (struct pql_store){.key = program->key, .conditions_count = program->conditions_count};
+}
+
+static void account_free(struct pql_account *account)
+{
+    for (size_t i = 0; i < account->users_count; i++) {
+        if (account->users[i].user) cells_free(account->users[i].user->state.cells);
+        free(account->users[i].user);
+    }
+    cells_free(account->state.cells);
+    free(account->users);
+    free(account->users_index);
+    free(account->holding);
+    pql_heap_deinit(&account->timers);
+    free(account);
+}
+
+void pql_store_deinit(struct pql_store *store, const struct pql_program *program)
+{
+    (void)program;
+    for (size_t i = 0; i < store->count; i++)
+        if (store->accounts[i]) account_free(store->accounts[i]);
+    free(store->accounts);
+    free(store->slots);
+    *store = (struct pql_store){0};
+}
+
+static struct pql_store_slot *slot_of(const struct pql_store *store, uint64_t hash, struct pql_slice id)
+{
+    size_t mask = store->slots_capacity - 1;
+    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+        struct pql_store_slot *slot = &store->slots[i];
+        if (!slot->account || (slot->hash == hash && pql_slice_eq(slot->account->id, id))) return slot;
+    }
+}
+
+struct pql_account *pql_store_find(const struct pql_store *store, struct pql_slice id)
+{
+    if (!store->count) return NULL;
+    return slot_of(store, pql_hash_slice(id, store->key), id)->account;
+}
+
+static void store_grow(struct pql_store *store)
+{
+    if (store->slots_capacity && store->count < store->slots_capacity / 2) return;
+    free(store->slots);
+    store->slots_capacity = store->slots_capacity ? store->slots_capacity * 2 : 64;
+    store->slots = pql_xcalloc(store->slots_capacity, sizeof *store->slots);
+    for (size_t i = 0; i < store->count; i++) {
+        struct pql_account *account = store->accounts[i];
+        if (account) *slot_of(store, account->hash, account->id) = (struct pql_store_slot){account->hash, account};
+    }
+}
+
+static struct pql_subject_state new_state(void)
+{
+    return (struct pql_subject_state){.timer_ms = INT64_MAX, .start_ms = PQL_NO_TIME};
+}
+
+static struct pql_account *account_new(struct pql_store *store, struct pql_slice id, uint64_t hash, uint32_t index)
+{
+    struct pql_account *account = pql_xcalloc(1, sizeof *account + id.len);
+    memcpy(account + 1, id.ptr, id.len);
+    account->id = (struct pql_slice){(const char *)(account + 1), id.len};
+    account->state = new_state();
+    account->timer_ms = INT64_MAX;
+    account->instant_ms = PQL_NO_TIME;
+    account->hash = hash;
+    account->index = index;
+    if (store->conditions_count) account->holding = pql_xcalloc(store->conditions_count, sizeof *account->holding);
+    return account;
+}
+
+struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id)
+{
+    return pql_store_place(store, id, (uint32_t)store->count);
+}
+
+struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id, uint32_t index)
+{
+    store_grow(store);
+    uint64_t hash = pql_hash_slice(id, store->key);
+    struct pql_store_slot *slot = slot_of(store, hash, id);
+    if (slot->account) return slot->account->index == index ? slot->account : NULL;
+    if (index < store->count && store->accounts[index]) return NULL;
+    store->accounts = pql_xgrow(store->accounts, &store->capacity, (size_t)index + 1, sizeof(struct pql_account *));
+    while (store->count <= index) store->accounts[store->count++] = NULL;
+    struct pql_account *account = account_new(store, id, hash, index);
+    *slot = (struct pql_store_slot){hash, account};
+    return store->accounts[index] = account;
+}
+
+enum { USERS_LINEAR = 8 };
+
+static struct pql_user *find_linear(const struct pql_account *account, uint64_t hash, struct pql_slice id)
+{
+    for (size_t i = 0; i < account->users_count; i++)
+        if (account->users[i].hash == hash && pql_slice_eq(account->users[i].user->id, id))
+            return account->users[i].user;
+    return NULL;
+}
+
+static uint32_t *index_of(const struct pql_account *account, uint64_t hash, struct pql_slice id)
+{
+    size_t mask = account->users_index_capacity - 1;
+    for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
+        uint32_t *at = &account->users_index[i];
+        if (!*at) return at;
+        const struct pql_user_ref *ref = &account->users[*at - 1];
+        if (ref->hash == hash && pql_slice_eq(ref->user->id, id)) return at;
+    }
+}
+
+struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account, struct pql_slice id)
+{
+    uint64_t hash = pql_hash_slice(id, store->key);
+    if (!account->users_index) return find_linear(account, hash, id);
+    uint32_t at = *index_of(account, hash, id);
+    return at ? account->users[at - 1].user : NULL;
+}
+
+static void users_index_grow(struct pql_account *account)
+{
+    if (account->users_count <= USERS_LINEAR || account->users_count < account->users_index_capacity / 2) return;
+    free(account->users_index);
+    if (!account->users_index_capacity) account->users_index_capacity = 32;
+    while (account->users_index_capacity / 2 <= account->users_count) account->users_index_capacity *= 2;
+    account->users_index = pql_xcalloc(account->users_index_capacity, sizeof *account->users_index);
+    for (size_t i = 0; i < account->users_count; i++)
+        *index_of(account, account->users[i].hash, account->users[i].user->id) = (uint32_t)i + 1;
+}
+
+struct pql_user *pql_user_new(const struct pql_store *store, struct pql_slice id)
+{
+    size_t words = (store->conditions_count + 63) / 64, head = sizeof(struct pql_user) + words * sizeof(uint64_t);
+    struct pql_user *user = pql_xcalloc(1, head + id.len);
+    memcpy((char *)user + head, id.ptr, id.len);
+    user->id = (struct pql_slice){(const char *)user + head, id.len};
+    user->state = new_state();
+    return user;
+}
+
+struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *account, struct pql_slice id)
+{
+    struct pql_user *user = pql_user_new(store, id);
+    uint64_t hash = pql_hash_slice(id, store->key);
+    if (account->users_count == account->users_capacity) {
+        account->users_capacity = account->users_capacity ? account->users_capacity * 2 : 2;
+        account->users = pql_xrealloc(account->users, account->users_capacity * sizeof *account->users);
+    }
+    account->users[account->users_count++] = (struct pql_user_ref){hash, user};
+    if (account->users_index) *index_of(account, hash, user->id) = (uint32_t)account->users_count;
+    users_index_grow(account);
+    store->users_count++;
+    return user;
+}
+
+void pql_account_reserve(struct pql_account *account, size_t users)
+{
+    if (!users || account->users) return;
+    account->users = pql_xcalloc(users, sizeof *account->users);
+    account->users_count = account->users_capacity = users;
+}
+
+void pql_account_index(struct pql_store *store, struct pql_account *account)
+{
+    store->users_count += account->users_count;
+    users_index_grow(account);
+}
+
+static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state, enum pql_subject kind)
+{
+    size_t bytes = state->cells ? cells_size(state->cells->capacity) : 0;
+    for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
+        uint32_t slot, what;
+        const void *cell = pql_cells_at(state->cells, i, &slot);
+        what = program->slots[kind][slot];
+        bytes += what & PQL_SLOT_DEFINITION ? sizeof(struct pql_standing)
+                                            : pql_signal_bytes(&program->signals[what]->signal, cell);
+    }
+    return bytes;
+}
+
+size_t pql_account_bytes(const struct pql_program *program, const struct pql_account *account)
+{
+    size_t user_head = sizeof(struct pql_user) + (program->conditions_count + 63) / 64 * sizeof(uint64_t);
+    size_t bytes = sizeof *account + account->id.len + sizeof(struct pql_store_slot) * 2 +
+                   account->users_capacity * sizeof *account->users + program->conditions_count * sizeof(uint32_t) +
+                   account->users_index_capacity * sizeof(uint32_t) +
+                   account->timers.capacity * sizeof(struct pql_heap_entry) + sizeof(struct pql_heap_entry) +
+                   state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
+    for (size_t i = 0; i < account->users_count; i++)
+        bytes += user_head + account->users[i].user->id.len +
+                 state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);
+    return bytes;
+}

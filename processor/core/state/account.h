@@ -1,0 +1,106 @@
+/* account.h - one account with its users, and the store of all accounts of a task.
+ *
+ *   store ─hash─► account ─► cells: [slot 0: cell][slot 4: cell] …     sparse: only what is not empty
+ *                   │                signals, attributes (struct pql_cell), standings (struct pql_standing)
+ *                   └─hash─► user ─► cells, one bit per condition
+ *
+ * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's.
+ * Owner: the engine. Thread: the task's. */
+#ifndef PQL_CORE_STATE_ACCOUNT_H
+#define PQL_CORE_STATE_ACCOUNT_H
+
+#include "base/heap.h"
+#include "core/compiled.h"
+
+/* Where a subject stands with a definition; absent: not_yet, nothing ever. */
+struct pql_standing {
+    enum pql_status status;
+    bool is_leaving; /* stay has failed, min_stay is not over */
+    bool leaving_by_event;
+    uint32_t count;
+    int64_t first_ms, qualified_ms, left_ms; /* PQL_NO_TIME */
+    int64_t version;
+};
+
+/* Sparse array of pointers by slot, one block: { count, capacity, pointers[capacity], slots[capacity] }. */
+struct pql_cells;
+void **pql_cells_find(struct pql_cells *cells, uint32_t slot);             /* NULL if absent */
+void **pql_cells_get(struct pql_cells **cells, uint32_t slot);             /* made (as NULL) if absent */
+size_t pql_cells_count(const struct pql_cells *cells);
+void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot); /* by ascending slot */
+
+enum pql_start { PQL_START_NONE, PQL_START_ASSUMED, PQL_START_BY_USER, PQL_START_EXPLICIT };
+
+struct pql_subject_state {
+    struct pql_cells *cells;
+    int64_t start_ms;
+    int64_t timer_ms; /* its entry in the timers; INT64_MAX: none. At most the true next change. */
+    enum pql_start start;
+};
+
+struct pql_user {
+    struct pql_subject_state state;
+    struct pql_slice id; /* behind the struct */
+    uint64_t bits[];     /* by condition: holds */
+};
+
+struct pql_user_ref {
+    uint64_t hash;
+    struct pql_user *user;
+};
+
+struct pql_account {
+    struct pql_subject_state state;
+    struct pql_slice id;
+    uint64_t hash;
+    int64_t instant_ms; /* the last instant that was applied to it */
+    uint32_t index;     /* in the store */
+    uint32_t snapshot;  /* number of the last snapshot that wrote it */
+    struct pql_user_ref *users;
+    size_t users_count, users_capacity;
+    uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
+    size_t users_index_capacity;
+    uint64_t members;
+    uint32_t *holding; /* by condition: members for whom it holds */
+    struct pql_heap timers; /* of users */
+    int64_t timer_ms;       /* its entry in the task's timers */
+};
+
+struct pql_store {
+    struct pql_account **accounts;
+    size_t count, capacity;
+    struct pql_store_slot {
+        uint64_t hash;
+        struct pql_account *account;
+    } *slots;
+    size_t slots_capacity;
+    uint64_t users_count;
+    uint64_t key;
+    size_t conditions_count;
+};
+
+void pql_store_init(struct pql_store *store, const struct pql_program *program);
+void pql_store_deinit(struct pql_store *store, const struct pql_program *program);
+struct pql_account *pql_store_find(const struct pql_store *store, struct pql_slice id);
+struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id);
+struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account, struct pql_slice id);
+struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *account, struct pql_slice id);
+
+/* Loading: the account with this id at this position of the order of appearance, made if absent; NULL if another one
+ * stands there. Positions without an account stay NULL until theirs is loaded. */
+struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id, uint32_t index);
+/* Loading: room for all users, each NULL until loaded; then pql_account_index once all are there. */
+void pql_account_reserve(struct pql_account *account, size_t users);
+struct pql_user *pql_user_new(const struct pql_store *store, struct pql_slice id);
+void pql_account_index(struct pql_store *store, struct pql_account *account);
+
+static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
+{
+    return user->bits[condition / 64] >> (condition % 64) & 1;
+}
+
+/* The standing of the subject with a definition, or NULL. */
+const struct pql_standing *pql_standing_of(const struct pql_subject_state *state, const struct pql_definition *definition);
+size_t pql_account_bytes(const struct pql_program *program, const struct pql_account *account);
+
+#endif

@@ -1,0 +1,42 @@
+/* dedup.h - message ids that were accepted, for as long as dedup_horizon says.
+ * An id is a 64-bit keyed hash; ids of one tenth of the horizon form a bucket, which is forgotten whole. Buckets keep
+ * their ids in the order of arrival (that is what a snapshot writes); a table beside them answers. Owner: the engine. */
+#ifndef PQL_CORE_STATE_DEDUP_H
+#define PQL_CORE_STATE_DEDUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pql_dedup_bucket {
+    int64_t number; /* covers [number, number + 1) * width_ms of `seen` */
+    uint64_t *ids;
+    size_t count, capacity;
+};
+
+struct pql_dedup {
+    int64_t width_ms, horizon_ms; /* horizon 0: off */
+    struct pql_dedup_bucket *buckets; /* ascending */
+    size_t buckets_count, buckets_capacity;
+    struct pql_dedup_slot {
+        uint64_t id;
+        int64_t bucket;
+        bool is_used;
+    } *slots;
+    size_t slots_capacity, slots_used;
+};
+
+void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms);
+void pql_dedup_deinit(struct pql_dedup *dedup);
+bool pql_dedup_has(const struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
+/* seen_ms: after the event. Call pql_dedup_forget now and then. */
+void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
+/* Frees buckets whose end + horizon is before seen. Not while a snapshot reads them. */
+void pql_dedup_forget(struct pql_dedup *dedup, int64_t seen_ms);
+/* Loading: the id at this position of a bucket; buckets and positions must come in order. Then _loaded, once. */
+bool pql_dedup_restore(struct pql_dedup *dedup, int64_t bucket, uint64_t position, uint64_t id);
+void pql_dedup_loaded(struct pql_dedup *dedup);
+uint64_t pql_dedup_count(const struct pql_dedup *dedup);
+bool pql_dedup_is_forgotten(const struct pql_dedup *dedup, int64_t bucket, int64_t seen_ms);
+
+#endif

@@ -1,0 +1,34 @@
+/* reorder.h - events that wait for earlier ones (lateness > 0), smallest (time, account bytes, order of arrival) first.
+ * Owner: the engine. Heap: one block per event, which holds copies of all that the event refers to. */
+#ifndef PQL_CORE_STATE_REORDER_H
+#define PQL_CORE_STATE_REORDER_H
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "core/event.h"
+
+struct pql_waiting {
+    struct pql_event event; /* its slices and arrays lie in this block */
+    uint64_t arrival;
+    uint64_t counted_bytes; /* 64 + length of the mapped fields, alike in every build */
+};
+
+struct pql_reorder {
+    struct pql_heap heap;
+    uint64_t bytes;
+    uint64_t arrivals;
+};
+
+/* Takes a copy of the event. */
+void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event, const struct pql_names *names);
+/* The first one, or NULL; stays inside. */
+const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder);
+/* Takes it out; the caller frees it with free(). */
+struct pql_waiting *pql_reorder_take(struct pql_reorder *reorder);
+void pql_reorder_deinit(struct pql_reorder *reorder);
+
+/* Saved in the order of arrival. */
+void pql_reorder_save(const struct pql_reorder *reorder, const struct pql_names *names, struct pql_buf *out);
+void pql_reorder_load(struct pql_reorder *reorder, const struct pql_names *names, struct pql_reader *reader);
+
+#endif

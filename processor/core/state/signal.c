@@ -1,0 +1,643 @@
+#include "core/state/signal.h"
+
+#include "base/memory.h"
+#include <stdlib.h>
+
+/* Times, one by one, are kept in an array with a moving head: appending and dropping the oldest are O(1) amortised,
+ * a late insertion moves what is newer. Entries of one kind have one size. */
+struct pql_cell {
+    uint32_t head, n, capacity; /* entries [head, head + n) of capacity */
+    uint32_t text_len;          /* latest, earliest: bytes of a text behind the entry */
+    _Alignas(8) char data[];
+};
+
+struct entry_time {
+    int64_t time_ms;
+};
+
+struct entry_value { /* distinct, days */
+    int64_t time_ms;
+    uint64_t hash;
+};
+
+struct entry_number { /* sum */
+    int64_t time_ms;
+    uint64_t low;
+    int64_t high;
+};
+
+struct entry_first { /* occurrence of `first W` */
+    int64_t time_ms;
+    uint64_t hash, low;
+    int64_t high;
+};
+
+/* Fixed payloads, at data, for kinds without entries; `first` has one before its entries. */
+struct payload_total {
+    uint64_t n, low;
+    int64_t high;
+};
+
+struct payload_times {
+    int64_t first_ms, last_ms;
+};
+
+struct payload_newest {
+    int64_t time_ms;
+    uint64_t kind, low; /* of the value; a text stands behind the payload */
+    int64_t high;
+};
+
+struct payload_first {
+    uint64_t is_folded, n, low;
+    int64_t high, first_ms, last_ms;
+};
+
+static pql_decimal decimal_of(uint64_t low, int64_t high)
+{
+    return (pql_decimal)((pql_udecimal)(uint64_t)high << 64 | low);
+}
+
+static uint64_t low_of(pql_decimal number) { return (uint64_t)number; }
+static int64_t high_of(pql_decimal number) { return (int64_t)((pql_udecimal)number >> 64); }
+
+/* One row per kind: bytes of the fixed payload and of an entry. */
+static const struct kind_row {
+    uint32_t payload, entry;
+    bool is_rolling; /* entries leave by themselves W after their time */
+} rows[PQL_SIGNAL_KIND_COUNT] = {
+    [PQL_SIGNAL_COUNT] = {0, sizeof(struct entry_time), true},
+    [PQL_SIGNAL_COUNT_EVER] = {sizeof(struct payload_total), 0, false},
+    [PQL_SIGNAL_SUM] = {0, sizeof(struct entry_number), true},
+    [PQL_SIGNAL_SUM_EVER] = {sizeof(struct payload_total), 0, false},
+    [PQL_SIGNAL_DISTINCT] = {0, sizeof(struct entry_value), true},
+    [PQL_SIGNAL_DISTINCT_EVER] = {0, sizeof(uint64_t), false},
+    [PQL_SIGNAL_TIMES] = {sizeof(struct payload_times), 0, false},
+    [PQL_SIGNAL_LATEST] = {sizeof(struct payload_newest), 0, false},
+    [PQL_SIGNAL_EARLIEST] = {sizeof(struct payload_newest), 0, false},
+    [PQL_SIGNAL_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
+};
+
+static void *entries(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    const struct kind_row *row = &rows[signal->kind];
+    return (char *)(uintptr_t)cell->data + row->payload + (size_t)row->entry * cell->head;
+}
+
+static void *payload(const struct pql_cell *cell) { return (char *)(uintptr_t)cell->data; }
+
+/* Every entry begins with its time. */
+static int64_t time_at(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
+{
+    int64_t time;
+    memcpy(&time, (const char *)entries(signal, cell) + (size_t)rows[signal->kind].entry * i, sizeof time);
+    return time;
+}
+
+/* How many entries have a time <= bound: they are sorted. */
+static uint32_t count_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms)
+{
+    uint32_t low = 0, high = cell->n;
+    if (!high || time_at(signal, cell, 0) > bound_ms) return 0;
+    if (time_at(signal, cell, high - 1) <= bound_ms) return high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (time_at(signal, cell, middle) <= bound_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t cell_size(const struct pql_signal *signal, uint32_t capacity)
+{
+    return sizeof(struct pql_cell) + rows[signal->kind].payload + (size_t)rows[signal->kind].entry * capacity;
+}
+
+static struct pql_cell *cell_new(const struct pql_signal *signal, uint32_t capacity)
+{
+    struct pql_cell *cell = pql_xcalloc(1, cell_size(signal, capacity));
+    cell->capacity = capacity;
+    return cell;
+}
+
+/* Opens a gap for one entry at index i and returns it. */
+static void *insert_at(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i)
+{
+    struct pql_cell *c = *cell;
+    size_t size = rows[signal->kind].entry;
+    if (c->head + c->n == c->capacity) {
+        if (c->head > c->capacity / 2 || (c->head && c->n < 2)) {
+            memmove(c->data + rows[signal->kind].payload, entries(signal, c), size * c->n);
+            c->head = 0;
+        } else {
+            c->capacity = c->capacity < 4 ? 4 : c->capacity * 2;
+            *cell = c = pql_xrealloc(c, cell_size(signal, c->capacity));
+        }
+    }
+    char *at = (char *)entries(signal, c) + size * i;
+    memmove(at + size, at, size * (c->n - i));
+    c->n++;
+    return at;
+}
+
+static void remove_at(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i)
+{
+    size_t size = rows[signal->kind].entry;
+    char *at = (char *)entries(signal, cell) + size * i;
+    if (i == 0)
+        cell->head++;
+    else
+        memmove(at, at + size, size * (cell->n - i - 1));
+    if (--cell->n == 0) cell->head = 0;
+}
+
+static void drop_oldest(struct pql_cell *cell, uint32_t count)
+{
+    cell->head += count;
+    cell->n -= count;
+    if (!cell->n) cell->head = 0;
+}
+
+/* How many entries have left the rolling window at t. */
+static uint32_t expired(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    return count_upto(signal, cell, t_ms - signal->window.ms);
+}
+
+static bool is_full(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return signal->k && cell->n >= signal->k;
+}
+
+/* --- rolling windows --- */
+
+static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
+                            int64_t t_ms)
+{
+    if (occ->time_ms <= t_ms - signal->window.ms) return 0;
+    uint32_t at = count_upto(signal, *cell, occ->time_ms);
+    if (is_full(signal, *cell)) {
+        if (at == 0) return PQL_CHANGE_VALUE; /* counts, but the newest k are others */
+        drop_oldest(*cell, 1);
+        at--;
+    }
+    void *entry = insert_at(signal, cell, at);
+    if (signal->kind == PQL_SIGNAL_SUM) {
+        struct entry_number number = {occ->time_ms, low_of(occ->number), high_of(occ->number)};
+        memcpy(entry, &number, sizeof number);
+        return PQL_CHANGE_ANY | (occ->number != 0 ? PQL_CHANGE_VALUE : 0);
+    }
+    memcpy(entry, &occ->time_ms, sizeof occ->time_ms);
+    return PQL_CHANGE_VALUE;
+}
+
+static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
+                             int64_t t_ms)
+{
+    if (occ->time_ms <= t_ms - signal->window.ms) return 0;
+    const struct entry_value *values = entries(signal, *cell);
+    unsigned changed = PQL_CHANGE_VALUE;
+    for (uint32_t i = (*cell)->n; i-- > 0;) {
+        if (values[i].hash != occ->hash) continue;
+        if (values[i].time_ms >= occ->time_ms) return 0;
+        remove_at(signal, *cell, i);
+        changed = 0;
+        break;
+    }
+    uint32_t at = count_upto(signal, *cell, occ->time_ms);
+    if (is_full(signal, *cell)) {
+        if (at == 0) return changed;
+        drop_oldest(*cell, 1);
+        at--;
+    }
+    struct entry_value value = {occ->time_ms, occ->hash};
+    memcpy(insert_at(signal, cell, at), &value, sizeof value);
+    return changed;
+}
+
+/* --- ever --- */
+
+static unsigned add_total(struct pql_cell *cell, const struct pql_occurrence *occ)
+{
+    struct payload_total *total = payload(cell);
+    pql_decimal sum = decimal_of(total->low, total->high) + occ->number;
+    unsigned changed = PQL_CHANGE_ANY | (occ->number != 0 ? PQL_CHANGE_VALUE : 0);
+    *total = (struct payload_total){total->n + 1, low_of(sum), high_of(sum)};
+    return changed;
+}
+
+static unsigned add_set(const struct pql_signal *signal, struct pql_cell **cell, uint64_t hash)
+{
+    const uint64_t *set = entries(signal, *cell);
+    uint32_t low = 0, high = (*cell)->n;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (set[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < (*cell)->n && set[low] == hash) return 0;
+    if (!is_full(signal, *cell)) memcpy(insert_at(signal, cell, low), &hash, sizeof hash);
+    return PQL_CHANGE_VALUE;
+}
+
+static unsigned add_times(struct pql_cell *cell, int64_t time_ms, bool is_new)
+{
+    struct payload_times *times = payload(cell);
+    unsigned changed = is_new ? PQL_CHANGE_ANY | PQL_CHANGE_FIRST | PQL_CHANGE_LAST : 0;
+    if (is_new || time_ms < times->first_ms) times->first_ms = time_ms, changed |= PQL_CHANGE_FIRST;
+    if (is_new || time_ms > times->last_ms) times->last_ms = time_ms, changed |= PQL_CHANGE_LAST;
+    return changed;
+}
+
+/* --- latest, earliest --- */
+
+static struct pql_value newest_value(const struct pql_cell *cell)
+{
+    const struct payload_newest *newest = payload(cell);
+    struct pql_value value = {.kind = (enum pql_kind)newest->kind};
+    switch (value.kind) {
+    case PQL_NULL: break;
+    case PQL_BOOL: value.boolean = newest->low != 0; break;
+    case PQL_NUMBER: value.number = decimal_of(newest->low, newest->high); break;
+    case PQL_DURATION:
+    case PQL_TIME: value.ms = (int64_t)newest->low; break;
+    case PQL_TEXT:
+        value.text = (struct pql_slice){(const char *)cell->data + sizeof *newest, cell->text_len};
+        break;
+    }
+    return value;
+}
+
+static void set_newest(struct pql_cell **cell, const struct pql_occurrence *occ)
+{
+    const struct pql_value *value = &occ->value;
+    uint32_t len = value->kind == PQL_TEXT ? (uint32_t)value->text.len : 0;
+    struct pql_cell *c = *cell = pql_xrealloc(*cell, sizeof *c + sizeof(struct payload_newest) + len);
+    c->text_len = len;
+    struct payload_newest newest = {.time_ms = occ->time_ms, .kind = value->kind};
+    switch (value->kind) {
+    case PQL_NULL: break;
+    case PQL_BOOL: newest.low = value->boolean; break;
+    case PQL_NUMBER: newest.low = low_of(value->number), newest.high = high_of(value->number); break;
+    case PQL_DURATION:
+    case PQL_TIME: newest.low = (uint64_t)value->ms; break;
+    case PQL_TEXT:
+        if (len) memcpy(c->data + sizeof newest, value->text.ptr, len);
+        break;
+    }
+    memcpy(c->data, &newest, sizeof newest);
+}
+
+static unsigned add_newest(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
+                           bool is_new, int64_t t_ms)
+{
+    const struct payload_newest *newest = payload(*cell);
+    bool is_latest = signal->kind == PQL_SIGNAL_LATEST;
+    if (is_latest && signal->window.kind == PQL_WINDOW_ROLLING && occ->time_ms <= t_ms - signal->window.ms) return 0;
+    if (!is_new && (is_latest ? occ->time_ms < newest->time_ms : occ->time_ms >= newest->time_ms)) return 0;
+    set_newest(cell, occ);
+    return PQL_CHANGE_ANY | PQL_CHANGE_VALUE;
+}
+
+/* --- first W --- */
+
+static bool is_inside(const struct pql_signal *signal, const struct pql_first *first, int64_t time_ms)
+{
+    return time_ms >= first->start_ms && time_ms - first->start_ms < signal->window.ms;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static uint64_t count_different(uint64_t *hashes, uint64_t n)
+{
+    qsort(hashes, n, sizeof *hashes, compare_u64);
+    uint64_t different = 0;
+    for (uint64_t i = 0; i < n; i++) different += i == 0 || hashes[i] != hashes[i - 1];
+    return different;
+}
+
+/* The value over what is kept one by one inside the window. */
+static struct payload_first sum_up_first(const struct pql_signal *signal, const struct pql_cell *cell,
+                                         const struct pql_first *first)
+{
+    struct payload_first value = {.first_ms = PQL_NO_TIME, .last_ms = PQL_NO_TIME};
+    const struct entry_first *list = entries(signal, cell);
+    bool is_different = signal->function == PQL_FN_DISTINCT || signal->function == PQL_FN_DAYS;
+    uint64_t *hashes = is_different && cell->n ? pql_xmalloc(sizeof *hashes * cell->n) : NULL;
+    pql_decimal sum = 0;
+    for (uint32_t i = 0; i < cell->n; i++) {
+        if (!is_inside(signal, first, list[i].time_ms)) continue;
+        if (hashes) hashes[value.n] = list[i].hash;
+        value.n++;
+        sum += decimal_of(list[i].low, list[i].high);
+        if (value.first_ms == PQL_NO_TIME) value.first_ms = list[i].time_ms;
+        value.last_ms = list[i].time_ms;
+    }
+    if (hashes) value.n = count_different(hashes, value.n);
+    free(hashes);
+    value.low = low_of(sum);
+    value.high = high_of(sum);
+    return value;
+}
+
+static struct payload_first read_first(const struct pql_signal *signal, const struct pql_cell *cell,
+                                       const struct pql_first *first)
+{
+    const struct payload_first *folded = payload(cell);
+    return folded->is_folded ? *folded : sum_up_first(signal, cell, first);
+}
+
+static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
+                       int64_t t_ms, bool keep_inside)
+{
+    struct entry_first *list = entries(signal, cell);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < cell->n; i++) {
+        bool stays = is_inside(signal, first, list[i].time_ms) ? keep_inside
+                                                               : list[i].time_ms + signal->start_grace_ms > t_ms;
+        if (stays) list[kept++] = list[i];
+    }
+    cell->n = kept;
+    if (!kept) cell->head = 0;
+}
+
+/* Folds the window when it can no longer move, and forgets what a moved window could no longer reach. */
+static void cut_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
+                      int64_t t_ms)
+{
+    struct payload_first *folded = payload(cell);
+    bool is_over = t_ms >= first->start_ms + signal->window.ms + signal->start_grace_ms;
+    if (is_over && !folded->is_folded) {
+        *folded = sum_up_first(signal, cell, first);
+        folded->is_folded = 1;
+    }
+    keep_first(signal, cell, first, t_ms, !is_over);
+}
+
+static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
+                          const struct pql_first *first, int64_t t_ms)
+{
+    cut_first(signal, *cell, first, t_ms);
+    bool inside = is_inside(signal, first, occ->time_ms);
+    const struct payload_first *folded = payload(*cell);
+    if (inside ? folded->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
+    uint64_t n = inside ? read_first(signal, *cell, first).n : 0;
+    uint32_t at = count_upto(signal, *cell, occ->time_ms);
+    if ((*cell)->n >= signal->exact_max) {
+        if (at == 0) return 0;
+        remove_at(signal, *cell, 0);
+        at--;
+    }
+    struct entry_first entry = {occ->time_ms, occ->hash, low_of(occ->number), high_of(occ->number)};
+    memcpy(insert_at(signal, cell, at), &entry, sizeof entry);
+    if (!inside) return 0;
+    bool changed = signal->function == PQL_FN_SUM || signal->function == PQL_FN_AVG
+                       ? occ->number != 0
+                       : read_first(signal, *cell, first).n != n;
+    return PQL_CHANGE_ANY | (changed ? PQL_CHANGE_VALUE : 0);
+}
+
+void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_first *before,
+                            int64_t t_ms)
+{
+    if (!*cell) return;
+    cut_first(signal, *cell, before, t_ms);
+    memset(payload(*cell), 0, sizeof(struct payload_first));
+}
+
+/* --- the interface --- */
+
+unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
+{
+    bool is_new = !*cell;
+    if (is_new)
+        *cell = cell_new(signal, rows[signal->kind].entry ? 2 : 0);
+    else
+        pql_signal_trim(signal, *cell, first, t_ms);
+    switch (signal->kind) {
+    case PQL_SIGNAL_COUNT:
+    case PQL_SIGNAL_SUM: return add_rolling(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_DISTINCT: return add_distinct(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_COUNT_EVER:
+    case PQL_SIGNAL_SUM_EVER: return add_total(*cell, occurrence) | (signal->kind == PQL_SIGNAL_COUNT_EVER ? PQL_CHANGE_VALUE : 0u);
+    case PQL_SIGNAL_DISTINCT_EVER: return add_set(signal, cell, occurrence->hash);
+    case PQL_SIGNAL_TIMES: return add_times(*cell, occurrence->time_ms, is_new);
+    case PQL_SIGNAL_LATEST:
+    case PQL_SIGNAL_EARLIEST: return add_newest(signal, cell, occurrence, is_new, t_ms);
+    case PQL_SIGNAL_FIRST: return add_first(signal, cell, occurrence, first, t_ms);
+    case PQL_SIGNAL_KIND_COUNT: break;
+    }
+    PQL_ASSERT(false);
+    return 0;
+}
+
+void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
+                     int64_t t_ms)
+{
+    if (!cell) return;
+    if (rows[signal->kind].is_rolling)
+        drop_oldest(cell, expired(signal, cell, t_ms));
+    else if (signal->kind == PQL_SIGNAL_FIRST)
+        cut_first(signal, cell, first, t_ms);
+}
+
+static void read_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                         struct pql_reading *reading)
+{
+    uint32_t gone = expired(signal, cell, t_ms);
+    reading->n = cell->n - gone;
+    if (!reading->n) return;
+    reading->first_at = time_at(signal, cell, gone);
+    reading->last_at = time_at(signal, cell, cell->n - 1);
+    if (signal->kind != PQL_SIGNAL_SUM) return;
+    const struct entry_number *numbers = entries(signal, cell);
+    for (uint32_t i = gone; i < cell->n; i++) reading->sum += decimal_of(numbers[i].low, numbers[i].high);
+}
+
+static void read_newest(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                        struct pql_reading *reading)
+{
+    const struct payload_newest *newest = payload(cell);
+    if (signal->window.kind == PQL_WINDOW_ROLLING && newest->time_ms <= t_ms - signal->window.ms) return;
+    reading->value = newest_value(cell);
+    reading->first_at = reading->last_at = newest->time_ms;
+    reading->n = 1;
+}
+
+static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                      int64_t t_ms, struct pql_reading *reading)
+{
+    switch (signal->kind) {
+    case PQL_SIGNAL_COUNT:
+    case PQL_SIGNAL_SUM:
+    case PQL_SIGNAL_DISTINCT: read_rolling(signal, cell, t_ms, reading); break;
+    case PQL_SIGNAL_COUNT_EVER:
+    case PQL_SIGNAL_SUM_EVER: {
+        const struct payload_total *total = payload(cell);
+        reading->n = total->n;
+        reading->sum = decimal_of(total->low, total->high);
+        break;
+    }
+    case PQL_SIGNAL_DISTINCT_EVER: reading->n = cell->n; break;
+    case PQL_SIGNAL_TIMES: {
+        const struct payload_times *times = payload(cell);
+        reading->n = 1;
+        reading->first_at = times->first_ms;
+        reading->last_at = times->last_ms;
+        break;
+    }
+    case PQL_SIGNAL_LATEST:
+    case PQL_SIGNAL_EARLIEST: read_newest(signal, cell, t_ms, reading); break;
+    case PQL_SIGNAL_FIRST: {
+        struct payload_first value = read_first(signal, cell, first);
+        reading->n = value.n;
+        reading->sum = decimal_of(value.low, value.high);
+        if (value.n) reading->first_at = value.first_ms, reading->last_at = value.last_ms;
+        break;
+    }
+    case PQL_SIGNAL_KIND_COUNT: PQL_ASSERT(false);
+    }
+}
+
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                     int64_t t_ms, struct pql_reading *reading)
+{
+    *reading = (struct pql_reading){.first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME};
+    if (cell) read_cell(signal, cell, first, t_ms, reading);
+    if (signal->k && reading->n >= signal->k && signal->kind != PQL_SIGNAL_TIMES) {
+        reading->n = signal->k;
+        reading->at_least = true;
+    }
+}
+
+bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms, uint32_t c)
+{
+    return cell && cell->n >= c && time_at(signal, cell, cell->n - c) > t_ms - signal->window.ms;
+}
+
+/* Counted things leave one by one, the oldest first: of the boundaries that hold, the largest is the first to fall. */
+static int64_t next_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    uint32_t gone = expired(signal, cell, t_ms), live = cell->n - gone;
+    if (!live) return INT64_MAX;
+    if (signal->read_as_number || signal->kind == PQL_SIGNAL_SUM) return time_at(signal, cell, gone) + signal->window.ms;
+    for (size_t i = signal->bounds_count; i-- > 0;)
+        if (signal->bounds[i] <= (int64_t)live)
+            return signal->bounds[i] < 1
+                       ? INT64_MAX
+                       : time_at(signal, cell, cell->n - (uint32_t)signal->bounds[i]) + signal->window.ms;
+    return INT64_MAX;
+}
+
+int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    if (!cell) return INT64_MAX;
+    if (rows[signal->kind].is_rolling) return next_rolling(signal, cell, t_ms);
+    if (signal->kind == PQL_SIGNAL_LATEST && signal->window.kind == PQL_WINDOW_ROLLING) {
+        int64_t due = ((const struct payload_newest *)payload(cell))->time_ms + signal->window.ms;
+        return due > t_ms ? due : INT64_MAX;
+    }
+    if (signal->kind == PQL_SIGNAL_TIMES) {
+        int64_t last = ((const struct payload_times *)payload(cell))->last_ms;
+        for (size_t i = 0; i < signal->bounds_count; i++)
+            if (last + signal->bounds[i] > t_ms) return last + signal->bounds[i];
+    }
+    return INT64_MAX;
+}
+
+void pql_signal_free(struct pql_cell *cell) { free(cell); }
+
+size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return cell ? cell_size(signal, cell->capacity) + cell->text_len : 0;
+}
+
+/* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All words are
+ * little endian zigzag varints, so the bytes do not depend on the machine or on capacities. --- */
+
+static void save_words(struct pql_buf *out, const void *words, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 8) {
+        int64_t word;
+        memcpy(&word, (const char *)words + i, sizeof word);
+        pql_buf_zigzag(out, word);
+    }
+}
+
+static void load_words(struct pql_reader *reader, void *words, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 8) {
+        int64_t word = pql_read_zigzag(reader);
+        memcpy((char *)words + i, &word, sizeof word);
+    }
+}
+
+void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
+{
+    const struct kind_row *row = &rows[signal->kind];
+    pql_buf_varint(out, cell->text_len);
+    pql_buf_varint(out, cell->n);
+    if (cell->text_len) pql_buf_put(out, cell->data + row->payload, cell->text_len);
+    save_words(out, cell->data, row->payload);
+    int64_t before = 0;
+    const char *at = entries(signal, cell);
+    for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
+        int64_t lead; /* the time; of a set, the hash: differences wrap */
+        memcpy(&lead, at, sizeof lead);
+        pql_buf_zigzag(out, (int64_t)((uint64_t)lead - (uint64_t)before));
+        before = lead;
+        save_words(out, at + 8, row->entry - 8);
+    }
+}
+
+enum { ENTRIES_MAX = 1 << 26, TEXT_MAX = 1 << 24 };
+
+struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_reader *reader)
+{
+    const struct kind_row *row = &rows[signal->kind];
+    uint64_t text_len = pql_read_varint(reader), n = pql_read_varint(reader);
+    bool is_newest = signal->kind == PQL_SIGNAL_LATEST || signal->kind == PQL_SIGNAL_EARLIEST;
+    if (reader->failed || n > ENTRIES_MAX || n > pql_reader_left(reader) || (n && !row->entry) ||
+        text_len > TEXT_MAX || text_len > pql_reader_left(reader) || (text_len && !is_newest)) {
+        reader->failed = true;
+        return NULL;
+    }
+    uint32_t capacity = row->entry ? (n < 2 ? 2 : (uint32_t)n) : 0;
+    struct pql_cell *cell = pql_trymalloc(cell_size(signal, capacity) + text_len);
+    if (!cell) {
+        reader->failed = true;
+        return NULL;
+    }
+    memset(cell, 0, cell_size(signal, capacity));
+    cell->capacity = capacity;
+    cell->n = (uint32_t)n;
+    cell->text_len = (uint32_t)text_len;
+    const char *text = pql_read_bytes(reader, text_len);
+    if (text && text_len) memcpy(cell->data + row->payload, text, text_len);
+    load_words(reader, cell->data, row->payload);
+    uint64_t lead = 0;
+    char *at = entries(signal, cell);
+    for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
+        lead += (uint64_t)pql_read_zigzag(reader);
+        memcpy(at, &lead, sizeof lead);
+        load_words(reader, at + 8, row->entry - 8u);
+    }
+    bool bad_value = is_newest && ((const struct payload_newest *)payload(cell))->kind > PQL_TIME;
+    if (reader->failed || bad_value) {
+        reader->failed = true;
+        free(cell);
+        return NULL;
+    }
+    return cell;
+}
