@@ -21,6 +21,23 @@ static void print_outputs(const struct pql_config *config)
     }
 }
 
+static void print_definitions(const struct pql_setup *setup)
+{
+    for (size_t i = 0; i < pql_program_definitions_count(setup->program); i++) {
+        const struct pql_definition_conf *conf = pql_program_definition(setup->program, i);
+        printf("definition %.*s (%s): %.*s\n", PQL_SLICE_ARG(conf->name), pql_subject_names[conf->subject],
+               PQL_SLICE_ARG(conf->qualify.text));
+    }
+}
+
+/* 12 bytes an id; ids are forgotten by tenths of the horizon, so up to a tenth more of them are there. */
+static void print_costs(const struct pql_config *config)
+{
+    int64_t horizon_s = config->program.settings.dedup_horizon_ms / 1000;
+    if (horizon_s)
+        printf("duplicates: about %.1f MB for every event per second\n", (double)horizon_s * 1.1 * 12 / 1e6);
+}
+
 static int check(const struct pql_config_flags *flags)
 {
     struct pql_setup setup;
@@ -30,8 +47,11 @@ static int check(const struct pql_config_flags *flags)
         putchar('\n');
         print_inputs(setup.config);
         print_outputs(setup.config);
-        printf("\n%zu definitions, no errors, %zu warnings\n", setup.config->program.definitions_count,
-               setup.diags.count);
+        print_definitions(&setup);
+        print_costs(setup.config);
+        size_t count = pql_program_definitions_count(setup.program);
+        printf("\n%zu definition%s, no errors, %zu warning%s\n", count, count == 1 ? "" : "s", setup.diags.count,
+               setup.diags.count == 1 ? "" : "s");
     }
     pql_setup_deinit(&setup);
     return exit_code;

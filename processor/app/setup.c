@@ -1,5 +1,7 @@
 #include "app/setup.h"
 
+#include "io/kafka_client.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +22,16 @@ static const char *config_path(const struct pql_config_flags *flags)
     return flags->path ? flags->path : named && *named ? named : "pqlstream.conf";
 }
 
-static bool is_good(const struct pql_setup *setup) { return setup->config && setup->diags.errors_count == 0; }
+static void compile(struct pql_setup *setup)
+{
+    const struct pql_config *config = setup->config;
+    if (config->program.definitions_count) setup->program = pql_program_new(&config->program, &setup->diags);
+    if (!setup->program) return;
+    setup->mappings = pql_xcalloc(config->mappings_count + 1, sizeof(struct pql_mapping *));
+    for (size_t i = 0; i < config->mappings_count; i++)
+        setup->mappings[i] =
+            pql_mapping_new(&config->mappings[i], pql_program_names(setup->program), &setup->diags);
+}
 
 bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers, int *exit_code)
 {
@@ -30,18 +41,24 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
         .path = config_path(flags), .sets = flags->sets.items, .sets_count = flags->sets.count,
         .environment = environ, .today_ms = pql_wall_ms(), .needs_brokers = needs_brokers};
     setup->config = pql_config_load(&request, &setup->diags);
+    if (setup->config && needs_brokers) pql_kafka_check(&setup->config->kafka, &setup->diags);
+    if (setup->config) compile(setup); /* also after errors, so that all are told at once */
     pql_diags_print(&setup->diags, stderr);
-    if (is_good(setup)) {
+    if (setup->diags.errors_count == 0) {
         pql_log_set_level((enum pql_log_level)setup->config->log_level);
         return true;
     }
-    fprintf(stderr, "%zu errors in the configuration\n", setup->diags.errors_count);
+    fprintf(stderr, "%zu error%s; nothing was touched\n", setup->diags.errors_count,
+            setup->diags.errors_count == 1 ? "" : "s");
     *exit_code = PQL_EXIT_CONFIG;
     return false;
 }
 
 void pql_setup_deinit(struct pql_setup *setup)
 {
+    for (size_t i = 0; setup->mappings && i < setup->config->mappings_count; i++) pql_mapping_free(setup->mappings[i]);
+    free(setup->mappings);
+    pql_program_free(setup->program);
     pql_config_free(setup->config);
     pql_diags_deinit(&setup->diags);
     *setup = (struct pql_setup){0};

@@ -100,6 +100,7 @@ static void read_input(struct loader *loader, const struct pql_setting *setting,
     struct input_fields fields = {.conf = {.max_future_ms = loader->config->max_future_ms, .start = loader->config->start}};
     pql_options_read(&loader->reader, PQL_GROUP_INPUT, setting, &fields);
     fields.conf.schema = path_beside(loader, pql_setting_find(setting, "schema"), fields.conf.schema);
+    fields.conf.reader_schema = path_beside(loader, pql_setting_find(setting, "reader_schema"), fields.conf.reader_schema);
     resolve_mapping(loader, setting, &fields);
     *out = fields.conf;
 }

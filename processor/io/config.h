@@ -31,6 +31,7 @@ struct pql_input_conf {
     int framing;   /* enum pql_framing */
     size_t mapping; /* index into pql_config.mappings */
     const char *schema;        /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
+    const char *reader_schema; /* file with the schema that writers' are resolved to (aliases, defaults); NULL: none */
     bool user_events_everywhere; /* user_events = "all_partitions" */
     int partitioning;          /* enum pql_partitioning */
     int64_t max_future_ms;

@@ -82,7 +82,7 @@ static void read_definition(const struct pql_options_reader *reader, const struc
         if (fields.conf.name.len && pql_slice_eq(rules->definitions[i].name, fields.conf.name))
             say(reader, &fields.conf.name_source, PQL_SEVERITY_ERROR, "a definition '%s' is there already",
                 fields.conf.name.ptr);
-    if (fields.conf.mode != PQL_MODE_OFF) *ADD(rules, definitions) = fields.conf;
+    if (fields.conf.mode != PQL_MODE_OFF && fields.conf.name.len && fields.conf.qualify.text.len) *ADD(rules, definitions) = fields.conf;
 }
 
 /* --- signals and parameters --- */

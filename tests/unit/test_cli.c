@@ -1,0 +1,392 @@
+/* The command line as a user types it: what is printed where, and the exit code. Commands run in this process with
+ * standard output and error in files of a folder of their own. */
+#include "app/cli.h"
+#include "base/buf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char folder[64], out[1 << 20], err[1 << 20];
+
+static int set_up(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/pql-cli-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command);
+}
+
+static const char *path_of(const char *name)
+{
+    static char paths[4][128];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(path_of(name), "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void read_file(const char *name, char *text, size_t size)
+{
+    FILE *file = fopen(path_of(name), "r");
+    assert_non_null(file);
+    text[fread(text, 1, size - 1, file)] = 0;
+    fclose(file);
+}
+
+/* Descriptor `fd` goes to a file; returns what it was. */
+static int divert(int fd, const char *name)
+{
+    int saved = dup(fd), file = open(path_of(name), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    assert_true(saved >= 0 && file >= 0);
+    dup2(file, fd);
+    close(file);
+    return saved;
+}
+
+static void restore(int fd, int saved)
+{
+    dup2(saved, fd);
+    close(saved);
+}
+
+static int run_words(int argc, char **argv)
+{
+    fflush(stdout);
+    int saved_out = divert(STDOUT_FILENO, "out"), saved_err = divert(STDERR_FILENO, "err");
+    int code = pql_cli(argc, argv);
+    fflush(stdout);
+    fflush(stderr);
+    restore(STDOUT_FILENO, saved_out);
+    restore(STDERR_FILENO, saved_err);
+    read_file("out", out, sizeof out);
+    read_file("err", err, sizeof err);
+    return code;
+}
+
+/* Words are separated by single spaces. */
+static int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int run(const char *format, ...)
+{
+    char line[1000], *argv[32], *save = NULL;
+    int argc = 0;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) argv[argc++] = word;
+    argv[argc] = NULL;
+    return run_words(argc, argv);
+}
+
+#define CONFIG \
+    "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n" \
+    "inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
+#define TWO_INVITES "definitions = ( { name = \"inviter\"; qualify = \"count(invite_sent, 7d) >= 2\"; } );\n"
+
+static const char events[] =
+    "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-01T00:00:00Z\",\"event_id\":\"1\"}\n"
+    "{\"event\":\"invite_sent\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-01T00:00:01Z\",\"event_id\":\"2\"}\n"
+    "no json\n"
+    "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-02T00:00:00Z\",\"event_id\":\"3\"}\n";
+
+static size_t count_of(const char *text, const char *word)
+{
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++) count++;
+    return count;
+}
+
+static void test_help(void **state)
+{
+    (void)state;
+    assert_int_equal(run("pqlstream --help"), PQL_EXIT_OK);
+    for (size_t i = 0; i < pql_commands_count; i++) assert_non_null(strstr(out, pql_commands[i].name));
+    assert_non_null(strstr(out, "exit codes:"));
+    for (size_t i = 0; i < pql_commands_count; i++) {
+        assert_int_equal(run("pqlstream %s --help", pql_commands[i].name), PQL_EXIT_OK);
+        assert_non_null(strstr(out, "usage: pqlstream "));
+        assert_string_equal(err, "");
+    }
+    assert_int_equal(run("pqlstream"), PQL_EXIT_CONFIG);
+    assert_int_equal(run("pqlstream --version"), PQL_EXIT_OK);
+    assert_string_equal(out, "pqlstream " PQL_VERSION "\n");
+}
+
+static void test_wrong_words(void **state)
+{
+    (void)state;
+    assert_int_equal(run("pqlstream replya"), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "no command 'replya'; did you mean 'replay'?"));
+    assert_int_equal(run("pqlstream check --confg x"), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "unknown flag --confg"));
+    assert_int_equal(run("pqlstream check --config"), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "a value is missing after --config"));
+    assert_int_equal(run("pqlstream check --settings=1"), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "no value belongs to --settings"));
+    assert_int_equal(run("pqlstream replay --partitions 0"), PQL_EXIT_CONFIG);
+    assert_int_equal(run("pqlstream replay --advance soon"), PQL_EXIT_CONFIG);
+    assert_int_equal(run("pqlstream replay --format xml"), PQL_EXIT_CONFIG);
+}
+
+static void test_check(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    assert_string_equal(err, "");
+    assert_non_null(strstr(out, "kafka.bootstrap_servers = 127.0.0.1:1"));
+    assert_non_null(strstr(out, "input events: json, mapping canonical"));
+    assert_non_null(strstr(out, "definition inviter (user): count(invite_sent, 7d) >= 2"));
+    assert_non_null(strstr(out, "1 definition, no errors, 0 warnings"));
+}
+
+/* Settings, properties of librdkafka and conditions: all of their errors in one run. */
+static void test_check_says_all_errors(void **state)
+{
+    (void)state;
+    write_file("c.conf", "lateness = 5;\nkafka = { bootstrap_servers = \"127.0.0.1:1\"; group_id = \"x\"; };\n"
+                         "inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
+                         "definitions = ( { name = \"d\"; qualify = \"cuont(a, 7d) >= 1\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "c.conf:1:12: 'lateness' is written as a text with a unit"));
+    assert_non_null(strstr(err, "c.conf:2:46: "));
+    assert_non_null(strstr(err, "group.id"));
+    assert_non_null(strstr(err, "c.conf:4:42: unknown function 'cuont'; did you mean 'count'?\n"
+                                "    definitions = ( { name = \"d\"; qualify = \"cuont(a, 7d) >= 1\"; } );\n"
+                                "                                             ^^^^^\n"));
+    assert_non_null(strstr(err, "3 errors; nothing was touched"));
+}
+
+static void test_shipped_rules(void **state)
+{
+    (void)state;
+    assert_int_equal(run("pqlstream check --config conf/pqlstream.conf --set definition_files=conf/rules/*.conf"), PQL_EXIT_OK);
+    assert_string_equal(err, "");
+    assert_non_null(strstr(out, "definition pqa (account)"));
+    assert_int_equal(run("pqlstream explain --config conf/pqlstream.conf --set definition_files=conf/rules/*.conf team_query"), PQL_EXIT_OK);
+    assert_non_null(strstr(out, "team_query (version 1): which accounts qualify"));
+    assert_non_null(strstr(out, "touched by: saved_query_run"));
+    assert_non_null(strstr(out, "acme-pql.pqa, acme-pql.state, acme-pql.alerts"));
+    assert_null(strstr(out, "inviter"));
+}
+
+static void test_explain(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES);
+    assert_int_equal(run("pqlstream explain --config %s invitr", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "no definition 'invitr'; did you mean 'inviter'?"));
+    assert_int_equal(run("pqlstream explain --language"), PQL_EXIT_OK);
+    assert_non_null(strstr(out, "count(E, W)"));
+}
+
+static void test_replay(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES);
+    write_file("events.jsonl", events);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.jsonl")), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 1);
+    assert_non_null(strstr(out, "\"transition\":\"entered\""));
+    assert_non_null(strstr(out, "\"origin\":\"backfill\""));
+    assert_non_null(strstr(out, "\"source\":{\"topic\":\"events\",\"partition\":0,\"offset\":1,\"message_id\":\"3\"}"));
+    assert_non_null(strstr(err, "events.jsonl:2: refused: no_account"));
+    assert_non_null(strstr(err, "events.jsonl:3: refused: bad_json"));
+    assert_non_null(strstr(err, "2 events, 1 records, 2 refused (bad_json 1) (no_account 1), 0 duplicates, 0 late"));
+    assert_null(strstr(err, "\"u\"")); /* nothing of users where operators read */
+}
+
+static void test_replay_advances(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES);
+    write_file("events.jsonl", events);
+    char config[128], file[128];
+    snprintf(config, sizeof config, "%s", path_of("c.conf"));
+    snprintf(file, sizeof file, "%s", path_of("events.jsonl"));
+    assert_int_equal(run("pqlstream replay --config %s --advance 5d %s", config, file), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 1);
+    assert_int_equal(run("pqlstream replay --config %s --advance 6d %s", config, file), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 2);
+    assert_non_null(strstr(out, "\"transition\":\"left\""));
+    assert_int_equal(run("pqlstream replay --config %s --advance end %s", config, file), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 2);
+    assert_int_equal(run("pqlstream replay --config %s --set lateness=1h --advance end %s", config, file), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 2);
+    assert_non_null(strstr(out, "\"occurred_at\":\"2026-01-08T00:00:00.000Z\""));
+}
+
+static void test_replay_of_csv(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG "definitions = ( { name = \"big\"; qualify = \"sum(upload.bytes, 7d) >= 10\"; } );\n");
+    write_file("events.csv", "event,account_id,user_id,occurred_at,properties.bytes,other\r\n"
+                             "upload,A,u,1767225600000,4,\"x,y\"\r\n"
+                             "upload,A,u,2026-01-01T00:00:01Z,6.5,\r\n"
+                             "upload,A\r\n");
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.csv")), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 1);
+    assert_non_null(strstr(out, "\"value\":10.5"));
+    assert_non_null(strstr(err, "events.csv:4: refused: bad_csv: 2 cells, but the header has 6"));
+}
+
+static void put_text(struct pql_buf *buf, const char *text)
+{
+    pql_buf_zigzag(buf, (int64_t)strlen(text));
+    pql_buf_text(buf, text);
+}
+
+static void test_replay_of_a_container(void **state)
+{
+    (void)state;
+    static const char schema[] =
+        "{\"type\":\"record\",\"name\":\"e\",\"fields\":[{\"name\":\"event\",\"type\":\"string\"},"
+        "{\"name\":\"account_id\",\"type\":\"string\"},{\"name\":\"user_id\",\"type\":\"string\"},"
+        "{\"name\":\"occurred_at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}}]}";
+    static const char sync[] = "0123456789abcdef";
+    struct pql_buf file = {0}, block = {0};
+    pql_buf_text(&file, "Obj\x01");
+    pql_buf_zigzag(&file, 1);
+    put_text(&file, "avro.schema");
+    put_text(&file, schema);
+    pql_buf_zigzag(&file, 0);
+    pql_buf_text(&file, sync);
+    for (int i = 0; i < 2; i++) {
+        put_text(&block, "invite_sent");
+        put_text(&block, "A");
+        put_text(&block, "u");
+        pql_buf_zigzag(&block, 1767225600000 + i);
+    }
+    pql_buf_zigzag(&file, 2);
+    pql_buf_zigzag(&file, (int64_t)block.len);
+    pql_buf_put(&file, block.ptr, block.len);
+    pql_buf_text(&file, sync);
+    FILE *out_file = fopen(path_of("events.avro"), "w");
+    assert_int_equal(fwrite(file.ptr, 1, file.len, out_file), file.len);
+    fclose(out_file);
+    write_file("c.conf", CONFIG TWO_INVITES);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.avro")), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 1);
+    assert_non_null(strstr(out, "\"occurred_at\":\"2026-01-01T00:00:00.001Z\""));
+    write_file("bad.avro", "Obj");
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("bad.avro")), PQL_EXIT_FAILURE);
+    assert_int_equal(count_of(err, "bad.avro"), 1);
+    pql_buf_deinit(&file);
+    pql_buf_deinit(&block);
+}
+
+/* Tasks as on a topic: each account in one, an event without account in all. */
+static void test_replay_partitions(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES "mappings = { own = { preset = \"canonical\"; kind = \"kind\"; }; };\n");
+    FILE *file = fopen(path_of("events.jsonl"), "w");
+    for (int i = 0; i < 200; i++)
+        fprintf(file, "{\"event\":\"invite_sent\",\"account_id\":\"a%d\",\"user_id\":\"u\",\"occurred_at\":%d}\n", i % 100, i);
+    fprintf(file, "{\"kind\":\"clock\",\"occurred_at\":%d}\n", 10 * 86400 * 100);
+    fclose(file);
+    assert_int_equal(run("pqlstream replay --config %s --set inputs[0].mapping=own --partitions 4 %s", path_of("c.conf"),
+                         path_of("events.jsonl")), PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\"transition\":\"entered\""), 100);
+    for (int i = 0; i < 4; i++) {
+        char partition[32];
+        snprintf(partition, sizeof partition, "\"partition\":%d,", i);
+        assert_true(count_of(out, partition) > 10);
+    }
+    assert_non_null(strstr(err, "201 events"));
+    assert_non_null(strstr(err, "100 accounts"));
+}
+
+/* The text between a line that is `begin` and the next ```. */
+static void write_block(const char *readme, const char *begin, const char *name)
+{
+    const char *from = strstr(readme, begin), *to = from ? strstr(from + strlen(begin), "```") : NULL;
+    assert_non_null(to);
+    FILE *file = fopen(path_of(name), "w");
+    fwrite(from + strlen(begin), 1, (size_t)(to - from) - strlen(begin), file);
+    fclose(file);
+}
+
+/* What README.md tells a new user to write and type gives what it shows. */
+static void test_readme(void **state)
+{
+    (void)state;
+    static char readme[100000];
+    static const char *const fields[][6] = {
+        {"inviter", "A-1", "ann", "entered", "condition", "2026-03-02T10:00:00.000Z"},
+        {"active_team", "A-1", "", "entered", "condition", "2026-03-02T11:00:00.000Z"},
+        {"inviter", "A-1", "ann", "left", "expired", "2026-03-08T09:00:00.000Z"},
+        {"active_team", "A-1", "", "left", "expired", "2026-03-09T10:00:00.000Z"},
+    };
+    FILE *file = fopen("README.md", "r");
+    assert_non_null(file);
+    readme[fread(readme, 1, sizeof readme - 1, file)] = 0;
+    fclose(file);
+    write_block(readme, "```conf\n", "first.conf");
+    write_block(readme, "```json\n", "events.jsonl");
+    assert_int_equal(run("pqlstream replay --config %s --advance end %s", path_of("first.conf"), path_of("events.jsonl")),
+                     PQL_EXIT_OK);
+    char *save = NULL, *line = strtok_r(out, "\n", &save);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++, line = strtok_r(NULL, "\n", &save)) {
+        char shown[200];
+        snprintf(shown, sizeof shown, "    %-11s  %s  %-3s  %-7s  %-9s  %s\n", fields[i][0], fields[i][1], fields[i][2],
+                 fields[i][3], fields[i][4], fields[i][5]);
+        assert_non_null(strstr(readme, shown));
+        assert_non_null(line);
+        for (size_t k = 0; k < 6; k++) assert_non_null(strstr(line, fields[i][k]));
+    }
+    assert_null(line);
+}
+
+static void test_replay_of_a_missing_file(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES);
+    assert_int_equal(run("pqlstream replay --config %s %s/nowhere", path_of("c.conf"), folder), PQL_EXIT_FAILURE);
+    assert_non_null(strstr(err, "nowhere: No such file or directory"));
+    assert_int_equal(run("pqlstream replay --config %s --input evnts", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "--input evnts: no such input; did you mean 'events'?"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_wrong_words),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check_says_all_errors),
+        cmocka_unit_test(test_shipped_rules),
+        cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_replay_advances),
+        cmocka_unit_test(test_replay_of_csv),
+        cmocka_unit_test(test_replay_of_a_container),
+        cmocka_unit_test(test_replay_partitions),
+        cmocka_unit_test(test_readme),
+        cmocka_unit_test(test_replay_of_a_missing_file),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
