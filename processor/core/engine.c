@@ -261,10 +261,15 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine)
     stats.timers = engine->timers.count;
     stats.buffered = engine->reorder.heap.count;
     stats.dedup_ids = pql_dedup_count(&engine->dedup);
-    stats.bytes = engine->reorder.bytes + engine->dedup.slots_capacity * sizeof(struct pql_dedup_slot) + stats.dedup_ids * 8;
-    for (size_t i = 0; i < engine->store.count; i++)
-        stats.bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
     return stats;
+}
+
+uint64_t pql_engine_bytes(const struct pql_engine *engine)
+{
+    uint64_t bytes = engine->reorder.bytes + engine->dedup.slots_capacity * sizeof(struct pql_dedup_slot) +
+                     pql_dedup_count(&engine->dedup) * sizeof(uint64_t);
+    for (size_t i = 0; i < engine->store.count; i++) bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
+    return bytes;
 }
 
 void pql_engine_mark(struct pql_engine *engine) { engine->records_since = engine->records_hash = 0; }

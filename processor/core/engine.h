@@ -4,7 +4,7 @@
  *         ─► signals that listen to its name ─► definitions that read a signal that changed ─► emit(record)
  *
  * It does no I/O, reads no clock, starts no thread, logs nothing. Owner and thread: the worker that owns the task.
- * Memory: its own heap, counted (pql_engine_stats). */
+ * Memory: its own heap, counted (pql_engine_bytes). */
 #ifndef PQL_CORE_ENGINE_H
 #define PQL_CORE_ENGINE_H
 
@@ -53,9 +53,10 @@ int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before 
 struct pql_engine_stats {
     uint64_t events, duplicates, late, ignored, records, buffer_releases;
     uint64_t accounts, users, timers, buffered, dedup_ids;
-    uint64_t bytes; /* of state, by own accounting */
 };
-struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine);
+struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(1) */
+/* Bytes of state, by own accounting. Walks every account. */
+uint64_t pql_engine_bytes(const struct pql_engine *engine);
 
 /* Records emitted since pql_engine_mark (or new), and the running hash of their event ids: what the metadata of a
  * committed offset carries as n and x. Part of no digest. */
