@@ -437,7 +437,7 @@ int pql_json_plan_run(const struct pql_json_plan *plan, const void *bytes, size_
     size_t words = (pql_paths_count(plan->paths) + 63) / 64;
     struct parser p = {.start = text, .at = text, .end = text + len, .slots = slots, .scratch = scratch};
     p.seen = pql_arena_zalloc(scratch, words * sizeof *p.seen);
-    for (size_t i = 0; i < pql_paths_slots(plan->paths); i++) slots[i] = pql_null();
+    for (size_t i = 0, count = pql_paths_slots(plan->paths); i < count; i++) slots[i] = pql_null();
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) p.at += 3;
     if (parse_value(&p, pql_paths_root(plan->paths))) {
         skip_space(&p);

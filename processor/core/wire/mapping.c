@@ -265,30 +265,37 @@ static int reject(const struct apply *a, enum pql_reject reason, const char *wha
     return -1;
 }
 
-static struct pql_value header_value(const struct pql_message *message, struct pql_slice name)
+static const struct pql_value absent = {.kind = PQL_NULL};
+
+static const struct pql_value *in_scratch(const struct apply *a, struct pql_slice text)
 {
-    for (size_t i = message->headers_count; i-- > 0;)
-        if (pql_slice_eq(message->headers[i].name, name)) return pql_text(message->headers[i].value);
-    return pql_null();
+    struct pql_value *value = pql_arena_alloc(a->scratch, sizeof *value);
+    *value = pql_text(text);
+    return value;
 }
 
-static struct pql_value origin_value(const struct apply *a, const struct origin *origin)
+/* The last header of a name counts. */
+static const struct pql_value *header_value(const struct apply *a, struct pql_slice name)
 {
-    switch (origin->kind) {
-    case FROM_SLOT: return a->slots[origin->slot];
-    case FROM_HEADER: return header_value(a->message, origin->header);
-    case FROM_KEY: return a->message->has_key ? pql_text(a->message->key) : pql_null();
-    }
-    return pql_null();
+    for (size_t i = a->message->headers_count; i-- > 0;)
+        if (pql_slice_eq(a->message->headers[i].name, name)) return in_scratch(a, a->message->headers[i].value);
+    return &absent;
 }
 
-static struct pql_value field_value(const struct apply *a, const struct field *field)
+static inline const struct pql_value *origin_value(const struct apply *a, const struct origin *origin)
+{
+    if (origin->kind == FROM_SLOT) return &a->slots[origin->slot];
+    if (origin->kind == FROM_HEADER) return header_value(a, origin->header);
+    return a->message->has_key ? in_scratch(a, a->message->key) : &absent;
+}
+
+static inline const struct pql_value *field_value(const struct apply *a, const struct field *field)
 {
     for (size_t i = 0; i < field->count; i++) {
-        struct pql_value value = origin_value(a, &field->origins[i]);
-        if (value.kind != PQL_NULL) return value;
+        const struct pql_value *value = origin_value(a, &field->origins[i]);
+        if (value->kind != PQL_NULL) return value;
     }
-    return pql_null();
+    return &absent;
 }
 
 static struct pql_slice number_text(struct pql_arena *scratch, pql_decimal number)
@@ -299,11 +306,11 @@ static struct pql_slice number_text(struct pql_arena *scratch, pql_decimal numbe
 
 /* Ids are text, numbers by their digits; what else there may be is no id. A number at the limit of the number type
  * has lost its digits. */
-static struct pql_slice id_text(const struct apply *a, struct pql_value value)
+static inline struct pql_slice id_text(const struct apply *a, const struct pql_value *value)
 {
-    if (value.kind == PQL_TEXT) return value.text;
-    bool is_whole = value.kind == PQL_NUMBER && value.number < PQL_DECIMAL_MAX && value.number > -PQL_DECIMAL_MAX;
-    return is_whole ? number_text(a->scratch, value.number) : (struct pql_slice){"", 0};
+    if (value->kind == PQL_TEXT) return value->text;
+    bool is_id = value->kind == PQL_NUMBER && value->number < PQL_DECIMAL_MAX && value->number > -PQL_DECIMAL_MAX;
+    return is_id ? number_text(a->scratch, value->number) : (struct pql_slice){"", 0};
 }
 
 /* The first path with a text that is not empty. */
@@ -340,11 +347,10 @@ static bool time_of_value(const struct pql_value *value, enum pql_time_unit unit
 
 static int apply_time(const struct apply *a, struct pql_event *event)
 {
-    struct pql_value value = field_value(a, &a->mapping->time);
-    if (value.kind == PQL_NULL && a->mapping->time_from_broker && a->message->timestamp_ms != INT64_MIN)
-        value = pql_time(a->message->timestamp_ms);
-    if (value.kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
-    if (!time_of_value(&value, a->mapping->time_unit, &event->time_ms))
+    const struct pql_value *value = field_value(a, &a->mapping->time), brokers = pql_time(a->message->timestamp_ms);
+    if (value->kind == PQL_NULL && a->mapping->time_from_broker && brokers.ms != INT64_MIN) value = &brokers;
+    if (value->kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
+    if (!time_of_value(value, a->mapping->time_unit, &event->time_ms))
         return reject(a, PQL_REJECT_BAD_TIME,
                       "the time is no number, no date and no ISO 8601 text with an offset, or beyond the years 0 to 9999");
     return 0;
@@ -353,8 +359,8 @@ static int apply_time(const struct apply *a, struct pql_event *event)
 /* An absent kind is track. */
 static int apply_kind(const struct apply *a, struct pql_event *event, struct pql_slice *fixed_name)
 {
-    struct pql_value value = field_value(a, &a->mapping->kind);
-    if (value.kind == PQL_NULL) return 0;
+    const struct pql_value *value = field_value(a, &a->mapping->kind);
+    if (value->kind == PQL_NULL) return 0;
     struct pql_slice word = id_text(a, value);
     for (size_t i = 0; i < a->mapping->kinds_count; i++) {
         const struct kind_row *row = &a->mapping->kinds[i];
@@ -378,7 +384,7 @@ static struct pql_value *apply_names(const struct apply *a, const struct field *
 {
     struct pql_value *values = pql_arena_alloc(a->scratch, count * sizeof *values);
     for (size_t i = 0; i < count; i++) {
-        values[i] = field_value(a, &fields[i]);
+        values[i] = *field_value(a, &fields[i]);
         if (values[i].kind == PQL_TIME) values[i] = pql_number(pql_decimal_of_int(values[i].ms));
     }
     return values;

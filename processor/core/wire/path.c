@@ -130,8 +130,11 @@ size_t pql_paths_slots(const struct pql_paths *paths) { return paths->slots_coun
 static const struct pql_path_node *find_segment(const struct pql_path_node *node, struct pql_slice name)
 {
     if (!node->table) {
-        for (size_t i = 0; i < node->kids_count; i++)
-            if (pql_slice_eq(node->kids[i]->name, name)) return node->kids[i];
+        for (size_t i = 0; i < node->kids_count; i++) {
+            struct pql_slice kid = node->kids[i]->name; /* never empty */
+            if (kid.len == name.len && kid.ptr[0] == name.ptr[0] && !memcmp(kid.ptr, name.ptr, kid.len))
+                return node->kids[i];
+        }
         return NULL;
     }
     for (size_t at = hash(name);; at++) {

@@ -224,7 +224,7 @@ static struct pql_value bytes_value(const struct run *r, const struct pql_op *op
     return pql_text(bytes);
 }
 
-static inline bool run_bytes(struct run *r, const struct pql_op *op)
+static bool run_bytes(struct run *r, const struct pql_op *op)
 {
     struct pql_slice bytes;
     bool ok = op->code == PQL_OP_FIXED ? read_fixed(r, op->arg, &bytes) : read_bytes(r, &bytes);
@@ -234,7 +234,7 @@ static inline bool run_bytes(struct run *r, const struct pql_op *op)
     return true;
 }
 
-static inline bool run_integer(struct run *r, const struct pql_op *op)
+static bool run_integer(struct run *r, const struct pql_op *op)
 {
     int64_t value;
     if (!(op->code == PQL_OP_INT ? read_int(r, &value) : read_long(r, &value))) return false;
@@ -301,21 +301,35 @@ static bool read_block(struct run *r, const struct pql_block *block, uint64_t *i
     return *items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true : bad(r, "too many empty items");
 }
 
-/* Where the code of the next item begins, or where the array or map ends and the routine returns. */
-static bool next_item(struct run *r, struct frame *frame, uint32_t *pc, bool *is_done)
+/* Where the code for the value of a map's entry begins. */
+static inline uint32_t entry_pc(const struct pql_block *block, struct pql_slice key)
 {
+    if (!(block->key_lengths >> (key.len < 63 ? key.len : 63) & 1)) return block->skip_pc;
+    const struct pql_path_node *node = pql_path_find(block->node, key);
+    return node ? block->pcs[node->id - block->node->id] : block->skip_pc;
+}
+
+/* To the code of the next item, or, where the array or map ends, back to the caller of its routine. */
+static bool next_item(struct run *r, uint32_t *pc, struct frame **top)
+{
+    struct frame *frame = *top - 1;
     const struct pql_block *block = frame->block;
     struct pql_slice key;
     if (!frame->items && !read_block(r, block, &frame->items)) return false;
-    *is_done = !frame->items;
-    if (*is_done) return true;
+    if (!frame->items) {
+        *pc = frame->return_pc;
+        *top = frame;
+        return true;
+    }
     frame->items--;
-    if (block->is_map && !read_bytes(r, &key)) return false;
     *pc = block->skip_pc;
-    if (!block->node) return true;
-    const struct pql_path_node *node =
-        block->is_map ? pql_path_find(block->node, key) : pql_path_at(block->node, frame->index++);
-    if (node) *pc = block->pcs[node->id - block->node->id];
+    if (block->is_map) {
+        if (!read_bytes(r, &key)) return false;
+        *pc = entry_pc(block, key);
+    } else if (block->node) {
+        const struct pql_path_node *node = pql_path_at(block->node, frame->index++);
+        if (node) *pc = block->pcs[node->id - block->node->id];
+    }
     return true;
 }
 
@@ -328,46 +342,119 @@ static bool run_union(struct run *r, const struct pql_op *op, uint32_t *pc)
     return true;
 }
 
+/* --- The loop ---
+ *
+ * What nearly every message consists of is done here with `at` in a register: texts and union branches whose number is
+ * one byte, longs well before the end, entries of a map. All else, and everything that may be wrong, goes the careful
+ * way above, which reads the same bytes again. */
+
+/* The text whose length is the single byte at `at`, or false. */
+static inline bool short_text(const unsigned char *at, const unsigned char *end, struct pql_slice *out)
+{
+    if (at == end || (*at & 0x81) || (size_t)(end - at) <= (size_t)*at >> 1) return false;
+    *out = (struct pql_slice){(const char *)at + 1, (size_t)*at >> 1};
+    return true;
+}
+
+enum { LONG_BYTES_MAX = 10 };
+
+/* A long of at most 9 bytes where at least LONG_BYTES_MAX are left; 0, or how many bytes it has. */
+static inline unsigned short_long(const unsigned char *at, const unsigned char *end, int64_t *out)
+{
+    uint64_t value = 0;
+    if (end - at < LONG_BYTES_MAX) return 0;
+    for (unsigned i = 0; i < LONG_BYTES_MAX - 1; i++) {
+        value |= (uint64_t)(at[i] & 0x7f) << (7 * i);
+        if (at[i] >= 0x80) continue;
+        *out = (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
+        return i + 1;
+    }
+    return 0;
+}
+
+/* The operations that are not done in the loop. top: behind the innermost frame; a block that ends is left. */
+static bool run_careful(struct run *r, const struct pql_op *op, uint32_t *pc, struct frame **top)
+{
+    switch ((enum pql_op_code)op->code) {
+    case PQL_OP_BOOLEAN: return run_boolean(r, op);
+    case PQL_OP_INT:
+    case PQL_OP_LONG: return run_integer(r, op);
+    case PQL_OP_FLOAT:
+    case PQL_OP_DOUBLE: return run_floating(r, op);
+    case PQL_OP_BYTES:
+    case PQL_OP_FIXED: return run_bytes(r, op);
+    case PQL_OP_ENUM: return run_enum(r, op);
+    case PQL_OP_UNION: return run_union(r, op, pc);
+    case PQL_OP_BLOCK: /* the first thing of a routine, so the frame is there */
+        (*top)[-1].block = &r->plan->blocks[op->arg];
+        return next_item(r, pc, top);
+    case PQL_OP_NEXT: return next_item(r, pc, top);
+    case PQL_OP_FAIL: return bad(r, r->plan->messages[op->arg]);
+    case PQL_OP_CONST:
+    case PQL_OP_JUMP:
+    case PQL_OP_CALL:
+    case PQL_OP_RETURN:
+    case PQL_OP_END: break;
+    }
+    return true;
+}
+
 static bool run_ops(struct run *r)
 {
     struct frame frames[PQL_PLAN_DEPTH_MAX], *top = frames;
     const struct pql_op *ops = r->plan->ops;
-    bool ok = true, is_done;
-    for (uint32_t pc = 0; ok;) {
+    const unsigned char *at = r->at, *const end = r->end;
+    for (uint32_t pc = 0;;) {
         const struct pql_op *op = &ops[pc++];
+        struct pql_slice text;
+        int64_t number;
+        unsigned size;
         switch ((enum pql_op_code)op->code) {
-        case PQL_OP_BOOLEAN: ok = run_boolean(r, op); break;
-        case PQL_OP_INT:
-        case PQL_OP_LONG: ok = run_integer(r, op); break;
-        case PQL_OP_FLOAT:
-        case PQL_OP_DOUBLE: ok = run_floating(r, op); break;
         case PQL_OP_BYTES:
-        case PQL_OP_FIXED: ok = run_bytes(r, op); break;
-        case PQL_OP_ENUM: ok = run_enum(r, op); break;
-        case PQL_OP_CONST: r->slots[op->slot] = r->plan->constants[op->arg]; break;
-        case PQL_OP_UNION: ok = run_union(r, op, &pc); break;
-        case PQL_OP_JUMP: pc = op->arg; break;
+            if (op->conversion != PQL_AS_IS || !short_text(at, end, &text)) break;
+            if (op->slot >= 0) r->slots[op->slot] = pql_text(text);
+            at += 1 + text.len;
+            continue;
+        case PQL_OP_LONG:
+            if (!(size = short_long(at, end, &number))) break;
+            if (op->slot >= 0) r->slots[op->slot] = pql_plan_integer((enum pql_conversion)op->conversion, number);
+            at += size;
+            continue;
+        case PQL_OP_UNION:
+            if (at == end || (*at & 0x81) || *at >> 1 >= op->arg) break;
+            pc = r->plan->targets[op->more + (*at++ >> 1)];
+            continue;
+        case PQL_OP_NEXT:
+            if (!top[-1].items || !top[-1].block->is_map || !short_text(at, end, &text)) break;
+            top[-1].items--;
+            pc = entry_pc(top[-1].block, text);
+            at += 1 + text.len;
+            continue;
+        case PQL_OP_CONST: r->slots[op->slot] = r->plan->constants[op->arg]; continue;
+        case PQL_OP_JUMP: pc = op->arg; continue;
         case PQL_OP_CALL:
+            r->at = at;
             if (top == frames + PQL_PLAN_DEPTH_MAX) return bad(r, "nested too deep");
             *top++ = (struct frame){.return_pc = pc};
             pc = op->arg;
-            break;
-        case PQL_OP_BLOCK: /* the first thing of a routine, so the frame is there */
-            top[-1].block = &r->plan->blocks[op->arg];
-            ok = next_item(r, top - 1, &pc, &is_done);
-            break;
-        case PQL_OP_NEXT:
-            ok = next_item(r, top - 1, &pc, &is_done);
-            if (!ok || !is_done) break;
-            pc = (--top)->return_pc;
-            break;
-        case PQL_OP_RETURN: pc = (--top)->return_pc; break;
-        case PQL_OP_FAIL: return bad(r, r->plan->messages[op->arg]);
+            continue;
+        case PQL_OP_RETURN: pc = (--top)->return_pc; continue;
         case PQL_OP_END:
-            return r->at == r->end || r->may_be_followed ? true : bad(r, "something follows the value");
+            r->at = at;
+            return at == end || r->may_be_followed ? true : bad(r, "something follows the value");
+        case PQL_OP_BOOLEAN:
+        case PQL_OP_INT:
+        case PQL_OP_FLOAT:
+        case PQL_OP_DOUBLE:
+        case PQL_OP_FIXED:
+        case PQL_OP_ENUM:
+        case PQL_OP_BLOCK:
+        case PQL_OP_FAIL: break;
         }
+        r->at = at;
+        if (!run_careful(r, op, &pc, &top)) return false;
+        at = r->at;
     }
-    return false;
 }
 
 /* --- Plans --- */
@@ -409,7 +496,7 @@ static int run(struct run *r, const void *bytes, size_t len, struct pql_err *err
     const unsigned char *at = len ? bytes : (const unsigned char *)"";
     r->at = at;
     r->end = at + len;
-    for (size_t i = 0; i < pql_paths_slots(r->plan->paths); i++) r->slots[i] = pql_null();
+    for (size_t i = 0, count = pql_paths_slots(r->plan->paths); i < count; i++) r->slots[i] = pql_null();
     if (run_ops(r)) return 0;
     pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "byte %zu: %s", (size_t)(r->at - at), r->wrong);
     if (err) err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;

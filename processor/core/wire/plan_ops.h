@@ -1,8 +1,9 @@
 /* plan_ops.h - the operations of a plan: written by resolve.c, run by plan.c, known to nobody else.
  *
  *   pc 0: code of the root … END
- *         code of each record, array and map below it, called by CALL, ended by RETURN
- *   BLOCK (array or map) runs, for each item, the code at the pc of that item, ended by NEXT
+ *         code of each record, array and map below it, called by CALL
+ *   a record's code ends with RETURN; an array's or map's is BLOCK, which runs, for each item, the code at the pc of
+ *   that item, ended by NEXT, and returns after the last
  *   UNION jumps by the branch read */
 #ifndef PQL_CORE_WIRE_PLAN_OPS_H
 #define PQL_CORE_WIRE_PLAN_OPS_H
@@ -58,6 +59,7 @@ struct pql_block {
     uint32_t item_size_min;
     uint32_t skip_pc;
     const struct pql_path_node *node; /* NULL: no item is wanted */
+    uint64_t key_lengths; /* of a map: bit n: a key of n bytes may be wanted, bit 63: of 63 or more */
     const uint32_t *pcs;
 };
 

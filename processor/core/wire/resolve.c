@@ -452,6 +452,17 @@ static uint32_t compile_item(struct compiler *c, const struct routine *r, const 
     return pc;
 }
 
+/* Lengths of the keys, those with dots included, by which nodes below one are reached. */
+static uint64_t key_lengths(const struct pql_path_node *node, size_t before)
+{
+    uint64_t lengths = 0;
+    for (size_t i = 0; i < node->kids_count; i++) {
+        size_t len = before + node->kids[i]->name.len;
+        lengths |= UINT64_C(1) << (len < 63 ? len : 63) | key_lengths(node->kids[i], len + 1);
+    }
+    return lengths;
+}
+
 /* Ids of the nodes below one follow each other. A key with dots reaches nodes further down. */
 static void compile_items(struct compiler *c, const struct routine *r, const struct pql_path_node *top,
                           const struct pql_path_node *node, uint32_t *pcs)
@@ -472,12 +483,12 @@ static void compile_block(struct compiler *c, const struct routine *r)
     plan->blocks = pql_xgrow(plan->blocks, &plan->blocks_capacity, index + 1, sizeof *plan->blocks);
     plan->blocks_count++;
     emit(c, PQL_OP_BLOCK, PQL_PATH_NO_SLOT, index, 0);
-    emit(c, PQL_OP_RETURN, PQL_PATH_NO_SLOT, 0, 0);
     block.skip_pc = compile_item(c, r, NULL);
     if (r->node && r->node->kids_count) {
         uint32_t *pcs = pql_arena_zalloc(&plan->arena, pql_paths_count(plan->paths) * sizeof *pcs);
         compile_items(c, r, r->node, r->node, pcs);
         block.node = r->node;
+        block.key_lengths = key_lengths(r->node, 0);
         block.pcs = pcs;
     }
     plan->blocks[index] = block;
