@@ -65,7 +65,7 @@ bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *abou
 
 /* Of every command that reads a configuration. */
 struct pql_config_flags {
-    const char *path; /* NULL: PQLSTREAM_CONFIG of the environment, else pqlstream.conf */
+    const char *path; /* NULL: pqlstream.conf */
     struct pql_texts sets;
 };
 #define PQL_CONFIG_FLAGS(flags) \

@@ -16,12 +16,6 @@ int64_t pql_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static const char *config_path(const struct pql_config_flags *flags)
-{
-    const char *named = getenv("PQLSTREAM_CONFIG");
-    return flags->path ? flags->path : named && *named ? named : "pqlstream.conf";
-}
-
 static void compile(struct pql_setup *setup)
 {
     const struct pql_config *config = setup->config;
@@ -38,7 +32,7 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
     *setup = (struct pql_setup){0};
     pql_diags_init(&setup->diags);
     const struct pql_config_request request = {
-        .path = config_path(flags), .sets = flags->sets.items, .sets_count = flags->sets.count,
+        .path = flags->path ? flags->path : "pqlstream.conf", .sets = flags->sets.items, .sets_count = flags->sets.count,
         .environment = environ, .today_ms = pql_wall_ms(), .needs_brokers = needs_brokers};
     setup->config = pql_config_load(&request, &setup->diags);
     if (setup->config && needs_brokers) pql_kafka_check(&setup->config->kafka, &setup->diags);

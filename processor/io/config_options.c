@@ -173,7 +173,7 @@ const struct pql_option pql_options[] = {
 
     /* --- results --- */
     INT(ROOT, "exact_max", AT(pql_config, program.settings.exact_max), "1000", 1, 10000000, RESULTS, "Occurrences of a rolling signal that are kept one by one."),
-    INT(ROOT, "evidence_max", AT(pql_config, program.settings.evidence_max), "50", 1, 10000, RESULTS, "Most rows of evidence in a record."),
+    INT(ROOT, "evidence_max", AT(pql_config, program.settings.evidence_max), "50", 0, 10000, RESULTS, "Most rows of evidence in a record."),
     DURATION(ROOT, "alert_max_age", AT(pql_config, alert_max_age_ms), "1h", 0, 100 * YEAR, 0,
              "What is published longer than this after it happened counts as back-fill and alerts nobody."),
     GROUP(ROOT, "outputs", GROUP, OUTPUTS, 0, "Output topics."),

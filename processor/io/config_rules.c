@@ -54,8 +54,6 @@ static void check_definition(const struct pql_options_reader *reader, const stru
     if (conf->mode == PQL_MODE_SHADOW)
         say(reader, &conf->name_source, PQL_SEVERITY_ERROR, "'%s': mode = \"shadow\" is not in this version",
             conf->name_source.text.ptr);
-    if (conf->timezone.text.len && !pql_slice_is(conf->timezone.text, "UTC"))
-        say(reader, &conf->timezone, PQL_SEVERITY_ERROR, "time zones other than UTC are not in this version");
     if (fields->review_by.text.len == 0) return;
     if (fields->review_by.text.len != 10 || !pql_time_parse(fields->review_by.text, &review_ms))
         say(reader, &fields->review_by, PQL_SEVERITY_ERROR, "'review_by' must be a date, as in \"2027-03-31\"");
