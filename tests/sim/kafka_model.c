@@ -1,0 +1,857 @@
+#include "sim/kafka_model.h"
+
+#include "core/partition.h"
+#include "core/record.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- chance --- */
+
+uint64_t model_next(struct model_random *random)
+{
+    uint64_t z = random->state += 0x9e3779b97f4a7c15;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+uint64_t model_below(struct model_random *random, uint64_t n) { return n ? model_next(random) % n : 0; }
+
+bool model_chance(struct model_random *random, double p)
+{
+    return p > 0 && (double)(model_next(random) >> 11) * 0x1p-53 < p;
+}
+
+/* --- logs --- */
+
+static struct pql_slice copy_of(struct pql_slice text)
+{
+    return (struct pql_slice){pql_xstrndup(text.len ? text.ptr : "", text.len), text.len};
+}
+
+static void free_slice(struct pql_slice text)
+{
+    char *bytes;
+    memcpy(&bytes, &text.ptr, sizeof bytes); /* it is ours, and only now not const */
+    free(bytes);
+}
+
+void model_append(struct model_log *log, const struct pql_out_record *record, int txn, enum model_status status,
+                  int64_t timestamp_ms)
+{
+    log->records = pql_xgrow(log->records, &log->capacity, log->count + 1, sizeof(struct model_record *));
+    struct model_record *r = pql_xcalloc(1, sizeof *r);
+    r->offset = (int64_t)log->count;
+    r->timestamp_ms = timestamp_ms;
+    r->status = status;
+    r->txn = txn;
+    if (record) {
+        r->has_key = record->has_key;
+        r->has_value = record->has_value;
+        r->key = copy_of(record->key);
+        r->value = copy_of(record->value);
+        PQL_ASSERT(record->headers_count <= 16);
+        for (size_t i = 0; i < record->headers_count; i++)
+            r->headers[r->headers_count++] = (struct pql_header){copy_of(record->headers[i].name), copy_of(record->headers[i].value)};
+    }
+    log->records[log->count++] = r;
+}
+
+int64_t model_end(const struct model_log *log) { return (int64_t)log->count; }
+
+static int64_t stable_end(const struct model_log *log)
+{
+    for (size_t i = 0; i < log->count; i++)
+        if (log->records[i]->status == MODEL_OPEN) return (int64_t)i;
+    return (int64_t)log->count;
+}
+
+static void log_deinit(struct model_log *log)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        struct model_record *r = log->records[i];
+        free_slice(r->key);
+        free_slice(r->value);
+        for (size_t h = 0; h < r->headers_count; h++) {
+            free_slice(r->headers[h].name);
+            free_slice(r->headers[h].value);
+        }
+        free(r);
+    }
+    free(log->records);
+}
+
+/* --- the broker --- */
+
+void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count)
+{
+    *model = (struct model){.random = {seed}, .inputs_count = inputs_count, .partitions_count = partitions_count,
+                            .now_us = 1000000, .txn_timeout_us = 10000000, .max_message_bytes = 1000000};
+}
+
+void model_deinit(struct model *model)
+{
+    for (int p = 0; p < MODEL_PARTITIONS_MAX; p++) {
+        for (int i = 0; i < MODEL_INPUTS_MAX; i++) log_deinit(&model->inputs[i][p]);
+        for (int i = 0; i < PQL_OUT_COUNT; i++) log_deinit(&model->outputs[i][p]);
+    }
+}
+
+int64_t model_wall_ms(const struct model *model) { return 1700000000000 + (int64_t)(model->now_us / 1000); }
+
+/* Ends a transaction: what it wrote gets its status, and a marker in every partition it wrote to. */
+static void end_txn(struct model *model, int txn, bool commit)
+{
+    struct model_txn *t = &model->txns[txn];
+    for (int o = 0; o < PQL_OUT_COUNT; o++) {
+        for (int p = 0; p < MODEL_PARTITIONS_MAX; p++) {
+            struct model_log *log = &model->outputs[o][p];
+            bool wrote = false;
+            for (size_t i = log->count; i-- > 0;) {
+                struct model_record *r = log->records[i];
+                if (r->status != MODEL_OPEN || r->txn != txn) continue;
+                r->status = commit ? MODEL_COMMITTED : MODEL_ABORTED;
+                wrote = true;
+            }
+            if (wrote) model_append(log, NULL, txn, MODEL_MARKER, model_wall_ms(model));
+        }
+    }
+    for (uint32_t i = 0; i < MODEL_INPUTS_MAX; i++)
+        for (int p = 0; p < MODEL_PARTITIONS_MAX; p++) {
+            if (t->has_pending[i][p] && commit) {
+                model->offsets[i][p] = t->pending[i][p];
+                model->has_offset[i][p] = true;
+            }
+            t->has_pending[i][p] = false;
+        }
+    t->is_open = false;
+    t->delayed_epoch = -1;
+}
+
+void model_advance(struct model *model, uint64_t us)
+{
+    model->now_us += us;
+    for (int i = 0; i < model->txns_count; i++) {
+        struct model_txn *t = &model->txns[i];
+        if (t->is_open && t->delayed_epoch == t->epoch && t->delayed_us <= model->now_us) end_txn(model, i, true);
+        if (t->is_open && model->now_us - t->begun_us > model->txn_timeout_us) {
+            t->epoch++;
+            end_txn(model, i, false);
+        }
+    }
+}
+
+static int txn_of(struct model *model, const char *id)
+{
+    for (int i = 0; i < model->txns_count; i++)
+        if (!strcmp(model->txns[i].id, id)) return i;
+    PQL_ASSERT(model->txns_count < 64);
+    struct model_txn *t = &model->txns[model->txns_count];
+    *t = (struct model_txn){.delayed_epoch = -1};
+    snprintf(t->id, sizeof t->id, "%s", id);
+    return model->txns_count++;
+}
+
+/* --- a client --- */
+
+struct feed {
+    bool is_assigned, is_paused, is_sought;
+    unsigned worker;
+    int64_t next;
+    int64_t end_told; /* -1: none */
+    int stale;        /* messages still delivered although paused */
+};
+
+struct pending_ack {
+    struct pql_ack ack;
+    uint64_t due_us;
+};
+
+struct acks {
+    struct pending_ack *items;
+    size_t count, capacity;
+};
+
+enum membership { OUTSIDE, JOINING, TOLD_ASSIGNED, MEMBER, TOLD_REVOKED, TOLD_LOST };
+
+struct model_client {
+    struct model *model;
+    int txn; /* or -1 */
+    int epoch;
+    bool is_ready, in_txn, is_fatal;
+    bool is_dead, dies_after;
+    uint64_t calls, die_at;
+    bool die_after;
+
+    enum membership membership;
+    uint64_t join_us;
+    int generation;
+    uint64_t no_member_until_us;
+    int32_t tasks[MODEL_PARTITIONS_MAX];
+    struct feed feeds[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    struct pql_position asked[MODEL_INPUTS_MAX * MODEL_PARTITIONS_MAX];
+    size_t asked_count;
+    uint64_t asked_us;
+    struct acks acks[PQL_LANE_COUNT];
+    size_t views; /* not yet released */
+};
+
+struct pql_log {
+    struct model_client *client;
+    int32_t partition;
+    int64_t next;
+    enum pql_isolation isolation;
+    bool told_end;
+    int64_t end_told;
+};
+
+enum fault { RETRY, ABORTABLE, LOST_COMMIT, DELAYED_COMMIT, FENCE, NO_MEMBER, SEEK, ACK, REBALANCE, CRASH };
+
+static bool happens(struct model_client *c, enum fault fault, double p)
+{
+    if (!model_chance(&c->model->random, p)) return false;
+    c->model->counts[fault]++;
+    return true;
+}
+
+/* Every call begins here: the process may die before it has an effect, or right after. */
+static bool is_alive(struct model_client *c)
+{
+    if (c->is_dead || c->dies_after) {
+        c->is_dead = true;
+        return false;
+    }
+    c->calls++;
+    bool dies = (c->die_at && c->calls == c->die_at) || happens(c, CRASH, c->model->faults.crash);
+    if (!dies) return true;
+    bool after = c->die_at ? c->die_after : model_chance(&c->model->random, 0.5);
+    if (after) c->dies_after = true;
+    else c->is_dead = true;
+    return after;
+}
+
+static int dead(struct pql_err *err) { return PQL_FAIL(err, PQL_ERR_RETRY, "the process is dead"); }
+
+static int begin(struct model_client *c, struct pql_err *err)
+{
+    if (!is_alive(c)) return dead(err);
+    if (happens(c, RETRY, c->model->faults.retry)) return PQL_FAIL(err, PQL_ERR_RETRY, "the broker is busy");
+    return 0;
+}
+
+static bool is_member(const struct model_client *c)
+{
+    return c->model->member == c && c->generation == c->model->generation && c->membership == MEMBER;
+}
+
+static int subscribe(void *self, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (!is_alive(c)) return dead(err);
+    c->membership = JOINING;
+    c->join_us = c->model->now_us + model_below(&c->model->random, 3000000);
+    return 0;
+}
+
+static void rejoin(struct model_client *c)
+{
+    c->membership = JOINING;
+    c->generation = -1;
+    c->join_us = c->model->now_us + model_below(&c->model->random, 500000);
+}
+
+static void all_tasks(struct model_client *c, struct pql_control *out, enum pql_control_kind kind)
+{
+    for (int32_t i = 0; i < c->model->partitions_count; i++) c->tasks[i] = i;
+    out->kind = kind;
+    out->tasks = c->tasks;
+    out->count = (size_t)c->model->partitions_count;
+}
+
+/* Another process that joins takes the group over; who had it hears that its partitions are lost. */
+static bool poll_group(struct model_client *c, struct pql_control *out)
+{
+    struct model *m = c->model;
+    if (c->membership == JOINING && m->now_us >= c->join_us) {
+        m->member = c;
+        c->generation = ++m->generation;
+        c->membership = TOLD_ASSIGNED;
+        all_tasks(c, out, PQL_CONTROL_ASSIGNED);
+        return true;
+    }
+    if (c->membership != MEMBER) return false;
+    bool gone = m->member != c || m->generation != c->generation;
+    if (gone || happens(c, REBALANCE, m->faults.rebalance)) {
+        bool lost = gone || model_chance(&m->random, 0.3);
+        if (lost && !gone) m->generation++;
+        c->membership = lost ? TOLD_LOST : TOLD_REVOKED;
+        if (lost) c->generation = -1;
+        all_tasks(c, out, lost ? PQL_CONTROL_LOST : PQL_CONTROL_REVOKED);
+        return true;
+    }
+    return false;
+}
+
+static void poll_control(void *self, int timeout_ms, struct pql_control *out)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    *out = (struct pql_control){.kind = PQL_CONTROL_NONE};
+    if (!is_alive(c) || poll_group(c, out)) return;
+    if (!c->asked_count || c->asked_us + 1000 > c->model->now_us) return;
+    for (size_t i = 0; i < c->asked_count; i++)
+        c->asked[i].offset = model_end(&c->model->inputs[c->asked[i].input][c->asked[i].partition]);
+    out->kind = PQL_CONTROL_OFFSETS;
+    out->offsets = c->asked;
+    out->offsets_count = c->asked_count;
+    out->asked_us = c->asked_us;
+    c->asked_count = 0;
+}
+
+static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (!is_alive(c)) return dead(err);
+    PQL_ASSERT(c->membership == TOLD_ASSIGNED);
+    c->membership = MEMBER;
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < c->model->inputs_count; k++)
+            c->feeds[k][tasks[i]] = (struct feed){.is_assigned = true, .is_paused = true, .worker = workers[i], .end_told = -1};
+    return 0;
+}
+
+static int unassign(void *self, const int32_t *tasks, size_t count, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (!is_alive(c)) return dead(err);
+    PQL_ASSERT(c->membership == TOLD_REVOKED || c->membership == TOLD_LOST);
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < c->model->inputs_count; k++) c->feeds[k][tasks[i]].is_assigned = false;
+    rejoin(c);
+    return 0;
+}
+
+static int leave(void *self, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (!is_alive(c)) return dead(err);
+    if (c->model->member == c) c->model->member = NULL;
+    c->membership = OUTSIDE;
+    c->generation = -1;
+    return 0;
+}
+
+static int pause_feeds(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (begin(c, err)) return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        if (!feed->is_paused) feed->stale = (int)model_below(&c->model->random, 4);
+        feed->is_paused = true;
+    }
+    return 0;
+}
+
+static int resume_feeds(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (begin(c, err)) return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        PQL_ASSERT(!feed->is_assigned || feed->is_sought);
+        feed->is_paused = false;
+        feed->is_sought = false;
+    }
+    return 0;
+}
+
+static int seek(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    for (size_t i = 0; i < count; i++) {
+        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        if (happens(c, SEEK, c->model->faults.seek)) {
+            positions[i].failed = PQL_ERR_RETRY;
+            return PQL_FAIL(err, PQL_ERR_RETRY, "seek failed");
+        }
+        PQL_ASSERT(feed->is_paused || !feed->is_assigned);
+        feed->next = positions[i].offset;
+        feed->stale = 0;
+        feed->end_told = -1;
+        feed->is_sought = true;
+        positions[i].failed = PQL_ERR_NONE;
+    }
+    return 0;
+}
+
+static int end_offsets_ask(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (begin(c, err)) return -1;
+    if (c->asked_count) return 0;
+    for (size_t i = 0; i < count; i++) c->asked[i] = positions[i];
+    c->asked_count = count;
+    c->asked_us = c->model->now_us;
+    return 0;
+}
+
+static void worker_wait(void *self, unsigned worker, int timeout_ms)
+{
+    (void)self;
+    (void)worker;
+    (void)timeout_ms;
+}
+
+static void worker_wake(void *self, unsigned worker)
+{
+    (void)self;
+    (void)worker;
+}
+
+static bool deliver(struct model_client *c, uint32_t input, int32_t partition, struct pql_message_view *out)
+{
+    struct feed *feed = &c->feeds[input][partition];
+    const struct model_log *log = &c->model->inputs[input][partition];
+    if (feed->is_paused && feed->stale-- <= 0) return false;
+    *out = (struct pql_message_view){.input = input, .partition = partition, .timestamp_ms = PQL_NO_TIME};
+    if (feed->next < log->low) {
+        out->kind = PQL_MESSAGE_ERROR;
+        out->offset = feed->next;
+        out->value = PQL_SLICE_LITERAL("offset out of range");
+        feed->is_paused = true;
+        feed->stale = 0;
+    } else if (feed->next < model_end(log)) {
+        const struct model_record *r = log->records[feed->next];
+        out->kind = PQL_MESSAGE_RECORD;
+        out->offset = feed->next++;
+        out->timestamp_ms = r->timestamp_ms;
+        out->has_key = r->has_key;
+        out->has_value = r->has_value;
+        out->key = r->key;
+        out->value = r->value;
+    } else {
+        if (feed->end_told == model_end(log)) return false;
+        out->kind = PQL_MESSAGE_END;
+        out->offset = feed->end_told = model_end(log);
+    }
+    out->handle = pql_xmalloc(1);
+    c->views++;
+    return true;
+}
+
+static size_t worker_poll(void *self, unsigned worker, struct pql_message_view *out, size_t max)
+{
+    struct model_client *c = self;
+    size_t n = 0;
+    if (!is_alive(c)) return 0;
+    for (uint32_t k = 0; k < c->model->inputs_count; k++)
+        for (int32_t p = 0; p < c->model->partitions_count; p++) {
+            size_t most = model_below(&c->model->random, 12);
+            if (!c->feeds[k][p].is_assigned || c->feeds[k][p].worker != worker) continue;
+            for (size_t i = 0; i < most && n < max && deliver(c, k, p, &out[n]); i++) n++;
+        }
+    return n;
+}
+
+static void message_headers(void *self, const struct pql_message_view *message, struct pql_arena *arena,
+                            const struct pql_header **headers, size_t *count)
+{
+    (void)self;
+    (void)message;
+    (void)arena;
+    *headers = NULL;
+    *count = 0;
+}
+
+static void message_release(void *self, struct pql_message_view *message)
+{
+    struct model_client *c = self;
+    PQL_ASSERT(message->handle && c->views);
+    free(message->handle);
+    message->handle = NULL;
+    c->views--;
+}
+
+/* --- offsets --- */
+
+static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    struct model *m = c->model;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    for (size_t i = 0; i < count; i++)
+        for (int t = 0; t < m->txns_count; t++)
+            if (m->txns[t].has_pending[positions[i].input][positions[i].partition])
+                return PQL_FAIL(err, PQL_ERR_RETRY, "a transaction holds the offset");
+    for (size_t i = 0; i < count; i++) {
+        const struct model_offset *offset = &m->offsets[positions[i].input][positions[i].partition];
+        bool has = m->has_offset[positions[i].input][positions[i].partition];
+        positions[i].offset = has ? offset->offset : PQL_OFFSET_NONE;
+        snprintf(positions[i].metadata, sizeof positions[i].metadata, "%s", has ? offset->metadata : "");
+    }
+    return 0;
+}
+
+static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    for (size_t i = 0; i < count; i++) {
+        const struct model_log *log = &c->model->inputs[positions[i].input][positions[i].partition];
+        PQL_ASSERT(positions[i].offset == PQL_OFFSET_EARLIEST || positions[i].offset == PQL_OFFSET_LATEST);
+        positions[i].offset = positions[i].offset == PQL_OFFSET_EARLIEST ? log->low : model_end(log);
+    }
+    return 0;
+}
+
+/* --- transactions --- */
+
+static int fenced(struct model_client *c, struct pql_err *err)
+{
+    c->is_fatal = true;
+    PQL_FAIL(err, PQL_ERR_FENCED, "a newer producer has this transactional id, or the transaction timed out");
+    err->reason = "fenced";
+    return -1;
+}
+
+static int abortable(struct pql_err *err)
+{
+    return PQL_FAIL(err, PQL_ERR_ABORT_TXN, "the transaction must be aborted");
+}
+
+static struct model_txn *own_txn(struct model_client *c) { return &c->model->txns[c->txn]; }
+
+static bool is_stale(struct model_client *c) { return c->is_fatal || own_txn(c)->epoch != c->epoch; }
+
+static int txn_init(void *self, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    PQL_ASSERT(c->txn >= 0 && !c->is_fatal);
+    struct model_txn *t = own_txn(c);
+    t->epoch++;
+    if (t->is_open) end_txn(c->model, c->txn, false);
+    t->delayed_epoch = -1;
+    c->epoch = t->epoch;
+    c->is_ready = true;
+    c->in_txn = false;
+    return 0;
+}
+
+static int txn_begin(void *self, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (!is_alive(c)) return dead(err);
+    PQL_ASSERT(c->is_ready && !c->in_txn);
+    if (c->is_fatal) return fenced(c, err);
+    c->in_txn = true;
+    return 0;
+}
+
+static void open_txn(struct model_client *c)
+{
+    struct model_txn *t = own_txn(c);
+    if (t->is_open) return;
+    t->is_open = true;
+    t->begun_us = c->model->now_us;
+    t->delayed_epoch = -1;
+}
+
+static int32_t partition_of(const struct model *m, const struct pql_out_record *record)
+{
+    if (record->partition >= 0) return record->partition;
+    return record->has_key ? (int32_t)pql_partition_murmur2(record->key, (uint32_t)m->partitions_count) : 0;
+}
+
+static int txn_fault(struct model_client *c, struct pql_err *err)
+{
+    if (happens(c, FENCE, c->model->faults.fence)) {
+        own_txn(c)->epoch++;
+        end_txn(c->model, c->txn, false);
+    }
+    if (is_stale(c)) return fenced(c, err);
+    if (happens(c, ABORTABLE, c->model->faults.abortable)) return abortable(err);
+    return 0;
+}
+
+static int txn_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (begin(c, err)) return -1;
+    PQL_ASSERT(c->in_txn);
+    if (txn_fault(c, err)) return -1;
+    open_txn(c);
+    model_append(&c->model->outputs[record->output][partition_of(c->model, record)], record, c->txn, MODEL_OPEN,
+                 record->timestamp_ms);
+    return 0;
+}
+
+static void group_facts(void *self, struct pql_group_facts *facts)
+{
+    struct model_client *c = self;
+    *facts = (struct pql_group_facts){.generation = -1};
+    if (!is_alive(c)) return;
+    if (happens(c, NO_MEMBER, c->model->faults.no_member)) c->no_member_until_us = c->model->now_us + 200000;
+    if (c->model->now_us < c->no_member_until_us) return;
+    facts->generation = c->generation;
+    facts->has_member_id = c->generation >= 0;
+}
+
+static bool assignment_lost(void *self)
+{
+    const struct model_client *c = self;
+    return c->membership == TOLD_LOST;
+}
+
+static int txn_send_offsets(void *self, const struct pql_position *positions, size_t count, int timeout_ms,
+                            struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    PQL_ASSERT(c->in_txn);
+    if (txn_fault(c, err)) return -1;
+    if (c->generation >= 0 && !(c->model->member == c && c->generation == c->model->generation)) return abortable(err);
+    open_txn(c);
+    for (size_t i = 0; i < count; i++) {
+        struct model_offset *pending = &own_txn(c)->pending[positions[i].input][positions[i].partition];
+        own_txn(c)->has_pending[positions[i].input][positions[i].partition] = true;
+        pending->offset = positions[i].offset;
+        snprintf(pending->metadata, sizeof pending->metadata, "%s", positions[i].metadata);
+    }
+    return 0;
+}
+
+static int unknown(struct model_client *c, struct pql_err *err)
+{
+    c->is_fatal = true;
+    return PQL_FAIL(err, PQL_ERR_FENCED, "the commit timed out");
+}
+
+static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    struct model *m = c->model;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    PQL_ASSERT(c->in_txn);
+    if (txn_fault(c, err)) return -1;
+    if (happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
+        own_txn(c)->delayed_epoch = c->epoch;
+        own_txn(c)->delayed_us = m->now_us + model_below(&m->random, 400000);
+        return unknown(c, err);
+    }
+    bool is_lost = happens(c, LOST_COMMIT, m->faults.lost_commit);
+    if (!is_lost || model_chance(&m->random, 0.5)) end_txn(m, c->txn, true);
+    c->in_txn = false;
+    return is_lost ? unknown(c, err) : 0;
+}
+
+static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    PQL_ASSERT(c->in_txn);
+    if (is_stale(c)) return fenced(c, err);
+    if (own_txn(c)->is_open) end_txn(c->model, c->txn, false);
+    c->in_txn = false;
+    return 0;
+}
+
+static int txn_recreate(void *self, struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (!is_alive(c)) return dead(err);
+    c->is_fatal = c->is_ready = c->in_txn = false;
+    return 0;
+}
+
+/* --- plain producer --- */
+
+static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_record *record, uint64_t cookie,
+                         struct pql_err *err)
+{
+    struct model_client *c = self;
+    struct model *m = c->model;
+    if (begin(c, err)) return -1;
+    struct acks *acks = &c->acks[lane];
+    struct pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE}, m->now_us + model_below(&m->random, 3000)};
+    bool faulty = happens(c, ACK, m->faults.ack);
+    uint64_t kind = faulty ? model_below(&m->random, 4) : 9;
+    struct model_log *log = &m->outputs[record->output][partition_of(m, record)];
+    if (kind == 0) ack.ack.failed = PQL_ERR_RETRY; /* not written */
+    if (kind != 0) model_append(log, record, -1, MODEL_COMMITTED, record->timestamp_ms);
+    if (kind == 1) ack.ack.failed = PQL_ERR_RETRY; /* written, and not told */
+    if (kind >= 3) ack.ack.offset = model_end(log) - 1;
+    if (kind == 3) ack.due_us += 2000000;
+    acks->items = pql_xgrow(acks->items, &acks->capacity, acks->count + 1, sizeof *acks->items);
+    acks->items[acks->count++] = ack;
+    return 0;
+}
+
+static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, size_t max, int timeout_ms)
+{
+    struct model_client *c = self;
+    size_t n = 0, kept = 0;
+    (void)timeout_ms;
+    if (!is_alive(c)) return 0;
+    struct acks *acks = &c->acks[lane];
+    for (size_t i = 0; i < acks->count; i++) {
+        if (n < max && acks->items[i].due_us <= c->model->now_us) out[n++] = acks->items[i].ack;
+        else acks->items[kept++] = acks->items[i];
+    }
+    acks->count = kept;
+    return n;
+}
+
+static int commit_offsets(void *self, const struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    if (!is_member(c) && c->membership != TOLD_REVOKED) return abortable(err);
+    for (size_t i = 0; i < count; i++) {
+        struct model_offset *offset = &c->model->offsets[positions[i].input][positions[i].partition];
+        c->model->has_offset[positions[i].input][positions[i].partition] = true;
+        offset->offset = positions[i].offset;
+        snprintf(offset->metadata, sizeof offset->metadata, "%s", positions[i].metadata);
+    }
+    return 0;
+}
+
+/* --- checkpoint topic --- */
+
+static struct model_log *checkpoint(struct model_client *c, int32_t partition)
+{
+    return &c->model->outputs[PQL_OUT_CHECKPOINT][partition];
+}
+
+static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t *end, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    *low = checkpoint(c, partition)->low;
+    *end = model_end(checkpoint(c, partition));
+    return 0;
+}
+
+static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolation isolation, struct pql_log **log,
+                    struct pql_err *err)
+{
+    struct model_client *c = self;
+    if (begin(c, err)) return -1;
+    *log = pql_xcalloc(1, sizeof **log);
+    int64_t low = checkpoint(c, partition)->low;
+    **log = (struct pql_log){.client = c, .partition = partition, .next = from < low ? low : from, .isolation = isolation};
+    return 0;
+}
+
+static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_log_record *record, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    const struct model_log *partition = checkpoint(c, log->partition);
+    int64_t end = log->isolation == PQL_READ_COMMITTED ? stable_end(partition) : model_end(partition);
+    for (; log->next < end; log->next++) {
+        const struct model_record *r = partition->records[log->next];
+        if (r->status == MODEL_MARKER || (r->status == MODEL_ABORTED && log->isolation == PQL_READ_COMMITTED)) continue;
+        *record = (struct pql_log_record){.kind = PQL_LOG_RECORD, .offset = log->next++, .key = r->key, .value = r->value};
+        return 0;
+    }
+    *record = (struct pql_log_record){.kind = log->told_end && log->end_told == end ? PQL_LOG_NOTHING : PQL_LOG_END, .offset = end};
+    log->told_end = true;
+    log->end_told = end;
+    return 0;
+}
+
+static void log_close(void *self, struct pql_log *log)
+{
+    (void)self;
+    free(log);
+}
+
+static int checkpoint_trim(void *self, int32_t partition, int64_t before, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (begin(c, err)) return -1;
+    if (checkpoint(c, partition)->low < before) checkpoint(c, partition)->low = before;
+    return 0;
+}
+
+/* --- topics, clock --- */
+
+static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)timeout_ms;
+    if (!is_alive(c)) return dead(err);
+    *facts = (struct pql_topic_facts){.exists = true, .partitions_count = c->model->partitions_count, .has_configuration = true,
+                                      .max_message_bytes = c->model->max_message_bytes, .retention_ms = -1,
+                                      .retention_bytes = -1, .is_deleted = true};
+    snprintf(facts->id, sizeof facts->id, "input-%u", input);
+    return 0;
+}
+
+static int output_facts(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    if (input_facts(self, 0, facts, timeout_ms, err)) return -1;
+    snprintf(facts->id, sizeof facts->id, "output-%d", (int)output);
+    return 0;
+}
+
+static int64_t wall_ms(void *self) { return model_wall_ms(((struct model_client *)self)->model); }
+static uint64_t mono_us(void *self) { return ((struct model_client *)self)->model->now_us; }
+
+struct model_client *model_client_new(struct model *model, const char *transactional_id)
+{
+    struct model_client *c = pql_xcalloc(1, sizeof *c);
+    c->model = model;
+    c->txn = *transactional_id ? txn_of(model, transactional_id) : -1;
+    c->generation = -1;
+    return c;
+}
+
+void model_client_free(struct model_client *c)
+{
+    PQL_ASSERT(c->views == 0);
+    if (c->model->member == c) c->model->member = NULL;
+    for (int i = 0; i < PQL_LANE_COUNT; i++) free(c->acks[i].items);
+    free(c);
+}
+
+bool model_client_is_dead(const struct model_client *c) { return c->is_dead || c->dies_after; }
+void model_client_kill(struct model_client *c) { c->is_dead = true; }
+uint64_t model_client_calls(const struct model_client *c) { return c->calls; }
+
+void model_client_die_at(struct model_client *c, uint64_t calls, bool after)
+{
+    c->die_at = c->calls + calls;
+    c->die_after = after;
+}
+
+void model_client_ports(struct model_client *c, struct pql_ports *ports)
+{
+    *ports = (struct pql_ports){
+        .self = c, .subscribe = subscribe, .poll = poll_control, .assign = assign, .unassign = unassign, .leave = leave,
+        .pause = pause_feeds, .resume = resume_feeds, .seek = seek, .end_offsets_ask = end_offsets_ask,
+        .worker_wait = worker_wait, .worker_wake = worker_wake, .worker_poll = worker_poll,
+        .message_headers = message_headers, .message_release = message_release, .committed = committed, .offsets = offsets,
+        .txn_init = txn_init, .txn_begin = txn_begin, .txn_produce = txn_produce, .group_facts = group_facts,
+        .assignment_lost = assignment_lost, .txn_send_offsets = txn_send_offsets, .txn_commit = txn_commit,
+        .txn_abort = txn_abort, .txn_recreate = txn_recreate, .plain_produce = plain_produce, .plain_acks = plain_acks,
+        .commit_offsets = commit_offsets, .checkpoint_ends = checkpoint_ends, .log_open = log_open, .log_read = log_read,
+        .log_close = log_close, .checkpoint_trim = checkpoint_trim, .input_facts = input_facts,
+        .output_facts = output_facts, .wall_ms = wall_ms, .mono_us = mono_us,
+    };
+}

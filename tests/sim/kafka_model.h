@@ -1,0 +1,116 @@
+/* kafka_model.h - Kafka as the pipeline sees it, in memory and under a modelled clock: partitions whose markers take
+ * offsets, transactions with fencing by epoch and a last stable offset, a group with generations, committed offsets with
+ * metadata and the stable fetch, end of partition reported once per end, deleted records. One seed decides all faults.
+ *
+ *   struct model         the broker: outlives processes
+ *   struct model_client  one process's connection: fills struct pql_ports; dies with a crash
+ *
+ * As the real broker does: offsets sent with generation -1 are taken unfenced; a transaction of a dead owner stays open
+ * until it times out or its id is initialised again, and holds both readers of committed records and the stable fetch. */
+#ifndef PQL_TESTS_SIM_KAFKA_MODEL_H
+#define PQL_TESTS_SIM_KAFKA_MODEL_H
+
+#include "io/ports.h"
+
+enum { MODEL_INPUTS_MAX = 2, MODEL_PARTITIONS_MAX = 4, MODEL_CLIENTS_MAX = 4 };
+
+/* splitmix64 */
+struct model_random {
+    uint64_t state;
+};
+uint64_t model_next(struct model_random *random);
+uint64_t model_below(struct model_random *random, uint64_t n);
+bool model_chance(struct model_random *random, double p);
+
+enum model_status { MODEL_OPEN, MODEL_COMMITTED, MODEL_ABORTED, MODEL_MARKER };
+
+struct model_record {
+    int64_t offset, timestamp_ms;
+    enum model_status status;
+    int txn; /* index of the transactional id, or -1 */
+    bool has_key, has_value;
+    struct pql_slice key, value; /* owned */
+    struct pql_header headers[16];
+    size_t headers_count;
+};
+
+struct model_log {
+    struct model_record **records;
+    size_t count, capacity;
+    int64_t low;
+};
+
+struct model_offset {
+    int64_t offset;
+    char metadata[PQL_METADATA_MAX];
+};
+
+/* A transactional id at its coordinator. */
+struct model_txn {
+    char id[32];
+    int epoch;
+    bool is_open;
+    uint64_t begun_us;
+    bool has_pending[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    struct model_offset pending[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    /* A commit that was sent and has not arrived yet. */
+    int delayed_epoch; /* -1: none */
+    uint64_t delayed_us;
+};
+
+/* How often each fault happens, per call; all 0: none. */
+struct model_faults {
+    double retry;        /* any call answers RETRY and does nothing */
+    double abortable;    /* produce or send_offsets: the transaction must be aborted */
+    double lost_commit;  /* the commit is done or not, and the client is not told */
+    double delayed_commit;
+    double fence;        /* the coordinator times the transaction out */
+    double no_member;    /* the client's generation is -1 for a while */
+    double seek;         /* fails */
+    double ack;          /* of the plain producer: failed, late or without offset */
+    double rebalance;    /* revoked, or lost, and given back */
+    double crash;        /* the process dies before or after this call */
+};
+
+struct model {
+    struct model_random random;
+    struct model_faults faults;
+    uint64_t now_us;
+    uint32_t inputs_count;
+    int32_t partitions_count;
+    struct model_log inputs[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    struct model_log outputs[PQL_OUT_COUNT][MODEL_PARTITIONS_MAX];
+    bool has_offset[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    struct model_offset offsets[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
+    struct model_txn txns[64];
+    int txns_count;
+    uint64_t txn_timeout_us;
+    int generation;
+    struct model_client *member; /* who has all partitions, or NULL */
+    int max_message_bytes;
+    uint64_t counts[16]; /* of faults that happened, in the order of struct model_faults */
+};
+
+void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count);
+void model_deinit(struct model *model);
+/* Lets time pass: transactions time out, delayed commits arrive. */
+void model_advance(struct model *model, uint64_t us);
+void model_append(struct model_log *log, const struct pql_out_record *record, int txn, enum model_status status,
+                  int64_t timestamp_ms);
+int64_t model_end(const struct model_log *log);
+int64_t model_wall_ms(const struct model *model);
+
+struct model_client;
+/* transactional_id: "" for a client that makes no transactions. */
+struct model_client *model_client_new(struct model *model, const char *transactional_id);
+/* The connection is gone; the broker keeps what it had. */
+void model_client_free(struct model_client *client);
+void model_client_ports(struct model_client *client, struct pql_ports *ports);
+/* A call decided that the process dies: nothing it does from there on has an effect. */
+bool model_client_is_dead(const struct model_client *client);
+void model_client_kill(struct model_client *client);
+uint64_t model_client_calls(const struct model_client *client);
+/* Dies at this call, counted from now; before it has an effect or after. */
+void model_client_die_at(struct model_client *client, uint64_t calls, bool after);
+
+#endif
