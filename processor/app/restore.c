@@ -306,6 +306,7 @@ static int read_manifest(struct pql_pipeline *p, struct pql_task *task, struct p
     task->place = m.place;
     task->share = m.share;
     task->lag_ms = m.lag_ms;
+    task->run_input = m.run_input;
     task->snapshot_number = m.snapshot > task->snapshot_number ? m.snapshot : task->snapshot_number;
     r->state = OPEN_CHUNKS;
     return 0;
@@ -323,6 +324,7 @@ static int fall_back(struct pql_pipeline *p, struct pql_task *task, struct pql_e
     r->candidate = r->manifest.predecessor;
     r->has_manifest = false;
     memset(&task->share, 0, sizeof task->share);
+    task->run_input = -1;
     close_log(p, r);
     r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
     return fresh_engine(p, task);
@@ -419,7 +421,8 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
         return 0;
     }
     uint64_t wanted = last_sequence(task) + 1;
-    if (entry->place.journal < wanted) return 0;
+    /* At least once: a write that failed was repeated together with those behind it. */
+    if (entry->place.journal < wanted || (entry->place.journal > wanted && p->conf->at_least_once)) return 0;
     if (entry->place.journal > wanted || task->script.count >= SCRIPT_MAX)
         return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")", wanted,
                         entry->place.journal);
@@ -458,8 +461,8 @@ static int read_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
             break;
         }
         if (p->ports->log_read(p->ports->self, r->log, i ? 0 : READ_MS, &record, err)) return -1;
-        if (record.kind == PQL_LOG_NOTHING) return 0;
-        if (record.kind == PQL_LOG_END) return at_journal_end(p, task, err);
+        if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
+        if (record.kind != PQL_LOG_RECORD) return at_journal_end(p, task, err);
         r->progress_us = now_us(p);
         if (pql_checkpoint_open(record.value, &type, &content, err)) type = PQL_CHECKPOINT_CHUNK; /* found by its absence */
         if (type != PQL_CHECKPOINT_JOURNAL) continue;

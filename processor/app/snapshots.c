@@ -105,6 +105,7 @@ static void begin(struct pql_worker *w, struct pql_task *task)
     s->hash = task->hash;
     s->share = task->share;
     s->lag_ms = task->lag_ms;
+    s->run_input = task->run_input;
     s->accounts = pql_engine_stats(task->engine).accounts;
     s->begun_us = s->progress_us = w->now_us;
     pql_snapshot_begin(task->engine);
@@ -228,7 +229,7 @@ static void write_manifest(struct pql_worker *w)
         .revision = p->conf->revision, .partitions_count = p->partitions_count,
         .partitioner = PQL_SLICE_LITERAL("murmur2"), .predecessor = task->pointer.manifest, .low = s->low,
         .predecessor_low = task->pointer.low, .before_predecessor_low = task->pointer.predecessor_low,
-        .lag_ms = s->lag_ms, .share = s->share, .schemas = {schemas.ptr, schemas.len},
+        .lag_ms = s->lag_ms, .run_input = s->run_input, .share = s->share, .schemas = {schemas.ptr, schemas.len},
     };
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) manifest.topic_ids[i] = pql_slice_of(p->input_ids[i]);
     pql_manifest_write(&manifest, &bytes);

@@ -96,6 +96,10 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
 {
     struct pql_epoch *epoch = pql_task_open_epoch(task);
     PQL_ASSERT(!task->sealed);
+    /* Outputs may be seen before the offsets are committed, so the order of the last run may not be left to C. */
+    bool is_scripted = task->script.next < task->script.count;
+    if (p->conf->at_least_once && p->conf->inputs_count > 1 && task->run_input >= 0 && epoch->count && !is_scripted)
+        pql_task_journal(p, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, PQL_NO_TIME);
     if (task->pending.manifest >= 0) {
         epoch->has_pointer = true;
         epoch->trim_before = task->pending.before_predecessor_low;

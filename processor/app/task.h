@@ -153,6 +153,7 @@ struct pql_snapshot {
     uint64_t records, hash, accounts;
     struct pql_share share;
     int64_t journal_from, lag_ms;
+    int run_input;
     struct pql_buf chunk; /* being filled */
     bool is_complete;     /* the engine gave all pages */
     bool manifest_sent;

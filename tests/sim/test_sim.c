@@ -31,7 +31,7 @@ static bool judge(const struct sim_plan *plan, const char *arguments)
     trimmed += result.trimmed > 0;
     fallbacks += result.fallbacks;
     if (result.ok) return true;
-    printf("FAILED: %s\nreplay: %s %s\n", result.what, program, arguments);
+    printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what, program, arguments);
     return false;
 }
 

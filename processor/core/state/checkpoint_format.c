@@ -262,6 +262,7 @@ void pql_manifest_write(const struct pql_manifest *m, struct pql_buf *buf)
     pql_buf_zigzag(buf, m->predecessor_low);
     pql_buf_zigzag(buf, m->before_predecessor_low);
     pql_buf_zigzag(buf, m->lag_ms);
+    pql_buf_zigzag(buf, m->run_input);
     put_share(buf, &m->share);
     pql_buf_slice(buf, m->schemas);
     pql_checkpoint_seal(buf, start);
@@ -308,6 +309,7 @@ int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct
     m.predecessor_low = pql_read_zigzag(&r);
     m.before_predecessor_low = pql_read_zigzag(&r);
     m.lag_ms = pql_read_zigzag(&r);
+    m.run_input = read_i32(&r);
     read_share(&r, &m.share);
     m.schemas = pql_read_slice(&r);
     if (r.failed || pql_reader_left(&r)) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the manifest does not parse");

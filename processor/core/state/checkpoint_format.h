@@ -104,6 +104,7 @@ struct pql_manifest {
     int64_t predecessor_low; /* the same of the predecessor and of the one before; -1: none */
     int64_t before_predecessor_low;
     int64_t lag_ms; /* of the events behind the wall clock, or -1 */
+    int32_t run_input; /* the input read since the last entry, or -1 */
     struct pql_share share;
     struct pql_slice schemas; /* writer schemas used, as the decoder wants them */
 };
