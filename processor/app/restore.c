@@ -160,6 +160,33 @@ static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct p
 
 /* --- a task that never ran --- */
 
+/* At least once a claim may have been cut off between its entry and its offsets: then there is nothing but that entry,
+ * and the task begins where it says. */
+static bool is_half_a_claim(struct pql_pipeline *p, struct pql_restore *r, struct pql_slice record)
+{
+    enum pql_checkpoint_type type;
+    struct pql_slice content;
+    struct pql_journal entry;
+    struct pql_err err;
+    if (!p->conf->at_least_once || pql_checkpoint_open(record, &type, &content, &err) || type != PQL_CHECKPOINT_JOURNAL ||
+        pql_journal_parse(content, &entry, &err) || entry.kind != PQL_JOURNAL_PROGRAM || entry.place.journal != 1 ||
+        entry.inputs_count != p->conf->inputs_count)
+        return false;
+    if (!r->committed.journal) r->committed = entry.place;
+    return true;
+}
+
+static void write_claim(struct pql_pipeline *p, struct pql_task *task);
+
+static void begin_task(struct pql_pipeline *p, struct pql_task *task)
+{
+    pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic, task->partition,
+            (long long)task->place.next[0]);
+    fresh_engine(p, task);
+    pql_restore_free(task);
+    write_claim(p, task);
+}
+
 /* A claim that was aborted leaves nothing that a reader of committed records sees. */
 static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
@@ -167,7 +194,7 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
     struct pql_log_record record;
     if (!r->log) return p->ports->log_open(p->ports->self, task->partition, 0, PQL_READ_COMMITTED, &r->log, err);
     if (p->ports->log_read(p->ports->self, r->log, READ_MS, &record, err)) return -1;
-    if (record.kind == PQL_LOG_NOTHING) return 0;
+    if (record.kind == PQL_LOG_NOTHING || (record.kind == PQL_LOG_RECORD && is_half_a_claim(p, r, record.value))) return 0;
     close_log(p, r);
     if (record.kind == PQL_LOG_RECORD)
         return PQL_FAIL(err, PQL_ERR_FATAL,
@@ -176,6 +203,10 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
                         "checkpoint forget` drops it; nothing was changed",
                         record.offset, p->conf->inputs[0].topic);
     r->state = ASK_START;
+    if (!r->committed.journal) return 0;
+    task->place = r->committed;
+    task->place.journal = 0;
+    begin_task(p, task);
     return 0;
 }
 
@@ -203,11 +234,7 @@ static int ask_start(struct pql_pipeline *p, struct pql_task *task, struct pql_e
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) r->positions[i].offset = p->conf->inputs[i].start;
     if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) task->place.next[i] = r->positions[i].offset;
-    pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic, task->partition,
-            (long long)task->place.next[0]);
-    fresh_engine(p, task);
-    pql_restore_free(task);
-    write_claim(p, task);
+    begin_task(p, task);
     return 0;
 }
 

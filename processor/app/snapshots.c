@@ -67,10 +67,13 @@ static bool has_changed(const struct pql_task *task)
     return task->taken_since_snapshot || task->pointer.manifest < 0 || task->records != task->pointer.records;
 }
 
+/* At least once: entries behind S that are older than the snapshot would stand before its journal_from. */
+static bool is_scripted(const struct pql_task *task) { return task->script.next < task->script.count; }
+
 static bool is_due(const struct pql_worker *w, const struct pql_task *task)
 {
     const struct pql_pipeline_conf *conf = w->pipeline->conf;
-    if (task->phase != PQL_PHASE_LIVE || task->pending.manifest >= 0) return false;
+    if (task->phase != PQL_PHASE_LIVE || task->pending.manifest >= 0 || is_scripted(task)) return false;
     if (task->closing) return !task->final_done;
     uint64_t age_us = w->now_us - task->last_snapshot_us;
     if (!has_changed(task) || age_us < (uint64_t)conf->checkpoint_interval_ms * 1000 / 16) return false;
@@ -120,7 +123,7 @@ static void choose(struct pql_worker *w)
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
         if (!task->closing || task->final_done || task->phase != PQL_PHASE_LIVE) continue;
-        bool late = w->now_us > task->handover_deadline_us;
+        bool late = w->now_us > task->handover_deadline_us || is_scripted(task);
         if (running == task ? late : late || (!running && !has_changed(task))) {
             if (running == task) give_up(w, "handover_budget");
             task->final_done = true;

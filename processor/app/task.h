@@ -60,7 +60,7 @@ struct pql_misplaced {
 /* A journal entry to be applied at its place during a replay. Slices are copies in the task's arena. */
 struct pql_script {
     struct pql_journal *items;
-    size_t count, capacity, next;
+    size_t count, capacity, next; /* next < count: what is read is laid down, live too (at least once, behind C) */
 };
 
 /* What is known of the manifest that offsets point to. */

@@ -181,7 +181,7 @@ static void restart_if_dead(struct sim *s, struct process *process)
     enum pql_stop stop = PQL_STOP_NONE;
     struct pql_err err = {0};
     bool finished = process->pipeline && pql_pipeline_finished(process->pipeline, &stop, &err);
-    if (stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED) fail(s, "a process stopped: %s", err.msg);
+    if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED) fail(s, "a process stopped: %s", err.msg);
     if (!finished && !model_client_is_dead(process->client)) return;
     char id[32];
     snprintf(id, sizeof id, "%s", process->id);
