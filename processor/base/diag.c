@@ -60,12 +60,19 @@ static struct pql_slice line_around(struct pql_slice text, size_t at, int *numbe
     return (struct pql_slice){text.ptr + begin, (end ? (size_t)(end - text.ptr) : text.len) - begin};
 }
 
+/* A copy of the line, or that of the message before, if it was about the same one. */
+static const char *excerpt_of(struct pql_diags *diags, struct pql_slice line)
+{
+    const char *last = diags->count ? diags->items[diags->count - 1].excerpt : NULL;
+    return last && pql_slice_is(line, last) ? last : pql_arena_copy(&diags->arena, line).ptr;
+}
+
 static void place_in_text(struct pql_diags *diags, const struct pql_source *source, size_t at, struct pql_diag *out)
 {
     out->line = 1;
     struct pql_slice line = source->text.len ? line_around(source->text, at, &out->line) : (struct pql_slice){"", 0};
     out->column = source->text.len ? (int)(source->text.ptr + at - line.ptr) + 1 : 1;
-    if (!source->file) out->excerpt = pql_arena_copy(&diags->arena, line).ptr;
+    if (!source->file) out->excerpt = excerpt_of(diags, line);
 }
 
 static void place_in_file(const struct pql_source *source, size_t at, size_t span, struct pql_diag *out)

@@ -625,6 +625,19 @@ static void test_limits(void **state)
     assert_limit(repeated("ever(x) and $big4", "", 0, ""), "this has more than 20000 parts with all its $signals");
 }
 
+/* As many faults as a text has room for. */
+static void test_many_faults(void **state)
+{
+    (void)state;
+    struct fixture fx;
+    setup(&fx);
+    char *text = repeated("user.a", "&&user.a", 8000, "");
+    assert_null(parse(&fx, text, PQL_PLACE_USER));
+    assert_int_equal(fx.diags.errors_count, 8000);
+    teardown(&fx);
+    free(text);
+}
+
 static void test_durations(void **state)
 {
     (void)state;
@@ -671,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_warnings), cmocka_unit_test(test_limits),    cmocka_unit_test(test_durations),
         cmocka_unit_test(test_functions), cmocka_unit_test(test_practice),
         cmocka_unit_test(test_signal_misplaced), cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_many_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
