@@ -2,7 +2,10 @@
 
 #define LARGEST ((pql_udecimal)PQL_DECIMAL_MAX)
 
-static pql_udecimal magnitude(pql_decimal value) { return value < 0 ? -(pql_udecimal)value : (pql_udecimal)value; }
+static pql_udecimal magnitude(pql_decimal value)
+{
+    return value < 0 ? -(pql_udecimal)value : (pql_udecimal)value;
+}
 
 static pql_decimal with_sign(pql_udecimal value, bool negative)
 {
@@ -22,7 +25,10 @@ static pql_udecimal round_half_even(pql_udecimal q, pql_udecimal r, pql_udecimal
     return q + (r > d - r || (r == d - r && (q & 1)));
 }
 
-static pql_udecimal divide_half_even(pql_udecimal n, pql_udecimal d) { return round_half_even(n / d, n % d, d); }
+static pql_udecimal divide_half_even(pql_udecimal n, pql_udecimal d)
+{
+    return round_half_even(n / d, n % d, d);
+}
 
 /* m * 2^shift / 1 in millionths. m has 53 bits, m * 10^6 at most 73: shifting left by more than 54 can only
  * saturate, shifting right by more than 80 can only give 0. */
@@ -101,16 +107,18 @@ pql_decimal pql_decimal_add(pql_decimal a, pql_decimal b)
     return with_sign(magnitude(sum), sum < 0);
 }
 
-/* With a = (xh * 10^6 + xl) and b likewise, a * b / 10^6 = xh * yh * 10^6 + xh * yl + xl * yh + xl * yl / 10^6, of
- * which each term is at most LARGEST or the whole is too large; three of them fit. */
+/* With a = (xh * 10^6 + xl) and b likewise, a * b / 10^6 = xh * yh * 10^6 + xh * yl + xl * yh + xl * yl /
+ * 10^6, of which each term is at most LARGEST or the whole is too large; three of them fit. */
 pql_decimal pql_decimal_mul(pql_decimal a, pql_decimal b)
 {
     const pql_udecimal million = 1000000u;
     pql_udecimal x = magnitude(a), y = magnitude(b), product;
     bool negative = (a < 0) != (b < 0);
-    if (!__builtin_mul_overflow(x, y, &product)) return with_sign(divide_half_even(product, million), negative);
+    if (!__builtin_mul_overflow(x, y, &product))
+        return with_sign(divide_half_even(product, million), negative);
     pql_udecimal xh = x / million, xl = x % million, yh = y / million, yl = y % million, high;
-    if (__builtin_mul_overflow(xh, yh, &high) || high > LARGEST / million) return with_sign(LARGEST, negative);
+    if (__builtin_mul_overflow(xh, yh, &high) || high > LARGEST / million)
+        return with_sign(LARGEST, negative);
     pql_udecimal q = high * million + xh * yl + xl * yh + xl * yl / million;
     return with_sign(round_half_even(q, xl * yl % million, million), negative);
 }

@@ -18,15 +18,19 @@ void pql_diags_deinit(struct pql_diags *diags)
     *diags = (struct pql_diags){0};
 }
 
-static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
 
 /* A $signal is read at every place of use, and its faults are met as often. */
 static bool is_known(const struct pql_diags *diags, const struct pql_diag *diag)
 {
     for (size_t i = 0; i < diags->count; i++) {
         const struct pql_diag *other = &diags->items[i];
-        if (other->line == diag->line && other->column == diag->column && same_text(other->file, diag->file) &&
-            same_text(other->excerpt, diag->excerpt) && same_text(other->message, diag->message))
+        if (other->line == diag->line && other->column == diag->column &&
+            same_text(other->file, diag->file) && same_text(other->excerpt, diag->excerpt) &&
+            same_text(other->message, diag->message))
             return true;
     }
     return false;
@@ -67,10 +71,12 @@ static const char *excerpt_of(struct pql_diags *diags, struct pql_slice line)
     return last && pql_slice_is(line, last) ? last : pql_arena_copy(&diags->arena, line).ptr;
 }
 
-static void place_in_text(struct pql_diags *diags, const struct pql_source *source, size_t at, struct pql_diag *out)
+static void place_in_text(struct pql_diags *diags, const struct pql_source *source, size_t at,
+                          struct pql_diag *out)
 {
     out->line = 1;
-    struct pql_slice line = source->text.len ? line_around(source->text, at, &out->line) : (struct pql_slice){"", 0};
+    struct pql_slice line =
+        source->text.len ? line_around(source->text, at, &out->line) : (struct pql_slice){"", 0};
     out->column = source->text.len ? (int)(source->text.ptr + at - line.ptr) + 1 : 1;
     if (!source->file) out->excerpt = excerpt_of(diags, line);
 }
@@ -86,8 +92,8 @@ static void place_in_file(const struct pql_source *source, size_t at, size_t spa
     if (end > at && span > end - at) out->span = end - at;
 }
 
-void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const struct pql_source *source, size_t at,
-                     size_t span, const char *format, ...)
+void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const struct pql_source *source,
+                     size_t at, size_t span, const char *format, ...)
 {
     struct pql_diag diag = {.severity = severity, .file = source->file, .span = span};
     if (at > source->text.len) at = source->text.len;
@@ -101,8 +107,8 @@ void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const 
     va_end(args);
 }
 
-void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const char *file, int line, int column,
-                    size_t span, const char *format, ...)
+void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const char *file, int line,
+                    int column, size_t span, const char *format, ...)
 {
     struct pql_diag diag = {.severity = severity, .file = file, .line = line, .column = column, .span = span};
     va_list args;
@@ -113,7 +119,8 @@ void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const c
 
 static int by_place(const void *left, const void *right)
 {
-    const struct pql_diag *a = *(const struct pql_diag *const *)left, *b = *(const struct pql_diag *const *)right;
+    const struct pql_diag *a = *(const struct pql_diag *const *)left,
+                          *b = *(const struct pql_diag *const *)right;
     int c = strcmp(a->file ? a->file : "", b->file ? b->file : "");
     if (c) return c;
     if (a->line != b->line) return a->line < b->line ? -1 : 1;
@@ -139,10 +146,13 @@ static char *read_line(const char *path, int number)
     return line;
 }
 
-static bool is_continuation(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
 
-/* The line without its indentation, and under it carets from `column` (bytes, from 1). A tab before the caret stays
- * one, so that both lines are equally wide wherever they are shown. */
+/* The line without its indentation, and under it carets from `column` (bytes, from 1). A tab before the caret
+ * stays one, so that both lines are equally wide wherever they are shown. */
 static void print_excerpt(const char *line, size_t column, size_t span, FILE *out)
 {
     size_t len = strlen(line), at = column - 1, from = strspn(line, " \t"), to = len;
@@ -193,7 +203,10 @@ void pql_diags_print(const struct pql_diags *diags, FILE *out)
 
 enum { NAME_MAX_COMPARED = 64 };
 
-static unsigned lower(char c) { return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c); }
+static unsigned lower(char c)
+{
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
 
 /* Edits (insert, delete, change, swap of neighbours) that turn a into b; both at most NAME_MAX_COMPARED. */
 static size_t distance(struct pql_slice a, struct pql_slice b)

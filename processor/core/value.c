@@ -60,7 +60,10 @@ struct pql_slice pql_value_canonical(const struct pql_value *value, char scratch
     return (struct pql_slice){scratch, pql_decimal_text(number, scratch)};
 }
 
-static int order(bool less, bool equal) { return less ? -1 : !equal; }
+static int order(bool less, bool equal)
+{
+    return less ? -1 : !equal;
+}
 
 static int relate_booleans(const struct pql_value *a, const struct pql_value *b)
 {

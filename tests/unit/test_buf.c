@@ -44,9 +44,8 @@ static void test_varint(void **state)
     static const struct {
         int64_t value;
         size_t bytes;
-    } cases[] = {{0, 1},      {-1, 1},     {63, 1},         {64, 2},         {-64, 1},
-                 {-65, 2},    {8191, 2},   {8192, 3},       {INT32_MAX, 5},  {INT32_MIN, 5},
-                 {INT64_MAX, 10}, {INT64_MIN, 10}};
+    } cases[] = {{0, 1},    {-1, 1},   {63, 1},        {64, 2},        {-64, 1},        {-65, 2},
+                 {8191, 2}, {8192, 3}, {INT32_MAX, 5}, {INT32_MIN, 5}, {INT64_MAX, 10}, {INT64_MIN, 10}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct pql_buf buf = {0};
         pql_buf_zigzag(&buf, cases[i].value);
@@ -110,8 +109,8 @@ static void test_printf(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip), cmocka_unit_test(test_little_endian),
-                                       cmocka_unit_test(test_varint), cmocka_unit_test(test_hostile),
-                                       cmocka_unit_test(test_printf)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trip),
+                                       cmocka_unit_test(test_little_endian), cmocka_unit_test(test_varint),
+                                       cmocka_unit_test(test_hostile), cmocka_unit_test(test_printf)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,8 +48,10 @@ static void test_text(void **state)
         {"0.9999995", "1"},
         {"99999999999999999999999999999999.999999", "99999999999999999999999999999999.999999"},
     };
-    for (size_t i = 0; i < COUNT(cases); i++) assert_string_equal(text_of(read(cases[i].text)), cases[i].canonical);
-    static const char *const wrong[] = {"", "-", ".", ".5", "5.", "+5", " 5", "5 ", "1e5", "0x1", "1.2.3", "--1", "1,5", "NaN"};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_string_equal(text_of(read(cases[i].text)), cases[i].canonical);
+    static const char *const wrong[] = {"",   "-",   ".",   ".5",    "5.",  "+5",  " 5",
+                                        "5 ", "1e5", "0x1", "1.2.3", "--1", "1,5", "NaN"};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         pql_decimal untouched = 42;
         assert_false(pql_decimal_of_text(pql_slice_of(wrong[i]), &untouched));
@@ -71,7 +73,8 @@ static void test_text_saturates(void **state)
             digits[len - 7] = '.';
             if (len > 40) assert_string_equal(text_of(read(digits)), largest);
         }
-    assert_string_equal(text_of(read("-340282366920938463463374607431768211455")), "-100000000000000000000000000000000");
+    assert_string_equal(text_of(read("-340282366920938463463374607431768211455")),
+                        "-100000000000000000000000000000000");
     assert_string_equal(text_of(read("100000000000000000000000000000000.000001")), largest);
 }
 
@@ -82,12 +85,21 @@ static void test_double(void **state)
         double value;
         const char *text;
     } cases[] = {
-        {0.0, "0"},           {-0.0, "0"},       {1.5, "1.5"},
-        {0.1, "0.1"},         {1e-7, "0"},       {0.0000025, "0.000003"}, /* its binary value is a little more */
-        {0.5e-6, "0"},        {1.5e-6, "0.000002"}, {1e300, "100000000000000000000000000000000"},
-        {-1e300, "-100000000000000000000000000000000"}, {5e-324, "0"}, {9007199254740992.0, "9007199254740992"},
+        {0.0, "0"},
+        {-0.0, "0"},
+        {1.5, "1.5"},
+        {0.1, "0.1"},
+        {1e-7, "0"},
+        {0.0000025, "0.000003"}, /* its binary value is a little more */
+        {0.5e-6, "0"},
+        {1.5e-6, "0.000002"},
+        {1e300, "100000000000000000000000000000000"},
+        {-1e300, "-100000000000000000000000000000000"},
+        {5e-324, "0"},
+        {9007199254740992.0, "9007199254740992"},
         {0x1p-7, "0.007812"}, /* 0.0078125, a half, to even */
-        {0x3p-7, "0.023438"}, {1e31, "9999999999999999635896294965248"},
+        {0x3p-7, "0.023438"},
+        {1e31, "9999999999999999635896294965248"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         pql_decimal value = -1;

@@ -52,10 +52,11 @@ static void test_place(void **state)
 {
     (void)state;
     struct fixture fx;
-    setup(&fx, "one = 1;\n    qualify = \"users(cuont(saved_query_run, 7d) >= 1) >= 3\";\n\t\tname = \"x\" ;\r\n");
+    setup(&fx,
+          "one = 1;\n    qualify = \"users(cuont(saved_query_run, 7d) >= 1) >= 3\";\n\t\tname = \"x\" ;\r\n");
     pql_diag_place(&fx.diags, PQL_SEVERITY_ERROR, fx.path, 3, 11, 1, "late");
-    pql_diag_place(&fx.diags, PQL_SEVERITY_ERROR, fx.path, 2, 22, 5, "unknown function '%s'; did you mean '%s'?", "cuont",
-                   "count");
+    pql_diag_place(&fx.diags, PQL_SEVERITY_ERROR, fx.path, 2, 22, 5,
+                   "unknown function '%s'; did you mean '%s'?", "cuont", "count");
     pql_diag_place(&fx.diags, PQL_SEVERITY_WARNING, fx.path, 1, 1, 100, "wide");
     pql_diag_place(&fx.diags, PQL_SEVERITY_ERROR, fx.path, 0, 0, 0, "about the whole");
     pql_diag_place(&fx.diags, PQL_SEVERITY_ERROR, fx.path, 99, 1, 1, "beyond the end");
@@ -83,8 +84,8 @@ static void test_parts(void **state)
     struct fixture fx;
     setup(&fx, "q = \"ever(a) an\"\n\t\"d ever(b)\";\n");
     const struct pql_source_part parts[] = {{0, 1, 6}, {10, 2, 3}};
-    struct pql_source source = {.text = PQL_SLICE_LITERAL("ever(a) and ever(b)"), .file = fx.path, .parts = parts,
-                                .parts_count = 2};
+    struct pql_source source = {
+        .text = PQL_SLICE_LITERAL("ever(a) and ever(b)"), .file = fx.path, .parts = parts, .parts_count = 2};
     pql_diag_source(&fx.diags, PQL_SEVERITY_ERROR, &source, 8, 3, "over the seam");
     pql_diag_source(&fx.diags, PQL_SEVERITY_ERROR, &source, 12, 7, "in the second");
     pql_diag_source(&fx.diags, PQL_SEVERITY_ERROR, &source, 19, 1, "at the end");
@@ -151,9 +152,17 @@ static void test_nearest(void **state)
     static const char *const words[] = {"count", "sum", "collaborator", "distinct", "is"};
     static const struct {
         const char *name, *nearest;
-    } cases[] = {{"cuont", "count"},        {"Count", "count"}, {"colaborater", "collaborator"}, {"distnct", "distinct"},
-                 {"countx", "count"},       {"sun", "sum"},     {"xyz", NULL},                   {"average", NULL},
-                 {"", NULL},                {"si", "is"},       {"i", "is"}};
+    } cases[] = {{"cuont", "count"},
+                 {"Count", "count"},
+                 {"colaborater", "collaborator"},
+                 {"distnct", "distinct"},
+                 {"countx", "count"},
+                 {"sun", "sum"},
+                 {"xyz", NULL},
+                 {"average", NULL},
+                 {"", NULL},
+                 {"si", "is"},
+                 {"i", "is"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *nearest = pql_nearest(pql_slice_of(cases[i].name), words, 5);
         if (cases[i].nearest)
@@ -168,8 +177,9 @@ static void test_nearest(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_place),       cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_columns),     cmocka_unit_test(test_long_lines),
-                                       cmocka_unit_test(test_same_only_once), cmocka_unit_test(test_nearest)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place),          cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_columns),        cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_same_only_once), cmocka_unit_test(test_nearest)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 
-#define LITERAL(text) {(text), sizeof(text) - 1}
+#define LITERAL(text)                                                                                        \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
 
 static const struct pql_lang_definition definitions[] = {
     {LITERAL("collaborator"), PQL_SUBJECT_USER},
@@ -17,10 +20,17 @@ static const struct pql_lang_definition definitions[] = {
 };
 enum { SELF = 2 };
 
-#define SIGNAL(name, text) {LITERAL(name), {LITERAL(text), NULL, NULL, 0}}
+#define SIGNAL(name, text)                                                                                   \
+    {                                                                                                        \
+        LITERAL(name),                                                                                       \
+        {                                                                                                    \
+            LITERAL(text), NULL, NULL, 0                                                                     \
+        }                                                                                                    \
+    }
 static const struct pql_lang_signal signals[] = {
     SIGNAL("active", "count(any, 7d) >= 3"),
-    SIGNAL("wide", "distinct(invite_sent.invitee, first $days) >= 3 or count(workspace_created, first $days) >= 2"),
+    SIGNAL("wide",
+           "distinct(invite_sent.invitee, first $days) >= 3 or count(workspace_created, first $days) >= 2"),
     SIGNAL("paid", "one_of(order, renewal) where amount > 0"),
     SIGNAL("loop_a", "$loop_b or ever(x)"),
     SIGNAL("loop_b", "not $loop_a"),
@@ -28,9 +38,11 @@ static const struct pql_lang_signal signals[] = {
     SIGNAL("role", "user.role = 'admin'"),
     SIGNAL("total", "count(any, 7d)"),
     SIGNAL("big0", "ever(a) and ever(b) or ever(c)"),
-    SIGNAL("big1", "$big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0"),
+    SIGNAL("big1",
+           "$big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0 and $big0"),
     SIGNAL("big2", "not $big1 or not $big1 or not $big1 or not $big1 or not $big1 or not $big1 or not $big1"),
-    SIGNAL("big3", "$big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2"),
+    SIGNAL("big3",
+           "$big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2 and $big2"),
     SIGNAL("big4", "not $big3 or not $big3 or not $big3 or not $big3 or not $big3 or not $big3 or not $big3"),
 };
 
@@ -43,7 +55,8 @@ static const struct pql_slice periods[] = {LITERAL("trial")};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 static const struct pql_lang_env env = {
-    definitions, COUNT(definitions), signals, COUNT(signals), parameters, COUNT(parameters), periods, COUNT(periods),
+    definitions, COUNT(definitions), signals, COUNT(signals),
+    parameters,  COUNT(parameters),  periods, COUNT(periods),
 };
 
 struct fixture {
@@ -81,7 +94,8 @@ static void test_readings(void **state)
     static const struct reading cases[] = {
         {PQL_PLACE_USER, "count(invite_sent, first 7d) >= 2 and count(project_created, first 168h) >= 5",
          "count(invite_sent, first 7d) >= 2 and count(project_created, first 7d) >= 5"},
-        {PQL_PLACE_USER, "ever(a) or ever(b) and not count(c,1d)=1", "ever(a) or ever(b) and not count(c, 1d) = 1"},
+        {PQL_PLACE_USER, "ever(a) or ever(b) and not count(c,1d)=1",
+         "ever(a) or ever(b) and not count(c, 1d) = 1"},
         {PQL_PLACE_USER, "(ever(a) or ever(b)) and ever(c)", NULL},
         {PQL_PLACE_USER, "ever(a) and (ever(b) and (ever(c) and ever(d)))",
          "ever(a) and ever(b) and ever(c) and ever(d)"},
@@ -110,16 +124,21 @@ static void test_readings(void **state)
         {PQL_PLACE_USER, "since(any) > 2 * 7d", "since(any) > 14d"},
         {PQL_PLACE_USER, "last_time(a) - first_time(a) > 1d + 12h", "last_time(a) - first_time(a) > 36h"},
         {PQL_PLACE_USER, "7d + last_time(a) > first_time(b)", "last_time(a) + 7d > first_time(b)"},
-        {PQL_PLACE_USER, "count(a, 1d) - (count(b, 1d) - 1) > -2.50", "count(a, 1d) - (count(b, 1d) - 1) > -2.5"},
-        {PQL_PLACE_USER, "count(a, 1d) / (count(b, 1d) * 2) > 1/3", "count(a, 1d) / (count(b, 1d) * 2) > 0.333333"},
+        {PQL_PLACE_USER, "count(a, 1d) - (count(b, 1d) - 1) > -2.50",
+         "count(a, 1d) - (count(b, 1d) - 1) > -2.5"},
+        {PQL_PLACE_USER, "count(a, 1d) / (count(b, 1d) * 2) > 1/3",
+         "count(a, 1d) / (count(b, 1d) * 2) > 0.333333"},
         {PQL_PLACE_USER, "-(count(a, 1d) + 1) < 0", NULL},
-        {PQL_PLACE_USER, "latest(a.p, ever) = 'x' and earliest(a.p) = 1", "latest(a.p) = 'x' and earliest(a.p) = 1"},
+        {PQL_PLACE_USER, "latest(a.p, ever) = 'x' and earliest(a.p) = 1",
+         "latest(a.p) = 'x' and earliest(a.p) = 1"},
         {PQL_PLACE_USER, "if(user.vip, count(a, 1d), 0) >= coalesce(account.bar, 3)", NULL},
         {PQL_PLACE_USER, "at_least(2, $active, ever(x), user.mql = true)",
          "at_least(2, count(any, 7d) >= 3, ever(x), user.mql = true)"},
-        {PQL_PLACE_USER, "count(x where property('Plan Name') = property('plan') and device.0.1.'b c' = 1, 1d) > 0",
+        {PQL_PLACE_USER,
+         "count(x where property('Plan Name') = property('plan') and device.0.1.'b c' = 1, 1d) > 0",
          "count(x where property('Plan Name') = plan and property('device.0.1.b c') = 1, 1d) > 0"},
-        {PQL_PLACE_USER, "count(x where user = 'u1' and event != 'y' and user.role = 'r' and is_new, ever) > 0", NULL},
+        {PQL_PLACE_USER,
+         "count(x where user = 'u1' and event != 'y' and user.role = 'r' and is_new, ever) > 0", NULL},
         {PQL_PLACE_USER, "distinct(any.user, 7d) > 1 or distinct(x.event, 7d) > 1", NULL},
         {PQL_PLACE_USER, "user.in.0.where = 1", NULL},
         {PQL_PLACE_USER, "account.size >= 200", NULL},
@@ -289,7 +308,8 @@ static void test_refusals(void **state)
         {PQL_PLACE_USER, "user.a is 'x'", 11, 3,
          "'null' (x is null, x is not null) is expected here, but 'x' was found"},
         {PQL_PLACE_USER, "user.a not 'x'", 12, 3,
-         "'in', 'between', 'starts with', 'ends with', 'contains' or 'matches' is expected here, but 'x' was found"},
+         "'in', 'between', 'starts with', 'ends with', 'contains' or 'matches' is expected here, but 'x' was "
+         "found"},
         {PQL_PLACE_USER, "user.a in 'x'", 11, 3, "'(' is expected here, but 'x' was found"},
         {PQL_PLACE_USER, "user.a in ()", 12, 1, "a value is expected here, but ')' was found"},
         {PQL_PLACE_USER, "user.a between 1", 17, 1,
@@ -392,7 +412,8 @@ static void test_refusals(void **state)
                               fx.diags.items[0].span == cases[i].span &&
                               strcmp(fx.diags.items[0].message, cases[i].message) == 0;
         if (!is_as_expected) {
-            print_error("'%s': expected %d+%zu %s\n", cases[i].text, cases[i].column, cases[i].span, cases[i].message);
+            print_error("'%s': expected %d+%zu %s\n", cases[i].text, cases[i].column, cases[i].span,
+                        cases[i].message);
             for (size_t d = 0; d < fx.diags.count; d++)
                 print_error("  %d, %zu, \"%s\"\n", fx.diags.items[d].column, fx.diags.items[d].span,
                             fx.diags.items[d].message);
@@ -409,7 +430,8 @@ static void test_all_at_once(void **state)
     (void)state;
     struct fixture fx;
     setup(&fx);
-    struct pql_source source = {.text = pql_slice_of("cuont(x, 7d) >= 1 AND\n  (sum(y, 7d) + 'a' > 2 or $activ)")};
+    struct pql_source source = {
+        .text = pql_slice_of("cuont(x, 7d) >= 1 AND\n  (sum(y, 7d) + 'a' > 2 or $activ)")};
     assert_null(pql_lang_parse(&env, &source, PQL_PLACE_USER, SELF, &fx.arena, &fx.diags));
     char text[2000] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
@@ -483,7 +505,8 @@ static void test_warnings(void **state)
     assert_string_equal(fx.diags.items[0].message, "this can never hold: share is a number from 0 to 1 here");
     teardown(&fx);
     setup(&fx);
-    assert_non_null(parse(&fx, "share(ever(x)) >= 0 and users(ever(x)) > 0 and count(x, 1d) >= 1", PQL_PLACE_ACCOUNT));
+    assert_non_null(
+        parse(&fx, "share(ever(x)) >= 0 and users(ever(x)) > 0 and count(x, 1d) >= 1", PQL_PLACE_ACCOUNT));
     assert_int_equal(fx.diags.count, 0); /* without members a share is null */
     teardown(&fx);
 }
@@ -509,7 +532,8 @@ static void test_manual(void **state)
     free(page);
 }
 
-/* What published descriptions of qualification ask for. `refused`: what this version names and lacks, else NULL. */
+/* What published descriptions of qualification ask for. `refused`: what this version names and lacks, else
+ * NULL. */
 static void test_practice(void **state)
 {
     (void)state;
@@ -522,13 +546,16 @@ static void test_practice(void **state)
          "count(project_created, first $days) >= 5 or count(message_sent, first $days) >= 200 or "
          "count(api_called, first $days) >= 1000",
          NULL},
-        {PQL_PLACE_USER, "max(api_usage.calls, first $days) >= account.plan_limit or count(paywall_hit, first $days) >= 1",
+        {PQL_PLACE_USER,
+         "max(api_usage.calls, first $days) >= account.plan_limit or count(paywall_hit, first $days) >= 1",
          "'max'"},
         {PQL_PLACE_USER,
-         "distinct(collaborator_invited.invitee, first 21d) >= 3 and count(document_created, first 21d) >= 5 and "
+         "distinct(collaborator_invited.invitee, first 21d) >= 3 and count(document_created, first 21d) >= 5 "
+         "and "
          "count(paid_feature_attempted, first 21d) >= 1",
          NULL},
-        {PQL_PLACE_USER, "count(project_created, 30d) >= 3 and count(invite_sent, 30d) >= 2 and streak(any) >= 7",
+        {PQL_PLACE_USER,
+         "count(project_created, 30d) >= 3 and count(invite_sent, 30d) >= 2 and streak(any) >= 7",
          "'streak'"},
         {PQL_PLACE_USER,
          "distinct(product_viewed.product_id, 30d) >= 50 and ever(cart_add) and "
@@ -538,8 +565,10 @@ static void test_practice(void **state)
          "'account.users' in a user's definition"},
         {PQL_PLACE_USER, "days(any, trial) >= 5", "the window 'trial'"},
         {PQL_PLACE_USER,
-         "count(message_sent, ever) >= 2000 and distinct(app_connected.app where external = true, ever) >= 1", NULL},
-        {PQL_PLACE_USER, "sequence(storage_changed where used >= account.storage_limit then upload)", "'sequence'"},
+         "count(message_sent, ever) >= 2000 and distinct(app_connected.app where external = true, ever) >= 1",
+         NULL},
+        {PQL_PLACE_USER, "sequence(storage_changed where used >= account.storage_limit then upload)",
+         "'sequence'"},
         {PQL_PLACE_USER, "sum(upload.bytes, ever) > account.storage_limit", NULL},
         {PQL_PLACE_USER, "first_time(one_of(issue_created, issue_moved)) < first_time(page_created)", NULL},
         {PQL_PLACE_ACCOUNT, "users(count(saved_query_run, 7d) >= 1) >= 3", NULL},
@@ -572,10 +601,12 @@ static void test_practice(void **state)
         struct fixture fx;
         setup(&fx);
         struct pql_source source = {.text = pql_slice_of(cases[i].text)};
-        const struct pql_node *node = pql_lang_parse(&env, &source, cases[i].place, SELF, &fx.arena, &fx.diags);
+        const struct pql_node *node =
+            pql_lang_parse(&env, &source, cases[i].place, SELF, &fx.arena, &fx.diags);
         assert_int_equal(node != NULL, cases[i].refused == NULL);
         if (cases[i].refused) {
-            const char *expected = pql_arena_printf(&fx.arena, "%s is not available in this version", cases[i].refused);
+            const char *expected =
+                pql_arena_printf(&fx.arena, "%s is not available in this version", cases[i].refused);
             assert_int_equal(fx.diags.count, 1);
             assert_string_equal(fx.diags.items[0].message, expected);
         } else {
@@ -621,8 +652,10 @@ static void test_limits(void **state)
                  "this is more than 256 levels deep; a sum of so many terms needs parentheses");
     assert_limit(repeated("1", " + 1", 5000, " = user.a"), NULL); /* one constant */
     assert_limit(repeated("user.a", " or user.a", 5000, ""), NULL);
-    assert_limit(repeated("user.a", " or user.a", 6600, ""), "a text has at most 65536 bytes, this one has 66006");
-    assert_limit(repeated("ever(x) and $big4", "", 0, ""), "this has more than 20000 parts with all its $signals");
+    assert_limit(repeated("user.a", " or user.a", 6600, ""),
+                 "a text has at most 65536 bytes, this one has 66006");
+    assert_limit(repeated("ever(x) and $big4", "", 0, ""),
+                 "this has more than 20000 parts with all its $signals");
 }
 
 /* As many faults as a text has room for. */
@@ -645,9 +678,9 @@ static void test_durations(void **state)
         const char *text;
         int64_t ms;
         const char *normal;
-    } cases[] = {{"90s", 90000, "90s"},         {"36h", 129600000, "36h"},        {"7d", 604800000, "7d"},
-                 {"2w", 1209600000, "14d"},     {"1500ms", 1500, "1500ms"},       {"0s", 0, "0s"},
-                 {"60m", 3600000, "1h"},        {"36525d", 3155760000000, "36525d"}};
+    } cases[] = {{"90s", 90000, "90s"},     {"36h", 129600000, "36h"},          {"7d", 604800000, "7d"},
+                 {"2w", 1209600000, "14d"}, {"1500ms", 1500, "1500ms"},         {"0s", 0, "0s"},
+                 {"60m", 3600000, "1h"},    {"36525d", 3155760000000, "36525d"}};
     struct pql_arena arena;
     pql_arena_init(&arena);
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -656,9 +689,11 @@ static void test_durations(void **state)
         assert_int_equal(ms, cases[i].ms);
         assert_string_equal(pql_duration_text(ms, &arena).ptr, cases[i].normal);
     }
-    static const char *const wrong[] = {"", "7", "d", "7 d", "-7d", "7D", "1.5h", "36526d", "99999999999999999999ms"};
+    static const char *const wrong[] = {
+        "", "7", "d", "7 d", "-7d", "7D", "1.5h", "36526d", "99999999999999999999ms"};
     int64_t untouched = 5;
-    for (size_t i = 0; i < COUNT(wrong); i++) assert_false(pql_duration_parse(pql_slice_of(wrong[i]), &untouched));
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        assert_false(pql_duration_parse(pql_slice_of(wrong[i]), &untouched));
     assert_int_equal(untouched, 5);
     pql_arena_deinit(&arena);
 }
@@ -680,9 +715,10 @@ static void test_functions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_readings), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_all_at_once),
-        cmocka_unit_test(test_warnings), cmocka_unit_test(test_limits),    cmocka_unit_test(test_durations),
-        cmocka_unit_test(test_functions), cmocka_unit_test(test_practice),
+        cmocka_unit_test(test_readings),         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_all_at_once),      cmocka_unit_test(test_warnings),
+        cmocka_unit_test(test_limits),           cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_functions),        cmocka_unit_test(test_practice),
         cmocka_unit_test(test_signal_misplaced), cmocka_unit_test(test_manual),
         cmocka_unit_test(test_many_faults),
     };

@@ -1,5 +1,5 @@
-/* Random mutants of valid texts: reading them never fails in any other way than by a message, and what is read has a
- * normal form that reads as itself. PQL_SEED repeats a run, PQL_ROUNDS makes it longer. */
+/* Random mutants of valid texts: reading them never fails in any other way than by a message, and what is
+ * read has a normal form that reads as itself. PQL_SEED repeats a run, PQL_ROUNDS makes it longer. */
 #include "core/lang/words.h"
 
 #include <setjmp.h>
@@ -10,14 +10,18 @@
 #include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define LITERAL(text) {(text), sizeof(text) - 1}
+#define LITERAL(text)                                                                                        \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
 
 static const char *const texts[] = {
     "count(invite_sent, first 7d) >= 2 and count(project_created, first 7d) >= 5",
     "distinct(invite_sent.invitee, first $days) >= 3 or count(workspace_created, first $days) >= 2",
     "max(api_usage.calls, first $days) >= account.plan_limit or count(paywall_hit, first $days) >= 1",
     "count(project_created, 30d) >= 3 and count(invite_sent, 30d) >= 2 and streak(any) >= 7",
-    "distinct(product_viewed.product_id, 30d) >= 50 and ever(cart_add) and ever(page_viewed where page = 'bulk')",
+    "distinct(product_viewed.product_id, 30d) >= 50 and ever(cart_add) and ever(page_viewed where page = "
+    "'bulk')",
     "days(any, trial) >= 5 and account.users(count(any, trial) >= 1) >= 3",
     "sequence(storage_changed where used >= account.storage_limit then upload by r within 3d, 14d)",
     "first_time(one_of(issue_created, issue_moved)) < first_time(page_created) + 7d - 36h",
@@ -27,24 +31,45 @@ static const char *const texts[] = {
     "count(any where hour() between 9 and 16 and weekday() <= 5, 14d) >= 0.7 * count(any, 14d)",
     "at_least(2, $active, since(any) < 3d, user.mql = true and was(team_query))",
     "count(any, 7d) < 0.5 * count(any, prev 7d) and count(any, prev 7d) >= 20 - -3 / 4",
-    "if(user.role in ('admin', 'it''s'), 1, coalesce(user.n, 2)) != 3 or latest('a b'.'c d'.0 where x is not null) = 'y'",
+    "if(user.role in ('admin', 'it''s'), 1, coalesce(user.n, 2)) != 3 or latest('a b'.'c d'.0 where x is not "
+    "null) = 'y'",
     "count($paid where plan not starts with 'p' and property('a.b c') matches '*?', ever) > $bar",
     "user.email ends with '@acme.com' or bot = true or (event contains 'x' and user not between 'a' and 'b')",
     "nth(x, 3) > earliest(y.t) or usage(x.p, account.limit) >= 0.8 or age() > 7d or in_state_for(self) > 1d",
-    "", "((((", "'", "$", "a.b.c.", "-", "7d", "\xff\xfe", "ever(é)",
+    "",
+    "((((",
+    "'",
+    "$",
+    "a.b.c.",
+    "-",
+    "7d",
+    "\xff\xfe",
+    "ever(é)",
 };
 
 static const char *const pieces[] = {
-    "(", ")", ",", ".", "'", "$", " and ", " or ", " not ", " in (", " between ", " is null", "count(", "users(",
-    "since(", "where ", "user.", "account.", "any", "one_of(", "first ", "prev ", "ever", "7d", "0", "1.5",
-    "$active", "$paid", "$days", "$bar", "$loop", " = ", " >= ", " + ", " - ", " * ", " / ", "null", "true", "=>",
-    "&&", "\"", "\xc3\xa9", "\n", "99999999999999999999999999999999", "36525d", " then ", " of ", "if(", "share(",
+    "(",         ")",        ",",        ".",      "'",
+    "$",         " and ",    " or ",     " not ",  " in (",
+    " between ", " is null", "count(",   "users(", "since(",
+    "where ",    "user.",    "account.", "any",    "one_of(",
+    "first ",    "prev ",    "ever",     "7d",     "0",
+    "1.5",       "$active",  "$paid",    "$days",  "$bar",
+    "$loop",     " = ",      " >= ",     " + ",    " - ",
+    " * ",       " / ",      "null",     "true",   "=>",
+    "&&",        "\"",       "\xc3\xa9", "\n",     "99999999999999999999999999999999",
+    "36525d",    " then ",   " of ",     "if(",    "share(",
 };
 
-#define SIGNAL(name, text) {LITERAL(name), {LITERAL(text), NULL, NULL, 0}}
-static const struct pql_lang_definition definitions[] = {
-    {LITERAL("collaborator"), PQL_SUBJECT_USER}, {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT},
-    {LITERAL("self"), PQL_SUBJECT_USER}};
+#define SIGNAL(name, text)                                                                                   \
+    {                                                                                                        \
+        LITERAL(name),                                                                                       \
+        {                                                                                                    \
+            LITERAL(text), NULL, NULL, 0                                                                     \
+        }                                                                                                    \
+    }
+static const struct pql_lang_definition definitions[] = {{LITERAL("collaborator"), PQL_SUBJECT_USER},
+                                                         {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT},
+                                                         {LITERAL("self"), PQL_SUBJECT_USER}};
 static const struct pql_lang_signal signals[] = {SIGNAL("active", "count(any, 7d) >= 3 or user.x = 1"),
                                                  SIGNAL("paid", "one_of(order, renewal) where amount > 0"),
                                                  SIGNAL("loop", "$active and $loop")};
@@ -53,7 +78,8 @@ static const struct pql_lang_parameter parameters[] = {
     {LITERAL("days"), {.kind = PQL_DURATION, .ms = INT64_C(21) * 86400000}}};
 static const struct pql_slice periods[] = {LITERAL("trial")};
 static const struct pql_lang_env env = {
-    definitions, COUNT(definitions), signals, COUNT(signals), parameters, COUNT(parameters), periods, COUNT(periods),
+    definitions, COUNT(definitions), signals, COUNT(signals),
+    parameters,  COUNT(parameters),  periods, COUNT(periods),
 };
 
 static uint64_t random_state;
@@ -98,8 +124,8 @@ static void mutate(struct mutant *m)
     }
 }
 
-static const struct pql_node *parse(const struct pql_source *source, enum pql_place place, struct pql_arena *arena,
-                                    struct pql_diags *diags)
+static const struct pql_node *parse(const struct pql_source *source, enum pql_place place,
+                                    struct pql_arena *arena, struct pql_diags *diags)
 {
     return pql_lang_parse_value(&env, source, place, 2, arena, diags);
 }
@@ -107,7 +133,8 @@ static const struct pql_node *parse(const struct pql_source *source, enum pql_pl
 /* Returns whether the text could be read. */
 static bool check(const struct mutant *m, enum pql_place place)
 {
-    char *exact = malloc(m->len + !m->len); /* without a byte behind it, so that a sanitizer sees each read beyond */
+    char *exact =
+        malloc(m->len + !m->len); /* without a byte behind it, so that a sanitizer sees each read beyond */
     memcpy(exact, m->text, m->len);
     struct pql_arena arena;
     struct pql_diags diags;

@@ -9,7 +9,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static struct pql_value text(const char *words) { return pql_text(pql_slice_of(words)); }
+static struct pql_value text(const char *words)
+{
+    return pql_text(pql_slice_of(words));
+}
 
 static struct pql_value number(const char *words)
 {
@@ -38,7 +41,8 @@ static void test_holds(void **state)
 {
     (void)state;
     struct pql_value yes[] = {pql_bool(true), text("true")};
-    struct pql_value no[] = {pql_bool(false), text("false"), text("TRUE"), text("1"), number("1"), pql_null(), text("")};
+    struct pql_value no[] = {pql_bool(false), text("false"), text("TRUE"), text("1"),
+                             number("1"),     pql_null(),    text("")};
     for (size_t i = 0; i < COUNT(yes); i++) assert_true(pql_value_holds(&yes[i]));
     for (size_t i = 0; i < COUNT(no); i++) assert_false(pql_value_holds(&no[i]));
 }

@@ -2,22 +2,29 @@
 #include "core/lang/parse.h"
 
 static const char *const type_words[PQL_TYPE_COUNT] = {
-    [PQL_TYPE_BOOL] = "a condition",    [PQL_TYPE_NUMBER] = "a number", [PQL_TYPE_TEXT] = "a text",
-    [PQL_TYPE_DURATION] = "a duration", [PQL_TYPE_TIME] = "a time",     [PQL_TYPE_OPEN] = "a property or attribute",
+    [PQL_TYPE_BOOL] = "a condition", [PQL_TYPE_NUMBER] = "a number",
+    [PQL_TYPE_TEXT] = "a text",      [PQL_TYPE_DURATION] = "a duration",
+    [PQL_TYPE_TIME] = "a time",      [PQL_TYPE_OPEN] = "a property or attribute",
     [PQL_TYPE_NULL] = "null",
 };
 
 /* A message about a kid. What came from a $signal is shown where the signal is used. */
-#define TELL(p, severity, node, kid, ...)                                                                      \
-    pql_diag_source((p)->all->diags, (severity), (p)->source,                                                  \
-                    (kid)->source == (node)->source ? (kid)->at : (node)->at,                                  \
+#define TELL(p, severity, node, kid, ...)                                                                    \
+    pql_diag_source((p)->all->diags, (severity), (p)->source,                                                \
+                    (kid)->source == (node)->source ? (kid)->at : (node)->at,                                \
                     (kid)->source == (node)->source ? (kid)->span : (node)->span, __VA_ARGS__)
 #define BLAME(p, node, kid, ...) TELL((p), PQL_SEVERITY_ERROR, (node), (kid), __VA_ARGS__)
 #define WARN(p, node, kid, ...) TELL((p), PQL_SEVERITY_WARNING, (node), (kid), __VA_ARGS__)
 
-static enum pql_type type_of(const struct pql_node *node, size_t kid) { return node->kids[kid]->type; }
+static enum pql_type type_of(const struct pql_node *node, size_t kid)
+{
+    return node->kids[kid]->type;
+}
 
-static bool is_condition(enum pql_type type) { return type == PQL_TYPE_BOOL || type == PQL_TYPE_OPEN; }
+static bool is_condition(enum pql_type type)
+{
+    return type == PQL_TYPE_BOOL || type == PQL_TYPE_OPEN;
+}
 
 static bool is_number(enum pql_type type)
 {
@@ -65,7 +72,8 @@ static void check_pair(struct pql_parser *p, struct pql_node *node, size_t a, si
         WARN(p, node, node->kids[left == PQL_TYPE_OPEN ? a : b],
              "a property or attribute is never %s, so this never holds", type_words[known]);
     else if (with_order && known == PQL_TYPE_BOOL)
-        BLAME(p, node, node->kids[left == PQL_TYPE_BOOL ? a : b], "conditions have no order; compare them with = or !=");
+        BLAME(p, node, node->kids[left == PQL_TYPE_BOOL ? a : b],
+              "conditions have no order; compare them with = or !=");
 }
 
 static void check_comparison(struct pql_parser *p, struct pql_node *node)
@@ -81,7 +89,8 @@ static void check_texts(struct pql_parser *p, struct pql_node *node)
     node->type = PQL_TYPE_BOOL;
     for (size_t i = 0; i < node->kids_count; i++)
         if (type_of(node, i) != PQL_TYPE_TEXT && type_of(node, i) != PQL_TYPE_OPEN)
-            BLAME(p, node, node->kids[i], "a text is needed here, but this is %s", type_words[type_of(node, i)]);
+            BLAME(p, node, node->kids[i], "a text is needed here, but this is %s",
+                  type_words[type_of(node, i)]);
 }
 
 /* ---- arithmetic ---- */
@@ -104,7 +113,8 @@ static enum pql_type arithmetic_type(enum pql_node_kind kind, enum pql_type a, e
 /* `2 * 7d` and `7d + last_time(x)` are read with the duration on the side where the tables have it. */
 static void put_in_order(struct pql_parser *p, struct pql_node *node)
 {
-    bool turns = (node->kind == PQL_NODE_MUL && type_of(node, 1) == PQL_TYPE_DURATION && is_number(type_of(node, 0))) ||
+    bool turns = (node->kind == PQL_NODE_MUL && type_of(node, 1) == PQL_TYPE_DURATION &&
+                  is_number(type_of(node, 0))) ||
                  (node->kind == PQL_NODE_ADD && type_of(node, 1) == PQL_TYPE_TIME &&
                   type_of(node, 0) == PQL_TYPE_DURATION);
     if (!turns) return;
@@ -174,8 +184,11 @@ static void fold(struct pql_parser *p, struct pql_node *node)
 
 static void check_arithmetic(struct pql_parser *p, struct pql_node *node)
 {
-    static const char *const signs[PQL_NODE_KIND_COUNT] = {
-        [PQL_NODE_ADD] = "+", [PQL_NODE_SUB] = "-", [PQL_NODE_MUL] = "*", [PQL_NODE_DIV] = "/", [PQL_NODE_NEG] = "-"};
+    static const char *const signs[PQL_NODE_KIND_COUNT] = {[PQL_NODE_ADD] = "+",
+                                                           [PQL_NODE_SUB] = "-",
+                                                           [PQL_NODE_MUL] = "*",
+                                                           [PQL_NODE_DIV] = "/",
+                                                           [PQL_NODE_NEG] = "-"};
     enum pql_type type;
     if (node->kind == PQL_NODE_NEG) {
         type = is_number(type_of(node, 0)) ? PQL_TYPE_NUMBER : PQL_TYPE_COUNT;
@@ -195,8 +208,6 @@ static void check_arithmetic(struct pql_parser *p, struct pql_node *node)
         fold(p, node);
 }
 
-/* ---- calls ---- */
-
 /* The one type of branches [from, end): open and null fit any. COUNT after a message. */
 static enum pql_type branches_type(struct pql_parser *p, const struct pql_node *node, size_t from)
 {
@@ -206,8 +217,8 @@ static enum pql_type branches_type(struct pql_parser *p, const struct pql_node *
         if (kid == PQL_TYPE_OPEN || kid == PQL_TYPE_NULL) continue;
         if (type == PQL_TYPE_OPEN) type = kid;
         if (type == kid) continue;
-        BLAME(p, node, node->kids[i], "the values here must be of one type, but this is %s after %s", type_words[kid],
-              type_words[type]);
+        BLAME(p, node, node->kids[i], "the values here must be of one type, but this is %s after %s",
+              type_words[kid], type_words[type]);
         return PQL_TYPE_COUNT;
     }
     return type;
@@ -220,11 +231,13 @@ static void check_call_types(struct pql_parser *p, struct pql_node *node)
     if (node->function == PQL_FN_IF) {
         node->type = branches_type(p, node, 1);
         if (node->kids_count && !is_condition(type_of(node, 0)))
-            BLAME(p, node, node->kids[0], "a condition is needed here, but this is %s", type_words[type_of(node, 0)]);
+            BLAME(p, node, node->kids[0], "a condition is needed here, but this is %s",
+                  type_words[type_of(node, 0)]);
     }
     if (node->type == PQL_TYPE_COUNT) become_nothing(node);
     if (node->function == PQL_FN_USAGE && node->kids_count && !is_number(type_of(node, 0)))
-        BLAME(p, node, node->kids[0], "a number is needed here, but this is %s", type_words[type_of(node, 0)]);
+        BLAME(p, node, node->kids[0], "a number is needed here, but this is %s",
+              type_words[type_of(node, 0)]);
 }
 
 /* Grows by itself as the clock runs: only an instant at which it passes a constant can be foreseen. */
@@ -248,7 +261,8 @@ static void check_clocks(struct pql_parser *p, const struct pql_node *node)
             if (j != i && node->kids[j]->kind != PQL_NODE_CONST) is_allowed = false;
         if (is_allowed) continue;
         const char *name = pql_functions[node->kids[i]->function].name;
-        BLAME(p, node, node->kids[i], "%s can only be compared with a constant, as in %s(…) > 14d", name, name);
+        BLAME(p, node, node->kids[i], "%s can only be compared with a constant, as in %s(…) > 14d", name,
+              name);
     }
 }
 
@@ -256,7 +270,8 @@ static void check_clocks(struct pql_parser *p, const struct pql_node *node)
 
 enum { OF_ACCOUNT = 1, OF_USER = 2 };
 
-/* What a value is made of. A condition about the account alone is one bit, which a user may be combined with. */
+/* What a value is made of. A condition about the account alone is one bit, which a user may be combined with.
+ */
 static unsigned made_of(const struct pql_node *node)
 {
     unsigned of = node->kind == PQL_NODE_USER_ATTR ? OF_USER : 0;
@@ -278,9 +293,10 @@ static void check_mixing(struct pql_parser *p, const struct pql_node *node)
         all |= of;
     }
     if (all == (OF_ACCOUNT | OF_USER))
-        PQL_COMPLAIN(p, node->at, node->span,
-                     "a value of the account must end in a condition of its own before it meets the user's, as in "
-                     "account.count(…) >= 100");
+        PQL_COMPLAIN(
+            p, node->at, node->span,
+            "a value of the account must end in a condition of its own before it meets the user's, as in "
+            "account.count(…) >= 100");
 }
 
 static void check_kind(struct pql_parser *p, struct pql_node *node)
@@ -326,7 +342,8 @@ static void measure(struct pql_node *node)
         if (node->kids[i]->height > below) below = node->kids[i]->height;
     if (node->selector.where && node->selector.where->height > below) below = node->selector.where->height;
     for (size_t i = 0; i < node->steps_count; i++)
-        if (node->steps[i].where && node->steps[i].where->height > below) below = node->steps[i].where->height;
+        if (node->steps[i].where && node->steps[i].where->height > below)
+            below = node->steps[i].where->height;
     node->height = (uint16_t)(below + 1);
 }
 
@@ -367,19 +384,24 @@ static bool is_logic(const struct pql_function_row *row)
 static const char *misplaced(struct pql_parser *p, const struct pql_function_row *row, bool of_account)
 {
     if (of_account) {
-        if (is_logic(row) || is_about_event(row)) return SAY("leave 'account.' out: %s is of no account", row->usage);
+        if (is_logic(row) || is_about_event(row))
+            return SAY("leave 'account.' out: %s is of no account", row->usage);
         if (p->scope == PQL_SCOPE_ACCOUNT)
-            return SAY("leave 'account.' out: in an account definition %s is of the account already", row->usage);
+            return SAY("leave 'account.' out: in an account definition %s is of the account already",
+                       row->usage);
         if (p->scope == PQL_SCOPE_MEMBER)
             return SAY("account.%s stands in a user's definition only, not inside users(…)", row->usage);
     }
     if (is_logic(row)) return NULL;
     if (p->scope == PQL_SCOPE_WHERE)
-        return is_about_event(row) ? NULL : SAY("'%s' cannot stand inside where, which looks at one event", row->name);
+        return is_about_event(row)
+                   ? NULL
+                   : SAY("'%s' cannot stand inside where, which looks at one event", row->name);
     if (is_about_event(row)) return SAY("'%s' is about one event and stands only inside where", row->name);
     if (of_account || !is_quantifier(row) || p->scope == PQL_SCOPE_ACCOUNT) return NULL;
-    return p->scope == PQL_SCOPE_USER ? SAY("in a user's definition this is written account.%s", row->usage)
-                                      : SAY("'%s' cannot stand inside another users(…) or share(…)", row->name);
+    return p->scope == PQL_SCOPE_USER
+               ? SAY("in a user's definition this is written account.%s", row->usage)
+               : SAY("'%s' cannot stand inside another users(…) or share(…)", row->name);
 }
 
 void pql_check_call(struct pql_parser *p, const struct pql_node *call, size_t name_at)
@@ -390,8 +412,8 @@ void pql_check_call(struct pql_parser *p, const struct pql_node *call, size_t na
     if (why)
         PQL_MISPLACED(p, call->at, span, "%s", why);
     else if (call->of_account)
-        PQL_COMPLAIN(p, call->at, span, "'account.%s' in a user's definition is not available in this version",
-                     row->name);
+        PQL_COMPLAIN(p, call->at, span,
+                     "'account.%s' in a user's definition is not available in this version", row->name);
     else if (!row->is_available)
         PQL_COMPLAIN(p, call->at, span, "'%s' is not available in this version", row->name);
 }

@@ -2,9 +2,18 @@
 
 #include "core/lang/lang.h"
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
 static size_t skip_digits(struct pql_slice text, size_t at)
 {
@@ -26,9 +35,9 @@ bool pql_is_name(struct pql_slice text)
 bool pql_is_reserved(struct pql_slice text)
 {
     static const char *const words[] = {
-        "and",    "or",  "not", "in",   "is",    "between", "starts", "ends", "contains", "matches", "where",
-        "then",   "by",  "of",  "any",  "within", "one_of",  "prev",   "first", "ever",    "today",   "this",
-        "true",   "false", "null", "user", "account", "event",
+        "and",   "or",   "not",  "in",    "is",   "between", "starts",  "ends",  "contains", "matches",
+        "where", "then", "by",   "of",    "any",  "within",  "one_of",  "prev",  "first",    "ever",
+        "today", "this", "true", "false", "null", "user",    "account", "event",
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (pql_slice_is(text, words[i])) return true;
@@ -88,7 +97,8 @@ static struct pql_token lex_number(struct pql_slice text, size_t at, bool is_key
     end = skip_name(text, end);
     if (end > name) {
         if (unit_ms((struct pql_slice){text.ptr + name, end - name}) == 0)
-            return bad(text, at, end - at, "neither a number nor a duration (7d; the units are ms, s, m, h, d, w)");
+            return bad(text, at, end - at,
+                       "neither a number nor a duration (7d; the units are ms, s, m, h, d, w)");
         if (places) return bad(text, at, end - at, "a duration has no decimals: 36h, not 1.5d");
         return token(PQL_TOKEN_DURATION, text, at, end - at);
     }
@@ -154,7 +164,8 @@ static struct pql_token lex_sign(struct pql_slice text, size_t at)
     if (text.ptr[at] == '"') return bad(text, at, 1, "a text stands in single quotes: 'like this'");
     size_t end = at + 1; /* the whole of a UTF-8 sequence */
     while (end < text.len && ((unsigned char)text.ptr[end] & 0xc0) == 0x80) end++;
-    return bad(text, at, end - at, "this character means nothing here; a name with it stands in single quotes");
+    return bad(text, at, end - at,
+               "this character means nothing here; a name with it stands in single quotes");
 }
 
 struct pql_token pql_lex(struct pql_slice text, size_t at, bool is_key)

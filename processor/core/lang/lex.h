@@ -22,12 +22,12 @@ struct pql_token {
     const char *problem;   /* a message about it, or NULL; unless BAD it can be used all the same */
 };
 
-/* The token at or after `at`. is_key: after the dot of a path, where digits are a key of their own ("a.0.1"). */
+/* The token at or after `at`. is_key: after the dot of a path, where digits are a key of their own ("a.0.1").
+ */
 struct pql_token pql_lex(struct pql_slice text, size_t at, bool is_key);
 
 bool pql_is_name(struct pql_slice text);
 /* A word that the grammar keeps for itself: as the name of an event or definition it is quoted. */
 bool pql_is_reserved(struct pql_slice text);
-
 
 #endif

@@ -15,7 +15,8 @@ static const char introduction[] =
     "  is null, is not null\n"
     "  not, and, or\n"
     "\n"
-    "E is a selector: an event, any, or one_of(a, b); with .property; with 'where' and a condition over the event's\n"
+    "E is a selector: an event, any, or one_of(a, b); with .property; with 'where' and a condition over the "
+    "event's\n"
     "properties (bare names), user.…, account.…, user, event, hour(), weekday().\n"
     "\n";
 
@@ -33,7 +34,10 @@ static const struct {
 };
 enum { WINDOWS = sizeof windows / sizeof *windows };
 
-static const char *lacking(bool is_available) { return is_available ? "" : " (not available in this version)"; }
+static const char *lacking(bool is_available)
+{
+    return is_available ? "" : " (not available in this version)";
+}
 
 static void print_windows(const struct pql_function_row *row, FILE *out)
 {
@@ -55,8 +59,10 @@ void pql_lang_print(FILE *out)
     for (size_t i = 0; i < WINDOWS; i++)
         fprintf(out, "  %-12s%s%s\n", windows[i].written, windows[i].help,
                 lacking(pql_windows_available & 1u << windows[i].kind));
-    fputs("\nc is a condition about one user, D the name of a definition. In a user's definition account.f(…) is the\n"
-          "account's value (not available in this version). Functions:\n\n", out);
+    fputs("\nc is a condition about one user, D the name of a definition. In a user's definition "
+          "account.f(…) is the\n"
+          "account's value (not available in this version). Functions:\n\n",
+          out);
     for (size_t i = 0; i < PQL_FN_TOTAL; i++) {
         const struct pql_function_row *row = &pql_functions[i];
         fprintf(out, "  %s\n      %s%s\n", row->usage, row->help, lacking(row->is_available));

@@ -1,5 +1,6 @@
-/* parse.h - what the parser and the checker share while a text is read. Every node is checked as soon as its kids are
- * complete: no tree of wrong types is ever built further, and one pass over the text is enough. */
+/* parse.h - the inside of the parser: what its files (cursor, parse_events, parse_call, parse) and the
+ * checker share. Every node is checked as soon as its kids are complete: no tree of wrong types is ever built
+ * further, and one pass over the text is enough. Nothing here is called from outside core/lang. */
 #ifndef PQL_CORE_LANG_PARSE_H
 #define PQL_CORE_LANG_PARSE_H
 
@@ -38,11 +39,88 @@ struct pql_parser {
     bool is_broken; /* after a fault of grammar: only the end of the text follows */
 };
 
-#define PQL_COMPLAIN(p, at, span, ...) \
+#define PQL_COMPLAIN(p, at, span, ...)                                                                       \
     pql_diag_source((p)->all->diags, PQL_SEVERITY_ERROR, (p)->source, (at), (span), __VA_ARGS__)
 
 /* About what may not stand where it does. */
-#define PQL_MISPLACED(p, at, span, ...) ((p)->all->misplaced_count++, PQL_COMPLAIN((p), (at), (span), __VA_ARGS__))
+#define PQL_MISPLACED(p, at, span, ...)                                                                      \
+    ((p)->all->misplaced_count++, PQL_COMPLAIN((p), (at), (span), __VA_ARGS__))
+
+/* ---- cursor.c: tokens ---- */
+
+void pql_parse_step(struct pql_parser *p);
+/* Behind the dot of a path, where digits are a key. */
+void pql_parse_step_as(struct pql_parser *p, bool is_key);
+/* A fault of grammar at the current token: told once, and the text is over. */
+void pql_parse_fail(struct pql_parser *p, const char *format, ...) PQL_PRINTF(2, 3);
+/* "… is expected here, but … was found" */
+void pql_parse_expected(struct pql_parser *p, const char *what);
+const char *pql_parse_found(const struct pql_parser *p);
+bool pql_parse_is_sign(const struct pql_parser *p, const char *sign);
+bool pql_parse_accept_sign(struct pql_parser *p, const char *sign);
+void pql_parse_need_sign(struct pql_parser *p, const char *sign);
+bool pql_parse_is_word(const struct pql_parser *p, const char *word);
+/* Where an operand is complete no name can follow, so that AND can only be meant as the word `and`: these two
+ * take it so, with a message. */
+bool pql_parse_is_operator(struct pql_parser *p, const char *word);
+bool pql_parse_accept_operator(struct pql_parser *p, const char *word);
+bool pql_parse_is_same_but_case(struct pql_slice a, const char *word);
+bool pql_parse_is_before_parenthesis(const struct pql_parser *p);
+/* The text of a STRING token, '' made one. */
+struct pql_slice pql_parse_unquoted(struct pql_parser *p, const struct pql_token *tok);
+/* "; did you mean 'x'?" or nothing. */
+const char *pql_parse_suggestion(struct pql_parser *p, struct pql_slice name, const char *const *words,
+                                 size_t count);
+
+/* ---- cursor.c: nodes ---- */
+
+struct pql_kids {
+    const struct pql_node **items;
+    size_t count, capacity;
+};
+
+void pql_parse_add_kid(struct pql_parser *p, struct pql_kids *kids, const struct pql_node *kid);
+/* `and` of `and`s is one node, wherever the parentheses stood. */
+void pql_parse_add_flat(struct pql_parser *p, enum pql_node_kind kind, struct pql_kids *kids,
+                        const struct pql_node *kid);
+struct pql_node *pql_parse_new_node(struct pql_parser *p, enum pql_node_kind kind, size_t at);
+/* Ends a node at the last token and checks it. */
+struct pql_node *pql_parse_finish(struct pql_parser *p, struct pql_node *node, const struct pql_kids *kids);
+struct pql_node *pql_parse_constant(struct pql_parser *p, size_t at, enum pql_type type,
+                                    struct pql_value value);
+/* What stands for a part that was reported already: it fits anywhere. */
+struct pql_node *pql_parse_nothing(struct pql_parser *p, size_t at);
+/* One level deeper; false after a message. leave() in any case. */
+bool pql_parse_enter(struct pql_parser *p);
+void pql_parse_leave(struct pql_parser *p);
+
+/* ---- parse_events.c ---- */
+
+void pql_parse_open_text(struct pql_parser *p);
+void pql_parse_close_text(struct pql_parser *p);
+/* "$" NAME as a value. */
+struct pql_node *pql_parse_dollar(struct pql_parser *p);
+/* { "." key } behind the keys that `path` holds already. */
+struct pql_slice pql_parse_path_rest(struct pql_parser *p, struct pql_slice path);
+/* NAME | STRING of an event or a definition; empty after a message. */
+struct pql_slice pql_parse_name(struct pql_parser *p, const char *what);
+void pql_parse_selector(struct pql_parser *p, struct pql_selector *out);
+int64_t pql_parse_span(struct pql_parser *p);
+/* [ "," window ] of a call. Without one: what the function means then. */
+void pql_parse_window(struct pql_parser *p, const struct pql_function_row *row, struct pql_node *call);
+
+/* ---- parse_call.c ---- */
+
+const struct pql_function_row *pql_parse_find_function(struct pql_slice name);
+/* At the function's name; `at` is where the call begins, which is earlier for account.f(…). */
+struct pql_node *pql_parse_call(struct pql_parser *p, size_t at, bool of_account);
+
+/* ---- parse.c ---- */
+
+struct pql_node *pql_parse_expression(struct pql_parser *p);
+struct pql_node *pql_parse_sum(struct pql_parser *p);
+
+/* ---- check.c, range.c ---- */
 
 /* Gives the node its type and height, reports what does not fit, folds constant arithmetic. */
 void pql_check(struct pql_parser *p, struct pql_node *node);

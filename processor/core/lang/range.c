@@ -7,7 +7,10 @@ struct range {
     bool has_range, is_whole, may_be_null;
 };
 
-static struct range whole(int64_t low, int64_t high) { return (struct range){low, high, true, true, false}; }
+static struct range whole(int64_t low, int64_t high)
+{
+    return (struct range){low, high, true, true, false};
+}
 
 /* A rolling window of n days touches n + 1 of them, and one more where the clocks go forward. */
 static int64_t days_max(const struct pql_window *win)
@@ -22,7 +25,7 @@ static struct range range_of(const struct pql_node *node)
     if (node->function == PQL_FN_WEEKDAY) return whole(1, 7);
     if (node->function == PQL_FN_DAYS) return whole(0, days_max(&node->window));
     if (node->function == PQL_FN_SHARE) return (struct range){0, 1, true, false, true};
-    static const enum pql_function counts[] = {PQL_FN_COUNT,  PQL_FN_DISTINCT, PQL_FN_WEEKS,  PQL_FN_MONTHS,
+    static const enum pql_function counts[] = {PQL_FN_COUNT,  PQL_FN_DISTINCT, PQL_FN_WEEKS,   PQL_FN_MONTHS,
                                                PQL_FN_STREAK, PQL_FN_USERS,    PQL_FN_MEMBERS, PQL_FN_SPREAD};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i] == node->function) return whole(0, 0);
@@ -58,7 +61,8 @@ void pql_check_range(struct pql_parser *p, const struct pql_node *node)
     if (!r.has_range || bound->kind != PQL_NODE_CONST || bound->value.kind != PQL_NUMBER) return;
     int always = outcome(is_turned ? turned_round(node->kind) : node->kind, r, bound->value.number);
     if (always == 0 || (always > 0 && r.may_be_null)) return;
-    const char *what = always > 0 ? "always holds" : "can never hold", *name = pql_functions[value->function].name;
+    const char *what = always > 0 ? "always holds" : "can never hold",
+               *name = pql_functions[value->function].name;
     const char *kind = r.is_whole ? "a whole number" : "a number";
     if (r.high)
         pql_diag_source(p->all->diags, PQL_SEVERITY_WARNING, p->source, node->at, node->span,

@@ -1,4 +1,5 @@
-/* Normalised text: two trees that mean the same call read the same, and reading the text again gives the same tree. */
+/* Normalised text: two trees that mean the same call read the same, and reading the text again gives the same
+ * tree. */
 #include "base/buf.h"
 #include "core/lang/lang.h"
 #include "core/lang/lex.h"
@@ -37,7 +38,10 @@ static const struct spelling {
 
 static void put(struct pql_buf *out, const struct pql_node *node);
 
-static void put_text(struct pql_buf *out, struct pql_slice text) { pql_buf_put(out, text.ptr, text.len); }
+static void put_text(struct pql_buf *out, struct pql_slice text)
+{
+    pql_buf_put(out, text.ptr, text.len);
+}
 
 static void put_quoted(struct pql_buf *out, struct pql_slice text)
 {
@@ -94,7 +98,8 @@ static void put_property(struct pql_buf *out, struct pql_slice path)
     bool more = true, is_bare = true;
     for (bool is_first = true; more; is_first = false) {
         struct pql_slice key = next_key(&rest, &more);
-        if (!(pql_is_name(key) && !(is_first && pql_is_reserved(key))) && (is_first || !is_digits(key))) is_bare = false;
+        if (!(pql_is_name(key) && !(is_first && pql_is_reserved(key))) && (is_first || !is_digits(key)))
+            is_bare = false;
     }
     if (is_bare) {
         put_text(out, path);
@@ -120,9 +125,15 @@ static void put_duration(struct pql_buf *out, int64_t ms)
 static void put_window(struct pql_buf *out, const struct pql_window *win)
 {
     static const char *const words[] = {
-        [PQL_WINDOW_NONE] = "",       [PQL_WINDOW_ROLLING] = "",          [PQL_WINDOW_PREV] = "prev ",
-        [PQL_WINDOW_FIRST] = "first ", [PQL_WINDOW_EVER] = "ever",         [PQL_WINDOW_TODAY] = "today",
-        [PQL_WINDOW_WEEK] = "this week", [PQL_WINDOW_MONTH] = "this month", [PQL_WINDOW_QUARTER] = "this quarter",
+        [PQL_WINDOW_NONE] = "",
+        [PQL_WINDOW_ROLLING] = "",
+        [PQL_WINDOW_PREV] = "prev ",
+        [PQL_WINDOW_FIRST] = "first ",
+        [PQL_WINDOW_EVER] = "ever",
+        [PQL_WINDOW_TODAY] = "today",
+        [PQL_WINDOW_WEEK] = "this week",
+        [PQL_WINDOW_MONTH] = "this month",
+        [PQL_WINDOW_QUARTER] = "this quarter",
         [PQL_WINDOW_PERIOD] = "",
     };
     pql_buf_text(out, words[win->kind]);

@@ -11,16 +11,23 @@ struct writer {
 
 static void say_condition(struct writer *w, const struct pql_node *node);
 
-static void say(struct writer *w, const char *words) { pql_buf_text(&w->out, words); }
+static void say(struct writer *w, const char *words)
+{
+    pql_buf_text(&w->out, words);
+}
 
-static void say_slice(struct writer *w, struct pql_slice text) { pql_buf_put(&w->out, text.ptr, text.len); }
+static void say_slice(struct writer *w, struct pql_slice text)
+{
+    pql_buf_put(&w->out, text.ptr, text.len);
+}
 
 static void say_duration(struct writer *w, int64_t ms)
 {
     static const struct {
         const char *name;
         int64_t ms;
-    } units[] = {{"day", 86400000}, {"hour", 3600000}, {"minute", 60000}, {"second", 1000}, {"millisecond", 1}};
+    } units[] = {
+        {"day", 86400000}, {"hour", 3600000}, {"minute", 60000}, {"second", 1000}, {"millisecond", 1}};
     size_t i = 0;
     while (ms % units[i].ms) i++;
     long long n = (long long)(ms / units[i].ms);
@@ -92,7 +99,7 @@ static void say_value(struct writer *w, const struct pql_node *node)
 static void say_amount(struct writer *w, enum pql_node_kind relation, const struct pql_node *bound)
 {
     static const char *const words[PQL_NODE_KIND_COUNT] = {
-        [PQL_NODE_EQ] = "exactly ",  [PQL_NODE_NE] = "other than ", [PQL_NODE_LT] = "less than ",
+        [PQL_NODE_EQ] = "exactly ", [PQL_NODE_NE] = "other than ", [PQL_NODE_LT] = "less than ",
         [PQL_NODE_LE] = "at most ", [PQL_NODE_GT] = "more than ",  [PQL_NODE_GE] = "at least "};
     say(w, words[relation]);
     say_value(w, bound);
@@ -107,7 +114,8 @@ static void say_members(struct writer *w, const struct pql_node *condition)
 
 static bool is_number(const struct pql_node *node, int64_t n)
 {
-    return node->kind == PQL_NODE_CONST && node->value.kind == PQL_NUMBER && node->value.number == pql_decimal_of_int(n);
+    return node->kind == PQL_NODE_CONST && node->value.kind == PQL_NUMBER &&
+           node->value.number == pql_decimal_of_int(n);
 }
 
 /* count(E, W) < 1 and its like. */
@@ -197,7 +205,8 @@ static bool say_call_compared(struct writer *w, const struct pql_node *call, enu
         say_count(w, call, relation, bound);
     else if (call->function == PQL_FN_DISTINCT)
         say_distinct(w, call, relation, bound);
-    else if (call->function == PQL_FN_DAYS || call->function == PQL_FN_WEEKS || call->function == PQL_FN_MONTHS)
+    else if (call->function == PQL_FN_DAYS || call->function == PQL_FN_WEEKS ||
+             call->function == PQL_FN_MONTHS)
         say_periods(w, call, relation, bound);
     else if (call->function == PQL_FN_SHARE)
         say_share(w, call, relation, bound);
@@ -216,8 +225,9 @@ static bool say_call_compared(struct writer *w, const struct pql_node *call, enu
 static void say_subject(struct writer *w, const struct pql_node *node)
 {
     static const char *const words[PQL_FN_TOTAL] = {
-        [PQL_FN_SUM] = "the sum of ",         [PQL_FN_AVG] = "the average of ",   [PQL_FN_MIN] = "the least ",
-        [PQL_FN_MAX] = "the greatest ",       [PQL_FN_LATEST] = "the latest ",    [PQL_FN_EARLIEST] = "the earliest ",
+        [PQL_FN_SUM] = "the sum of ",          [PQL_FN_AVG] = "the average of ",
+        [PQL_FN_MIN] = "the least ",           [PQL_FN_MAX] = "the greatest ",
+        [PQL_FN_LATEST] = "the latest ",       [PQL_FN_EARLIEST] = "the earliest ",
         [PQL_FN_FIRST_TIME] = "the first of ", [PQL_FN_LAST_TIME] = "the last of "};
     const char *word = node->kind == PQL_NODE_CALL && !node->of_account ? words[node->function] : NULL;
     if (!word) {
@@ -242,7 +252,7 @@ static enum pql_node_kind turned_round(enum pql_node_kind relation)
 static void say_comparison(struct writer *w, const struct pql_node *node)
 {
     static const char *const words[PQL_NODE_KIND_COUNT] = {
-        [PQL_NODE_EQ] = " is ",         [PQL_NODE_NE] = " is not ",      [PQL_NODE_LT] = " is less than ",
+        [PQL_NODE_EQ] = " is ",         [PQL_NODE_NE] = " is not ",       [PQL_NODE_LT] = " is less than ",
         [PQL_NODE_LE] = " is at most ", [PQL_NODE_GT] = " is more than ", [PQL_NODE_GE] = " is at least "};
     const struct pql_node *left = node->kids[0], *right = node->kids[1];
     enum pql_node_kind relation = node->kind;
@@ -349,8 +359,8 @@ static void say_condition(struct writer *w, const struct pql_node *node)
     }
 }
 
-struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels, size_t labels_count,
-                                struct pql_arena *arena)
+struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels,
+                                size_t labels_count, struct pql_arena *arena)
 {
     struct writer w = {.labels = labels, .labels_count = labels_count, .arena = arena};
     say_condition(&w, condition);

@@ -9,7 +9,7 @@
 
 #include "core/program_conf.h"
 
-struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels, size_t labels_count,
-                                struct pql_arena *arena);
+struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels,
+                                size_t labels_count, struct pql_arena *arena);
 
 #endif
