@@ -122,7 +122,9 @@ struct pql_definition {
     struct pql_unit unit;
     uint32_t slot; /* of the subject's standing among its cells */
     struct pql_dependents dependents;
-    struct pql_row *rows;
+    const struct pql_expr **context; /* shown after the rows of qualify */
+    size_t context_count;
+    struct pql_row *rows; /* rows_count of qualify, then context_count */
     size_t rows_count;
     bool can_be_missed; /* qualify reads a `first` signal */
     bool lapses;        /* stay is and/or of comparisons of one signal with constants: expires_at can be told */

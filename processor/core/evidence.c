@@ -46,18 +46,17 @@ static struct pql_slice label_of(struct pql_program *program, const struct pql_e
     return (struct pql_slice){text, event.len};
 }
 
-static void add_row(struct pql_program *program, struct pql_definition *definition, const struct pql_expr *expr)
+static struct pql_row row_of(struct pql_program *program, const struct pql_expr *expr, bool is_bare)
 {
-    bool is_bare = !*relation_text(expr);
     const struct pql_expr *left = is_bare ? expr : expr->kids[0];
     bool has_right = !is_bare && expr->op != PQL_EXPR_IN && expr->op != PQL_EXPR_BETWEEN && expr->op != PQL_EXPR_IS_NULL;
     struct pql_row row = {.expr = expr, .left = left, .right = has_right ? expr->kids[1] : NULL,
-                          .comparison = relation_text(expr)};
+                          .comparison = is_bare ? "" : relation_text(expr)};
     row.text = pql_lang_text(left->node, &program->arena);
     row.full = pql_lang_text(expr->node, &program->arena);
     if (left->op == PQL_EXPR_SIGNAL) row.window = pql_window_text(&left->node->window, &program->arena);
     row.label = label_of(program, left);
-    definition->rows[definition->rows_count++] = row;
+    return row;
 }
 
 static size_t count_rows(const struct pql_expr *expr)
@@ -73,7 +72,7 @@ static void build_rows(struct pql_program *program, struct pql_definition *defin
                    expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF;
     if (expr->op == PQL_EXPR_CONST) return;
     if (!is_join) {
-        add_row(program, definition, expr);
+        definition->rows[definition->rows_count++] = row_of(program, expr, !*relation_text(expr));
         return;
     }
     for (size_t i = 0; i < expr->kids_count; i++) build_rows(program, definition, expr->kids[i]);
@@ -81,8 +80,11 @@ static void build_rows(struct pql_program *program, struct pql_definition *defin
 
 void pql_rows_build(struct pql_program *program, struct pql_definition *definition)
 {
-    definition->rows = pql_arena_alloc(&program->arena, count_rows(definition->qualify) * sizeof *definition->rows);
+    size_t most = count_rows(definition->qualify) + definition->context_count;
+    definition->rows = pql_arena_alloc(&program->arena, most * sizeof *definition->rows);
     build_rows(program, definition, definition->qualify);
+    for (size_t i = 0; i < definition->context_count; i++)
+        definition->rows[definition->rows_count + i] = row_of(program, definition->context[i], true);
 }
 
 /* --- filling --- */
@@ -243,7 +245,7 @@ static void put_clauses(struct pql_buf *out, const struct pql_definition *defini
     const struct pql_row *before = NULL;
     size_t clauses = 0;
     struct pql_buf clause = {0};
-    for (size_t i = 0; i < record->evidence_count; i++) {
+    for (size_t i = 0; i < definition->rows_count; i++) {
         if (is_left == record->evidence[i].met) continue;
         const struct pql_row *row = &definition->rows[i];
         clause.len = 0;
@@ -332,15 +334,20 @@ static void fill_attributes(const struct pql_definition *definition, const struc
 void pql_evidence_fill(const struct pql_definition *definition, const struct pql_scope *scope,
                        struct pql_arena *scratch, struct pql_record *record)
 {
-    struct pql_evidence *evidence = pql_arena_alloc(scratch, (definition->rows_count + 1) * sizeof *evidence);
+    size_t rows = definition->rows_count + definition->context_count;
+    struct pql_evidence *evidence = pql_arena_alloc(scratch, (rows + 1) * sizeof *evidence);
     struct pql_slice *missing = pql_arena_alloc(scratch, (definition->rows_count + 1) * sizeof *missing);
     record->missing_count = 0;
     for (size_t i = 0; i < definition->rows_count; i++) {
         fill_row(&definition->rows[i], scope, scratch, &evidence[i]);
         if (!evidence[i].met) missing[record->missing_count++] = definition->rows[i].full;
     }
+    for (size_t i = definition->rows_count; i < rows; i++) {
+        fill_row(&definition->rows[i], scope, scratch, &evidence[i]);
+        evidence[i].met = true; /* it decides nothing */
+    }
     record->evidence = evidence;
-    record->evidence_count = definition->rows_count;
+    record->evidence_count = rows;
     record->missing = missing;
     record->expires_at =
         record->status == PQL_QUALIFIED && definition->lapses ? lapse_of(definition, *scope) : PQL_NO_TIME;

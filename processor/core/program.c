@@ -547,6 +547,19 @@ static const struct pql_expr *compile_text(struct builder *b, const struct pql_s
     return node ? compile(b, node) : NULL;
 }
 
+/* Expressions that are shown and decide nothing: nobody is evaluated again because of them. */
+static void compile_context(struct builder *b, struct pql_definition *definition, enum pql_place place)
+{
+    const struct pql_definition_conf *conf = definition->conf;
+    definition->context = pql_arena_alloc(&b->program->arena, conf->context_count * sizeof(definition->context[0]));
+    b->unit = NULL;
+    for (size_t i = 0; i < conf->context_count; i++) {
+        const struct pql_node *node = pql_lang_parse_value(&b->env, &conf->context[i], place, b->definition,
+                                                           &b->program->arena, b->diags);
+        if (node) definition->context[definition->context_count++] = compile(b, node);
+    }
+}
+
 /* "user.role", "account.plan" of include_attributes. */
 static void compile_shown(struct builder *b, struct pql_definition *definition)
 {
@@ -578,9 +591,6 @@ static void compile_definition(struct builder *b, uint32_t index)
     struct pql_definition *definition = &b->program->definitions[index];
     const struct pql_definition_conf *conf = definition->conf;
     if (conf->subject == PQL_SUBJECT_USER) b->program->keeps_users = true;
-    if (conf->timezone.text.len && !pql_slice_is(conf->timezone.text, "UTC"))
-        pql_diag_source(b->diags, PQL_SEVERITY_ERROR, &conf->timezone, 0, conf->timezone.text.len,
-                        "only the time zone UTC is available in this version");
     if (!conf->qualify.text.len)
         pql_diag_source(b->diags, PQL_SEVERITY_ERROR, &conf->name_source, 0, conf->name.len ? conf->name.len : 1,
                         "definition '%.*s' has no qualify condition", PQL_SLICE_ARG(conf->name));
@@ -591,6 +601,7 @@ static void compile_definition(struct builder *b, uint32_t index)
     definition->eligible = compile_text(b, &conf->eligible, place);
     definition->qualify = compile_text(b, &conf->qualify, place);
     definition->stay = conf->stay.text.len ? compile_text(b, &conf->stay, place) : definition->qualify;
+    compile_context(b, definition, place);
     compile_shown(b, definition);
 }
 
