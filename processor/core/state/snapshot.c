@@ -228,16 +228,32 @@ static bool write_next(struct page_sink *sink, struct pql_snapshot *snapshot)
     return false;
 }
 
+/* Pages that were serialised before their turn, as many as still fit: a burst of changes between two steps must not
+ * make one chunk of everything. False when there are none left. */
+static bool take_early(struct pql_snapshot *snapshot, struct pql_buf *out, size_t end)
+{
+    while (snapshot->early_at < snapshot->early.len) {
+        if (out->len >= end) return true;
+        const char *page = snapshot->early.ptr + snapshot->early_at;
+        struct pql_reader reader = pql_reader_of(page, snapshot->early.len - snapshot->early_at);
+        uint64_t len = pql_read_varint(&reader);
+        size_t size = (size_t)(reader.at - page) + (size_t)len;
+        pql_buf_put(out, page, size);
+        snapshot->early_at += size;
+    }
+    snapshot->early.len = snapshot->early_at = 0;
+    return false;
+}
+
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max)
 {
     struct pql_snapshot *snapshot = &engine->snapshot;
     PQL_ASSERT(snapshot->is_running);
-    size_t before = out->len;
-    pql_buf_put(out, snapshot->early.ptr + snapshot->early_at, snapshot->early.len - snapshot->early_at);
-    snapshot->early.len = snapshot->early_at = 0;
+    size_t end = out->len + bytes_max;
+    if (take_early(snapshot, out, end)) return false;
     struct page_sink sink = {.engine = engine, .out = out};
     bool more = true;
-    while (more && out->len - before < bytes_max) more = write_next(&sink, snapshot);
+    while (more && out->len < end) more = write_next(&sink, snapshot);
     snapshot->digest += sink.digest;
     pql_buf_deinit(&sink.page);
     if (!more) snapshot_end(engine);
