@@ -217,6 +217,7 @@ int pql_kafka_delete_topic(struct pql_kafka *kafka, const char *topic, int timeo
 int pql_kafka_delete_records(struct pql_kafka *kafka, const char *topic, int32_t partition, int64_t offset,
                              int timeout_ms, struct pql_err *err)
 {
+    if (kafka->conf->is_mock) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the mock cannot delete records", topic);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
     rd_kafka_DeleteRecords_t *records = rd_kafka_DeleteRecords_new(list);
