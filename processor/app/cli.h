@@ -33,6 +33,8 @@ int pql_cli(int argc, char **argv);
 
 int pql_cmd_check(int argc, char **argv);
 int pql_cmd_decode(int argc, char **argv);
+int pql_cmd_demo(int argc, char **argv);
+int pql_cmd_run(int argc, char **argv);
 int pql_cmd_topics(int argc, char **argv);
 int pql_cmd_explain(int argc, char **argv);
 int pql_cmd_replay(int argc, char **argv);

@@ -302,6 +302,19 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     pql_unlock(p);
 }
 
+struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *count)
+{
+    pql_lock(p);
+    struct pql_task_standing *standing = pql_xcalloc(p->count + 1, sizeof *standing);
+    for (size_t i = 0; i < p->count; i++) {
+        standing[i].partition = p->tasks[i]->partition;
+        memcpy(standing[i].committed, p->tasks[i]->committed.next, sizeof standing[i].committed);
+    }
+    *count = p->count;
+    pql_unlock(p);
+    return standing;
+}
+
 bool pql_pipeline_inspect(struct pql_pipeline *p, int32_t partition, uint64_t *digest, struct pql_log_place *place)
 {
     for (size_t i = 0; i < p->count; i++) {

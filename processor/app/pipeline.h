@@ -125,6 +125,13 @@ struct pql_pipeline_stats {
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
 
+/* Where each task stands: the committed next offset per input. *count of them, freed by the caller. Thread: any. */
+struct pql_task_standing {
+    int32_t partition;
+    int64_t committed[PQL_INPUTS_MAX];
+};
+struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);
+
 /* For tests: digest and place of a task that is live and settled; false if there is none. No step may run. */
 bool pql_pipeline_inspect(struct pql_pipeline *pipeline, int32_t task, uint64_t *digest, struct pql_log_place *place);
 

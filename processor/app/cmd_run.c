@@ -1,0 +1,92 @@
+/* run: the pipeline against a cluster, until a signal. */
+#include "app/monitor.h"
+#include "app/runner.h"
+#include "base/log.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TURN_MS = 500 };
+
+static sigset_t handled_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* 0: none within the time. SIGHUP is answered here. */
+static int next_signal(int timeout_ms)
+{
+    sigset_t set = handled_signals();
+    struct timespec timeout = {.tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000L};
+    int found = sigtimedwait(&set, NULL, &timeout);
+    if (found == SIGHUP)
+        pql_log_text(PQL_LOG_WARN, "SIGHUP is ignored: a changed configuration is taken over by a restart");
+    return found == SIGTERM || found == SIGINT ? found : 0;
+}
+
+static bool was_asked_to_stop(void *context)
+{
+    bool *stopped = context;
+    if (next_signal(0)) *stopped = true;
+    return *stopped;
+}
+
+/* A first signal asks for an orderly end, a second one does not wait for it. */
+static void watch(struct pql_runner *runner)
+{
+    struct pql_monitor *monitor = pql_monitor_new(runner);
+    bool is_stopping = false;
+    while (!pql_runner_is_done(runner)) {
+        int found = next_signal(TURN_MS);
+        if (found && is_stopping) _exit(PQL_EXIT_FAILURE);
+        if (found) {
+            pql_log(PQL_LOG_INFO, "stopping in order", "signal=%s", found == SIGTERM ? "TERM" : "INT");
+            pql_runner_stop(runner);
+            is_stopping = true;
+        }
+        pql_monitor_show(monitor);
+    }
+    pql_monitor_end(monitor);
+}
+
+static int run(const struct pql_config_flags *flags)
+{
+    struct pql_setup setup;
+    struct pql_err err = {0};
+    int exit_code = PQL_EXIT_OK;
+    bool stopped = false;
+    sigset_t set = handled_signals();
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* for every thread made from here on */
+    if (!pql_setup_init(&setup, flags, true, &exit_code)) goto out;
+    pql_log(PQL_LOG_INFO, "pqlstream", "version=%s app=%s config=%s delivery=%s", PQL_VERSION, setup.config->app,
+            setup.config->path, setup.config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once");
+    struct pql_runner *runner = pql_runner_start(&setup, was_asked_to_stop, &stopped, &exit_code, &err);
+    if (runner) {
+        watch(runner);
+        exit_code = pql_runner_finish(runner, &err);
+    }
+    if (exit_code != PQL_EXIT_OK) pql_log(PQL_LOG_ERROR, "ended", "exit=%d cause=%s", exit_code, err.msg);
+out:
+    pql_setup_deinit(&setup);
+    return exit_code;
+}
+
+int pql_cmd_run(int argc, char **argv)
+{
+    struct pql_config_flags config = {0};
+    const struct pql_flag flags[] = {PQL_CONFIG_FLAGS(&config)};
+    int rest, exit_code;
+    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
+                        "Reads product events and publishes qualifications until SIGTERM or SIGINT, which end it in order. "
+                        "Goes on where\nthe consumer group is; topics must be there (pqlstream topics --create).",
+                        argc, argv, &rest, &exit_code))
+        return exit_code;
+    return run(&config);
+}
