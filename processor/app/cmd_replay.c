@@ -76,24 +76,29 @@ static void emit(void *context, const struct pql_record *record)
 
 /* --- events --- */
 
-static void apply_to(struct replay *replay, struct task *task, struct pql_event *event)
+/* Duplicates and late ones that are applied are counted by the engine. */
+static int apply_to(struct task *tasks, uint32_t index, struct pql_event *event, struct pql_err *err)
 {
-    event->partition = (int32_t)(task - replay->tasks);
-    event->offset = task->offset++;
-    pql_engine_apply(task->engine, event); /* duplicates and late ones are counted by the engine */
+    event->partition = (int32_t)index;
+    event->offset = tasks[index].offset++;
+    if (pql_engine_apply(tasks[index].engine, event) != PQL_APPLY_LATE_DEAD_LETTER) return 0;
+    PQL_FAIL(err, PQL_ERR_RECORD, "%s", pql_rejects[PQL_REJECT_LATE].help);
+    err->reason = pql_rejects[PQL_REJECT_LATE].word;
+    return -1;
 }
 
-static void apply(struct replay *replay, struct pql_event *event)
+static int apply(struct replay *replay, struct pql_event *event, struct pql_err *err)
 {
+    int failed = 0;
     replay->events++;
     if (!event->account.len) {
-        for (uint32_t i = 0; i < replay->tasks_count; i++) apply_to(replay, &replay->tasks[i], event);
-        return;
+        for (uint32_t i = 0; i < replay->tasks_count; i++) failed |= apply_to(replay->tasks, i, event, err);
+        return failed;
     }
     uint32_t task = replay->input->partitioning == PQL_PARTITIONING_CRC32
                         ? pql_partition_crc32(event->account, replay->tasks_count)
                         : pql_partition_murmur2(event->account, replay->tasks_count);
-    apply_to(replay, &replay->tasks[task], event);
+    return apply_to(replay->tasks, task, event, err);
 }
 
 static void refuse(struct replay *replay, const char *name, uint64_t line, const struct pql_err *err)
@@ -138,9 +143,7 @@ static void take(struct replay *replay, const char *name, struct pql_slice row, 
 {
     struct pql_event event;
     struct pql_err err = {0};
-    if (event_of(replay, row, &event, &err) == 0) apply(replay, &event);
-    else
-        refuse(replay, name, number, &err);
+    if (event_of(replay, row, &event, &err) != 0 || apply(replay, &event, &err) != 0) refuse(replay, name, number, &err);
     pql_arena_reset(&replay->scratch);
     if ((replay->events + replay->refused_total) % 1024 == 0)
         pql_progress_show(&replay->progress, replay->events, done ? replay->bytes_before + done : 0, pql_wall_ms());

@@ -313,13 +313,27 @@ void pql_config_free(struct pql_config *config)
 
 /* --- printing --- */
 
-static bool is_secret(const struct pql_setting *setting)
+/* By the table, by where the value came from, and by what librdkafka calls its own. */
+static bool is_secret(const struct pql_setting *setting, const char *path)
 {
-    static const char *const words[] = {"password", "secret", "token", "pem", "jaas"};
-    if (setting->is_secret) return true;
+    static const char *const words[] = {"password", "secret", "pem", "jaas"};
+    const struct pql_option *option = pql_option_find(PQL_GROUP_REGISTRY, setting->name ? setting->name : "");
+    bool found = setting->is_secret;
+    found |= strcmp(path, "registry") == 0 && option && option->flags & PQL_OPTION_IS_SECRET;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (setting->name && strstr(setting->name, words[i])) return true;
-    return false;
+        found |= strncmp(path, "kafka", 5) == 0 && setting->name && strstr(setting->name, words[i]);
+    return found;
+}
+
+/* A URL without the user and password that it may carry. */
+static void print_value(const char *value, FILE *out)
+{
+    const char *host, *scheme;
+    while ((scheme = strstr(value, "://")) && (host = strpbrk(scheme + 3, "@/, ")) && *host == '@') {
+        fprintf(out, "%.*s***", (int)(scheme + 3 - value), value);
+        value = host;
+    }
+    fputs(value, out);
 }
 
 /* Depth is bounded by the reader of the tree. */
@@ -335,7 +349,8 @@ static void print_settings(const struct pql_setting *parent, const char *path, F
             print_settings(kid, name, out);
             continue;
         }
-        fprintf(out, "%s = %s", name, is_secret(kid) ? "***" : kid->value.text.ptr);
+        fprintf(out, "%s = ", name);
+        print_value(is_secret(kid, path) ? "***" : kid->value.text.ptr, out);
         if (kid->line) fprintf(out, "    (%s:%d)\n", kid->file, kid->line);
         else
             fprintf(out, "    (%.*s)\n", (int)strcspn(kid->file, " "), kid->file);

@@ -114,7 +114,8 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         result = -1;
         goto out;
     }
-    const char *at = own.ptr, *end = own.ptr + own.len;
+    bool has_mark = own.len >= 3 && memcmp(own.ptr, "\xef\xbb\xbf", 3) == 0; /* of UTF-8, as some editors write it */
+    const char *at = own.ptr + (has_mark ? 3 : 0), *end = own.ptr + own.len;
     enum open_thing open = OPEN_NOTHING;
     int begun = 0; /* the line of what is open */
     for (int number = 1; at < end; number++) {

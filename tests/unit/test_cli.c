@@ -239,6 +239,18 @@ static void test_replay_advances(void **state)
     assert_non_null(strstr(out, "\"occurred_at\":\"2026-01-08T00:00:00.000Z\""));
 }
 
+static void test_replay_counts_late_events(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG TWO_INVITES "late_policy = \"dead_letter\";\n");
+    write_file("events.jsonl", "{\"event\":\"a\",\"account_id\":\"A\",\"occurred_at\":2000}\n"
+                               "{\"event\":\"a\",\"account_id\":\"A\",\"occurred_at\":1000}\n");
+    const char *config = path_of("c.conf"), *file = path_of("events.jsonl");
+    assert_int_equal(run("pqlstream replay --config %s %s", config, file), PQL_EXIT_OK);
+    assert_non_null(strstr(err, "events.jsonl:2: refused: late: "));
+    assert_non_null(strstr(err, "1 refused (late 1)"));
+}
+
 static void test_replay_of_csv(void **state)
 {
     (void)state;
@@ -382,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_replay),
         cmocka_unit_test(test_replay_advances),
+        cmocka_unit_test(test_replay_counts_late_events),
         cmocka_unit_test(test_replay_of_csv),
         cmocka_unit_test(test_replay_of_a_container),
         cmocka_unit_test(test_replay_partitions),

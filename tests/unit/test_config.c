@@ -216,7 +216,7 @@ static void test_includes_follow_their_files(void **state)
 static void test_include_in_a_circle(void **state)
 {
     struct fixture *fixture = *state;
-    assert_null(load(fixture, "@include \"main.conf\"\n"));
+    assert_null(load(fixture, "\xef\xbb\xbf@include \"main.conf\"\n"));
     assert_non_null(strstr(fixture->printed, "main.conf:1:11: includes are nested more than 10 deep; is there a circle?"));
 }
 
@@ -306,7 +306,7 @@ static void test_secrets(void **state)
     write_file(fixture, "password", "s3cret\n");
     setenv("PQL_TEST_TOKEN", "t0ken", 1);
     const struct pql_config *config = load(fixture, MINIMAL
-                                           "registry = { url = \"http://r\"; password = \"${file:password}\";\n"
+                                           "registry = { url = \"http://ann:pa55@r,http://bob:pa55@s/x\"; password = \"${file:password}\";\n"
                                            "             token = \"a${env:PQL_TEST_TOKEN}b\"; };\n");
     assert_non_null(config);
     assert_string_equal(config->registry.password, "s3cret");
@@ -318,6 +318,8 @@ static void test_secrets(void **state)
     fclose(out);
     assert_null(strstr(text, "s3cret"));
     assert_null(strstr(text, "t0ken"));
+    assert_null(strstr(text, "pa55"));
+    assert_non_null(strstr(text, "registry.url = http://***@r,http://***@s/x "));
     assert_non_null(strstr(text, "registry.password = ***"));
     free(text);
 }
