@@ -279,26 +279,32 @@ struct frame {
     uint32_t return_pc;
     uint64_t items; /* left in the present block */
     size_t index;
+    const unsigned char *block_end; /* where the block ends by its own word, or NULL */
 };
 
 /* The count of the next block of items; 0 at the end. Blocks with a size are skipped whole where nothing is wanted. */
-static bool read_block(struct run *r, const struct pql_block *block, uint64_t *items)
+static bool read_block(struct run *r, struct frame *frame)
 {
+    const struct pql_block *block = frame->block;
+    if (frame->block_end && frame->block_end != r->at) return bad(r, "a block whose size is not that of its items");
     for (;;) {
         int64_t count, size;
+        frame->block_end = NULL;
         if (!read_long(r, &count)) return false;
-        *items = (uint64_t)count;
+        frame->items = (uint64_t)count;
         if (count >= 0) break;
         if (count == INT64_MIN) return bad(r, "a block of too many items");
         if (!read_long(r, &size)) return false;
         if (size < 0 || (uint64_t)size > left(r)) return bad(r, "a block beyond the end of the message");
-        *items = (uint64_t)-count;
+        frame->items = (uint64_t)-count;
+        frame->block_end = r->at + size;
         if (block->node) break;
         r->at += size;
     }
-    if (block->item_size_min) return *items <= left(r) / block->item_size_min ? true : bad(r, "a block of too many items");
-    r->empty_items += *items;
-    return *items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true : bad(r, "too many empty items");
+    if (block->item_size_min)
+        return frame->items <= left(r) / block->item_size_min ? true : bad(r, "a block of too many items");
+    r->empty_items += frame->items;
+    return frame->items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true : bad(r, "too many empty items");
 }
 
 /* Where the code for the value of a map's entry begins. */
@@ -315,7 +321,7 @@ static bool next_item(struct run *r, uint32_t *pc, struct frame **top)
     struct frame *frame = *top - 1;
     const struct pql_block *block = frame->block;
     struct pql_slice key;
-    if (!frame->items && !read_block(r, block, &frame->items)) return false;
+    if (!frame->items && !read_block(r, frame)) return false;
     if (!frame->items) {
         *pc = frame->return_pc;
         *top = frame;
