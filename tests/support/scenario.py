@@ -51,6 +51,7 @@ mappings = {{
 outputs = {{ pql = {{ format = "avro"; schema = "register"; }}; pqa = {{ format = "json"; }};
             state = {{ format = "json"; }}; alerts = {{ format = "json"; }}; }};
 create_topics = true;
+replication_factor = 1;
 clock = "events";
 {settings}
 definitions = ( {definitions} );
