@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_MAX = 64 << 20, REGISTRY_WAIT_MS = 30000 };
+enum { MESSAGE_MAX = 64 << 20, REGISTRY_WAIT_MS = 5000 };
 
 struct flags {
     struct pql_config_flags config;
@@ -200,6 +200,10 @@ static int read_framing_name(const char *name, enum pql_framing *framing, struct
     return PQL_FAIL(err, PQL_ERR_CONFIG, "no framing '%s'; known are auto, prefix, single_object, bare", name);
 }
 
+/* Somebody waits for the answer: an id that is unknown now is said at once. */
+static const struct pql_registry_paces impatient = {
+    .backoff_min_ms = 200, .backoff_max_ms = 1000, .attempts_max = 1, .grace_ms = 0, .negative_ms = 30000};
+
 /* The registry of --registry, else of the configuration, or NULL in *registry where neither names one. */
 static int open_registry(const struct flags *flags, struct pql_registry **registry, struct pql_err *err)
 {
@@ -213,7 +217,7 @@ static int open_registry(const struct flags *flags, struct pql_registry **regist
             result = PQL_FAIL(err, PQL_ERR_CONFIG, "the configuration cannot be used");
     }
     if (!result && conf.url) {
-        *registry = pql_registry_new(&conf, NULL, NULL, NULL, err);
+        *registry = pql_registry_new(&conf, &impatient, NULL, NULL, err);
         result = *registry ? 0 : -1;
     }
     pql_setup_deinit(&setup);

@@ -13,8 +13,8 @@ struct pql_avro_json;
 struct pql_avro_json *pql_avro_json_new(struct pql_slice schema, struct pql_err *err) PQL_CHECKED;
 void pql_avro_json_free(struct pql_avro_json *json);
 
-/* Appends the text, on one line without line end. Class PQL_ERR_RECORD: the bytes do not follow the schema (reason
- * bad_avro), or the value has no JSON form (NaN, text that is not UTF-8). */
+/* Appends the text, on one line without line end. NaN and infinities are texts. Class PQL_ERR_RECORD: the bytes do not
+ * follow the schema (reason bad_avro). */
 int pql_avro_json_print(struct pql_avro_json *json, struct pql_slice bytes, struct pql_buf *out, struct pql_err *err)
     PQL_CHECKED;
 

@@ -127,7 +127,7 @@ struct run {
     struct pql_arena *scratch;
     uint64_t empty_items;
     const char *wrong;
-    bool may_be_followed;
+    bool may_be_followed, walks_blocks;
 };
 
 static inline bool bad(struct run *r, const char *wrong)
@@ -298,7 +298,7 @@ static bool read_block(struct run *r, struct frame *frame)
         if (size < 0 || (uint64_t)size > left(r)) return bad(r, "a block beyond the end of the message");
         frame->items = (uint64_t)-count;
         frame->block_end = r->at + size;
-        if (block->node) break;
+        if (block->node || r->walks_blocks) break;
         r->at += size;
     }
     if (block->item_size_min)
@@ -523,4 +523,11 @@ int pql_plan_run_first(const struct pql_plan *plan, const void *bytes, size_t le
     if (run(&r, bytes, len, err)) return -1;
     *used = len - (size_t)(r.end - r.at);
     return 0;
+}
+
+int pql_plan_check(const struct pql_plan *plan, const void *bytes, size_t len, struct pql_err *err)
+{
+    PQL_ASSERT(pql_paths_slots(plan->paths) == 0);
+    struct run r = {.plan = plan, .walks_blocks = true};
+    return run(&r, bytes, len, err);
 }

@@ -46,4 +46,8 @@ int pql_plan_run(const struct pql_plan *plan, const void *bytes, size_t len, str
 int pql_plan_run_first(const struct pql_plan *plan, const void *bytes, size_t len, size_t *used,
                        struct pql_arena *scratch, struct pql_value *slots, struct pql_err *err) PQL_CHECKED;
 
+/* Whether bytes are exactly one value, walked item by item even where a block could be skipped by its size: for a
+ * reader that does not check. The plan must want nothing. */
+int pql_plan_check(const struct pql_plan *plan, const void *bytes, size_t len, struct pql_err *err) PQL_CHECKED;
+
 #endif
