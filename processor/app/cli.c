@@ -6,12 +6,12 @@
 
 const struct pql_command pql_commands[] = {
     {"check", pql_cmd_check, "[--config FILE]", "parse and check everything, print what it means, touch nothing"},
-    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]", "a message or container file as JSON, with its schema"},
-    {"demo", pql_cmd_demo, "[--broker HOST:PORT]", "generated traffic through the real pipeline: who qualifies, and why"},
-    {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
-    {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]", "create or verify the topics with the right settings"},
     {"explain", pql_cmd_explain, "[--config FILE] [DEFINITION …]", "definitions in plain words"},
     {"replay", pql_cmd_replay, "[--config FILE] [--partitions P] [--advance DURATION|end] [FILE …]", "definitions over files, records on standard output"},
+    {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
+    {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]", "create or verify the topics with the right settings"},
+    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]", "a message or container file as JSON, with its schema"},
+    {"demo", pql_cmd_demo, "[--broker HOST:PORT]", "generated traffic through the real pipeline: who qualifies, and why"},
 };
 const size_t pql_commands_count = sizeof pql_commands / sizeof *pql_commands;
 

@@ -203,7 +203,7 @@ const struct pql_option pql_options[] = {
     SIZE(ROOT, "checkpoint_bandwidth", AT(pql_config, checkpoint_bandwidth), "20MB", 64 * 1024, TIB, 0, "Most that snapshots write per second, per process."),
     DURATION(ROOT, "handover_budget", AT(pql_config, handover_budget_ms), "5s", 0, 5 * MINUTE, 0, "Longest time for a last snapshot when a task moves away or the process ends."),
     BOOL(ROOT, "create_topics", AT(pql_config, create_topics), "false", 0, "run creates missing topics itself, instead of naming the command that does."),
-    INT(ROOT, "replication_factor", AT(pql_config, replication_factor), "0", 0, 100, 0, "Of topics that pqlstream creates; 0: as the broker does by itself. Best 3 where there are three brokers."),
+    INT(ROOT, "replication_factor", AT(pql_config, replication_factor), "3", 1, 100, 0, "Of topics that pqlstream creates; 1 where there is a single broker."),
 
     /* --- resources and faults --- */
     INT(ROOT, "workers", AT(pql_config, workers), "0", 0, 1024, 0, "Threads that process events; 0: one per processor."),
