@@ -1,39 +1,19 @@
 #include "sim/sim.h"
 
-#include "app/pipeline.h"
 #include "core/engine.h"
-#include "core/partition.h"
-#include "core/reasons.h"
 #include "core/wire/encode.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEPS_MAX = 400000, SETTLE_US = 40000000, ACCOUNTS = 12 };
-
-struct process {
-    struct model_client *client;
-    struct pql_ports ports;
-    struct pql_pipeline_conf conf;
-    struct pql_pipeline *pipeline; /* NULL: not started */
-    uint64_t thaw_us;              /* of a frozen one */
-    char id[32];
-};
+enum { STEPS_MAX = 400000, SETTLE_US = 40000000, STARTS_MAX = 60 };
 
 struct sim {
-    const struct sim_plan *plan;
+    struct world world;
+    const struct world_plan *plan;
     struct sim_result *result;
-    struct model model;
-    struct model_random random; /* of the scheduler, apart from the model's */
-    struct pql_diags diags;
-    struct pql_definition_conf definitions[2];
-    struct pql_program_conf program_conf;
-    struct pql_program *program;
-    struct pql_pipeline_input inputs[MODEL_INPUTS_MAX];
-    struct process process, twin;
-    size_t produced;
-    uint64_t schema_known_us;
-    unsigned starts;
+    struct world_process *process, *twin; /* the twin sleeps until twin_wakes_us, and lives until twin_dies_us */
+    uint64_t twin_wakes_us, twin_dies_us;
 };
 
 static void fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,250 +27,113 @@ static void fail(struct sim *s, const char *format, ...)
     va_end(args);
 }
 
-/* --- what events look like here: account|user|time|id, "bad", or a schema that is known later --- */
-
-static void *open_decoders(void *context, int32_t task)
-{
-    (void)task;
-    return context;
-}
-
-static void close_decoders(void *decoders) { (void)decoders; }
-
-static bool field(struct pql_slice *rest, struct pql_slice *out)
-{
-    const char *bar = memchr(rest->ptr, '|', rest->len);
-    if (!bar) return false;
-    *out = (struct pql_slice){rest->ptr, (size_t)(bar - rest->ptr)};
-    *rest = (struct pql_slice){bar + 1, rest->len - out->len - 1};
-    return true;
-}
-
-static int decode(void *decoders, const struct pql_message_view *message, struct pql_arena *arena, struct pql_event *event,
-                  struct pql_err *err)
-{
-    const struct sim *s = decoders;
-    struct pql_slice rest = message->value, schema, time;
-    if (pql_slice_is(rest, "bad")) {
-        PQL_FAIL(err, PQL_ERR_RECORD, "this record is bad");
-        err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
-        return -1;
-    }
-    *event = (struct pql_event){.kind = PQL_EVENT_TRACK, .name = PQL_SLICE_LITERAL("x")};
-    PQL_ASSERT(field(&rest, &schema) && field(&rest, &event->account) && field(&rest, &event->user) && field(&rest, &time));
-    if (pql_slice_is(schema, "later") && s->model.now_us < s->schema_known_us)
-        return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
-    for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
-    event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
-    return 0;
-}
-
-static int encode(void *context, enum pql_output output, const struct pql_record *record, int64_t produced_at_ms,
-                  struct pql_buf *value, struct pql_err *err)
-{
-    (void)context;
-    (void)output;
-    (void)produced_at_ms;
-    (void)err;
-    pql_buf_printf(value, "%s %" PRId64, record->event_id, record->version);
-    return 0;
-}
-
-static void make_program(struct sim *s)
-{
-    const struct pql_definition_conf both[] = {
-        {.name = PQL_SLICE_LITERAL("team"), .name_source = {PQL_SLICE_LITERAL("team"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_ACCOUNT, .version = 1, .mode = PQL_MODE_LIVE, .alert = true,
-         .qualify = {PQL_SLICE_LITERAL("count(x, 8s) >= 4"), NULL, NULL, 0}},
-        {.name = PQL_SLICE_LITERAL("person"), .name_source = {PQL_SLICE_LITERAL("person"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_USER, .version = 1, .mode = PQL_MODE_LIVE,
-         .qualify = {PQL_SLICE_LITERAL("count(x, 5s) >= 2"), NULL, NULL, 0}},
-    };
-    memcpy(s->definitions, both, sizeof both);
-    s->program_conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"), .settings = pql_settings_default(),
-                                    .definitions = s->definitions, .definitions_count = 2};
-    pql_diags_init(&s->diags);
-    s->program = pql_program_new(&s->program_conf, &s->diags);
-    if (!s->program) pql_diags_print(&s->diags, stderr);
-    PQL_ASSERT(s->program);
-}
-
 /* --- processes --- */
 
-static void start(struct sim *s, struct process *process, const char *transactional_id)
+static struct world_process *start(struct sim *s, const char *id)
 {
-    struct pql_err err = {0};
-    snprintf(process->id, sizeof process->id, "%s", transactional_id);
-    process->client = model_client_new(&s->model, s->plan->at_least_once ? "" : transactional_id);
-    model_client_ports(process->client, &process->ports);
-    process->conf = pql_pipeline_conf_default();
-    process->conf.app = "sim";
-    process->conf.program = s->program;
-    process->conf.inputs = s->inputs;
-    process->conf.inputs_count = s->plan->inputs_count;
-    static const char *const names[PQL_OUT_COUNT] = {"sim.pql", "sim.pqa", "sim.state", "sim.alerts", "sim.dlq", "sim.checkpoint"};
-    memcpy(process->conf.outputs, names, sizeof names);
-    snprintf(process->conf.writer, sizeof process->conf.writer, "w%u", ++s->starts);
-    process->conf.at_least_once = s->plan->at_least_once;
-    process->conf.workers = s->plan->workers;
-    process->conf.idle_after_ms = 1000;
-    process->conf.alert_max_age_ms = INT64_C(1) << 50;
-    process->conf.checkpoint_interval_ms = s->plan->checkpoint_interval_ms;
-    process->conf.handover_budget_ms = (int64_t)model_below(&s->random, 300);
-    process->conf.inbox_max = 1 + model_below(&s->random, 30);
-    process->conf.dlq_max_share = 0.9;
-    process->conf.decoding = (struct pql_decoding){.context = s, .open = open_decoders, .close = close_decoders, .decode = decode};
-    process->conf.encode = encode;
-    process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &err);
-    if (!process->pipeline) model_client_kill(process->client);
     s->result->starts++;
+    return world_start(&s->world, id);
 }
 
-static void stop_at_once(struct process *process)
-{
-    if (process->client) {
-        model_client_kill(process->client);
-        pql_pipeline_free(process->pipeline);
-        model_client_free(process->client);
-    }
-    *process = (struct process){0};
-}
-
-static void note_stats(struct sim *s, const struct process *process)
+static void end_process(struct sim *s, struct world_process *process)
 {
     struct pql_pipeline_stats stats;
-    if (!process->pipeline) return;
-    pql_pipeline_stats(process->pipeline, &stats);
-    s->result->ticks += stats.ticks;
-    s->result->snapshots += stats.snapshots;
+    if (process && process->pipeline) {
+        pql_pipeline_stats(process->pipeline, &stats);
+        s->result->ticks += stats.ticks;
+        s->result->snapshots += stats.snapshots;
+    }
+    world_kill(process);
 }
 
-static void step_role(struct sim *s, struct process *process)
-{
-    uint64_t role = model_below(&s->random, 100);
-    if (!process->pipeline) return;
-    if (role < 15) pql_control_step(process->pipeline, 0);
-    else if (role < 50) pql_committer_step(process->pipeline, 0);
-    else if (role < 80) pql_worker_step(process->pipeline, (unsigned)model_below(&s->random, s->plan->workers), 0);
-    else pql_keeper_step(process->pipeline, 0, 0);
-}
-
-/* Whatever ends a process, the next one begins with the same instance, or with another one's name. */
-static void restart_if_dead(struct sim *s, struct process *process)
+static void check_stop(struct sim *s, const struct world_process *process)
 {
     enum pql_stop stop = PQL_STOP_NONE;
     struct pql_err err = {0};
-    bool finished = process->pipeline && pql_pipeline_finished(process->pipeline, &stop, &err);
-    if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED) fail(s, "a process stopped: %s", err.msg);
-    if (!finished && !model_client_is_dead(process->client)) return;
+    if (process->pipeline) pql_pipeline_finished(process->pipeline, &stop, &err);
+    if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED)
+        fail(s, "a process stopped: %s", err.msg);
+}
+
+/* Whatever ends a process, the next one begins with the same instance, or with another one's name. */
+static void restart_if_dead(struct sim *s)
+{
     char id[32];
-    snprintf(id, sizeof id, "%s", process->id);
-    note_stats(s, process);
-    stop_at_once(process);
-    if (model_chance(&s->random, 0.2)) snprintf(id, sizeof id, "id%u", s->starts % 50);
-    start(s, process, id);
-    if (s->plan->faults.crash > 0 && s->starts > 60) s->model.faults.crash = 0;
+    check_stop(s, s->process);
+    bool finished = s->process->pipeline && pql_pipeline_finished(s->process->pipeline, NULL, NULL);
+    if (!finished && !model_client_is_dead(s->process->client)) return;
+    snprintf(id, sizeof id, "%s", s->process->id);
+    if (model_chance(&s->world.random, 0.2)) snprintf(id, sizeof id, "id%u", s->world.starts % 50);
+    end_process(s, s->process);
+    s->process = start(s, id);
+    if (s->world.starts > STARTS_MAX) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
 }
 
-/* --- producer --- */
-
-static void produce_event(struct sim *s)
+/* The process stops in the middle of something, another one takes over under the same name or its own, and the first one
+ * wakes up and goes on as if nothing had happened. */
+static void twins(struct sim *s, double chance)
 {
-    char account[16], value[96];
-    snprintf(account, sizeof account, "a%u", (unsigned)model_below(&s->random, ACCOUNTS));
-    bool bad = model_chance(&s->random, s->plan->bad), later = !bad && model_chance(&s->random, s->plan->unknown_schema);
-    if (later && s->schema_known_us < s->model.now_us) s->schema_known_us = s->model.now_us + model_below(&s->random, 2000000);
-    int64_t time = model_wall_ms(&s->model) - (int64_t)model_below(&s->random, 3000);
-    snprintf(value, sizeof value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", account,
-             (unsigned)model_below(&s->random, 3), time);
-    if (bad) snprintf(value, sizeof value, "bad");
-    uint32_t partition = pql_partition_murmur2(pql_slice_of(account), (uint32_t)s->plan->partitions_count);
-    struct pql_out_record record = {.has_key = true, .has_value = true, .key = pql_slice_of(account), .value = pql_slice_of(value)};
-    model_append(&s->model.inputs[model_below(&s->random, s->plan->inputs_count)][partition], &record, -1, MODEL_COMMITTED,
-                 model_wall_ms(&s->model));
-    s->produced++;
-}
-
-static void pass_time(struct sim *s)
-{
-    uint64_t us = model_below(&s->random, 1500);
-    if (model_chance(&s->random, 0.01)) us += model_below(&s->random, 300000);
-    if (model_chance(&s->random, 0.001)) us += model_below(&s->random, 4000000);
-    model_advance(&s->model, us);
-}
-
-static bool all_committed(const struct sim *s)
-{
-    for (uint32_t i = 0; i < s->plan->inputs_count; i++)
-        for (int32_t p = 0; p < s->plan->partitions_count; p++)
-            if (!s->model.has_offset[i][p] || s->model.offsets[i][p].offset != model_end(&s->model.inputs[i][p])) return false;
-    return true;
-}
-
-/* --- twins --- */
-
-static void twins(struct sim *s)
-{
-    if (!s->twin.client && model_chance(&s->random, s->plan->twin)) {
-        char id[32];
-        snprintf(id, sizeof id, "%s", s->process.id);
+    struct model_random *random = &s->world.random;
+    uint64_t now = s->world.model.now_us;
+    if (!s->twin && s->world.starts < STARTS_MAX && model_chance(random, chance)) {
         s->twin = s->process;
-        if (s->twin.pipeline) { /* conf and ports are pointed to */
-            s->twin = (struct process){0};
-            return;
-        }
-        start(s, &s->process, id);
+        s->twin_wakes_us = now + model_below(random, 5000000);
+        s->twin_dies_us = s->twin_wakes_us + model_below(random, 3000000);
+        s->process = start(s, model_chance(random, 0.5) ? s->twin->id : "other");
+        s->result->twins++;
     }
+    if (!s->twin || now < s->twin_wakes_us) return;
+    world_step(&s->world, s->twin);
+    check_stop(s, s->twin);
+    if (now < s->twin_dies_us && !model_client_is_dead(s->twin->client)) return;
+    end_process(s, s->twin);
+    s->twin = NULL;
 }
 
 /* --- the run --- */
 
-static void turn(struct sim *s)
+static void turn(struct sim *s, double twin)
 {
-    pass_time(s);
-    twins(s);
-    step_role(s, &s->process);
-    restart_if_dead(s, &s->process);
+    world_pass_time(&s->world);
+    twins(s, twin);
+    world_step(&s->world, s->process);
+    restart_if_dead(s);
 }
 
 static void run_with_faults(struct sim *s)
 {
-    s->model.faults = s->plan->faults;
-    start(s, &s->process, "pql-0");
-    if (s->plan->crash_call) model_client_die_at(s->process.client, s->plan->crash_call, s->plan->crash_after);
-    struct model_client *first = s->process.client;
-    for (size_t i = 0; i < STEPS_MAX && s->produced < s->plan->events && s->result->ok; i++) {
-        if (model_chance(&s->random, 0.05)) produce_event(s);
-        turn(s);
-        if (s->process.client == first) s->result->calls = model_client_calls(first);
+    s->world.model.faults = s->plan->faults;
+    s->process = start(s, "pql-0");
+    if (s->plan->crash_call) model_client_die_at(s->process->client, s->plan->crash_call, s->plan->crash_after);
+    const struct model_client *first = s->process->client;
+    for (size_t i = 0; i < STEPS_MAX && s->world.produced < s->plan->events && s->result->ok; i++) {
+        if (model_chance(&s->world.random, 0.05)) world_produce(&s->world);
+        turn(s, s->plan->twin);
+        if (s->result->starts == 1) s->result->calls = model_client_calls(first);
     }
-    for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s);
+    for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s, s->plan->twin);
 }
 
 /* No more faults: everything must come to rest at the end of the input, and timers by ticks. */
 static void run_to_rest(struct sim *s)
 {
-    s->model.faults = (struct model_faults){0};
+    s->world.model.faults = (struct model_faults){0};
     size_t i = 0;
-    for (; i < STEPS_MAX && s->result->ok && !all_committed(s); i++) turn(s);
-    if (!all_committed(s)) fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
-    uint64_t until = s->model.now_us + SETTLE_US;
-    while (s->result->ok && s->model.now_us < until) turn(s);
+    for (; i < STEPS_MAX && s->result->ok && (s->twin || !world_all_committed(&s->world)); i++) turn(s, 0);
+    if (!world_all_committed(&s->world)) fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
+    uint64_t until = s->world.model.now_us + SETTLE_US;
+    while (s->result->ok && s->world.model.now_us < until) turn(s, 0);
 }
 
 static void shut_down(struct sim *s)
 {
     enum pql_stop stop = PQL_STOP_NONE;
-    struct pql_err err;
-    pql_pipeline_stop(s->process.pipeline);
-    for (size_t i = 0; i < STEPS_MAX && s->result->ok; i++) {
-        pass_time(s);
-        step_role(s, &s->process);
-        if (pql_pipeline_finished(s->process.pipeline, &stop, &err)) break;
-    }
+    pql_pipeline_stop(s->process->pipeline);
+    world_run(&s->world, s->process, STEPS_MAX);
+    pql_pipeline_finished(s->process->pipeline, &stop, NULL);
     if (stop != PQL_STOP_CLEAN) fail(s, "no clean end: %d", (int)stop);
-    note_stats(s, &s->process);
-    stop_at_once(&s->process);
+    end_process(s, s->process);
+    s->process = NULL;
 }
 
 /* --- oracle --- */
@@ -349,7 +192,7 @@ struct fold {
 /* Applies one input from where it stands up to `end`. */
 static void fold_input(struct fold *f, uint32_t input, int64_t end)
 {
-    const struct model_log *log = &f->s->model.inputs[input][f->partition];
+    const struct model_log *log = &f->s->world.model.inputs[input][f->partition];
     for (; f->place.next[input] < end; f->place.next[input]++) {
         const struct model_record *r = log->records[f->place.next[input]];
         struct pql_message_view view = {.input = input, .partition = f->partition, .offset = r->offset, .value = r->value};
@@ -357,7 +200,7 @@ static void fold_input(struct fold *f, uint32_t input, int64_t end)
         struct pql_err err;
         struct pql_arena arena;
         pql_arena_init(&arena);
-        if (decode(f->s, &view, &arena, &event, &err)) {
+        if (world_decode(&f->s->world, &view, &arena, &event, &err)) {
             fail(f->s, "oracle: record %d@%" PRId64 " of input %u was used and cannot be: %s", f->partition, r->offset, input, err.msg);
         } else {
             event.input = input;
@@ -400,8 +243,8 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
 static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expected)
 {
     struct fold f = {.s = s, .partition = partition, .expected = expected};
-    const struct model_log *log = &s->model.outputs[PQL_OUT_CHECKPOINT][partition];
-    f.engine = pql_engine_new(s->program, expect_record, expected);
+    const struct model_log *log = &s->world.model.outputs[PQL_OUT_CHECKPOINT][partition];
+    f.engine = pql_engine_new(s->world.program, expect_record, expected);
     for (size_t i = 0; i < log->count && s->result->ok; i++) {
         enum pql_checkpoint_type type;
         struct pql_slice content;
@@ -413,7 +256,7 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
         fold_entry(&f, &entry);
     }
     struct pql_log_place end = f.place;
-    for (uint32_t i = 0; i < s->plan->inputs_count; i++) end.next[i] = s->model.offsets[i][partition].offset;
+    for (uint32_t i = 0; i < s->plan->inputs_count; i++) end.next[i] = s->world.model.offsets[i][partition].offset;
     fold_to(&f, &end, UINT32_MAX);
     uint64_t digest = pql_engine_digest(f.engine);
     pql_engine_free(f.engine);
@@ -437,8 +280,8 @@ static void collect_outputs(struct sim *s, struct lines *actual)
 {
     for (int o = 0; o < PQL_OUT_CHECKPOINT; o++)
         for (int p = 0; p < s->plan->partitions_count; p++)
-            for (size_t i = 0; i < s->model.outputs[o][p].count; i++) {
-                const struct model_record *r = s->model.outputs[o][p].records[i];
+            for (size_t i = 0; i < s->world.model.outputs[o][p].count; i++) {
+                const struct model_record *r = s->world.model.outputs[o][p].records[i];
                 if (r->status == MODEL_OPEN) fail(s, "an output is still in an open transaction");
                 if (r->status != MODEL_COMMITTED) continue;
                 if (o == PQL_OUT_DLQ) collect_letter(actual, r);
@@ -494,11 +337,11 @@ static void compare(struct sim *s, struct lines *expected, struct lines *actual)
 static void damage(struct sim *s)
 {
     for (int32_t p = 0; p < s->plan->partitions_count; p++) {
-        struct model_log *log = &s->model.outputs[PQL_OUT_CHECKPOINT][p];
+        struct model_log *log = &s->world.model.outputs[PQL_OUT_CHECKPOINT][p];
         struct pql_metadata m;
         struct pql_err err;
-        if (!model_chance(&s->random, s->plan->damage)) continue;
-        if (pql_metadata_parse(pql_slice_of(s->model.offsets[0][p].metadata), &m, &err) || m.manifest < 1) continue;
+        if (!model_chance(&s->world.random, s->plan->damage)) continue;
+        if (pql_metadata_parse(pql_slice_of(s->world.model.offsets[0][p].metadata), &m, &err) || m.manifest < 1) continue;
         for (int64_t i = m.manifest - 1; i >= log->low; i--) {
             struct model_record *r = log->records[i];
             if (r->value.len < 12 || r->value.ptr[4] != PQL_CHECKPOINT_CHUNK) continue;
@@ -511,29 +354,30 @@ static void damage(struct sim *s)
     }
 }
 
+static bool check_digest(struct sim *s, int32_t partition, uint64_t expected)
+{
+    uint64_t digest;
+    struct pql_log_place place;
+    if (!pql_pipeline_inspect(s->process->pipeline, partition, &digest, &place)) return false;
+    if (digest != expected)
+        fail(s, "task %d: digest %016" PRIx64 " after restore, oracle has %016" PRIx64, partition, digest, expected);
+    return true;
+}
+
 static void check_restored(struct sim *s, const uint64_t *digests)
 {
     bool seen[MODEL_PARTITIONS_MAX] = {false};
     int32_t left = s->plan->partitions_count;
-    start(s, &s->process, "pql-9");
+    s->process = start(s, "pql-9");
     for (size_t i = 0; i < STEPS_MAX && left && s->result->ok; i++) {
-        enum pql_stop stop;
-        struct pql_err err;
-        pass_time(s);
-        step_role(s, &s->process);
-        pql_pipeline_finished(s->process.pipeline, &stop, &err);
-        if (stop != PQL_STOP_NONE) fail(s, "the final restore: %s", err.msg);
-        for (int32_t p = 0; p < s->plan->partitions_count; p++) {
-            uint64_t digest;
-            struct pql_log_place place;
-            if (seen[p] || !pql_pipeline_inspect(s->process.pipeline, p, &digest, &place)) continue;
-            seen[p] = true;
-            left--;
-            if (digest != digests[p]) fail(s, "task %d: digest %016" PRIx64 " after restore, oracle has %016" PRIx64, p, digest, digests[p]);
-        }
+        world_run(&s->world, s->process, 1);
+        check_stop(s, s->process);
+        for (int32_t p = 0; p < s->plan->partitions_count; p++)
+            if (!seen[p] && (seen[p] = check_digest(s, p, digests[p]))) left--;
     }
     if (left && s->result->ok) fail(s, "the final restore does not end");
-    stop_at_once(&s->process);
+    end_process(s, s->process);
+    s->process = NULL;
 }
 
 static void judge(struct sim *s)
@@ -542,7 +386,7 @@ static void judge(struct sim *s)
     uint64_t digests[MODEL_PARTITIONS_MAX] = {0};
     for (int32_t p = 0; p < s->plan->partitions_count; p++) {
         digests[p] = fold_task(s, p, &expected);
-        s->result->trimmed += (uint64_t)s->model.outputs[PQL_OUT_CHECKPOINT][p].low;
+        s->result->trimmed += (uint64_t)s->world.model.outputs[PQL_OUT_CHECKPOINT][p].low;
     }
     collect_outputs(s, &actual);
     if (s->result->ok) compare(s, &expected, &actual);
@@ -552,35 +396,30 @@ static void judge(struct sim *s)
     free(actual.items);
 }
 
-void sim_run(const struct sim_plan *plan, struct sim_result *result)
+void sim_run(const struct world_plan *plan, struct sim_result *result)
 {
-    struct sim s = {.plan = plan, .result = result, .random = {plan->seed ^ 0x5eed}};
+    struct sim s = {.plan = plan, .result = result};
     *result = (struct sim_result){.ok = true};
-    model_init(&s.model, plan->seed, plan->inputs_count, plan->partitions_count);
-    make_program(&s);
-    static const char *const names[MODEL_INPUTS_MAX] = {"input-0", "input-1"};
-    for (uint32_t i = 0; i < plan->inputs_count; i++)
-        s.inputs[i] = (struct pql_pipeline_input){.topic = names[i], .start = PQL_OFFSET_EARLIEST, .max_future_ms = 600000, .partition_of = pql_partition_murmur2};
+    world_init(&s.world, plan);
     run_with_faults(&s);
     if (result->ok) run_to_rest(&s);
     if (result->ok) shut_down(&s);
     if (result->ok) judge(&s);
-    stop_at_once(&s.process);
-    memcpy(result->faults, s.model.counts, sizeof result->faults);
-    pql_program_free(s.program);
-    pql_diags_deinit(&s.diags);
-    model_deinit(&s.model);
+    world_kill(s.process);
+    world_kill(s.twin);
+    memcpy(result->faults, s.world.model.counts, sizeof result->faults);
+    world_deinit(&s.world);
 }
 
-struct sim_plan sim_plan_of(uint64_t seed)
+struct world_plan sim_plan_of(uint64_t seed)
 {
     struct model_random random = {seed * 31 + 7};
-    struct sim_plan plan = {
+    struct world_plan plan = {
         .seed = seed, .inputs_count = 1 + (uint32_t)model_below(&random, 2), .partitions_count = 1 + (int32_t)model_below(&random, 3),
         .workers = 1 + (unsigned)model_below(&random, 2), .at_least_once = model_chance(&random, 0.2),
         .events = 100 + model_below(&random, 400), .bad = model_chance(&random, 0.5) ? 0.05 : 0,
         .unknown_schema = model_chance(&random, 0.3) ? 0.02 : 0, .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),
-        .damage = model_chance(&random, 0.2) ? 0.5 : 0,
+        .damage = model_chance(&random, 0.2) ? 0.5 : 0, .twin = model_chance(&random, 0.3) ? 0.0005 : 0,
     };
     struct {
         double *rate, value;
@@ -591,5 +430,6 @@ struct sim_plan sim_plan_of(uint64_t seed)
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (model_chance(&random, 0.5)) *faults[i].rate = faults[i].value;
+    if (plan.at_least_once) plan.twin = 0; /* two that overlap may both publish: that is what at least once means */
     return plan;
 }

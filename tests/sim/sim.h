@@ -9,34 +9,18 @@
 #ifndef PQL_TESTS_SIM_SIM_H
 #define PQL_TESTS_SIM_SIM_H
 
-#include "sim/kafka_model.h"
-
-struct sim_plan {
-    uint64_t seed;
-    uint32_t inputs_count;
-    int32_t partitions_count;
-    unsigned workers;
-    bool at_least_once;
-    struct model_faults faults;
-    double twin;          /* per step: the process freezes and another with its instance takes over */
-    double bad, unknown_schema; /* share of the records */
-    size_t events;
-    uint64_t crash_call; /* > 0: one crash, at this call of the first process */
-    bool crash_after;
-    int64_t checkpoint_interval_ms;
-    double damage; /* chance that the last snapshot is damaged before the final restore */
-};
+#include "sim/world.h"
 
 struct sim_result {
     bool ok;
     char what[600];
     uint64_t calls;   /* of the first process */
-    uint64_t starts, records, refused, ticks, snapshots, trimmed, fallbacks;
+    uint64_t starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
     uint64_t faults[16];
 };
 
 /* A plan drawn from the seed: faults of several kinds, one or two inputs, one or two workers. */
-struct sim_plan sim_plan_of(uint64_t seed);
-void sim_run(const struct sim_plan *plan, struct sim_result *result);
+struct world_plan sim_plan_of(uint64_t seed);
+void sim_run(const struct world_plan *plan, struct sim_result *result);
 
 #endif

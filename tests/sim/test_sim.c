@@ -14,16 +14,17 @@ enum { SEEDS = 300 };
 
 static const char *const fault_names[] = {"retry", "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek", "ack", "rebalance", "crash"};
-static uint64_t faults[10], runs, starts, records, refused, ticks, snapshots, trimmed, fallbacks;
+static uint64_t faults[10], runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
 static char program[256];
 
-static bool judge(const struct sim_plan *plan, const char *arguments)
+static bool judge(const struct world_plan *plan, const char *arguments)
 {
     struct sim_result result;
     sim_run(plan, &result);
     runs++;
     for (int i = 0; i < 10; i++) faults[i] += result.faults[i];
     starts += result.starts;
+    twins += result.twins;
     records += result.records;
     refused += result.refused;
     ticks += result.ticks;
@@ -41,22 +42,22 @@ static bool seeds(uint64_t from, uint64_t to)
     for (uint64_t seed = from; seed < to; seed++) {
         char arguments[32];
         snprintf(arguments, sizeof arguments, "%" PRIu64, seed);
-        struct sim_plan plan = sim_plan_of(seed);
+        struct world_plan plan = sim_plan_of(seed);
         ok &= judge(&plan, arguments);
     }
     return ok;
 }
 
-static struct sim_plan short_plan(uint64_t crash_call, bool after)
+static struct world_plan short_plan(uint64_t crash_call, bool after)
 {
-    return (struct sim_plan){.seed = 42, .inputs_count = 2, .partitions_count = 1, .workers = 1, .events = 30, .bad = 0.05,
+    return (struct world_plan){.seed = 42, .inputs_count = 2, .partitions_count = 1, .workers = 1, .events = 30, .bad = 0.05,
                              .checkpoint_interval_ms = 100, .crash_call = crash_call, .crash_after = after};
 }
 
 /* Every `stride`th call of a short run is where the process dies, once before the call has an effect and once after. */
 static bool crash_everywhere(uint64_t stride)
 {
-    struct sim_plan plan = short_plan(0, false);
+    struct world_plan plan = short_plan(0, false);
     struct sim_result whole;
     bool ok = judge(&plan, "--crash 0 0");
     sim_run(&plan, &whole);
@@ -76,13 +77,13 @@ static bool all_happened(void)
     bool ok = true;
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
-    return ok && refused && ticks && snapshots && trimmed && fallbacks && records;
+    return ok && twins && refused && ticks && snapshots && trimmed && fallbacks && records;
 }
 
 static void summary(void)
 {
-    printf("%" PRIu64 " runs, %" PRIu64 " starts, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64 " ticks, %" PRIu64
-           " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged;", runs, starts, records, refused, ticks, snapshots, trimmed, fallbacks);
+    printf("%" PRIu64 " runs, %" PRIu64 " starts, %" PRIu64 " twins, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64 " ticks, %" PRIu64
+           " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged;", runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }
@@ -93,7 +94,7 @@ int main(int argc, char **argv)
     snprintf(program, sizeof program, "%s", argv[0]);
     pql_log_set_level(argc == 2 || argc == 4 ? PQL_LOG_DEBUG : PQL_LOG_LEVEL_COUNT);
     if (argc == 4) {
-        struct sim_plan plan = short_plan(strtoull(argv[2], NULL, 10), argv[3][0] == '1');
+        struct world_plan plan = short_plan(strtoull(argv[2], NULL, 10), argv[3][0] == '1');
         ok = judge(&plan, "(the same)");
     } else if (argc == 3) {
         ok = seeds(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10));

@@ -1,0 +1,206 @@
+#include "sim/world.h"
+
+#include "core/reasons.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ACCOUNTS = 12 };
+
+/* --- records --- */
+
+static void *open_decoders(void *context, int32_t task)
+{
+    (void)task;
+    return context;
+}
+
+static void close_decoders(void *decoders) { (void)decoders; }
+
+static bool field(struct pql_slice *rest, struct pql_slice *out)
+{
+    const char *bar = memchr(rest->ptr, '|', rest->len);
+    if (!bar) return false;
+    *out = (struct pql_slice){rest->ptr, (size_t)(bar - rest->ptr)};
+    *rest = (struct pql_slice){bar + 1, rest->len - out->len - 1};
+    return true;
+}
+
+int world_decode(void *decoders, const struct pql_message_view *message, struct pql_arena *arena, struct pql_event *event,
+                 struct pql_err *err)
+{
+    const struct world *world = decoders;
+    struct pql_slice rest = message->value, schema, time;
+    *event = (struct pql_event){.kind = PQL_EVENT_TRACK, .name = PQL_SLICE_LITERAL("x")};
+    if (!field(&rest, &schema) || !field(&rest, &event->account) || !field(&rest, &event->user) || !field(&rest, &time)) {
+        PQL_FAIL(err, PQL_ERR_RECORD, "this record is bad");
+        err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
+        return -1;
+    }
+    if (pql_slice_is(schema, "later") && world->model.now_us < world->schema_known_us)
+        return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
+    for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
+    event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
+    return 0;
+}
+
+static int encode(void *context, enum pql_output output, const struct pql_record *record, int64_t produced_at_ms,
+                  struct pql_buf *value, struct pql_err *err)
+{
+    (void)context;
+    (void)output;
+    (void)produced_at_ms;
+    (void)err;
+    pql_buf_printf(value, "%s %" PRId64, record->event_id, record->version);
+    return 0;
+}
+
+static void make_program(struct world *world)
+{
+    const struct pql_definition_conf definitions[] = {
+        {.name = PQL_SLICE_LITERAL("team"), .name_source = {PQL_SLICE_LITERAL("team"), NULL, NULL, 0},
+         .subject = PQL_SUBJECT_ACCOUNT, .version = 1, .mode = PQL_MODE_LIVE, .alert = true,
+         .qualify = {PQL_SLICE_LITERAL("count(x, 8s) >= 4"), NULL, NULL, 0}},
+        {.name = PQL_SLICE_LITERAL("person"), .name_source = {PQL_SLICE_LITERAL("person"), NULL, NULL, 0},
+         .subject = PQL_SUBJECT_USER, .version = 1, .mode = PQL_MODE_LIVE,
+         .qualify = {PQL_SLICE_LITERAL("count(x, 5s) >= 2"), NULL, NULL, 0}},
+    };
+    memcpy(world->definitions, definitions, sizeof definitions);
+    world->program_conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"), .settings = pql_settings_default(),
+                                                    .definitions = world->definitions, .definitions_count = 2};
+    pql_diags_init(&world->diags);
+    world->program = pql_program_new(&world->program_conf, &world->diags);
+    if (!world->program) pql_diags_print(&world->diags, stderr);
+    PQL_ASSERT(world->program);
+}
+
+static void make_conf(struct world *world)
+{
+    static const char *const inputs[MODEL_INPUTS_MAX] = {"input-0", "input-1"};
+    static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql", "sim.pqa", "sim.state", "sim.alerts", "sim.dlq", "sim.checkpoint"};
+    for (uint32_t i = 0; i < world->plan->inputs_count; i++)
+        world->inputs[i] = (struct pql_pipeline_input){.topic = inputs[i], .start = PQL_OFFSET_EARLIEST,
+                                                       .max_future_ms = 600000, .partition_of = pql_partition_murmur2};
+    struct pql_pipeline_conf conf = pql_pipeline_conf_default();
+    conf.app = "sim";
+    conf.program = world->program;
+    conf.inputs = world->inputs;
+    conf.inputs_count = world->plan->inputs_count;
+    memcpy(conf.outputs, outputs, sizeof outputs);
+    conf.at_least_once = world->plan->at_least_once;
+    conf.workers = world->plan->workers;
+    conf.idle_after_ms = 1000;
+    conf.alert_max_age_ms = INT64_C(1) << 50;
+    conf.checkpoint_interval_ms = world->plan->checkpoint_interval_ms;
+    conf.dlq_max_share = 0.9;
+    conf.decoding = (struct pql_decoding){.context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
+    conf.encode = encode;
+    world->conf = conf;
+}
+
+void world_init(struct world *world, const struct world_plan *plan)
+{
+    *world = (struct world){.plan = plan, .random = {plan->seed ^ 0x5eed}};
+    model_init(&world->model, plan->seed, plan->inputs_count, plan->partitions_count);
+    make_program(world);
+    make_conf(world);
+}
+
+void world_deinit(struct world *world)
+{
+    pql_program_free(world->program);
+    pql_diags_deinit(&world->diags);
+    model_deinit(&world->model);
+}
+
+/* --- processes --- */
+
+struct world_process *world_start(struct world *world, const char *transactional_id)
+{
+    struct world_process *process = pql_xcalloc(1, sizeof *process);
+    snprintf(process->id, sizeof process->id, "%s", transactional_id);
+    process->client = model_client_new(&world->model, world->plan->at_least_once ? "" : transactional_id);
+    model_client_ports(process->client, &process->ports);
+    process->conf = world->conf;
+    process->conf.handover_budget_ms = (int64_t)model_below(&world->random, 300);
+    process->conf.inbox_max = 1 + model_below(&world->random, 30);
+    snprintf(process->conf.writer, sizeof process->conf.writer, "w%u", ++world->starts);
+    process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &process->err);
+    if (!process->pipeline) model_client_kill(process->client);
+    return process;
+}
+
+void world_kill(struct world_process *process)
+{
+    if (!process) return;
+    model_client_kill(process->client);
+    pql_pipeline_free(process->pipeline);
+    model_client_free(process->client);
+    free(process);
+}
+
+void world_step(struct world *world, struct world_process *process)
+{
+    uint64_t role = model_below(&world->random, 100);
+    if (!process->pipeline) return;
+    if (role < 15) pql_control_step(process->pipeline, 0);
+    else if (role < 50) pql_committer_step(process->pipeline, 0);
+    else if (role < 80) pql_worker_step(process->pipeline, (unsigned)model_below(&world->random, world->plan->workers), 0);
+    else pql_keeper_step(process->pipeline, 0, 0);
+}
+
+void world_pass_time(struct world *world)
+{
+    uint64_t us = model_below(&world->random, 1500);
+    if (model_chance(&world->random, 0.01)) us += model_below(&world->random, 300000);
+    if (model_chance(&world->random, 0.001)) us += model_below(&world->random, 4000000);
+    model_advance(&world->model, us);
+}
+
+bool world_run(struct world *world, struct world_process *process, size_t steps)
+{
+    for (size_t i = 0; i < steps; i++) {
+        world_pass_time(world);
+        world_step(world, process);
+        if (!process->pipeline || pql_pipeline_finished(process->pipeline, NULL, NULL)) return true;
+    }
+    return false;
+}
+
+/* --- producer --- */
+
+void world_put(struct world *world, uint32_t input, int32_t partition, const char *key, const char *value)
+{
+    struct pql_out_record record = {.has_key = true, .has_value = true, .key = pql_slice_of(key), .value = pql_slice_of(value)};
+    model_append(&world->model.inputs[input][partition], &record, -1, MODEL_COMMITTED, model_wall_ms(&world->model));
+}
+
+void world_put_event(struct world *world, const char *account)
+{
+    char value[96];
+    snprintf(value, sizeof value, "known|%s|u1|%" PRId64 "|", account, model_wall_ms(&world->model));
+    world_put(world, 0, (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count), account, value);
+}
+
+void world_produce(struct world *world)
+{
+    char account[16], value[96];
+    struct model_random *random = &world->random;
+    snprintf(account, sizeof account, "a%u", (unsigned)model_below(random, ACCOUNTS));
+    bool bad = model_chance(random, world->plan->bad), later = !bad && model_chance(random, world->plan->unknown_schema);
+    if (later && world->schema_known_us < world->model.now_us) world->schema_known_us = world->model.now_us + model_below(random, 2000000);
+    int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
+    snprintf(value, sizeof value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", account, (unsigned)model_below(random, 3), time);
+    if (bad) snprintf(value, sizeof value, "bad");
+    world_put(world, (uint32_t)model_below(random, world->plan->inputs_count),
+              (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count), account, value);
+    world->produced++;
+}
+
+bool world_all_committed(const struct world *world)
+{
+    for (uint32_t i = 0; i < world->plan->inputs_count; i++)
+        for (int32_t p = 0; p < world->plan->partitions_count; p++)
+            if (!world->model.has_offset[i][p] || world->model.offsets[i][p].offset != model_end(&world->model.inputs[i][p])) return false;
+    return true;
+}

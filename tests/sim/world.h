@@ -1,0 +1,74 @@
+/* world.h - a modelled Kafka, a producer that fills its inputs, and processes of the real pipeline that come and go.
+ * Every choice is drawn from one seed. Records are `schema|account|user|time|`, or `bad`, or of a schema that the registry
+ * learns later. */
+#ifndef PQL_TESTS_SIM_WORLD_H
+#define PQL_TESTS_SIM_WORLD_H
+
+#include "app/pipeline.h"
+#include "core/partition.h"
+#include "sim/kafka_model.h"
+
+struct world_plan {
+    uint64_t seed;
+    uint32_t inputs_count;
+    int32_t partitions_count;
+    unsigned workers;
+    bool at_least_once;
+    struct model_faults faults;
+    double twin;                /* per step: the process freezes and another takes its place, then it wakes */
+    double bad, unknown_schema; /* share of the records */
+    size_t events;
+    uint64_t crash_call; /* > 0: one crash, at this call of the first process */
+    bool crash_after;
+    int64_t checkpoint_interval_ms;
+    double damage; /* chance that the last snapshot is damaged before the final restore */
+};
+
+struct world_process {
+    struct model_client *client;
+    struct pql_ports ports;
+    struct pql_pipeline_conf conf;
+    struct pql_pipeline *pipeline; /* NULL: it could not start; err says why */
+    struct pql_err err;
+    char id[32];
+};
+
+struct world {
+    const struct world_plan *plan;
+    struct model model;
+    struct model_random random; /* of the scheduler, apart from the model's */
+    struct pql_diags diags;
+    struct pql_definition_conf definitions[2];
+    struct pql_program_conf program_conf;
+    struct pql_program *program;
+    struct pql_pipeline_input inputs[MODEL_INPUTS_MAX];
+    struct pql_pipeline_conf conf; /* of processes to come */
+    size_t produced;
+    uint64_t schema_known_us;
+    unsigned starts;
+};
+
+void world_init(struct world *world, const struct world_plan *plan);
+void world_deinit(struct world *world);
+
+/* A process under a transactional id ("" is never used by at-least-once ones either way). */
+struct world_process *world_start(struct world *world, const char *transactional_id);
+/* As kill -9 does: what it had is gone. NULL is fine. */
+void world_kill(struct world_process *process);
+/* One step of one role. */
+void world_step(struct world *world, struct world_process *process);
+void world_pass_time(struct world *world);
+/* Steps with time until the process ended, or `steps` are over; true if it ended. */
+bool world_run(struct world *world, struct world_process *process, size_t steps);
+
+void world_produce(struct world *world); /* a random event */
+void world_put(struct world *world, uint32_t input, int32_t partition, const char *key, const char *value);
+/* An event of an account, in its partition of input 0, now. */
+void world_put_event(struct world *world, const char *account);
+bool world_all_committed(const struct world *world);
+
+/* The decoder of these records. */
+int world_decode(void *world, const struct pql_message_view *message, struct pql_arena *arena, struct pql_event *event,
+                 struct pql_err *err);
+
+#endif
