@@ -69,7 +69,9 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
 {
     int cause = txn->refused ? txn->refused : code;
     if (!err) return;
-    err->reason = pql_kafka_reason(cause);
+    bool fenced = code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
+                  code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
+    err->reason = fenced ? "fenced" : pql_kafka_reason(cause);
     if (txn->refused)
         snprintf(err->msg, sizeof(err->msg), "%s: %s (%s)", txn->refused_topic, rd_kafka_err2str(txn->refused), text);
     else
@@ -149,7 +151,9 @@ static int fail_produce(struct pql_kafka_txn *txn, const char *topic, rd_kafka_r
     rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(txn->kafka->rk, text, sizeof(text));
     if (fatal || code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__FENCED) {
         move(txn, TXN_DEAD);
-        return PQL_FAIL(err, PQL_ERR_FENCED, "%s: %s", topic, fatal ? text : rd_kafka_err2str(code));
+        PQL_FAIL(err, PQL_ERR_FENCED, "%s", "");
+        describe(txn, fatal ? (int)fatal : (int)code, fatal ? text : rd_kafka_err2str(code), err);
+        return -1;
     }
     /* _STATE: the transaction failed meanwhile and takes nothing more. */
     move(txn, TXN_ABORTING);

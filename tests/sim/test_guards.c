@@ -1,0 +1,483 @@
+/* What each kind of bad input, damage and operator's doing must get: on the modelled Kafka, one case each. */
+#include "sim/world.h"
+
+#include "base/log.h"
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+enum { STEPS = 60000 };
+
+static const struct world_plan plain = {.seed = 7, .inputs_count = 1, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
+static const struct world_plan two_partitions = {.seed = 7, .inputs_count = 1, .partitions_count = 2, .workers = 1, .checkpoint_interval_ms = 500};
+static const struct world_plan two_inputs = {.seed = 7, .inputs_count = 2, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
+
+static void put_events(struct world *world, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char account[16];
+        snprintf(account, sizeof account, "a%d", i % 5);
+        world_put_event(world, account);
+    }
+}
+
+static void run_until_committed(struct world *world, struct world_process *process)
+{
+    for (int i = 0; i < STEPS && !world_all_committed(world); i++) world_run(world, process, 1);
+    assert_true(world_all_committed(world));
+}
+
+static enum pql_stop end_of(struct world *world, struct world_process *process, struct pql_err *err)
+{
+    enum pql_stop stop = PQL_STOP_NONE;
+    world_run(world, process, STEPS);
+    *err = process->err;
+    if (process->pipeline) pql_pipeline_finished(process->pipeline, &stop, err);
+    return stop;
+}
+
+static void expect_stop(struct world *world, struct world_process *process, enum pql_stop expected, const char *part)
+{
+    struct pql_err err = {0};
+    assert_int_equal(end_of(world, process, &err), expected);
+    if (!strstr(err.msg, part)) fail_msg("'%s' is not in '%s'", part, err.msg);
+}
+
+/* Everything of some events is committed and in a snapshot, and the process has ended in order. */
+static void settle_some(struct world *world, int events)
+{
+    struct pql_err err;
+    struct world_process *process = world_start(world, "pql-0");
+    put_events(world, events);
+    run_until_committed(world, process);
+    world_run(world, process, 5000);
+    pql_pipeline_stop(process->pipeline);
+    assert_int_equal(end_of(world, process, &err), PQL_STOP_CLEAN);
+    world_kill(process);
+}
+
+static struct pql_metadata committed_metadata(struct world *world)
+{
+    struct pql_metadata m;
+    struct pql_err err;
+    assert_int_equal(pql_metadata_parse(pql_slice_of(world->model.offsets[0][0].metadata), &m, &err), 0);
+    return m;
+}
+
+static size_t visible(const struct world *world, enum pql_output output)
+{
+    size_t n = 0;
+    for (int p = 0; p < world->plan->partitions_count; p++)
+        for (size_t i = 0; i < world->model.outputs[output][p].count; i++)
+            n += world->model.outputs[output][p].records[i]->status == MODEL_COMMITTED;
+    return n;
+}
+
+static const struct model_record *first_visible(const struct world *world, enum pql_output output)
+{
+    for (int p = 0; p < world->plan->partitions_count; p++)
+        for (size_t i = 0; i < world->model.outputs[output][p].count; i++)
+            if (world->model.outputs[output][p].records[i]->status == MODEL_COMMITTED) return world->model.outputs[output][p].records[i];
+    return NULL;
+}
+
+static const char *header(const struct model_record *record, const char *name)
+{
+    for (size_t i = 0; i < record->headers_count; i++)
+        if (pql_slice_is(record->headers[i].name, name)) return record->headers[i].value.ptr;
+    return NULL;
+}
+
+/* --- bad input --- */
+
+static void bad_record_is_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 3);
+    world_put(&world, 0, 0, "k", "no such thing");
+    put_events(&world, 10);
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_DLQ), 1);
+    const struct model_record *letter = first_visible(&world, PQL_OUT_DLQ);
+    assert_true(pql_slice_is(letter->value, "no such thing"));
+    assert_true(pql_slice_is(letter->key, "k"));
+    assert_string_equal(header(letter, "pqlstream.error.reason"), "bad_avro");
+    assert_string_equal(header(letter, "pqlstream.error.offset"), "3");
+    assert_string_equal(header(letter, "pqlstream.error.topic"), "input-0");
+    struct pql_pipeline_stats stats;
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.refused, 1);
+    assert_int_equal(stats.messages, 13);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void far_future_is_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world world;
+    char value[64];
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    snprintf(value, sizeof value, "known|a1|u1|%" PRId64 "|", model_wall_ms(&world.model) + 86400000);
+    world_put(&world, 0, 0, "a1", value);
+    put_events(&world, 5);
+    run_until_committed(&world, process);
+    assert_string_equal(header(first_visible(&world, PQL_OUT_DLQ), "pqlstream.error.reason"), "future_time");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void half_of_the_input_bad_blocks(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    world.conf.dlq_max_share = 0.5;
+    struct world_process *process = world_start(&world, "pql-0");
+    for (int i = 0; i < 3000; i++) {
+        if (i % 3) world_put(&world, 0, 0, "k", "bad");
+        else put_events(&world, 1);
+    }
+    expect_stop(&world, process, PQL_STOP_CONFIG, "dlq_max_share");
+    assert_true(world.model.offsets[0][0].offset < 1100);
+    assert_true(visible(&world, PQL_OUT_DLQ) < 1000);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void registry_away_one_partition_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    char value[64];
+    world_init(&world, &two_partitions);
+    world.schema_known_us = UINT64_MAX;
+    struct world_process *process = world_start(&world, "pql-0");
+    snprintf(value, sizeof value, "later|a1|u1|%" PRId64 "|", model_wall_ms(&world.model));
+    int32_t waiting = (int32_t)pql_partition_murmur2(PQL_SLICE_LITERAL("a1"), 2), other = 1 - waiting;
+    world_put(&world, 0, waiting, "a1", value);
+    put_events(&world, 200);
+    world_run(&world, process, 20000);
+    assert_int_equal(world.model.offsets[0][waiting].offset, 0);
+    assert_int_equal(world.model.offsets[0][other].offset, model_end(&world.model.inputs[0][other]));
+    assert_int_equal(visible(&world, PQL_OUT_DLQ), 0);
+    world.schema_known_us = 0;
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_DLQ), 0);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void not_partitioned_by_account_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &two_partitions);
+    struct world_process *process = world_start(&world, "pql-0");
+    for (int i = 0; i < 3000; i++) {
+        char value[64];
+        snprintf(value, sizeof value, "known|a%d|u1|%" PRId64 "|", i, model_wall_ms(&world.model));
+        world_put(&world, 0, i % 2, "", value);
+    }
+    expect_stop(&world, process, PQL_STOP_CONFIG, "not partitioned by account");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void too_large_goes_to_the_dead_letters(void **state)
+{
+    (void)state;
+    struct world world;
+    char account[1100];
+    world_init(&world, &plain);
+    world.model.max_message_bytes = 1100;
+    memset(account, 'a', 1000);
+    account[1000] = '\0';
+    struct world_process *process = world_start(&world, "pql-0");
+    char value[1200];
+    for (int i = 0; i < 4; i++) {
+        snprintf(value, sizeof value, "known|%s|u1|%" PRId64 "|", account, model_wall_ms(&world.model) + i);
+        world_put(&world, 0, 0, "a", value);
+    }
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), 0);
+    const struct model_record *letter = first_visible(&world, PQL_OUT_DLQ);
+    assert_non_null(letter);
+    assert_non_null(header(letter, "pqlstream.error.cut_from"));
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* --- topics --- */
+
+static int (*real_input_facts)(void *, uint32_t, struct pql_topic_facts *, int, struct pql_err *);
+static int (*real_output_facts)(void *, enum pql_output, struct pql_topic_facts *, int, struct pql_err *);
+
+static int third_partition(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    int rc = real_input_facts(self, input, facts, timeout_ms, err);
+    if (input == 1) facts->partitions_count = 3;
+    return rc;
+}
+
+static int no_state_topic(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    int rc = real_output_facts(self, output, facts, timeout_ms, err);
+    if (output == PQL_OUT_STATE) facts->exists = false;
+    return rc;
+}
+
+static int short_retention(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    int rc = real_output_facts(self, output, facts, timeout_ms, err);
+    facts->retention_ms = 604800000;
+    return rc;
+}
+
+static void topics_that_do_not_fit(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    world_init(&world, &two_inputs);
+    struct world_process *process = world_start(&world, "pql-0");
+    struct pql_ports ports = process->ports;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), 0);
+    real_input_facts = ports.input_facts;
+    real_output_facts = ports.output_facts;
+    ports.input_facts = third_partition;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), -1);
+    assert_non_null(strstr(err.msg, "input-1 3"));
+    ports.input_facts = real_input_facts;
+    ports.output_facts = no_state_topic;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), -1);
+    assert_non_null(strstr(err.msg, "sim.state does not exist"));
+    assert_non_null(strstr(err.msg, "pqlstream topics"));
+    ports.output_facts = short_retention;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), -1);
+    assert_non_null(strstr(err.msg, "sim.checkpoint would lose the state"));
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* --- checkpoint --- */
+
+static void break_byte(struct model_record *record, size_t at)
+{
+    char *bytes;
+    memcpy(&bytes, &record->value.ptr, sizeof bytes);
+    bytes[at] = (char)(bytes[at] ^ 1);
+}
+
+static void damaged_manifest_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    struct model_record *manifest = world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
+    break_byte(manifest, 40);
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "checksum");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void newer_format_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    struct model_record *manifest = world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
+    break_byte(manifest, 3); /* version 1 becomes 0: no record of a checkpoint */
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "manifest at offset");
+    world_kill(process);
+    char *bytes;
+    memcpy(&bytes, &manifest->value.ptr, sizeof bytes);
+    bytes[3] = 9;
+    process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_CONFIG, "format 9 is newer");
+    world_kill(process);
+    snprintf(world.model.offsets[0][0].metadata, PQL_METADATA_MAX, "v2;something");
+    process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "newer version");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void offsets_reset_by_an_operator_stop(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    world.model.offsets[0][0].metadata[0] = '\0';
+    world.model.offsets[0][0].offset = 0;
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "pqlstream checkpoint adopt");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void state_without_offset_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    world.model.has_offset[0][0] = false;
+    size_t before = world.model.outputs[PQL_OUT_CHECKPOINT][0].count;
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "no committed offset");
+    assert_int_equal(world.model.outputs[PQL_OUT_CHECKPOINT][0].count, before);
+    assert_false(world.model.has_offset[0][0]);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* Killed before the input it still needs was part of a snapshot, and then retention took it. */
+static void missing_input_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    world.conf.checkpoint_interval_ms = 86400000;
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 50);
+    run_until_committed(&world, process);
+    world_kill(process);
+    world.model.inputs[0][0].low = 20;
+    process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "retention deleted");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static int other_id(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+{
+    int rc = real_input_facts(self, input, facts, timeout_ms, err);
+    snprintf(facts->id, sizeof facts->id, "created-again");
+    return rc;
+}
+
+static void topic_created_again_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    struct world_process *process = world_start(&world, "pql-0");
+    pql_pipeline_free(process->pipeline);
+    real_input_facts = process->ports.input_facts;
+    process->ports.input_facts = other_id;
+    process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &err);
+    expect_stop(&world, process, PQL_STOP_CONFIG, "another topic than the state was made from");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void other_program_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    struct pql_program *before = world.program;
+    world.definitions[0].qualify.text = PQL_SLICE_LITERAL("count(x, 9s) >= 4");
+    struct pql_diags diags;
+    pql_diags_init(&diags);
+    world.conf.program = world.program = pql_program_new(&world.program_conf, &diags);
+    assert_non_null(world.program);
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_CONFIG, "another program");
+    world_kill(process);
+    pql_program_free(before);
+    pql_diags_deinit(&diags);
+    world_deinit(&world);
+}
+
+/* --- transactions --- */
+
+static void fenced_twice_is_another_process(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    world.model.faults.fence = 1;
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 10);
+    expect_stop(&world, process, PQL_STOP_FENCED, "another process");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void nothing_is_committed_without_membership(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 10);
+    run_until_committed(&world, process);
+    world.model.faults.no_member = 1;
+    put_events(&world, 10);
+    world_run(&world, process, 5000);
+    assert_int_equal(world.model.offsets[0][0].offset, 10);
+    world.model.faults.no_member = 0;
+    run_until_committed(&world, process);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void planned_restart_replays_nothing(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    world.conf.handover_budget_ms = 5000;
+    settle_some(&world, 200);
+    struct world_process *process = world_start(&world, "pql-1");
+    put_events(&world, 10);
+    run_until_committed(&world, process);
+    struct pql_pipeline_stats stats;
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.replayed, 0);
+    assert_int_equal(stats.messages, 10);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+int main(void)
+{
+    pql_log_set_level(PQL_LOG_LEVEL_COUNT);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bad_record_is_a_dead_letter),
+        cmocka_unit_test(far_future_is_a_dead_letter),
+        cmocka_unit_test(half_of_the_input_bad_blocks),
+        cmocka_unit_test(registry_away_one_partition_waits),
+        cmocka_unit_test(not_partitioned_by_account_stops),
+        cmocka_unit_test(too_large_goes_to_the_dead_letters),
+        cmocka_unit_test(topics_that_do_not_fit),
+        cmocka_unit_test(damaged_manifest_stops),
+        cmocka_unit_test(newer_format_stops),
+        cmocka_unit_test(offsets_reset_by_an_operator_stop),
+        cmocka_unit_test(state_without_offset_stops),
+        cmocka_unit_test(missing_input_stops),
+        cmocka_unit_test(topic_created_again_stops),
+        cmocka_unit_test(other_program_stops),
+        cmocka_unit_test(fenced_twice_is_another_process),
+        cmocka_unit_test(nothing_is_committed_without_membership),
+        cmocka_unit_test(planned_restart_replays_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
