@@ -1,5 +1,7 @@
 #include "core/evidence.h"
 
+#include "core/lang/words.h"
+
 enum { REASON_TEXT_MAX = 255, EXPIRY_STEPS_MAX = 64 };
 
 /* --- building: one row per comparison or bare boolean call, in text order --- */
@@ -33,17 +35,23 @@ static const char *relation_text(const struct pql_expr *expr)
 }
 
 /* "invite_sent" is "invite sent" unless a label says "teammates invited". */
-static struct pql_slice label_of(struct pql_program *program, const struct pql_expr *left)
+static struct pql_slice event_label(struct pql_program *program, const struct pql_node *call)
 {
-    const struct pql_node *node = left->node;
-    if (left->op != PQL_EXPR_SIGNAL) return (struct pql_slice){"", 0};
-    if (node->selector.any) return PQL_SLICE_LITERAL("activity");
-    struct pql_slice event = node->selector.events[0];
+    if (call->selector.any) return PQL_SLICE_LITERAL("activity");
+    struct pql_slice event = call->selector.events[0];
     for (size_t i = 0; i < program->conf->labels_count; i++)
         if (pql_slice_eq(program->conf->labels[i].event, event)) return program->conf->labels[i].text;
     char *text = pql_arena_alloc(&program->arena, event.len + 1);
     for (size_t i = 0; i < event.len; i++) text[i] = event.ptr[i] == '_' ? ' ' : event.ptr[i];
     return (struct pql_slice){text, event.len};
+}
+
+/* Words for what is counted: the event, or the condition inside a quantifier. */
+static struct pql_slice label_of(struct pql_program *program, const struct pql_expr *left)
+{
+    if (left->op == PQL_EXPR_SIGNAL) return event_label(program, left->node);
+    if (left->op != PQL_EXPR_USERS && left->op != PQL_EXPR_SHARE) return (struct pql_slice){"", 0};
+    return pql_lang_words(left->node->kids[0], program->conf->labels, program->conf->labels_count, &program->arena);
 }
 
 static struct pql_row row_of(struct pql_program *program, const struct pql_expr *expr, bool is_bare)
@@ -194,36 +202,44 @@ static void put_need(struct pql_buf *out, const struct pql_row *row, const struc
     pql_buf_text(out, ")");
 }
 
-/* "3 teammates invited", "5 days with login", "2 different invitee of invite sent". */
+/* How a value is told of: words around the value, then the label, then more. Of what is not here: "TEXT is VALUE". */
+static const struct phrase {
+    enum pql_expr_op op;
+    enum pql_function function; /* of a SIGNAL */
+    const char *between;        /* value and label */
+    bool names_path;            /* the property stands before `between` */
+} phrases[] = {
+    {PQL_EXPR_SIGNAL, PQL_FN_COUNT, " ", false},
+    {PQL_EXPR_SIGNAL, PQL_FN_DAYS, " days with ", false},
+    {PQL_EXPR_SIGNAL, PQL_FN_DISTINCT, " of ", true},
+    {PQL_EXPR_SIGNAL, PQL_FN_SUM, " of ", true},
+    {PQL_EXPR_SIGNAL, PQL_FN_SINCE, " since ", false},
+    {PQL_EXPR_USERS, PQL_FN_TOTAL, " users with ", false},
+    {PQL_EXPR_SHARE, PQL_FN_TOTAL, " of the members with ", false},
+    {PQL_EXPR_MEMBERS, PQL_FN_TOTAL, " members", false},
+};
+
+static const struct phrase *phrase_of(const struct pql_expr *left)
+{
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+        if (phrases[i].op == left->op && (left->op != PQL_EXPR_SIGNAL || phrases[i].function == left->function))
+            return &phrases[i];
+    return NULL;
+}
+
+/* "3 teammates invited", "5 days with login", "2 different invitee of invite sent", "95000 bytes of upload". */
 static void put_thing(struct pql_buf *out, const struct pql_row *row, const struct pql_evidence *evidence)
 {
-    const struct pql_node *node = row->left->node;
     const struct pql_expr *left = row->left;
+    const struct phrase *phrase = phrase_of(left);
     if (evidence->at_least) pql_buf_text(out, "at least ");
-    if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_EVER) {
+    if (phrase) {
+        put_value(out, &evidence->value);
+        if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DISTINCT) pql_buf_text(out, " different");
+        if (phrase->names_path) pql_buf_printf(out, " %.*s", PQL_SLICE_ARG(left->node->selector.path));
+        pql_buf_printf(out, "%s%.*s", phrase->between, PQL_SLICE_ARG(row->label));
+    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_EVER) {
         pql_buf_printf(out, "%s%.*s", evidence->value.boolean ? "" : "no ", PQL_SLICE_ARG(row->label));
-        return;
-    }
-    if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_COUNT) {
-        put_value(out, &evidence->value);
-        pql_buf_printf(out, " %.*s", PQL_SLICE_ARG(row->label));
-    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DAYS) {
-        put_value(out, &evidence->value);
-        pql_buf_printf(out, " days with %.*s", PQL_SLICE_ARG(row->label));
-    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DISTINCT) {
-        put_value(out, &evidence->value);
-        pql_buf_printf(out, " different %.*s of %.*s", PQL_SLICE_ARG(node->selector.path), PQL_SLICE_ARG(row->label));
-    } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_SINCE) {
-        put_value(out, &evidence->value);
-        pql_buf_printf(out, " since %.*s", PQL_SLICE_ARG(row->label));
-    } else if (left->op == PQL_EXPR_MEMBERS) {
-        put_value(out, &evidence->value);
-        pql_buf_text(out, " members");
-    } else if (left->op == PQL_EXPR_USERS) {
-        put_value(out, &evidence->value);
-        struct pql_slice inside = row->text;
-        if (inside.len > 7) inside = (struct pql_slice){inside.ptr + 6, inside.len - 7};
-        pql_buf_printf(out, " users with %.*s", PQL_SLICE_ARG(inside));
     } else if (left == row->expr) { /* a bare boolean */
         pql_buf_printf(out, "%s%.*s", evidence->met ? "" : "not ", PQL_SLICE_ARG(row->text));
     } else {

@@ -171,6 +171,13 @@ static bool text_holds(const struct pql_expr *expr, const struct pql_scope *scop
 
 /* --- arithmetic --- */
 
+/* Whole milliseconds, rounded to the nearest, ties away from zero as constants are; beyond 292 million years null. */
+static struct pql_value duration_of(pql_decimal ms)
+{
+    pql_decimal whole = (ms + (ms < 0 ? -PQL_DECIMAL_ONE / 2 : PQL_DECIMAL_ONE / 2)) / PQL_DECIMAL_ONE;
+    return whole > INT64_MAX || whole < -INT64_MAX ? pql_null() : pql_duration((int64_t)whole);
+}
+
 static struct pql_value arithmetic_ms(const struct pql_expr *expr, struct pql_value a, struct pql_value b)
 {
     if (expr->op == PQL_EXPR_MUL || expr->op == PQL_EXPR_DIV) {
@@ -186,9 +193,12 @@ static struct pql_value arithmetic_ms(const struct pql_expr *expr, struct pql_va
             z = pql_decimal_mul(x, y);
         else if (!pql_decimal_div(x, y, &z))
             return pql_null();
-        return pql_duration((int64_t)(z / PQL_DECIMAL_ONE));
+        return duration_of(z);
     }
-    int64_t ms = expr->op == PQL_EXPR_ADD ? a.ms + b.ms : a.ms - b.ms;
+    int64_t ms;
+    bool beyond = expr->op == PQL_EXPR_ADD ? __builtin_add_overflow(a.ms, b.ms, &ms)
+                                           : __builtin_sub_overflow(a.ms, b.ms, &ms);
+    if (beyond) return pql_null();
     bool is_time = expr->type == PQL_TYPE_TIME;
     return is_time ? pql_time(ms) : pql_duration(ms);
 }

@@ -314,6 +314,16 @@ static struct pql_value path_value(const struct pql_signal_def *def, const struc
     return def->path >= 0 && event->properties ? event->properties[def->path] : pql_null();
 }
 
+/* A summand beyond 10^24 counts as that much, so that no sum of events overflows its 128 bits. */
+static bool number_of(const struct pql_value *value, pql_decimal *out)
+{
+    static const pql_decimal most = (pql_decimal)1000000000000 * 1000000000000 * PQL_DECIMAL_ONE;
+    if (!pql_value_as_number(value, out)) return false;
+    if (*out > most) *out = most;
+    if (*out < -most) *out = -most;
+    return true;
+}
+
 /* Fills what the signal wants of the event; false if the event does not count for it (no such property). */
 static bool occurrence_of(const struct pql_engine *engine, const struct pql_signal_def *def,
                           const struct pql_event *event, struct pql_occurrence *occurrence)
@@ -327,7 +337,7 @@ static bool occurrence_of(const struct pql_engine *engine, const struct pql_sign
     if (def->path == PQL_PATH_NONE || function == PQL_FN_COUNT) return true;
     struct pql_value value = path_value(def, event);
     if (value.kind == PQL_NULL) return false;
-    if (function == PQL_FN_SUM || function == PQL_FN_AVG) return pql_value_as_number(&value, &occurrence->number);
+    if (function == PQL_FN_SUM || function == PQL_FN_AVG) return number_of(&value, &occurrence->number);
     occurrence->value = value;
     if (function != PQL_FN_DISTINCT) return true;
     char scratch[PQL_DECIMAL_TEXT_MAX];
