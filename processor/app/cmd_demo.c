@@ -267,7 +267,7 @@ static uint64_t taken(struct demo *demo)
 {
     struct pql_pipeline_stats stats;
     pql_pipeline_stats(pql_runner_pipeline(demo->runner), &stats);
-    return stats.messages;
+    return stats.messages + stats.refused;
 }
 
 static void send_one(struct demo *demo, struct pql_buf *key, struct pql_buf *value)
@@ -406,9 +406,7 @@ static void introduce(const struct demo *demo)
 
 static bool is_settled(struct demo *demo)
 {
-    struct pql_pipeline_stats stats;
-    pql_pipeline_stats(pql_runner_pipeline(demo->runner), &stats);
-    return demo->is_sent && demo->acked >= demo->sent && stats.messages >= demo->sent;
+    return demo->is_sent && demo->acked >= demo->sent && taken(demo) >= demo->sent;
 }
 
 static void play(struct demo *demo)
