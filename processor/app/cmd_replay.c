@@ -44,6 +44,7 @@ struct replay {
     struct pql_buf out;
     bool out_failed;
     struct pql_arena scratch;
+    struct pql_arena texts; /* of schema files */
     /* decoding of the file at hand */
     struct pql_decoder *decoder; /* NULL: CSV */
     size_t *columns; /* CSV: cell of each slot, SIZE_MAX: none */
@@ -180,8 +181,10 @@ static int replay_rows(struct replay *replay, struct pql_rows *rows, const char 
 
 static int set_decoder(struct replay *replay, enum pql_format format, const struct pql_slice *schema, struct pql_err *err)
 {
-    const struct pql_decoder_conf conf = {.format = format, .framing = PQL_FRAMING_BARE, .schemas = schema,
-                                          .schemas_count = schema ? 1 : 0, .mapping = replay->mapping};
+    struct pql_decoder_conf conf = {.format = format, .framing = PQL_FRAMING_BARE, .schemas = schema,
+                                    .schemas_count = schema ? 1 : 0, .mapping = replay->mapping};
+    const char *reader = format == PQL_FORMAT_AVRO ? replay->input->reader_schema : NULL;
+    if (reader && pql_setup_read_schema(&replay->texts, reader, &conf.reader, err)) return -1;
     pql_decoder_free(replay->decoder);
     replay->decoder = pql_decoder_new(&conf, err);
     return replay->decoder ? 0 : -1;
@@ -366,6 +369,7 @@ static void stop(struct replay *replay)
     free(replay->cells);
     pql_buf_deinit(&replay->out);
     pql_arena_deinit(&replay->scratch);
+    pql_arena_deinit(&replay->texts);
     pql_setup_deinit(&replay->setup);
 }
 

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SCHEMA_FILE_MAX = 1 << 20 };
+
 extern char **environ;
 
 int64_t pql_wall_ms(void)
@@ -56,4 +58,17 @@ void pql_setup_deinit(struct pql_setup *setup)
     pql_config_free(setup->config);
     pql_diags_deinit(&setup->diags);
     *setup = (struct pql_setup){0};
+}
+
+int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text, struct pql_err *err)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the schema file cannot be opened", path);
+    char *bytes = pql_arena_alloc(arena, SCHEMA_FILE_MAX);
+    size_t len = fread(bytes, 1, SCHEMA_FILE_MAX, file);
+    bool is_whole = feof(file) && !ferror(file);
+    fclose(file);
+    if (!is_whole) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: not readable, or larger than %d bytes", path, SCHEMA_FILE_MAX);
+    *text = (struct pql_slice){bytes, len};
+    return 0;
 }

@@ -20,6 +20,9 @@ struct pql_setup {
 bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers, int *exit_code);
 void pql_setup_deinit(struct pql_setup *setup);
 
+/* A schema file's text, in the arena. Class PQL_ERR_CONFIG. */
+int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text, struct pql_err *err) PQL_CHECKED;
+
 /* Wall clock, ms since 1970. */
 int64_t pql_wall_ms(void);
 

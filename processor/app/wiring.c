@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, KEEPERS = 2, SCHEMA_FILE_MAX = 1 << 20, EPOCH_BYTES_MAX = 16 << 20 };
+enum { WORKERS_MAX = 64, KEEPERS = 2, EPOCH_BYTES_MAX = 16 << 20 };
 
 struct output {
     struct pql_encoder *encoder; /* NULL: dead letters and the checkpoint, which are bytes */
@@ -39,19 +39,6 @@ struct decoders {
     struct pql_decoder *items[];
 };
 
-static int read_file(struct pql_arena *arena, const char *path, struct pql_slice *text, struct pql_err *err)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the schema file cannot be opened", path);
-    char *bytes = pql_arena_alloc(arena, SCHEMA_FILE_MAX);
-    size_t len = fread(bytes, 1, SCHEMA_FILE_MAX, file);
-    bool is_whole = feof(file) && !ferror(file);
-    fclose(file);
-    if (!is_whole) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: not readable, or larger than %d bytes", path, SCHEMA_FILE_MAX);
-    *text = (struct pql_slice){bytes, len};
-    return 0;
-}
-
 static struct pql_decoder *open_decoder(const struct pql_wiring *wiring, size_t input, struct pql_err *err)
 {
     const struct pql_config *config = wiring->setup->config;
@@ -60,9 +47,11 @@ static struct pql_decoder *open_decoder(const struct pql_wiring *wiring, size_t 
     struct pql_slice *schemas = pql_xcalloc(wiring->schemas_count + 1, sizeof(*schemas));
     size_t count = 0;
     struct pql_decoder *decoder = NULL;
+    struct pql_slice reader = {0};
     struct pql_arena arena;
     pql_arena_init(&arena);
-    if (conf->schema && read_file(&arena, conf->schema, &schemas[count++], err)) goto out;
+    if (conf->reader_schema && pql_setup_read_schema(&arena, conf->reader_schema, &reader, err)) goto out;
+    if (conf->schema && pql_setup_read_schema(&arena, conf->schema, &schemas[count++], err)) goto out;
     if (wiring->schemas_count)
         memcpy(schemas + count, wiring->schemas, wiring->schemas_count * sizeof(*schemas));
     const struct pql_decoder_conf decoder_conf = {
@@ -70,11 +59,13 @@ static struct pql_decoder *open_decoder(const struct pql_wiring *wiring, size_t 
         .framing = (enum pql_framing)conf->framing,
         .schemas = schemas,
         .schemas_count = count + wiring->schemas_count,
+        .reader = reader,
         .mapping = wiring->setup->mappings[conf->mapping],
         .find_schema = wiring->registry ? pql_registry_find : NULL,
         .ctx = wiring->registry,
     };
     decoder = pql_decoder_new(&decoder_conf, err);
+    if (!decoder) pql_err_prefix(err, "input %s: ", conf->topic);
 out:
     pql_arena_deinit(&arena);
     free(schemas);
@@ -310,7 +301,7 @@ static int read_schemas(struct pql_wiring *wiring, struct pql_err *err)
     const struct pql_config *config = wiring->setup->config;
     wiring->schemas = pql_xcalloc(config->schemas_count + 1, sizeof(*wiring->schemas));
     for (size_t i = 0; i < config->schemas_count; i++)
-        if (read_file(&wiring->arena, config->schemas[i], &wiring->schemas[i], err)) return -1;
+        if (pql_setup_read_schema(&wiring->arena, config->schemas[i], &wiring->schemas[i], err)) return -1;
     wiring->schemas_count = config->schemas_count;
     return 0;
 }

@@ -66,6 +66,33 @@ class Registry(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("check the path in registry.url", done.stderr)
 
+    def test_what_writers_call_otherwise_is_resolved_to_the_readers_schema(self):
+        """replay of a container whose fields have older names, and lack one that has a default."""
+        written = {"type": "record", "name": "Event", "fields": [
+            {"name": "org", "type": "string"}, {"name": "event", "type": "string"}, {"name": "at", "type": "int"}]}
+        expected = {"type": "record", "name": "Event", "fields": [
+            {"name": "account_id", "type": "string", "aliases": ["org"]}, {"name": "event", "type": "string"},
+            {"name": "occurred_at", "type": "long", "aliases": ["at"]},
+            {"name": "type", "type": "string", "default": "track"}]}
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "event.avsc"), "w", encoding="utf-8") as out:
+                json.dump(expected, out)
+            with open(os.path.join(folder, "events.avro"), "wb") as out:
+                fastavro.writer(out, written, [{"org": "acme", "event": "login", "at": 1000 + i} for i in range(3)])
+            with open(os.path.join(folder, "test.conf"), "w", encoding="utf-8") as out:
+                out.write("""app = "reader"; kafka = { bootstrap_servers = "127.0.0.1:1"; };
+                    registry = { url = "http://127.0.0.1:1"; };
+                    inputs = ( { topic = "events"; format = "avro"; mapping = "canonical";
+                                 reader_schema = "event.avsc"; } );
+                    definitions = ( { name = "busy"; subject = "account"; qualify = "count(login, 7d) >= 3"; } );""")
+            done = subprocess.run([BINARY, "replay", "--config", os.path.join(folder, "test.conf"),
+                                   os.path.join(folder, "events.avro")], capture_output=True, timeout=60, check=False,
+                                  text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        records = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual([(r["account_id"], r["transition"], r["occurred_at"]) for r in records],
+                         [("acme", "entered", "1970-01-01T00:00:01.002Z")])
+
 
 if __name__ == "__main__":
     unittest.main()

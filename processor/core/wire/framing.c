@@ -16,13 +16,12 @@ static const struct pql_slice header_name = {"__value_schema_id", 17};
 
 enum { PREFIX_SIZE = 5, GUID_HEADER_SIZE = 17, SINGLE_OBJECT_SIZE = 10 };
 
-/* Shows no more bytes than a prefix has: what follows is user data. */
+/* Shows the first byte alone: what follows may be user data. */
 static int bad_framing(struct pql_err *err, const char *what, struct pql_slice bytes)
 {
-    char hex[2 * PREFIX_SIZE + 1] = "";
-    for (size_t i = 0; i < bytes.len && i < PREFIX_SIZE; i++)
-        snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes.ptr[i]);
-    PQL_FAIL(err, PQL_ERR_RECORD, "%s (%zu bytes, beginning with %s)", what, bytes.len, *hex ? hex : "nothing");
+    char first[3] = "";
+    if (bytes.len) snprintf(first, sizeof first, "%02x", (unsigned char)bytes.ptr[0]);
+    PQL_FAIL(err, PQL_ERR_RECORD, "%s (%zu bytes, the first is %s)", what, bytes.len, *first ? first : "none");
     if (err) err->reason = pql_rejects[PQL_REJECT_BAD_FRAMING].word;
     return -1;
 }
