@@ -172,7 +172,8 @@ class View:
         names = self.program.start_events
         times = []
         for e in self.events:
-            if e.user == user or (user is None and e.kind == "group" and "kind:group" in names):
+            of_account = e.user is None or e.kind == "group"      # a group with a user is the account's
+            if of_account if user is None else e.user == user and not of_account:
                 if "kind:" + e.kind in names or (e.kind == "track" and e.name in names):
                     times.append(e.time)
         return min(times, default=None)
@@ -324,8 +325,9 @@ def canonical(value):
     return value
 
 
-def evaluate(tree, leaf):
-    """A tree's value; leaf(tree) gives that of what is no operator. Everything is known here, see also three_valued."""
+def evaluate(tree, leaf, value=None):
+    """A tree's value; leaf(tree) gives that of what is no operator, value(tree) that of a part."""
+    value = value or (lambda part: evaluate(part, leaf))
     kind = tree[0]
     if kind == "num" or kind == "str" or kind == "bool":
         return tree[1]
@@ -334,57 +336,56 @@ def evaluate(tree, leaf):
     if kind == "dur":
         return Duration(tree[1])
     if kind == "and":
-        return truth(evaluate(tree[1], leaf)) and truth(evaluate(tree[2], leaf))
+        return truth(value(tree[1])) and truth(value(tree[2]))
     if kind == "or":
-        return truth(evaluate(tree[1], leaf)) or truth(evaluate(tree[2], leaf))
+        return truth(value(tree[1])) or truth(value(tree[2]))
     if kind == "not":
-        return not truth(evaluate(tree[1], leaf))
+        return not truth(value(tree[1]))
     if kind == "neg":
-        return arithmetic("-", 0, evaluate(tree[1], leaf))
+        return arithmetic("-", 0, value(tree[1]))
     if kind == "arith":
-        return arithmetic(tree[1], evaluate(tree[2], leaf), evaluate(tree[3], leaf))
+        return arithmetic(tree[1], value(tree[2]), value(tree[3]))
     if kind == "cmp":
-        return compare(tree[1], evaluate(tree[2], leaf), evaluate(tree[3], leaf))
+        return compare(tree[1], value(tree[2]), value(tree[3]))
     if kind == "in":
-        value = evaluate(tree[2], leaf)
-        items = [evaluate(t, leaf) for t in tree[3]]
+        left = value(tree[2])
+        items = [value(t) for t in tree[3]]
         if tree[1]:
-            return all(compare("!=", value, item) for item in items)
-        return any(compare("=", value, item) for item in items)
+            return all(compare("!=", left, item) for item in items)
+        return any(compare("=", left, item) for item in items)
     if kind == "between":
-        value, low, high = (evaluate(t, leaf) for t in tree[2:])
-        if value is None or low is None or high is None:
+        middle, low, high = (value(t) for t in tree[2:])
+        if middle is None or low is None or high is None:
             return False
         if tree[1]:
-            return compare("<", value, low) or compare(">", value, high)
-        return compare(">=", value, low) and compare("<=", value, high)
+            return compare("<", middle, low) or compare(">", middle, high)
+        return compare(">=", middle, low) and compare("<=", middle, high)
     if kind == "text":
-        held = text_relation(tree[1], evaluate(tree[3], leaf), evaluate(tree[4], leaf))
+        held = text_relation(tree[1], value(tree[3]), value(tree[4]))
         return held is not None and held != tree[2]
     if kind == "isnull":
-        return (evaluate(tree[2], leaf) is None) != tree[1]
+        return (value(tree[2]) is None) != tree[1]
     if kind == "if":
-        return evaluate(tree[2] if truth(evaluate(tree[1], leaf)) else tree[3], leaf)
+        return value(tree[2] if truth(value(tree[1])) else tree[3])
     if kind == "coalesce":
-        return next((v for v in (evaluate(t, leaf) for t in tree[1]) if v is not None), None)
+        return next((v for v in (value(t) for t in tree[1]) if v is not None), None)
     if kind == "at_least":
-        return sum(truth(evaluate(t, leaf)) for t in tree[2]) >= tree[1]
+        return sum(truth(value(t)) for t in tree[2]) >= tree[1]
     return leaf(tree)
 
 
 def three_valued(tree, leaf):
     """As evaluate, where leaf may say UNKNOWN."""
-    kind = tree[0]
-    if kind in ("and", "or"):
-        values = [three_valued(t, leaf) for t in tree[1:]]
-        decisive = kind == "or"
-        if any(v is not UNKNOWN and truth(v) == decisive for v in values):
+    parts = () if tree[0] == "quant" else children(tree)
+    values = {id(part): three_valued(part, leaf) for part in parts}
+    if tree[0] in ("and", "or"):
+        decisive = tree[0] == "or"
+        if any(v is not UNKNOWN and truth(v) == decisive for v in values.values()):
             return decisive
-        return UNKNOWN if UNKNOWN in values else not decisive
-    if any(three_valued(t, leaf) is UNKNOWN for t in children(tree)) if children(tree) and kind != "quant" else \
-            kind in ("fn", "quant", "isdef", "members", "attr") and leaf(tree) is UNKNOWN:
+        return UNKNOWN if UNKNOWN in values.values() else not decisive
+    if UNKNOWN in values.values():
         return UNKNOWN
-    return evaluate(tree, leaf)
+    return evaluate(tree, leaf, lambda part: values[id(part)])
 
 
 def where_holds(event, where):
@@ -784,7 +785,7 @@ class Evaluation:
     def expires_at(self, definition, user):
         """When the condition would lapse if nothing more happened; None if it never would, and for other conditions
         than and/or over comparisons of one signal with constants."""
-        if not is_plain(definition.stay):
+        if definition.once or not is_plain(definition.stay):
             return None
         events = self.after.events
         times = {e.time + w for e in events for w in self.program.rolling}
@@ -802,9 +803,13 @@ def rows(tree):
 
 
 def is_plain(tree):
+    """Built with and/or from comparisons of one function of events with constants."""
     if tree[0] in ("and", "or"):
         return is_plain(tree[1]) and is_plain(tree[2])
-    return tree[0] == "cmp" and tree[2][0] == "fn" and tree[3][0] in ("num", "dur", "str")
+    if tree[0] not in ("cmp", "in", "between"):
+        return False
+    others = tree[3] if tree[0] == "in" else tree[3:]
+    return tree[2][0] == "fn" and all(t[0] in ("num", "dur", "str") for t in others)
 
 
 def reduce_events(name, events, path, now):

@@ -78,8 +78,6 @@ def definition_text(definition):
     parts = [f"{name} = {written(definition[name])};" for name in ("name", "subject", "version", "once") if name in definition]
     parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("eligible", "qualify", "stay") if definition.get(name)]
     parts += [f' {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown") if definition.get(name)]
-    if definition.get("timezone"):
-        parts.append(f" timezone = {quoted(definition['timezone'])};")
     if definition.get("publish_missed"):
         parts.append(" publish = { missed = true; };")
     return " ".join(parts)
