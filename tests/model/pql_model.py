@@ -666,7 +666,7 @@ class Evaluation:
         found = {}
         for tree in self.quantifiers():
             found[tree[2:]] = self.quantifier(self.after, tree)
-            for condition in children(tree):
+            for condition in counted(tree):
                 for user in self.after.users:
                     found[(condition, user)] = self.holds(condition, user)
         return found
@@ -685,10 +685,11 @@ class Evaluation:
         if kind == "quant":
             if self.quantifier(self.after, tree) == self.account.was.get(tree[2:], None):
                 return False
-            if self.before.users != self.after.users:
-                return True
-            return any(self.holds(c, u) != self.account.was.get((c, u), False) and self.caused(c, u)
-                       for c in children(tree) for u in self.after.users)
+            joined = self.after.users - self.before.users
+            if joined and (tree[2] == "all_users" or (tree[2] == "share" and tree[4] is None)):
+                return True         # each of the members counts, whether the condition holds or not
+            return any(self.holds(c, u) != self.account.was.get((c, u), False) and (u in joined or self.caused(c, u))
+                       for c in counted(tree) for u in self.after.users)
         if self.source is None:
             return False
         if kind == "fn" and not self.before.of(None if tree[1] else user):
@@ -800,6 +801,12 @@ def rows(tree):
             yield from rows(child)
     else:
         yield tree
+
+
+def counted(tree):
+    """The conditions whose users a quantifier counts: share(c of c2) is users(c and c2) / users(c2)."""
+    condition, of = tree[3:]
+    return (condition,) if of is None else (("and", condition, of), of)
 
 
 def is_plain(tree):
