@@ -236,7 +236,7 @@ def plain(name, value):
         return {k: plain(k, v) for k, v in value.items() if v is not None}
     if isinstance(value, list):
         return [plain(name, v) for v in value]
-    if value is not None and name.endswith("_at"):
+    if value is not None and (name == "clock" or name.endswith("_at")):
         return float(millis(value))
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
