@@ -5,13 +5,18 @@
 #include <string.h>
 
 const struct pql_command pql_commands[] = {
-    {"check", pql_cmd_check, "[--config FILE]", "parse and check everything, print what it means, touch nothing"},
+    {"check", pql_cmd_check, "[--config FILE]",
+     "parse and check everything, print what it means, touch nothing"},
     {"explain", pql_cmd_explain, "[--config FILE] [DEFINITION …]", "definitions in plain words"},
-    {"replay", pql_cmd_replay, "[--config FILE] [--partitions P] [--advance DURATION|end] [FILE …]", "definitions over files, records on standard output"},
+    {"replay", pql_cmd_replay, "[--config FILE] [--partitions P] [--advance DURATION|end] [FILE …]",
+     "definitions over files, records on standard output"},
     {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
-    {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]", "create or verify the topics with the right settings"},
-    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]", "a message or container file as JSON, with its schema"},
-    {"demo", pql_cmd_demo, "[--broker HOST:PORT]", "generated traffic through the real pipeline: who qualifies, and why"},
+    {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]",
+     "create or verify the topics with the right settings"},
+    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]",
+     "a message or container file as JSON, with its schema"},
+    {"demo", pql_cmd_demo, "[--broker HOST:PORT]",
+     "generated traffic through the real pipeline: who qualifies, and why"},
 };
 const size_t pql_commands_count = sizeof pql_commands / sizeof *pql_commands;
 
@@ -66,7 +71,8 @@ int pql_cli(int argc, char **argv)
 
 /* --- flags --- */
 
-static void print_flags(const struct pql_flag *flags, size_t count, const char *about, const char *name, FILE *out)
+static void print_flags(const struct pql_flag *flags, size_t count, const char *about, const char *name,
+                        FILE *out)
 {
     const struct pql_command *command = find_command(name);
     fprintf(out, "usage: pqlstream %s %s\n\n%s\n\nflags:\n", name, command ? command->usage : "", about);
@@ -74,13 +80,15 @@ static void print_flags(const struct pql_flag *flags, size_t count, const char *
         char text[80];
         snprintf(text, sizeof text, "%s%s%s", flags[i].name, flags[i].value ? " " : "",
                  flags[i].value ? flags[i].value : "");
-        if (flags[i].letter) fprintf(out, "  -%c, %-30s%s\n", flags[i].letter, text, flags[i].help);
+        if (flags[i].letter)
+            fprintf(out, "  -%c, %-30s%s\n", flags[i].letter, text, flags[i].help);
         else
             fprintf(out, "      %-30s%s\n", text, flags[i].help);
     }
 }
 
-static const struct pql_flag *find_flag(const struct pql_flag *flags, size_t count, const char *word, const char **value)
+static const struct pql_flag *find_flag(const struct pql_flag *flags, size_t count, const char *word,
+                                        const char **value)
 {
     const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
@@ -94,7 +102,8 @@ static const struct pql_flag *find_flag(const struct pql_flag *flags, size_t cou
 
 static int say_flag(const char *command, const char *what, const char *word)
 {
-    fprintf(stderr, "pqlstream %s: %s %s\npqlstream %s --help lists the flags\n", command, what, word, command);
+    fprintf(stderr, "pqlstream %s: %s %s\npqlstream %s --help lists the flags\n", command, what, word,
+            command);
     return PQL_EXIT_CONFIG;
 }
 
@@ -117,8 +126,8 @@ static const char *store(const struct pql_flag *flag, const char *value)
     return NULL;
 }
 
-bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv, int *rest,
-                    int *exit_code)
+bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv,
+                    int *rest, int *exit_code)
 {
     int kept = 1;
     bool is_over = false;

@@ -1,5 +1,5 @@
-/* cli.h - the command line: subcommands, flags and exit codes, each one row in one table, from which help is printed.
- * A new subcommand: its function in a file cmd_<name>.c, its name here, its row in cli.c. */
+/* cli.h - the command line: subcommands, flags and exit codes, each one row in one table, from which help is
+ * printed. A new subcommand: its function in a file cmd_<name>.c, its name here, its row in cli.c. */
 #ifndef PQL_APP_CLI_H
 #define PQL_APP_CLI_H
 
@@ -9,11 +9,11 @@
 #include <stdio.h>
 
 /* What the process says by its exit code. */
-#define PQL_EXITS(X) \
-    X(OK, 0, "done, or ended as asked") \
-    X(FAILURE, 1, "something failed that is said on standard error") \
-    X(CONFIG, 2, "configuration, definition or command line is wrong; nothing was touched") \
-    X(OPERATOR, 3, "stopped for safety: checkpoint or input need somebody's decision, which is named") \
+#define PQL_EXITS(X)                                                                                         \
+    X(OK, 0, "done, or ended as asked")                                                                      \
+    X(FAILURE, 1, "something failed that is said on standard error")                                         \
+    X(CONFIG, 2, "configuration, definition or command line is wrong; nothing was touched")                  \
+    X(OPERATOR, 3, "stopped for safety: checkpoint or input need somebody's decision, which is named")       \
     X(FENCED, 4, "another process runs as the same instance")
 
 #define PQL_EXIT_ENUM(name, code, help) PQL_EXIT_##name = (code),
@@ -41,7 +41,11 @@ int pql_cmd_replay(int argc, char **argv);
 
 /* --- flags of a command --- */
 
-enum pql_flag_type { PQL_FLAG_YES /* bool */, PQL_FLAG_TEXT /* const char * */, PQL_FLAG_TEXTS /* struct pql_texts */ };
+enum pql_flag_type {
+    PQL_FLAG_YES /* bool */,
+    PQL_FLAG_TEXT /* const char * */,
+    PQL_FLAG_TEXTS /* struct pql_texts */
+};
 
 /* Values of a flag that may be repeated. */
 enum { PQL_FLAG_TEXTS_MAX = 64 };
@@ -51,27 +55,30 @@ struct pql_texts {
 };
 
 struct pql_flag {
-    const char *name;  /* "--config" */
-    char letter;       /* 'c', or 0 */
+    const char *name; /* "--config" */
+    char letter;      /* 'c', or 0 */
     enum pql_flag_type type;
     const char *value; /* how help writes the value: "FILE"; NULL for PQL_FLAG_YES */
     const char *help;
     void *member;
 };
 
-/* Reads `--name value`, `--name=value`, `-c value`; what is no flag is moved to the front of argv from 1 on, and *rest
- * is how many. After `--` nothing is a flag. True: go on. False: *exit_code says how to end: --help was printed (0),
- * or an unknown flag or a missing value was told (PQL_EXIT_CONFIG). */
-bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv, int *rest,
-                    int *exit_code);
+/* Reads `--name value`, `--name=value`, `-c value`; what is no flag is moved to the front of argv from 1 on,
+ * and *rest is how many. After `--` nothing is a flag. True: go on. False: *exit_code says how to end: --help
+ * was printed (0), or an unknown flag or a missing value was told (PQL_EXIT_CONFIG). */
+bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv,
+                    int *rest, int *exit_code);
 
 /* Of every command that reads a configuration. */
 struct pql_config_flags {
     const char *path; /* NULL: pqlstream.conf */
     struct pql_texts sets;
 };
-#define PQL_CONFIG_FLAGS(flags) \
-    {"--config", 'c', PQL_FLAG_TEXT, "FILE", "configuration; else pqlstream.conf", &(flags)->path}, \
-    {"--set", 's', PQL_FLAG_TEXTS, "PATH=VALUE", "put over the configuration, as in inputs[0].topic=events", &(flags)->sets}
+#define PQL_CONFIG_FLAGS(flags)                                                                              \
+    {"--config", 'c', PQL_FLAG_TEXT, "FILE", "configuration; else pqlstream.conf", &(flags)->path},          \
+    {                                                                                                        \
+        "--set", 's', PQL_FLAG_TEXTS, "PATH=VALUE",                                                          \
+            "put over the configuration, as in inputs[0].topic=events", &(flags)->sets                       \
+    }
 
 #endif

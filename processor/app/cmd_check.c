@@ -7,7 +7,8 @@ static void print_inputs(const struct pql_config *config)
 {
     for (size_t i = 0; i < config->inputs_count; i++) {
         const struct pql_input_conf *input = &config->inputs[i];
-        printf("input %s: %s, mapping %.*s\n", input->topic, input->format == PQL_FORMAT_AVRO ? "avro" : "json",
+        printf("input %s: %s, mapping %.*s\n", input->topic,
+               input->format == PQL_FORMAT_AVRO ? "avro" : "json",
                PQL_SLICE_ARG(config->mappings[input->mapping].name));
     }
 }
@@ -17,7 +18,10 @@ static void print_outputs(const struct pql_config *config)
     for (int i = 0; i < PQL_OUT_COUNT; i++) {
         const struct pql_output_conf *output = &config->outputs[i];
         bool is_bytes = i == PQL_OUT_DLQ || i == PQL_OUT_CHECKPOINT;
-        printf("output %s%s\n", output->topic, is_bytes ? "" : output->format == PQL_FORMAT_AVRO ? ": avro" : ": json");
+        printf("output %s%s\n", output->topic,
+               is_bytes                            ? ""
+               : output->format == PQL_FORMAT_AVRO ? ": avro"
+                                                   : ": json");
     }
 }
 
@@ -50,8 +54,8 @@ static int check(const struct pql_config_flags *flags)
         print_definitions(&setup);
         print_costs(setup.config);
         size_t count = pql_program_definitions_count(setup.program);
-        printf("\n%zu definition%s, no errors, %zu warning%s\n", count, count == 1 ? "" : "s", setup.diags.count,
-               setup.diags.count == 1 ? "" : "s");
+        printf("\n%zu definition%s, no errors, %zu warning%s\n", count, count == 1 ? "" : "s",
+               setup.diags.count, setup.diags.count == 1 ? "" : "s");
     }
     pql_setup_deinit(&setup);
     return exit_code;
@@ -63,14 +67,16 @@ int pql_cmd_check(int argc, char **argv)
     bool wants_template = false, wants_list = false;
     const struct pql_flag flags[] = {
         PQL_CONFIG_FLAGS(&config),
-        {"--print-config-template", 0, PQL_FLAG_YES, NULL, "print the commented configuration with every setting", &wants_template},
+        {"--print-config-template", 0, PQL_FLAG_YES, NULL,
+         "print the commented configuration with every setting", &wants_template},
         {"--settings", 0, PQL_FLAG_YES, NULL, "print the list of all settings", &wants_list},
     };
     int rest, exit_code;
-    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Reads the configuration and all definitions, says all errors at once with their places, and "
-                        "prints what\nit means. Opens no connection.",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            flags, sizeof flags / sizeof *flags,
+            "Reads the configuration and all definitions, says all errors at once with their places, and "
+            "prints what\nit means. Opens no connection.",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     if (wants_template) pql_config_print_template(stdout);
     if (wants_list) pql_options_print(stdout);

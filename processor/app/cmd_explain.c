@@ -33,18 +33,23 @@ static void names_init(struct names *names, const struct pql_setup *setup)
     const struct pql_program_conf *conf = &setup->config->program;
     names->definitions = pql_xcalloc(conf->definitions_count, sizeof *names->definitions);
     for (size_t i = 0; i < conf->definitions_count; i++)
-        names->definitions[i] = (struct pql_lang_definition){conf->definitions[i].name, conf->definitions[i].subject};
-    names->env = (struct pql_lang_env){
-        .definitions = names->definitions, .definitions_count = conf->definitions_count,
-        .signals = conf->signals, .signals_count = conf->signals_count,
-        .parameters = conf->parameters, .parameters_count = conf->parameters_count};
+        names->definitions[i] =
+            (struct pql_lang_definition){conf->definitions[i].name, conf->definitions[i].subject};
+    names->env = (struct pql_lang_env){.definitions = names->definitions,
+                                       .definitions_count = conf->definitions_count,
+                                       .signals = conf->signals,
+                                       .signals_count = conf->signals_count,
+                                       .parameters = conf->parameters,
+                                       .parameters_count = conf->parameters_count};
 }
 
-static void print_condition(const struct pql_setup *setup, const char *words, const struct pql_source *source, size_t index)
+static void print_condition(const struct pql_setup *setup, const char *words, const struct pql_source *source,
+                            size_t index)
 {
     if (!source->text.len) return;
     const struct pql_program_conf *conf = &setup->config->program;
-    enum pql_place place = conf->definitions[index].subject == PQL_SUBJECT_USER ? PQL_PLACE_USER : PQL_PLACE_ACCOUNT;
+    enum pql_place place =
+        conf->definitions[index].subject == PQL_SUBJECT_USER ? PQL_PLACE_USER : PQL_PLACE_ACCOUNT;
     struct names names;
     struct pql_arena arena;
     struct pql_diags diags; /* stays empty: the program is made of the same text */
@@ -53,7 +58,8 @@ static void print_condition(const struct pql_setup *setup, const char *words, co
     pql_diags_init(&diags);
     const struct pql_node *node = pql_lang_parse(&names.env, source, place, (uint32_t)index, &arena, &diags);
     PQL_ASSERT(node);
-    printf("  %-14s%.*s\n", words, PQL_SLICE_ARG(pql_lang_words(node, conf->labels, conf->labels_count, &arena)));
+    printf("  %-14s%.*s\n", words,
+           PQL_SLICE_ARG(pql_lang_words(node, conf->labels, conf->labels_count, &arena)));
     printf("  %-14s(%.*s)\n", "", PQL_SLICE_ARG(source->text));
     pql_diags_deinit(&diags);
     pql_arena_deinit(&arena);
@@ -81,7 +87,8 @@ static void explain_one(const struct pql_setup *setup, size_t index)
     print_duration("at least", conf->min_stay_ms);
     print_duration("pause after", conf->cooldown_ms);
     pql_program_explain(setup->program, index, stdout);
-    printf("  records go to\n    %s, %s%s%s\n\n", setup->config->outputs[is_user ? PQL_OUT_PQL : PQL_OUT_PQA].topic,
+    printf("  records go to\n    %s, %s%s%s\n\n",
+           setup->config->outputs[is_user ? PQL_OUT_PQL : PQL_OUT_PQA].topic,
            setup->config->outputs[PQL_OUT_STATE].topic, conf->alert ? ", " : "",
            conf->alert ? setup->config->outputs[PQL_OUT_ALERTS].topic : "");
 }
@@ -99,7 +106,8 @@ static int explain(const struct pql_setup *setup, char **names, int count)
         }
         explain_one(setup, index);
     }
-    for (size_t i = 0; count == 0 && i < pql_program_definitions_count(setup->program); i++) explain_one(setup, i);
+    for (size_t i = 0; count == 0 && i < pql_program_definitions_count(setup->program); i++)
+        explain_one(setup, i);
     return PQL_EXIT_OK;
 }
 
@@ -109,13 +117,15 @@ int pql_cmd_explain(int argc, char **argv)
     bool wants_language = false;
     const struct pql_flag flags[] = {
         PQL_CONFIG_FLAGS(&config),
-        {"--language", 'l', PQL_FLAG_YES, NULL, "print the functions and operators of conditions", &wants_language},
+        {"--language", 'l', PQL_FLAG_YES, NULL, "print the functions and operators of conditions",
+         &wants_language},
     };
     int rest, exit_code;
-    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Says of definitions, all or those named, in plain words what they look at, what is kept for "
-                        "them, and where\ntheir records go.",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            flags, sizeof flags / sizeof *flags,
+            "Says of definitions, all or those named, in plain words what they look at, what is kept for "
+            "them, and where\ntheir records go.",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     if (wants_language) {
         pql_lang_print(stdout);

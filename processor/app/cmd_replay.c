@@ -1,4 +1,5 @@
-/* replay: definitions over files. The same engine as run, tasks as on a topic of so many partitions, no broker. */
+/* replay: definitions over files. The same engine as run, tasks as on a topic of so many partitions, no
+ * broker. */
 #include "app/progress.h"
 #include "app/replay_rows.h"
 #include "app/setup.h"
@@ -24,8 +25,11 @@ static const char *const format_names[FORMAT_COUNT] = {"jsonl", "csv", "avro"};
 static const struct {
     const char *suffix;
     enum format format;
-} suffixes[] = {{".jsonl", FORMAT_JSONL}, {".ndjson", FORMAT_JSONL}, {".json", FORMAT_JSONL},
-                {".csv", FORMAT_CSV},     {".avro", FORMAT_AVRO}};
+} suffixes[] = {{".jsonl", FORMAT_JSONL},
+                {".ndjson", FORMAT_JSONL},
+                {".json", FORMAT_JSONL},
+                {".csv", FORMAT_CSV},
+                {".avro", FORMAT_AVRO}};
 
 struct task {
     struct pql_engine *engine;
@@ -47,7 +51,7 @@ struct replay {
     struct pql_arena texts; /* of schema files */
     /* decoding of the file at hand */
     struct pql_decoder *decoder; /* NULL: CSV */
-    size_t *columns; /* CSV: cell of each slot, SIZE_MAX: none */
+    size_t *columns;             /* CSV: cell of each slot, SIZE_MAX: none */
     size_t columns_count;
     struct pql_value *slots;
     struct pql_slice *cells;
@@ -60,11 +64,13 @@ struct replay {
 
 static void flush_out(struct replay *replay)
 {
-    if (replay->out.len && fwrite(replay->out.ptr, 1, replay->out.len, stdout) != replay->out.len) replay->out_failed = true;
+    if (replay->out.len && fwrite(replay->out.ptr, 1, replay->out.len, stdout) != replay->out.len)
+        replay->out_failed = true;
     replay->out.len = 0;
 }
 
-/* What goes to the topics of transitions; changes of a score and refreshed states go to the state topic alone. */
+/* What goes to the topics of transitions; changes of a score and refreshed states go to the state topic
+ * alone. */
 static void emit(void *context, const struct pql_record *record)
 {
     struct replay *replay = context;
@@ -108,7 +114,8 @@ static void refuse(struct replay *replay, const char *name, uint64_t line, const
         if (err->reason && strcmp(err->reason, pql_rejects[i].word) == 0) replay->refused[i]++;
     if (replay->refused_total++ >= SHOWN_MAX) return;
     pql_progress_clear(&replay->progress);
-    fprintf(stderr, "%s:%" PRIu64 ": refused: %s: %s\n", name, line, err->reason ? err->reason : "unusable", err->msg);
+    fprintf(stderr, "%s:%" PRIu64 ": refused: %s: %s\n", name, line, err->reason ? err->reason : "unusable",
+            err->msg);
     if (replay->refused_total == SHOWN_MAX) fputs("more are counted, not shown\n", stderr);
 }
 
@@ -134,20 +141,24 @@ static int slots_of_csv(struct replay *replay, struct pql_slice row, struct pql_
 static int event_of(struct replay *replay, struct pql_slice row, struct pql_event *event, struct pql_err *err)
 {
     const struct pql_message message = {.timestamp_ms = PQL_NO_TIME, .input = replay->input_index};
-    if (replay->decoder) return pql_decoder_apply(replay->decoder, row, &message, &replay->scratch, event, err);
+    if (replay->decoder)
+        return pql_decoder_apply(replay->decoder, row, &message, &replay->scratch, event, err);
     if (slots_of_csv(replay, row, err) != 0) return -1;
     return pql_mapping_apply(replay->mapping, replay->slots, &message, &replay->scratch, event, err);
 }
 
 /* One record of a file; number: its line, or which datum it is. done: bytes read of the file. */
-static void take(struct replay *replay, const char *name, struct pql_slice row, uint64_t number, uint64_t done)
+static void take(struct replay *replay, const char *name, struct pql_slice row, uint64_t number,
+                 uint64_t done)
 {
     struct pql_event event;
     struct pql_err err = {0};
-    if (event_of(replay, row, &event, &err) != 0 || apply(replay, &event, &err) != 0) refuse(replay, name, number, &err);
+    if (event_of(replay, row, &event, &err) != 0 || apply(replay, &event, &err) != 0)
+        refuse(replay, name, number, &err);
     pql_arena_reset(&replay->scratch);
     if ((replay->events + replay->refused_total) % 1024 == 0)
-        pql_progress_show(&replay->progress, replay->events, done ? replay->bytes_before + done : 0, pql_wall_ms());
+        pql_progress_show(&replay->progress, replay->events, done ? replay->bytes_before + done : 0,
+                          pql_wall_ms());
 }
 
 /* --- files --- */
@@ -157,7 +168,8 @@ static int read_header(struct replay *replay, struct pql_rows *rows, struct pql_
     struct pql_slice row;
     int got = pql_rows_next(rows, &row, err);
     if (got <= 0) return got;
-    if (row.len >= 3 && memcmp(row.ptr, "\xef\xbb\xbf", 3) == 0) row = (struct pql_slice){row.ptr + 3, row.len - 3};
+    if (row.len >= 3 && memcmp(row.ptr, "\xef\xbb\xbf", 3) == 0)
+        row = (struct pql_slice){row.ptr + 3, row.len - 3};
     if (pql_csv_cells(row, &replay->scratch, replay->cells, &replay->columns_count, err) != 0) return -1;
     size_t count;
     const struct pql_slice *wanted = pql_mapping_wanted(replay->mapping, &count);
@@ -179,10 +191,14 @@ static int replay_rows(struct replay *replay, struct pql_rows *rows, const char 
     return got < 0 ? -1 : 0;
 }
 
-static int set_decoder(struct replay *replay, enum pql_format format, const struct pql_slice *schema, struct pql_err *err)
+static int set_decoder(struct replay *replay, enum pql_format format, const struct pql_slice *schema,
+                       struct pql_err *err)
 {
-    struct pql_decoder_conf conf = {.format = format, .framing = PQL_FRAMING_BARE, .schemas = schema,
-                                    .schemas_count = schema ? 1 : 0, .mapping = replay->mapping};
+    struct pql_decoder_conf conf = {.format = format,
+                                    .framing = PQL_FRAMING_BARE,
+                                    .schemas = schema,
+                                    .schemas_count = schema ? 1 : 0,
+                                    .mapping = replay->mapping};
     const char *reader = format == PQL_FORMAT_AVRO ? replay->input->reader_schema : NULL;
     if (reader && pql_setup_read_schema(&replay->texts, reader, &conf.reader, err)) return -1;
     pql_decoder_free(replay->decoder);
@@ -190,7 +206,8 @@ static int set_decoder(struct replay *replay, enum pql_format format, const stru
     return replay->decoder ? 0 : -1;
 }
 
-static int replay_text(struct replay *replay, const char *path, const char *name, bool is_csv, struct pql_err *err)
+static int replay_text(struct replay *replay, const char *path, const char *name, bool is_csv,
+                       struct pql_err *err)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(errno));
@@ -258,7 +275,8 @@ static void advance_to(struct pql_engine *engine, int64_t to)
 static void advance_to_end(struct pql_engine *engine, int64_t lateness_ms)
 {
     int64_t limit = pql_engine_seen(engine) + ADVANCE_END_MS, wait = lateness_ms ? lateness_ms + 1 : 0, next;
-    while ((next = pql_engine_next_tick(engine)) != PQL_NO_TIME && next - wait <= limit) advance_to(engine, next - wait);
+    while ((next = pql_engine_next_tick(engine)) != PQL_NO_TIME && next - wait <= limit)
+        advance_to(engine, next - wait);
 }
 
 /* advance_ms: -1: not at all; INT64_MAX: to the end. */
@@ -269,8 +287,10 @@ static void finish(struct replay *replay, int64_t advance_ms)
         struct pql_engine *engine = replay->tasks[i].engine;
         pql_engine_finish(engine);
         if (pql_engine_seen(engine) == PQL_NO_TIME) continue;
-        if (advance_ms == INT64_MAX) advance_to_end(engine, lateness);
-        else if (advance_ms >= 0) advance_to(engine, pql_engine_seen(engine) + advance_ms);
+        if (advance_ms == INT64_MAX)
+            advance_to_end(engine, lateness);
+        else if (advance_ms >= 0)
+            advance_to(engine, pql_engine_seen(engine) + advance_ms);
     }
     flush_out(replay);
     if (fflush(stdout) != 0) replay->out_failed = true;
@@ -291,11 +311,14 @@ static void print_summary(struct replay *replay)
     double seconds = (double)(pql_wall_ms() - replay->progress.begun_ms) / 1000;
     pql_progress_clear(&replay->progress);
     fprintf(stderr, "%s events", pql_count_text(replay->events, text));
-    if (seconds >= 0.1) fprintf(stderr, " in %.1f s (%s/s)", seconds, pql_count_text((uint64_t)((double)replay->events / seconds), text));
+    if (seconds >= 0.1)
+        fprintf(stderr, " in %.1f s (%s/s)", seconds,
+                pql_count_text((uint64_t)((double)replay->events / seconds), text));
     fprintf(stderr, ", %s records", pql_count_text(replay->records, text));
     fprintf(stderr, ", %s refused", pql_count_text(replay->refused_total, text));
     for (int i = 0; i < PQL_REJECT_COUNT; i++)
-        if (replay->refused[i]) fprintf(stderr, " (%s %s)", pql_rejects[i].word, pql_count_text(replay->refused[i], text));
+        if (replay->refused[i])
+            fprintf(stderr, " (%s %s)", pql_rejects[i].word, pql_count_text(replay->refused[i], text));
     fprintf(stderr, ", %s duplicates", pql_count_text(sum.duplicates, text));
     fprintf(stderr, ", %s late", pql_count_text(sum.late, text));
     fprintf(stderr, ", %s ignored", pql_count_text(sum.ignored, text));
@@ -332,7 +355,8 @@ static int choose_input(struct replay *replay, const char *topic)
     }
     const char *nearest = pql_nearest(pql_slice_of(topic), names, count);
     fprintf(stderr, "pqlstream replay: --input %s: no such input; ", topic);
-    fprintf(stderr, nearest ? "did you mean '%s'?\n" : "the first is '%s'\n", nearest ? nearest : config->inputs[0].topic);
+    fprintf(stderr, nearest ? "did you mean '%s'?\n" : "the first is '%s'\n",
+            nearest ? nearest : config->inputs[0].topic);
     return -1;
 }
 
@@ -394,14 +418,16 @@ static int run(struct replay *replay, char **files, int count, int format, int64
     }
     int failed = 0;
     pql_progress_init(&replay->progress, "replay", "events", size_of(files, count), pql_wall_ms());
-    for (int i = 0; i < count && !failed && !replay->out_failed; i++) failed = replay_file(replay, files[i], format);
+    for (int i = 0; i < count && !failed && !replay->out_failed; i++)
+        failed = replay_file(replay, files[i], format);
     if (!failed) finish(replay, advance_ms);
     print_summary(replay);
     if (replay->out_failed) fprintf(stderr, "standard output: %s\n", strerror(errno));
     return failed || replay->out_failed ? PQL_EXIT_FAILURE : PQL_EXIT_OK;
 }
 
-static int read_flags(const struct replay_flags *flags, int *format, uint32_t *partitions, int64_t *advance_ms)
+static int read_flags(const struct replay_flags *flags, int *format, uint32_t *partitions,
+                      int64_t *advance_ms)
 {
     *format = -1;
     for (int i = 0; flags->format && i < FORMAT_COUNT; i++)
@@ -411,7 +437,8 @@ static int read_flags(const struct replay_flags *flags, int *format, uint32_t *p
     if (flags->partitions) {
         char *end;
         unsigned long count = strtoul(flags->partitions, &end, 10);
-        if (*end || count == 0 || count > PARTITIONS_MAX) return say("--partitions", flags->partitions, "1 to 100000");
+        if (*end || count == 0 || count > PARTITIONS_MAX)
+            return say("--partitions", flags->partitions, "1 to 100000");
         *partitions = (uint32_t)count;
     }
     *advance_ms = flags->advance ? INT64_MAX : -1;
@@ -426,22 +453,27 @@ int pql_cmd_replay(int argc, char **argv)
     struct replay_flags given = {0};
     const struct pql_flag flags[] = {
         PQL_CONFIG_FLAGS(&given.config),
-        {"--input", 'i', PQL_FLAG_TEXT, "TOPIC", "the input whose mapping is used; else the first", &given.input},
-        {"--format", 'f', PQL_FLAG_TEXT, "jsonl|csv|avro", "of the files; else by suffix, else the input's", &given.format},
+        {"--input", 'i', PQL_FLAG_TEXT, "TOPIC", "the input whose mapping is used; else the first",
+         &given.input},
+        {"--format", 'f', PQL_FLAG_TEXT, "jsonl|csv|avro", "of the files; else by suffix, else the input's",
+         &given.format},
         {"--partitions", 'p', PQL_FLAG_TEXT, "P", "as on a topic of P partitions; else 1", &given.partitions},
-        {"--advance", 'a', PQL_FLAG_TEXT, "DURATION|end", "at the end move the clock; end: until no timer is left", &given.advance},
+        {"--advance", 'a', PQL_FLAG_TEXT, "DURATION|end",
+         "at the end move the clock; end: until no timer is left", &given.advance},
     };
     int rest, exit_code, format;
     uint32_t partitions;
     int64_t advance_ms;
-    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Applies the definitions to the events of files, or of standard input, in the order read. "
-                        "Transitions come as\nJSON lines on standard output, everything else is said on standard "
-                        "error. Needs no broker.\n"
-                        "JSON lines: one event a line. Avro: object container files. CSV: the header names paths of the mapping, as in "
-                        "account_id or\nproperties.plan.\n"
-                        "The clock stops at the last event, unless --advance moves it.",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            flags, sizeof flags / sizeof *flags,
+            "Applies the definitions to the events of files, or of standard input, in the order read. "
+            "Transitions come as\nJSON lines on standard output, everything else is said on standard "
+            "error. Needs no broker.\n"
+            "JSON lines: one event a line. Avro: object container files. CSV: the header names paths of the "
+            "mapping, as in "
+            "account_id or\nproperties.plan.\n"
+            "The clock stops at the last event, unless --advance moves it.",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     exit_code = read_flags(&given, &format, &partitions, &advance_ms);
     if (exit_code != PQL_EXIT_OK) return exit_code;

@@ -6,9 +6,11 @@
 
 enum { EVERY_MS_TERMINAL = 500, EVERY_MS_PLAIN = 10000 };
 
-void pql_progress_init(struct pql_progress *progress, const char *what, const char *unit, uint64_t total, int64_t now_ms)
+void pql_progress_init(struct pql_progress *progress, const char *what, const char *unit, uint64_t total,
+                       int64_t now_ms)
 {
-    *progress = (struct pql_progress){.what = what, .unit = unit, .total = total, .begun_ms = now_ms, .shown_ms = now_ms};
+    *progress = (struct pql_progress){
+        .what = what, .unit = unit, .total = total, .begun_ms = now_ms, .shown_ms = now_ms};
     progress->is_terminal = isatty(STDERR_FILENO) == 1;
 }
 
@@ -27,8 +29,10 @@ const char *pql_count_text(uint64_t count, char out[PQL_COUNT_TEXT_MAX])
 static void duration_text(double seconds, char out[32])
 {
     unsigned long whole = (unsigned long)(seconds + 0.5);
-    if (whole >= 3600) snprintf(out, 32, "%lu h %02lu min", whole / 3600, whole / 60 % 60);
-    else if (whole >= 60) snprintf(out, 32, "%lu min %02lu s", whole / 60, whole % 60);
+    if (whole >= 3600)
+        snprintf(out, 32, "%lu h %02lu min", whole / 3600, whole / 60 % 60);
+    else if (whole >= 60)
+        snprintf(out, 32, "%lu min %02lu s", whole / 60, whole % 60);
     else
         snprintf(out, 32, "%lu s", whole);
 }
@@ -46,7 +50,8 @@ void pql_progress_show(struct pql_progress *progress, uint64_t count, uint64_t d
         snprintf(left, sizeof left, ", %.0f %%, %s left", share * 100, time);
     }
     fprintf(stderr, "%s%s: %s %s, %s/s%s%s", progress->is_terminal ? "\r\033[K" : "", progress->what,
-            pql_count_text(count, number), progress->unit, pql_count_text((uint64_t)((double)count / seconds), rate), left,
+            pql_count_text(count, number), progress->unit,
+            pql_count_text((uint64_t)((double)count / seconds), rate), left,
             progress->is_terminal ? "" : "\n");
     progress->has_line = progress->is_terminal;
 }

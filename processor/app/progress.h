@@ -1,5 +1,5 @@
-/* progress.h - how far a long piece of work is, on standard error: one line that is written over on a terminal, a plain
- * line every ten seconds elsewhere. Time is a parameter. Thread: one. */
+/* progress.h - how far a long piece of work is, on standard error: one line that is written over on a
+ * terminal, a plain line every ten seconds elsewhere. Time is a parameter. Thread: one. */
 #ifndef PQL_APP_PROGRESS_H
 #define PQL_APP_PROGRESS_H
 

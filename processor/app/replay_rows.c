@@ -27,8 +27,8 @@ static int fill(struct pql_rows *rows, struct pql_err *err)
     rows->end -= rows->begin;
     rows->begin = 0;
     if (rows->end > PQL_ROW_MAX)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "line %llu is longer than %d bytes", (unsigned long long)rows->lines_done + 1,
-                        PQL_ROW_MAX);
+        return PQL_FAIL(err, PQL_ERR_FATAL, "line %llu is longer than %d bytes",
+                        (unsigned long long)rows->lines_done + 1, PQL_ROW_MAX);
     if (rows->capacity - rows->end < CHUNK) {
         rows->capacity *= 2;
         rows->bytes = pql_xrealloc(rows->bytes, rows->capacity);
@@ -36,7 +36,8 @@ static int fill(struct pql_rows *rows, struct pql_err *err)
     size_t got = fread(rows->bytes + rows->end, 1, rows->capacity - rows->end, rows->file);
     rows->end += got;
     rows->at_end = got == 0;
-    if (got == 0 && ferror(rows->file)) return PQL_FAIL(err, PQL_ERR_FATAL, "cannot read: %s", strerror(errno));
+    if (got == 0 && ferror(rows->file))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "cannot read: %s", strerror(errno));
     return 0;
 }
 
@@ -47,8 +48,10 @@ static const char *row_end(const struct pql_rows *rows)
     if (!rows->is_csv) return memchr(at, '\n', (size_t)(end - at));
     bool is_quoted = false;
     for (; at < end; at++) {
-        if (*at == '"') is_quoted = !is_quoted;
-        else if (*at == '\n' && !is_quoted) return at;
+        if (*at == '"')
+            is_quoted = !is_quoted;
+        else if (*at == '\n' && !is_quoted)
+            return at;
     }
     return NULL;
 }
@@ -59,7 +62,8 @@ static void take(struct pql_rows *rows, const char *end, size_t skip, struct pql
     size_t len = (size_t)(end - begin);
     rows->line = rows->lines_done + 1;
     rows->lines_done += 1;
-    for (const char *at = begin; rows->is_csv && (at = memchr(at, '\n', (size_t)(end - at))); at++) rows->lines_done++;
+    for (const char *at = begin; rows->is_csv && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+        rows->lines_done++;
     rows->begin += len + skip;
     rows->bytes_done += len + skip;
     if (len && begin[len - 1] == '\r') len--;
@@ -88,7 +92,8 @@ static int bad_row(struct pql_err *err, const char *what)
 }
 
 /* The cell that begins behind the quote at `at`; returns the byte behind its closing quote, or NULL. */
-static const char *quoted_cell(const char *at, const char *end, struct pql_arena *scratch, struct pql_slice *cell)
+static const char *quoted_cell(const char *at, const char *end, struct pql_arena *scratch,
+                               struct pql_slice *cell)
 {
     char *out = pql_arena_alloc(scratch, (size_t)(end - at) + 1);
     size_t len = 0;

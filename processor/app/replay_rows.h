@@ -1,5 +1,5 @@
-/* replay_rows.h - the records of a text file, one at a time: lines (JSON) or rows of CSV (RFC 4180: quoted cells may
- * hold line ends, "" is a quote). Views live until the next call. Owner and thread: one. */
+/* replay_rows.h - the records of a text file, one at a time: lines (JSON) or rows of CSV (RFC 4180: quoted
+ * cells may hold line ends, "" is a quote). Views live until the next call. Owner and thread: one. */
 #ifndef PQL_APP_REPLAY_ROWS_H
 #define PQL_APP_REPLAY_ROWS_H
 
@@ -24,12 +24,12 @@ struct pql_rows {
 void pql_rows_init(struct pql_rows *rows, FILE *file, bool is_csv);
 void pql_rows_deinit(struct pql_rows *rows);
 
-/* 1: a row without its line end; empty lines are left out. 0: the end. -1: the file cannot be read, or a row is longer
- * than PQL_ROW_MAX (class FATAL). */
+/* 1: a row without its line end; empty lines are left out. 0: the end. -1: the file cannot be read, or a row
+ * is longer than PQL_ROW_MAX (class FATAL). */
 int pql_rows_next(struct pql_rows *rows, struct pql_slice *row, struct pql_err *err) PQL_CHECKED;
 
-/* The cells of a row, at most PQL_CELLS_MAX; quoted ones are undone in scratch. Class RECORD where a quote has no end
- * or something follows it. */
+/* The cells of a row, at most PQL_CELLS_MAX; quoted ones are undone in scratch. Class RECORD where a quote
+ * has no end or something follows it. */
 int pql_csv_cells(struct pql_slice row, struct pql_arena *scratch, struct pql_slice *cells, size_t *count,
                   struct pql_err *err) PQL_CHECKED;
 

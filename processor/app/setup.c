@@ -29,13 +29,17 @@ static void compile(struct pql_setup *setup)
             pql_mapping_new(&config->mappings[i], pql_program_names(setup->program), &setup->diags);
 }
 
-bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers, int *exit_code)
+bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,
+                    int *exit_code)
 {
     *setup = (struct pql_setup){0};
     pql_diags_init(&setup->diags);
-    const struct pql_config_request request = {
-        .path = flags->path ? flags->path : "pqlstream.conf", .sets = flags->sets.items, .sets_count = flags->sets.count,
-        .environment = environ, .today_ms = pql_wall_ms(), .needs_brokers = needs_brokers};
+    const struct pql_config_request request = {.path = flags->path ? flags->path : "pqlstream.conf",
+                                               .sets = flags->sets.items,
+                                               .sets_count = flags->sets.count,
+                                               .environment = environ,
+                                               .today_ms = pql_wall_ms(),
+                                               .needs_brokers = needs_brokers};
     setup->config = pql_config_load(&request, &setup->diags);
     if (setup->config && needs_brokers) pql_kafka_check(&setup->config->kafka, &setup->diags);
     if (setup->config) compile(setup); /* also after errors, so that all are told at once */
@@ -52,7 +56,8 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
 
 void pql_setup_deinit(struct pql_setup *setup)
 {
-    for (size_t i = 0; setup->mappings && i < setup->config->mappings_count; i++) pql_mapping_free(setup->mappings[i]);
+    for (size_t i = 0; setup->mappings && i < setup->config->mappings_count; i++)
+        pql_mapping_free(setup->mappings[i]);
     free(setup->mappings);
     pql_program_free(setup->program);
     pql_config_free(setup->config);
@@ -60,7 +65,8 @@ void pql_setup_deinit(struct pql_setup *setup)
     *setup = (struct pql_setup){0};
 }
 
-int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text, struct pql_err *err)
+int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text,
+                          struct pql_err *err)
 {
     FILE *file = fopen(path, "rb");
     if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the schema file cannot be opened", path);
@@ -68,7 +74,9 @@ int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_
     size_t len = fread(bytes, 1, SCHEMA_FILE_MAX, file);
     bool is_whole = feof(file) && !ferror(file);
     fclose(file);
-    if (!is_whole) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: not readable, or larger than %d bytes", path, SCHEMA_FILE_MAX);
+    if (!is_whole)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: not readable, or larger than %d bytes", path,
+                        SCHEMA_FILE_MAX);
     *text = (struct pql_slice){bytes, len};
     return 0;
 }

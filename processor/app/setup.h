@@ -1,5 +1,5 @@
-/* setup.h - from the flags of a command to a configuration that is known to be good: what check, explain, replay, run
- * and others do first. */
+/* setup.h - from the flags of a command to a configuration that is known to be good: what check, explain,
+ * replay, run and others do first. */
 #ifndef PQL_APP_SETUP_H
 #define PQL_APP_SETUP_H
 
@@ -14,14 +14,16 @@ struct pql_setup {
     struct pql_mapping **mappings; /* as config->mappings */
 };
 
-/* Reads and checks everything: settings, definitions, mappings, and with needs_brokers the properties of librdkafka.
- * Prints all errors and warnings on standard error. False: *exit_code says how to end; nothing was touched. In both
- * cases pql_setup_deinit follows. */
-bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers, int *exit_code);
+/* Reads and checks everything: settings, definitions, mappings, and with needs_brokers the properties of
+ * librdkafka. Prints all errors and warnings on standard error. False: *exit_code says how to end; nothing
+ * was touched. In both cases pql_setup_deinit follows. */
+bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,
+                    int *exit_code);
 void pql_setup_deinit(struct pql_setup *setup);
 
 /* A schema file's text, in the arena. Class PQL_ERR_CONFIG. */
-int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text, struct pql_err *err) PQL_CHECKED;
+int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text,
+                          struct pql_err *err) PQL_CHECKED;
 
 /* Wall clock, ms since 1970. */
 int64_t pql_wall_ms(void);

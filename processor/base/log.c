@@ -11,8 +11,14 @@ const char *const pql_log_level_names[PQL_LOG_LEVEL_COUNT] = {"debug", "info", "
 
 static _Atomic int log_level = PQL_LOG_INFO;
 
-void pql_log_set_level(enum pql_log_level level) { atomic_store(&log_level, (int)level); }
-bool pql_log_wants(enum pql_log_level level) { return (int)level >= atomic_load(&log_level); }
+void pql_log_set_level(enum pql_log_level level)
+{
+    atomic_store(&log_level, (int)level);
+}
+bool pql_log_wants(enum pql_log_level level)
+{
+    return (int)level >= atomic_load(&log_level);
+}
 
 struct line {
     char *out;
@@ -34,7 +40,10 @@ static void put(struct line *line, const char *bytes, size_t len)
     line->len += len;
 }
 
-static void put_text(struct line *line, const char *text) { put(line, text, strlen(text)); }
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
 
 static bool is_bare(const char *text, size_t len)
 {
@@ -56,10 +65,14 @@ static void put_value(struct line *line, const char *text, size_t len)
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
         char escaped[8];
-        if (c == '"' || c == '\\') snprintf(escaped, sizeof escaped, "\\%c", c);
-        else if (c == '\n') snprintf(escaped, sizeof escaped, "\\n");
-        else if (c < ' ' || c == 0x7f) snprintf(escaped, sizeof escaped, "\\x%02x", c);
-        else snprintf(escaped, sizeof escaped, "%c", c);
+        if (c == '"' || c == '\\')
+            snprintf(escaped, sizeof escaped, "\\%c", c);
+        else if (c == '\n')
+            snprintf(escaped, sizeof escaped, "\\n");
+        else if (c < ' ' || c == 0x7f)
+            snprintf(escaped, sizeof escaped, "\\x%02x", c);
+        else
+            snprintf(escaped, sizeof escaped, "%c", c);
         put_text(line, escaped);
     }
     put(line, "\"", 1);
@@ -67,9 +80,9 @@ static void put_value(struct line *line, const char *text, size_t len)
 
 /* One conversion of printf. */
 struct conversion {
-    int precision; /* -1: none */
+    int precision;        /* -1: none */
     bool precision_given; /* by an argument */
-    char modifier; /* 0, 'l', 'L' (ll), 'z', 'j' */
+    char modifier;        /* 0, 'l', 'L' (ll), 'z', 'j' */
     char type;
 };
 
@@ -83,7 +96,8 @@ static const char *parse_conversion(const char *at, struct conversion *conversio
         if (*at == '*') at++;
         while (*at >= '0' && *at <= '9') conversion->precision = conversion->precision * 10 + (*at++ - '0');
     }
-    while (*at == 'l' || *at == 'z' || *at == 'j') conversion->modifier = conversion->modifier == 'l' ? 'L' : *at, at++;
+    while (*at == 'l' || *at == 'z' || *at == 'j')
+        conversion->modifier = conversion->modifier == 'l' ? 'L' : *at, at++;
     conversion->type = *at;
     return *at ? at + 1 : at;
 }
@@ -195,8 +209,10 @@ static void write_line(enum pql_log_level level, const char *msg, const char *fi
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     char line[PQL_LOG_LINE_MAX];
-    size_t len = pql_log_line(line, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, level, msg, fields, args);
-    /* One write per line, so that lines of several threads do not mix. A log that cannot be written is no error. */
+    size_t len =
+        pql_log_line(line, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, level, msg, fields, args);
+    /* One write per line, so that lines of several threads do not mix. A log that cannot be written is no
+     * error. */
     ssize_t written = write(STDERR_FILENO, line, len);
     (void)written;
 }

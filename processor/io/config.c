@@ -32,8 +32,8 @@ static const char *property_name(struct loader *loader, const char *setting)
 }
 
 /* How many properties there are, and with `out`, what they are. */
-static size_t take_properties(struct loader *loader, const struct pql_setting *group, enum pql_kafka_side side,
-                              struct pql_kafka_property *out)
+static size_t take_properties(struct loader *loader, const struct pql_setting *group,
+                              enum pql_kafka_side side, struct pql_kafka_property *out)
 {
     size_t count = 0;
     for (const struct pql_setting *kid = group ? group->kids : NULL; kid; kid = kid->next) {
@@ -46,11 +46,16 @@ static size_t take_properties(struct loader *loader, const struct pql_setting *g
         } else if (kid->kind == PQL_SETTING_GROUP || kid->kind == PQL_SETTING_LIST) {
             if (out)
                 pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR,
-                                 is_side ? "'%s' is a group { … }" : "'%s' must be a text or a number", kid->name);
+                                 is_side ? "'%s' is a group { … }" : "'%s' must be a text or a number",
+                                 kid->name);
         } else {
             if (out)
-                out[count] = (struct pql_kafka_property){
-                    property_name(loader, kid->name), kid->value.text.ptr, side, kid->file, kid->line, kid->column};
+                out[count] = (struct pql_kafka_property){property_name(loader, kid->name),
+                                                         kid->value.text.ptr,
+                                                         side,
+                                                         kid->file,
+                                                         kid->line,
+                                                         kid->column};
             count++;
         }
     }
@@ -61,10 +66,13 @@ static void read_kafka(struct loader *loader)
 {
     const struct pql_setting *group = group_of(loader->root, "kafka");
     size_t count = take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, NULL);
-    struct pql_kafka_property *properties = pql_arena_zalloc(loader->reader.arena, (count + 1) * sizeof *properties);
+    struct pql_kafka_property *properties =
+        pql_arena_zalloc(loader->reader.arena, (count + 1) * sizeof *properties);
     take_properties(loader, group, PQL_KAFKA_BOTH_SIDES, properties);
-    loader->config->kafka = (struct pql_kafka_conf){
-        .properties = properties, .properties_count = count, .app = loader->config->app, .instance = loader->config->instance};
+    loader->config->kafka = (struct pql_kafka_conf){.properties = properties,
+                                                    .properties_count = count,
+                                                    .app = loader->config->app,
+                                                    .instance = loader->config->instance};
     if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
         pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
                        "no brokers: kafka = { bootstrap_servers = \"host:9092\"; };");
@@ -72,7 +80,8 @@ static void read_kafka(struct loader *loader)
 
 /* --- inputs and outputs --- */
 
-static void resolve_mapping(struct loader *loader, const struct pql_setting *input, struct input_fields *fields)
+static void resolve_mapping(struct loader *loader, const struct pql_setting *input,
+                            struct input_fields *fields)
 {
     fields->conf.mapping = pql_config_rules_mapping(&loader->rules, fields->mapping.text);
     if (fields->conf.mapping != SIZE_MAX) return;
@@ -80,12 +89,13 @@ static void resolve_mapping(struct loader *loader, const struct pql_setting *inp
     size_t count = 0;
     for (size_t i = 0; i < loader->rules.mappings_count && count < 16; i++)
         names[count++] = loader->rules.mappings[i].conf.name.ptr;
-    for (size_t i = 0; pql_mapping_preset_names[i] && count < 32; i++) names[count++] = pql_mapping_preset_names[i];
+    for (size_t i = 0; pql_mapping_preset_names[i] && count < 32; i++)
+        names[count++] = pql_mapping_preset_names[i];
     const char *nearest = pql_nearest(fields->mapping.text, names, count);
     const struct pql_setting *mapping = pql_setting_find(input, "mapping");
     pql_setting_diag_value(mapping ? mapping : input, loader->reader.diags,
-                           nearest ? "no mapping '%s'; did you mean '%s'?" : "no mapping '%s'", fields->mapping.text.ptr,
-                           nearest);
+                           nearest ? "no mapping '%s'; did you mean '%s'?" : "no mapping '%s'",
+                           fields->mapping.text.ptr, nearest);
 }
 
 static const char *path_beside(struct loader *loader, const struct pql_setting *setting, const char *path)
@@ -97,10 +107,12 @@ static const char *path_beside(struct loader *loader, const struct pql_setting *
 
 static void read_input(struct loader *loader, const struct pql_setting *setting, struct pql_input_conf *out)
 {
-    struct input_fields fields = {.conf = {.max_future_ms = loader->config->max_future_ms, .start = loader->config->start}};
+    struct input_fields fields = {
+        .conf = {.max_future_ms = loader->config->max_future_ms, .start = loader->config->start}};
     pql_options_read(&loader->reader, PQL_GROUP_INPUT, setting, &fields);
     fields.conf.schema = path_beside(loader, pql_setting_find(setting, "schema"), fields.conf.schema);
-    fields.conf.reader_schema = path_beside(loader, pql_setting_find(setting, "reader_schema"), fields.conf.reader_schema);
+    fields.conf.reader_schema =
+        path_beside(loader, pql_setting_find(setting, "reader_schema"), fields.conf.reader_schema);
     resolve_mapping(loader, setting, &fields);
     *out = fields.conf;
 }
@@ -116,29 +128,34 @@ static void read_inputs(struct loader *loader)
     }
     struct pql_input_conf *inputs = pql_arena_zalloc(loader->reader.arena, count * sizeof *inputs);
     for (const struct pql_setting *kid = list->kids; kid; kid = kid->next) {
-        if (kid->kind == PQL_SETTING_GROUP) read_input(loader, kid, &inputs[i]);
+        if (kid->kind == PQL_SETTING_GROUP)
+            read_input(loader, kid, &inputs[i]);
         else
             pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "'inputs' holds groups { … }");
         for (size_t k = 0; k < i; k++)
             if (inputs[i].topic && inputs[k].topic && strcmp(inputs[i].topic, inputs[k].topic) == 0)
-                pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "topic '%s' is an input already", inputs[i].topic);
+                pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR,
+                                 "topic '%s' is an input already", inputs[i].topic);
         i++;
     }
     loader->config->inputs = inputs;
     loader->config->inputs_count = count;
 }
 
-static void read_output_format(struct loader *loader, const struct pql_setting *setting, struct pql_output_conf *out)
+static void read_output_format(struct loader *loader, const struct pql_setting *setting,
+                               struct pql_output_conf *out)
 {
     const struct pql_setting *format = pql_setting_find(setting, "format");
     out->format = loader->config->registry.url ? PQL_FORMAT_AVRO : PQL_FORMAT_JSON;
     if (!format) return;
     out->format = pql_slice_is(format->value.text, "json") ? PQL_FORMAT_JSON : PQL_FORMAT_AVRO;
-    if (format->kind != PQL_SETTING_TEXT || (out->format == PQL_FORMAT_AVRO && !pql_slice_is(format->value.text, "avro")))
+    if (format->kind != PQL_SETTING_TEXT ||
+        (out->format == PQL_FORMAT_AVRO && !pql_slice_is(format->value.text, "avro")))
         pql_setting_diag_value(format, loader->reader.diags, "'format' must be avro or json");
 }
 
-static void read_output_schema(struct loader *loader, const struct pql_setting *setting, struct pql_output_conf *out)
+static void read_output_schema(struct loader *loader, const struct pql_setting *setting,
+                               struct pql_output_conf *out)
 {
     const struct pql_setting *schema = pql_setting_find(setting, "schema");
     struct pql_slice word = schema ? schema->value.text : PQL_SLICE_LITERAL("look_up");
@@ -150,11 +167,13 @@ static void read_output_schema(struct loader *loader, const struct pql_setting *
     if (is_number && pql_decimal_of_text(word, &id) && id >= 0 && id <= pql_decimal_of_int(INT32_MAX))
         out->schema_id = (int64_t)(id / PQL_DECIMAL_ONE);
     else if (!out->registers && !out->is_bare && !pql_slice_is(word, "look_up"))
-        pql_setting_diag_value(schema, loader->reader.diags, "'schema' must be look_up, register, bare or an id");
+        pql_setting_diag_value(schema, loader->reader.diags,
+                               "'schema' must be look_up, register, bare or an id");
     bool asks = out->format == PQL_FORMAT_AVRO && !out->is_bare && out->schema_id < 0;
     if (asks && !loader->config->registry.url)
         pql_setting_diag(setting, loader->reader.diags, PQL_SEVERITY_ERROR,
-                         "Avro output needs a registry (registry = { url = … }), an id (schema = 17) or schema = \"bare\"");
+                         "Avro output needs a registry (registry = { url = … }), an id (schema = 17) or "
+                         "schema = \"bare\"");
 }
 
 static void read_outputs(struct loader *loader)
@@ -170,7 +189,8 @@ static void read_outputs(struct loader *loader)
         const struct pql_setting *setting = group_of(outputs, names[i]);
         bool is_bytes = i == PQL_OUT_DLQ || i == PQL_OUT_CHECKPOINT;
         pql_options_read(&loader->reader, is_bytes ? PQL_GROUP_OUTPUT_BYTES : PQL_GROUP_OUTPUT, setting, out);
-        if (!out->topic) out->topic = pql_arena_printf(loader->reader.arena, "%s.%s", loader->config->app, names[i]);
+        if (!out->topic)
+            out->topic = pql_arena_printf(loader->reader.arena, "%s.%s", loader->config->app, names[i]);
         out->schema_id = -1;
         if (is_bytes) continue;
         read_output_format(loader, setting, out);
@@ -186,12 +206,14 @@ static void read_rules_file(struct loader *loader, const char *path)
     if (!root) return;
     for (const struct pql_setting *kid = root->kids; kid; kid = kid->next) {
         const struct pql_option *option = pql_option_find(PQL_GROUP_ROOT, kid->name);
-        if (!option) pql_option_unknown(&loader->reader, PQL_GROUP_ROOT, kid);
+        if (!option)
+            pql_option_unknown(&loader->reader, PQL_GROUP_ROOT, kid);
         else if (!(option->flags & PQL_OPTION_IN_RULES))
-            pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR,
-                             "'%s' belongs into the main file; a file of definitions holds definitions, signals, "
-                             "parameters and mappings",
-                             kid->name);
+            pql_setting_diag(
+                kid, loader->reader.diags, PQL_SEVERITY_ERROR,
+                "'%s' belongs into the main file; a file of definitions holds definitions, signals, "
+                "parameters and mappings",
+                kid->name);
         else if (kid->kind != (option->type == PQL_OPTION_LIST ? PQL_SETTING_LIST : PQL_SETTING_GROUP))
             pql_setting_diag(kid, loader->reader.diags, PQL_SEVERITY_ERROR, "'%s' must be a %s", kid->name,
                              option->type == PQL_OPTION_LIST ? "list ( … )" : "group { … }");
@@ -203,12 +225,12 @@ static void read_rules_files(struct loader *loader, const struct pql_path_list *
 {
     for (size_t i = 0; i < patterns->count; i++) {
         const struct pql_source *pattern = &patterns->paths[i];
-        const char *path = pql_setting_path(pattern->file ? pattern->file : loader->config->path, pattern->text.ptr,
-                                            loader->reader.arena);
+        const char *path = pql_setting_path(pattern->file ? pattern->file : loader->config->path,
+                                            pattern->text.ptr, loader->reader.arena);
         glob_t found;
         if (glob(path, 0, NULL, &found) != 0) {
-            pql_diag_source(loader->reader.diags, PQL_SEVERITY_ERROR, pattern, 0, pattern->text.len, "no file matches %s",
-                            path);
+            pql_diag_source(loader->reader.diags, PQL_SEVERITY_ERROR, pattern, 0, pattern->text.len,
+                            "no file matches %s", path);
             continue; /* nothing to free: glob found nothing */
         }
         for (size_t k = 0; k < found.gl_pathc; k++) read_rules_file(loader, found.gl_pathv[k]);
@@ -227,15 +249,18 @@ static void read_root(struct loader *loader)
     const char **schemas = pql_arena_alloc(loader->reader.arena, fields.schemas.count * sizeof *schemas + 1);
     for (size_t i = 0; i < fields.schemas.count; i++) {
         const struct pql_source *path = &fields.schemas.paths[i];
-        schemas[i] = pql_setting_path(path->file ? path->file : config->path, path->text.ptr, loader->reader.arena);
+        schemas[i] =
+            pql_setting_path(path->file ? path->file : config->path, path->text.ptr, loader->reader.arena);
     }
     config->schemas = schemas;
     config->schemas_count = fields.schemas.count;
     config->program.app = pql_slice_of(config->app ? config->app : "");
-    pql_options_read(&loader->reader, PQL_GROUP_REGISTRY, group_of(loader->root, "registry"), &config->registry);
+    pql_options_read(&loader->reader, PQL_GROUP_REGISTRY, group_of(loader->root, "registry"),
+                     &config->registry);
     const struct pql_setting *registry = group_of(loader->root, "registry");
     config->registry.ca = path_beside(loader, pql_setting_find(registry, "ca"), config->registry.ca);
-    config->registry.certificate = path_beside(loader, pql_setting_find(registry, "certificate"), config->registry.certificate);
+    config->registry.certificate =
+        path_beside(loader, pql_setting_find(registry, "certificate"), config->registry.certificate);
     config->registry.key = path_beside(loader, pql_setting_find(registry, "key"), config->registry.key);
     pql_config_rules_read(&loader->reader, loader->root, loader->request->today_ms, &loader->rules);
     read_rules_files(loader, &fields.definition_files);
@@ -290,7 +315,8 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
         return NULL;
     }
     pql_setting_override_environment(loader.root, request->environment, pql_option_is_root, &arena, diags);
-    for (size_t i = 0; i < request->sets_count; i++) pql_setting_override(loader.root, request->sets[i], &arena, diags);
+    for (size_t i = 0; i < request->sets_count; i++)
+        pql_setting_override(loader.root, request->sets[i], &arena, diags);
     config->settings = loader.root;
     read_root(&loader);
     read_kafka(&loader);
@@ -342,7 +368,8 @@ static void print_settings(const struct pql_setting *parent, const char *path, F
     size_t index = 0;
     for (const struct pql_setting *kid = parent->kids; kid; kid = kid->next, index++) {
         char name[400];
-        if (kid->name) snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", kid->name);
+        if (kid->name)
+            snprintf(name, sizeof name, "%s%s%s", path, *path ? "." : "", kid->name);
         else
             snprintf(name, sizeof name, "%s[%zu]", path, index);
         if (kid->kind == PQL_SETTING_GROUP || kid->kind == PQL_SETTING_LIST) {
@@ -351,12 +378,19 @@ static void print_settings(const struct pql_setting *parent, const char *path, F
         }
         fprintf(out, "%s = ", name);
         print_value(is_secret(kid, path) ? "***" : kid->value.text.ptr, out);
-        if (kid->line) fprintf(out, "    (%s:%d)\n", kid->file, kid->line);
+        if (kid->line)
+            fprintf(out, "    (%s:%d)\n", kid->file, kid->line);
         else
             fprintf(out, "    (%.*s)\n", (int)strcspn(kid->file, " "), kid->file);
     }
 }
 
-void pql_config_print(const struct pql_config *config, FILE *out) { print_settings(config->settings, "", out); }
+void pql_config_print(const struct pql_config *config, FILE *out)
+{
+    print_settings(config->settings, "", out);
+}
 
-void pql_config_print_template(FILE *out) { pql_options_print_template(out); }
+void pql_config_print_template(FILE *out)
+{
+    pql_options_print_template(out);
+}

@@ -5,9 +5,9 @@
  *   --set path=value            ─┘        (config_tree.h)           (config_options.h)   │
  *                                                    program, mappings, kafka: as their modules want them
  *
- * One rule for all: nothing is ignored in silence. An unknown name, a value out of range, a setting that this version
- * does not have: each is a message with place and suggestion, and all are found in one run.
- * Texts end in NUL; NULL or an empty slice: not given. Owner: the struct's arena. Thread: any, read only. */
+ * One rule for all: nothing is ignored in silence. An unknown name, a value out of range, a setting that this
+ * version does not have: each is a message with place and suggestion, and all are found in one run. Texts end
+ * in NUL; NULL or an empty slice: not given. Owner: the struct's arena. Thread: any, read only. */
 #ifndef PQL_IO_CONFIG_H
 #define PQL_IO_CONFIG_H
 
@@ -27,13 +27,14 @@ enum pql_json_times { PQL_JSON_RFC3339, PQL_JSON_MS };
 
 struct pql_input_conf {
     const char *topic;
-    int format;    /* enum pql_format */
-    int framing;   /* enum pql_framing */
-    size_t mapping; /* index into pql_config.mappings */
-    const char *schema;        /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
-    const char *reader_schema; /* file with the schema that writers' are resolved to (aliases, defaults); NULL: none */
+    int format;         /* enum pql_format */
+    int framing;        /* enum pql_framing */
+    size_t mapping;     /* index into pql_config.mappings */
+    const char *schema; /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
+    const char *reader_schema;   /* file with the schema that writers' are resolved to (aliases, defaults);
+                                    NULL: none */
     bool user_events_everywhere; /* user_events = "all_partitions" */
-    int partitioning;          /* enum pql_partitioning */
+    int partitioning;            /* enum pql_partitioning */
     int64_t max_future_ms;
     int64_t start; /* without a committed offset: PQL_OFFSET_EARLIEST, PQL_OFFSET_LATEST, or a time in ms */
 };
@@ -41,23 +42,23 @@ struct pql_input_conf {
 /* One output topic. */
 struct pql_output_conf {
     const char *topic;
-    int format;           /* enum pql_format */
-    bool registers;       /* Avro: the schema is registered under <topic>-value; else it is looked up there */
-    int64_t schema_id;    /* Avro: a fixed id, and no question to the registry; -1: none */
-    bool is_bare;         /* Avro without prefix */
-    int json_times;       /* enum pql_json_times */
-    int64_t partitions;   /* where pqlstream creates it; 0: as many as the lead input has */
-    bool connect_schema;  /* JSON: with the schema envelope that Kafka Connect's JsonConverter reads */
+    int format;          /* enum pql_format */
+    bool registers;      /* Avro: the schema is registered under <topic>-value; else it is looked up there */
+    int64_t schema_id;   /* Avro: a fixed id, and no question to the registry; -1: none */
+    bool is_bare;        /* Avro without prefix */
+    int json_times;      /* enum pql_json_times */
+    int64_t partitions;  /* where pqlstream creates it; 0: as many as the lead input has */
+    bool connect_schema; /* JSON: with the schema envelope that Kafka Connect's JsonConverter reads */
 };
 
 struct pql_config {
     struct pql_arena arena;
-    const char *path; /* of the main file */
+    const char *path;                   /* of the main file */
     const struct pql_setting *settings; /* as written, for pql_config_print */
 
     const char *app, *instance; /* instance NULL: none */
     int64_t revision;
-    int delivery; /* enum pql_delivery */
+    int delivery;  /* enum pql_delivery */
     int log_level; /* enum pql_log_level */
     int64_t start;
     bool create_topics;
@@ -72,7 +73,7 @@ struct pql_config {
     int clock; /* enum pql_clock_mode */
     int64_t idle_after_ms, max_future_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1 */
-    int on_bad_input; /* enum pql_on_bad_input */
+    int on_bad_input;                    /* enum pql_on_bad_input */
 
     struct pql_kafka_conf kafka;
     struct pql_registry_conf registry;
@@ -98,8 +99,9 @@ struct pql_config_request {
     bool needs_brokers; /* false: replay */
 };
 
-/* Reads everything; it opens files and nothing else. NULL: no tree could be read. Otherwise errors may be in diags too
- * (errors_count); the struct then serves only to find further errors, those of the program among them. */
+/* Reads everything; it opens files and nothing else. NULL: no tree could be read. Otherwise errors may be in
+ * diags too (errors_count); the struct then serves only to find further errors, those of the program among
+ * them. */
 struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags);
 void pql_config_free(struct pql_config *config);
 

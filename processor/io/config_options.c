@@ -37,26 +37,53 @@ static const char *const unit_words[] = {"ms", "s", "us", NULL};
 static const char *const subject_words[] = {"user", "account", NULL};
 static const char *const mode_words[] = {"live", "shadow", "off", NULL};
 
-/* Columns: group, name, type, inner group, offset and size of the member, default, min, max, words, flags, example,
- * help. */
-#define DURATION(group, name, member, value, min, max, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_DURATION, PQL_GROUP_ROOT, member, value, min, max, NULL, flags, NULL, help}
-#define SIZE(group, name, member, value, min, max, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_SIZE, PQL_GROUP_ROOT, member, value, min, max, NULL, flags, NULL, help}
-#define INT(group, name, member, value, min, max, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_INT, PQL_GROUP_ROOT, member, value, min, max, NULL, flags, NULL, help}
-#define BOOL(group, name, member, value, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_BOOL, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags, NULL, help}
-#define SHARE(group, name, member, value, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_SHARE, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags, NULL, help}
-#define WORD(group, name, member, value, words, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_WORD, PQL_GROUP_ROOT, member, value, 0, 0, words, flags, NULL, help}
-#define TEXT(group, name, type, member, value, flags, example, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_##type, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags, example, help}
-#define GROUP(group, name, type, inner, flags, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_##type, PQL_GROUP_##inner, NO_MEMBER, NULL, 0, 0, NULL, flags, NULL, help}
-#define ABSENT(group, name, help) \
-    {PQL_GROUP_##group, name, PQL_OPTION_ANY, PQL_GROUP_ROOT, NO_MEMBER, NULL, 0, 0, NULL, LATER, NULL, help}
+/* Columns: group, name, type, inner group, offset and size of the member, default, min, max, words, flags,
+ * example, help. */
+#define DURATION(group, name, member, value, min, max, flags, help)                                          \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_DURATION, PQL_GROUP_ROOT, member, value, min, max, NULL, flags,  \
+            NULL, help                                                                                       \
+    }
+#define SIZE(group, name, member, value, min, max, flags, help)                                              \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_SIZE, PQL_GROUP_ROOT, member, value, min, max, NULL, flags,      \
+            NULL, help                                                                                       \
+    }
+#define INT(group, name, member, value, min, max, flags, help)                                               \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_INT, PQL_GROUP_ROOT, member, value, min, max, NULL, flags, NULL, \
+            help                                                                                             \
+    }
+#define BOOL(group, name, member, value, flags, help)                                                        \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_BOOL, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags, NULL,    \
+            help                                                                                             \
+    }
+#define SHARE(group, name, member, value, flags, help)                                                       \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_SHARE, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags, NULL,   \
+            help                                                                                             \
+    }
+#define WORD(group, name, member, value, words, flags, help)                                                 \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_WORD, PQL_GROUP_ROOT, member, value, 0, 0, words, flags, NULL,   \
+            help                                                                                             \
+    }
+#define TEXT(group, name, type, member, value, flags, example, help)                                         \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_##type, PQL_GROUP_ROOT, member, value, 0, 0, NULL, flags,        \
+            example, help                                                                                    \
+    }
+#define GROUP(group, name, type, inner, flags, help)                                                         \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_##type, PQL_GROUP_##inner, NO_MEMBER, NULL, 0, 0, NULL, flags,   \
+            NULL, help                                                                                       \
+    }
+#define ABSENT(group, name, help)                                                                            \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_ANY, PQL_GROUP_ROOT, NO_MEMBER, NULL, 0, 0, NULL, LATER, NULL,   \
+            help                                                                                             \
+    }
 
 /* clang-format off */
 const struct pql_option pql_options[] = {
@@ -279,7 +306,10 @@ const struct pql_option *pql_option_find(enum pql_option_group group, const char
     return NULL;
 }
 
-bool pql_option_is_root(const char *name) { return pql_option_find(PQL_GROUP_ROOT, name) != NULL; }
+bool pql_option_is_root(const char *name)
+{
+    return pql_option_find(PQL_GROUP_ROOT, name) != NULL;
+}
 
 void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option_group group,
                         const struct pql_setting *setting)
@@ -289,13 +319,14 @@ void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option
     for (size_t i = 0; i < pql_options_count; i++)
         if (pql_options[i].group == group) names[count++] = pql_options[i].name;
     const char *nearest = pql_nearest(pql_slice_of(setting->name), names, count);
-    pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, nearest ? "unknown setting '%s'; did you mean '%s'?" : "unknown setting '%s'",
+    pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
+                     nearest ? "unknown setting '%s'; did you mean '%s'?" : "unknown setting '%s'",
                      setting->name, nearest);
 }
 
 /* --- values ---
- * A parser gets the text as written and the member; false: not of the type. Range checks are here too, since what a
- * range means follows from the type. `why` then has the message. */
+ * A parser gets the text as written and the member; false: not of the type. Range checks are here too, since
+ * what a range means follows from the type. `why` then has the message. */
 
 struct value {
     const struct pql_option *option;
@@ -326,40 +357,50 @@ static const char *unit_text(int64_t number, const struct pql_config_unit *units
 {
     size_t i = 0;
     while (units[i + 1].name && number % units[i].size != 0) i++;
-    if (number == 0) snprintf(out, 48, "0");
+    if (number == 0)
+        snprintf(out, 48, "0");
     else
         snprintf(out, 48, "%" PRId64 "%s", number / units[i].size, units[i].name);
     return out;
 }
 
-static const struct pql_config_unit duration_units[] = {
-    {"d", DAY}, {"h", HOUR}, {"m", MINUTE}, {"s", SECOND}, {"ms", 1}, {NULL, 0}};
+static const struct pql_config_unit duration_units[] = {{"d", DAY},    {"h", HOUR}, {"m", MINUTE},
+                                                        {"s", SECOND}, {"ms", 1},   {NULL, 0}};
 static const struct pql_config_unit size_units[] = {
-    {"TiB", TIB}, {"GiB", TIB >> 10}, {"MiB", MIB}, {"KiB", 1024}, {"TB", 1000000000000}, {"GB", 1000000000},
-    {"MB", 1000000}, {"KB", 1000}, {"B", 1}, {NULL, 0}};
+    {"TiB", TIB},       {"GiB", TIB >> 10}, {"MiB", MIB}, {"KiB", 1024}, {"TB", 1000000000000},
+    {"GB", 1000000000}, {"MB", 1000000},    {"KB", 1000}, {"B", 1},      {NULL, 0}};
 
 static bool parse_with_unit(struct value *value, const struct pql_config_unit *units, const char *example)
 {
     size_t digits = strspn(value->text.ptr, "0123456789");
     int64_t number = 0, size = 0;
     for (size_t i = 0; i < digits; i++)
-        if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, value->text.ptr[i] - '0', &number))
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, value->text.ptr[i] - '0', &number))
             return refuse(value, "too large");
     for (size_t i = 0; units[i].name; i++)
         if (strcmp(value->text.ptr + digits, units[i].name) == 0) size = units[i].size;
     if (!digits || !size) return refuse(value, "is written as a text with a unit, as in %s", example);
     char low[48], high[48];
-    if (__builtin_mul_overflow(number, size, &number) || number < value->option->min || number > value->option->max)
-        return refuse(value, "is outside %s to %s", unit_text(value->option->min, units, low), unit_text(value->option->max, units, high));
+    if (__builtin_mul_overflow(number, size, &number) || number < value->option->min ||
+        number > value->option->max)
+        return refuse(value, "is outside %s to %s", unit_text(value->option->min, units, low),
+                      unit_text(value->option->max, units, high));
     memcpy(value->member, &number, sizeof number);
     return true;
 }
 
-static bool parse_duration(struct value *value) { return parse_with_unit(value, duration_units, "\"90s\", \"36h\" or \"7d\""); }
-static bool parse_size(struct value *value) { return parse_with_unit(value, size_units, "\"64MiB\" or \"20MB\""); }
+static bool parse_duration(struct value *value)
+{
+    return parse_with_unit(value, duration_units, "\"90s\", \"36h\" or \"7d\"");
+}
+static bool parse_size(struct value *value)
+{
+    return parse_with_unit(value, size_units, "\"64MiB\" or \"20MB\"");
+}
 
-/* Digits as written, since libconfig 1.5 cuts integers to 32 bits without a word; an L at the end is libconfig's mark
- * of a long one. */
+/* Digits as written, since libconfig 1.5 cuts integers to 32 bits without a word; an L at the end is
+ * libconfig's mark of a long one. */
 static bool parse_int(struct value *value)
 {
     struct pql_slice text = value->text;
@@ -369,7 +410,8 @@ static bool parse_int(struct value *value)
     memcpy(digits, text.ptr, text.len);
     digits[text.len] = 0;
     bool is_hex = strncmp(digits, "0x", 2) == 0 || strncmp(digits, "0X", 2) == 0;
-    if (!is_hex && !is_plain_number((struct pql_slice){digits, text.len})) return refuse(value, "must be a whole number");
+    if (!is_hex && !is_plain_number((struct pql_slice){digits, text.len}))
+        return refuse(value, "must be a whole number");
     long long number = strtoll(digits, &end, is_hex ? 16 : 10);
     if (*end) return refuse(value, "must be a whole number");
     if (number < value->option->min || number > value->option->max)
@@ -400,8 +442,10 @@ static bool parse_share(struct value *value)
     char *end;
     double share = strtod(value->text.ptr, &end);
     if (end == value->text.ptr) return refuse(value, "must be a share, as in 0.5 or \"50%%\"");
-    if (strcmp(end, "%") == 0) share /= 100;
-    else if (*end) return refuse(value, "must be a share, as in 0.5 or \"50%%\"");
+    if (strcmp(end, "%") == 0)
+        share /= 100;
+    else if (*end)
+        return refuse(value, "must be a share, as in 0.5 or \"50%%\"");
     if (!(share >= 0 && share <= 1)) return refuse(value, "is outside 0 to 1");
     *(double *)value->member = share;
     return true;
@@ -419,16 +463,20 @@ static bool parse_word(struct value *value)
     }
     char all[200] = "";
     for (size_t i = 0; i < count && used < sizeof all; i++)
-        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i ? i + 1 < count ? ", " : " or " : "", words[i]);
+        used += (size_t)snprintf(all + used, sizeof all - used, "%s%s",
+                                 i ? i + 1 < count ? ", " : " or " : "", words[i]);
     const char *nearest = pql_nearest(value->text, words, count);
-    return nearest ? refuse(value, "must be %s; did you mean '%s'?", all, nearest) : refuse(value, "must be %s", all);
+    return nearest ? refuse(value, "must be %s; did you mean '%s'?", all, nearest)
+                   : refuse(value, "must be %s", all);
 }
 
 static bool parse_start(struct value *value)
 {
     int64_t start;
-    if (pql_slice_is(value->text, "earliest")) start = PQL_OFFSET_EARLIEST;
-    else if (pql_slice_is(value->text, "latest")) start = PQL_OFFSET_LATEST;
+    if (pql_slice_is(value->text, "earliest"))
+        start = PQL_OFFSET_EARLIEST;
+    else if (pql_slice_is(value->text, "latest"))
+        start = PQL_OFFSET_LATEST;
     else if (!pql_time_parse(value->text, &start))
         return refuse(value, "must be earliest, latest or a time as in \"2026-03-01T00:00:00Z\"");
     memcpy(value->member, &start, sizeof start);
@@ -443,17 +491,22 @@ static bool parse_string(struct value *value)
 
 static bool parse_source(struct value *value)
 {
-    *(struct pql_source *)value->member = value->setting ? value->setting->value : (struct pql_source){.text = value->text};
+    *(struct pql_source *)value->member =
+        value->setting ? value->setting->value : (struct pql_source){.text = value->text};
     return true;
 }
 
-static bool parse_name(struct value *value) { return value->text.len ? parse_source(value) : refuse(value, "is empty"); }
+static bool parse_name(struct value *value)
+{
+    return value->text.len ? parse_source(value) : refuse(value, "is empty");
+}
 
 static bool (*const parsers[])(struct value *) = {
-    [PQL_OPTION_DURATION] = parse_duration, [PQL_OPTION_SIZE] = parse_size,     [PQL_OPTION_INT] = parse_int,
-    [PQL_OPTION_BOOL] = parse_bool,         [PQL_OPTION_SHARE] = parse_share,   [PQL_OPTION_WORD] = parse_word,
-    [PQL_OPTION_START] = parse_start,       [PQL_OPTION_STRING] = parse_string, [PQL_OPTION_NAME] = parse_name,
-    [PQL_OPTION_SOURCE] = parse_source,
+    [PQL_OPTION_DURATION] = parse_duration, [PQL_OPTION_SIZE] = parse_size,
+    [PQL_OPTION_INT] = parse_int,           [PQL_OPTION_BOOL] = parse_bool,
+    [PQL_OPTION_SHARE] = parse_share,       [PQL_OPTION_WORD] = parse_word,
+    [PQL_OPTION_START] = parse_start,       [PQL_OPTION_STRING] = parse_string,
+    [PQL_OPTION_NAME] = parse_name,         [PQL_OPTION_SOURCE] = parse_source,
 };
 
 /* Which kind of value a type is written as, beside overrides, which are always texts. */
@@ -506,7 +559,8 @@ static void read_sources(const struct pql_options_reader *reader, const struct p
     struct pql_source *items = pql_arena_zalloc(reader->arena, (count + 1) * sizeof *items);
     if (setting->kind == PQL_SETTING_TEXT) items[0] = setting->value;
     for (const struct pql_setting *kid = setting->kids; kid; kid = kid->next) {
-        if (kid->kind == PQL_SETTING_TEXT) items[i++] = kid->value;
+        if (kid->kind == PQL_SETTING_TEXT)
+            items[i++] = kid->value;
         else
             pql_setting_diag_value(kid, reader->diags, "'%s' holds texts", setting->name);
     }
@@ -517,13 +571,16 @@ static void read_one(const struct pql_options_reader *reader, const struct pql_o
                      const struct pql_setting *setting, void *out)
 {
     if (option->flags & PQL_OPTION_UNAVAILABLE) {
-        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' is not in this version (%s)", option->name, option->help);
+        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' is not in this version (%s)",
+                         option->name, option->help);
         return;
     }
     bool fits = kind_fits(option->type, setting->kind);
-    if (setting->is_override && option->type != PQL_OPTION_GROUP && option->type != PQL_OPTION_LIST) fits = true;
+    if (setting->is_override && option->type != PQL_OPTION_GROUP && option->type != PQL_OPTION_LIST)
+        fits = true;
     if (!fits) {
-        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' must be %s", option->name, type_words(option->type));
+        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' must be %s", option->name,
+                         type_words(option->type));
         return;
     }
     if (!option->size) return;
@@ -532,8 +589,10 @@ static void read_one(const struct pql_options_reader *reader, const struct pql_o
         read_sources(reader, setting, member);
         return;
     }
-    struct value value = {.option = option, .setting = setting, .text = setting->value.text, .member = member};
-    if (!parsers[option->type](&value)) pql_setting_diag_value(setting, reader->diags, "'%s' %s", option->name, value.why);
+    struct value value = {
+        .option = option, .setting = setting, .text = setting->value.text, .member = member};
+    if (!parsers[option->type](&value))
+        pql_setting_diag_value(setting, reader->diags, "'%s' %s", option->name, value.why);
 }
 
 static void set_default(const struct pql_option *option, void *out)
@@ -558,7 +617,8 @@ void pql_options_read(const struct pql_options_reader *reader, enum pql_option_g
     }
     for (const struct pql_setting *kid = setting ? setting->kids : NULL; kid; kid = kid->next) {
         const struct pql_option *option = pql_option_find(group, kid->name);
-        if (option) read_one(reader, option, kid, out);
+        if (option)
+            read_one(reader, option, kid, out);
         else
             pql_option_unknown(reader, group, kid);
     }
@@ -594,7 +654,8 @@ static void describe(const struct pql_option *option, char *out, size_t size)
                                           : option->type == PQL_OPTION_SIZE   ? size_units
                                                                               : NULL;
     if (units)
-        used = (size_t)snprintf(out, size, "%s to %s", unit_text(option->min, units, low), unit_text(option->max, units, high));
+        used = (size_t)snprintf(out, size, "%s to %s", unit_text(option->min, units, low),
+                                unit_text(option->max, units, high));
     else if (option->type == PQL_OPTION_INT)
         used = (size_t)snprintf(out, size, "%" PRId64 " to %" PRId64, option->min, option->max);
     for (size_t i = 0; option->words && option->words[i] && used < size; i++)
@@ -621,7 +682,8 @@ static bool is_inner(const struct pql_option *option)
     return option->type == PQL_OPTION_GROUP || option->type == PQL_OPTION_LIST;
 }
 
-/* Whether the commented configuration sets it, or anything of it. Groups nest at most four deep, by the table. */
+/* Whether the commented configuration sets it, or anything of it. Groups nest at most four deep, by the
+ * table. */
 static bool is_set(const struct pql_option *option)
 {
     bool is_optional = option->inner == PQL_GROUP_MAPPINGS || option->inner == PQL_GROUP_PARAMETER;
@@ -631,9 +693,11 @@ static bool is_set(const struct pql_option *option)
     return false;
 }
 
-static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown, FILE *out);
+static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown,
+                        FILE *out);
 
-static void print_inner(const struct pql_option *option, const char *prefix, size_t indent, bool is_shown, FILE *out)
+static void print_inner(const struct pql_option *option, const char *prefix, size_t indent, bool is_shown,
+                        FILE *out)
 {
     bool is_list = option->type == PQL_OPTION_LIST;
     fprintf(out, "%s%s = %s\n", prefix, option->name, is_list ? "( {" : "{");
@@ -653,17 +717,22 @@ static void print_inner(const struct pql_option *option, const char *prefix, siz
 static void print_scalar(const struct pql_option *option, const char *parent, const char *prefix, FILE *out)
 {
     const struct pql_option *general = pql_option_find(PQL_GROUP_ROOT, option->name); /* of an input's own */
-    const char *value = option->example ? option->example : option->value ? option->value : general ? general->value : "";
+    const char *value = option->example ? option->example
+                        : option->value ? option->value
+                        : general       ? general->value
+                                        : "";
     const char *quote = !option->example && is_text(option->type) ? "\"" : "", *hole = strstr(value, "%s");
     fprintf(out, "%s%s = %s", prefix, option->name, quote);
-    if (hole) fprintf(out, "%.*s%s%s", (int)(hole - value), value, parent, hole + 2);
+    if (hole)
+        fprintf(out, "%.*s%s%s", (int)(hole - value), value, parent, hole + 2);
     else
         fputs(value, out);
     fprintf(out, "%s;\n", quote);
 }
 
 /* What need not be written stands behind #. */
-static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown, FILE *out)
+static void print_group(enum pql_option_group group, const char *parent, size_t indent, bool is_shown,
+                        FILE *out)
 {
     for (size_t i = 0; i < pql_options_count; i++) {
         const struct pql_option *option = &pql_options[i];
@@ -674,7 +743,8 @@ static void print_group(enum pql_option_group group, const char *parent, size_t 
         snprintf(prefix, sizeof prefix, "%s%*s", is_written ? "" : "# ", (int)indent, "");
         if (indent == 0) fputc('\n', out);
         print_help(option, help, out);
-        if (is_inner(option)) print_inner(option, prefix, indent, is_written, out);
+        if (is_inner(option))
+            print_inner(option, prefix, indent, is_written, out);
         else
             print_scalar(option, parent, prefix, out);
     }
@@ -689,13 +759,22 @@ void pql_options_print_template(FILE *out)
 }
 
 static const char *const group_paths[PQL_GROUP_COUNT] = {
-    [PQL_GROUP_ROOT] = "", [PQL_GROUP_KAFKA] = "kafka.", [PQL_GROUP_REGISTRY] = "registry.",
-    [PQL_GROUP_INPUT] = "inputs[].", [PQL_GROUP_OUTPUTS] = "outputs.", [PQL_GROUP_OUTPUT] = "outputs.NAME.",
-    [PQL_GROUP_OUTPUT_BYTES] = "outputs.dlq|checkpoint.", [PQL_GROUP_MAPPINGS] = "mappings.",
-    [PQL_GROUP_MAPPING] = "mappings.NAME.", [PQL_GROUP_KIND] = "mappings.NAME.kinds[].",
-    [PQL_GROUP_RENAME] = "mappings.NAME.rename[].", [PQL_GROUP_LABEL] = "mappings.NAME.labels[].",
-    [PQL_GROUP_DEFINITION] = "definitions[].", [PQL_GROUP_PUBLISH] = "definitions[].publish.",
-    [PQL_GROUP_SIGNALS] = "signals.", [PQL_GROUP_PARAMETER] = "parameters[].",
+    [PQL_GROUP_ROOT] = "",
+    [PQL_GROUP_KAFKA] = "kafka.",
+    [PQL_GROUP_REGISTRY] = "registry.",
+    [PQL_GROUP_INPUT] = "inputs[].",
+    [PQL_GROUP_OUTPUTS] = "outputs.",
+    [PQL_GROUP_OUTPUT] = "outputs.NAME.",
+    [PQL_GROUP_OUTPUT_BYTES] = "outputs.dlq|checkpoint.",
+    [PQL_GROUP_MAPPINGS] = "mappings.",
+    [PQL_GROUP_MAPPING] = "mappings.NAME.",
+    [PQL_GROUP_KIND] = "mappings.NAME.kinds[].",
+    [PQL_GROUP_RENAME] = "mappings.NAME.rename[].",
+    [PQL_GROUP_LABEL] = "mappings.NAME.labels[].",
+    [PQL_GROUP_DEFINITION] = "definitions[].",
+    [PQL_GROUP_PUBLISH] = "definitions[].publish.",
+    [PQL_GROUP_SIGNALS] = "signals.",
+    [PQL_GROUP_PARAMETER] = "parameters[].",
 };
 
 void pql_options_print(FILE *out)
@@ -705,7 +784,8 @@ void pql_options_print(FILE *out)
         fprintf(out, "%s%s", group_paths[option->group], option->name);
         if (option->value) fprintf(out, " = %s", option->value);
         fputc('\n', out);
-        if (option->flags & PQL_OPTION_UNAVAILABLE) fprintf(out, "    not in this version: %s\n", option->help);
+        if (option->flags & PQL_OPTION_UNAVAILABLE)
+            fprintf(out, "    not in this version: %s\n", option->help);
         else
             print_help(option, "    ", out);
     }

@@ -1,6 +1,6 @@
-/* config_options.h - the one table of settings. A row yields parsing, range check, "did you mean", the commented
- * conf/pqlstream.conf, the list of settings and the mark "changes results". A new setting is one row and one member.
- * Thread: any; the table is constant. */
+/* config_options.h - the one table of settings. A row yields parsing, range check, "did you mean", the
+ * commented conf/pqlstream.conf, the list of settings and the mark "changes results". A new setting is one
+ * row and one member. Thread: any; the table is constant. */
 #ifndef PQL_IO_CONFIG_OPTIONS_H
 #define PQL_IO_CONFIG_OPTIONS_H
 
@@ -51,9 +51,9 @@ enum {
     PQL_OPTION_AFFECTS_RESULTS = 1, /* part of the program: a change needs a higher revision */
     PQL_OPTION_IS_SECRET = 2,       /* never printed */
     PQL_OPTION_REQUIRED = 4,
-    PQL_OPTION_UNAVAILABLE = 8,     /* known, and refused by name in this version */
-    PQL_OPTION_IN_RULES = 16,       /* may stand in a file of definitions */
-    PQL_OPTION_OPTIONAL = 32,       /* the example only shows how it is written: it stays in a comment */
+    PQL_OPTION_UNAVAILABLE = 8, /* known, and refused by name in this version */
+    PQL_OPTION_IN_RULES = 16,   /* may stand in a file of definitions */
+    PQL_OPTION_OPTIONAL = 32,   /* the example only shows how it is written: it stays in a comment */
 };
 
 struct pql_option {
@@ -66,7 +66,8 @@ struct pql_option {
     int64_t min, max;            /* of DURATION (ms), SIZE (bytes), INT */
     const char *const *words;    /* of WORD, NULL at the end */
     unsigned flags;
-    const char *example; /* as written in a file: what the commented configuration sets; NULL: it shows the default */
+    const char *
+        example; /* as written in a file: what the commented configuration sets; NULL: it shows the default */
     const char *help;
 };
 
@@ -79,8 +80,8 @@ struct pql_options_reader {
     struct pql_diags *diags;
 };
 
-/* Fills the members at `out` that belong to `group`: the default, then what `setting` says (NULL: nothing). Unknown
- * names, unavailable ones, wrong types and ranges are messages. */
+/* Fills the members at `out` that belong to `group`: the default, then what `setting` says (NULL: nothing).
+ * Unknown names, unavailable ones, wrong types and ranges are messages. */
 void pql_options_read(const struct pql_options_reader *reader, enum pql_option_group group,
                       const struct pql_setting *setting, void *out);
 

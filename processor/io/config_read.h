@@ -21,18 +21,20 @@ struct pql_config_rules {
         struct pql_source ignore;
         const struct pql_label *labels;
         size_t labels_count;
-    } *mappings;
+    } * mappings;
     size_t mappings_count, mappings_capacity;
     size_t *used; /* mappings that inputs use, in order of first use; the others are no part of the program */
     size_t used_count, used_capacity;
 };
 void pql_config_rules_deinit(struct pql_config_rules *rules);
 
-/* Adds what a tree holds of them. today_ms: review_by before it is warned about; PQL_NO_TIME: not compared. */
-void pql_config_rules_read(const struct pql_options_reader *reader, const struct pql_setting *root, int64_t today_ms,
-                           struct pql_config_rules *rules);
+/* Adds what a tree holds of them. today_ms: review_by before it is warned about; PQL_NO_TIME: not compared.
+ */
+void pql_config_rules_read(const struct pql_options_reader *reader, const struct pql_setting *root,
+                           int64_t today_ms, struct pql_config_rules *rules);
 
-/* Marks the mapping of that name as used, a shipped one too; its index in config->mappings, or SIZE_MAX: unknown. */
+/* Marks the mapping of that name as used, a shipped one too; its index in config->mappings, or SIZE_MAX:
+ * unknown. */
 size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice name);
 
 /* Copies everything into config. */

@@ -16,15 +16,15 @@ void pql_config_rules_deinit(struct pql_config_rules *rules)
     *rules = (struct pql_config_rules){0};
 }
 
-#define ADD(rules, what) \
-    ((rules)->what = pql_xgrow((rules)->what, &(rules)->what##_capacity, (rules)->what##_count + 1, \
-                               sizeof *(rules)->what), \
+#define ADD(rules, what)                                                                                     \
+    ((rules)->what = pql_xgrow((rules)->what, &(rules)->what##_capacity, (rules)->what##_count + 1,          \
+                               sizeof *(rules)->what),                                                       \
      &(rules)->what[(rules)->what##_count++])
 
-static void say(const struct pql_options_reader *reader, const struct pql_source *source, enum pql_severity severity,
-                const char *format, ...) PQL_PRINTF(4, 5);
-static void say(const struct pql_options_reader *reader, const struct pql_source *source, enum pql_severity severity,
-                const char *format, ...)
+static void say(const struct pql_options_reader *reader, const struct pql_source *source,
+                enum pql_severity severity, const char *format, ...) PQL_PRINTF(4, 5);
+static void say(const struct pql_options_reader *reader, const struct pql_source *source,
+                enum pql_severity severity, const char *format, ...)
 {
     char text[500];
     va_list args;
@@ -56,7 +56,8 @@ static void check_definition(const struct pql_options_reader *reader, const stru
             conf->name_source.text.ptr);
     if (fields->review_by.text.len == 0) return;
     if (fields->review_by.text.len != 10 || !pql_time_parse(fields->review_by.text, &review_ms))
-        say(reader, &fields->review_by, PQL_SEVERITY_ERROR, "'review_by' must be a date, as in \"2027-03-31\"");
+        say(reader, &fields->review_by, PQL_SEVERITY_ERROR,
+            "'review_by' must be a date, as in \"2027-03-31\"");
     else if (today_ms != PQL_NO_TIME && review_ms < today_ms)
         say(reader, &fields->review_by, PQL_SEVERITY_WARNING, "'%s' was to be reviewed by %s",
             conf->name_source.text.ptr, fields->review_by.text.ptr);
@@ -68,8 +69,8 @@ static void read_definition(const struct pql_options_reader *reader, const struc
     struct definition_fields fields = {0};
     pql_options_read(reader, PQL_GROUP_DEFINITION, setting, &fields);
     const struct pql_setting *publish = pql_setting_find(setting, "publish");
-    pql_options_read(reader, PQL_GROUP_PUBLISH, publish && publish->kind == PQL_SETTING_GROUP ? publish : NULL,
-                     &fields.conf);
+    pql_options_read(reader, PQL_GROUP_PUBLISH,
+                     publish && publish->kind == PQL_SETTING_GROUP ? publish : NULL, &fields.conf);
     check_definition(reader, &fields, today_ms);
     fields.conf.name = fields.conf.name_source.text;
     fields.conf.context = fields.context.paths;
@@ -80,7 +81,8 @@ static void read_definition(const struct pql_options_reader *reader, const struc
         if (fields.conf.name.len && pql_slice_eq(rules->definitions[i].name, fields.conf.name))
             say(reader, &fields.conf.name_source, PQL_SEVERITY_ERROR, "a definition '%s' is there already",
                 fields.conf.name.ptr);
-    if (fields.conf.mode != PQL_MODE_OFF && fields.conf.name.len && fields.conf.qualify.text.len) *ADD(rules, definitions) = fields.conf;
+    if (fields.conf.mode != PQL_MODE_OFF && fields.conf.name.len && fields.conf.qualify.text.len)
+        *ADD(rules, definitions) = fields.conf;
 }
 
 /* --- signals and parameters --- */
@@ -90,13 +92,15 @@ static void check_constant_name(const struct pql_options_reader *reader, const s
 {
     bool is_taken = false;
     for (size_t i = 0; i < rules->signals_count; i++) is_taken |= pql_slice_eq(rules->signals[i].name, name);
-    for (size_t i = 0; i < rules->parameters_count; i++) is_taken |= pql_slice_eq(rules->parameters[i].name, name);
+    for (size_t i = 0; i < rules->parameters_count; i++)
+        is_taken |= pql_slice_eq(rules->parameters[i].name, name);
     if (is_taken)
-        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "a signal or parameter '%.*s' is there already",
-                         PQL_SLICE_ARG(name));
+        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
+                         "a signal or parameter '%.*s' is there already", PQL_SLICE_ARG(name));
     if (name.len && !is_name(name))
         pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
-                         "'%.*s' cannot be written as $name: letters, digits and _ only", PQL_SLICE_ARG(name));
+                         "'%.*s' cannot be written as $name: letters, digits and _ only",
+                         PQL_SLICE_ARG(name));
 }
 
 static void read_signals(const struct pql_options_reader *reader, const struct pql_setting *group,
@@ -104,7 +108,8 @@ static void read_signals(const struct pql_options_reader *reader, const struct p
 {
     for (const struct pql_setting *kid = group->kids; kid; kid = kid->next) {
         if (kid->kind != PQL_SETTING_TEXT) {
-            pql_setting_diag(kid, reader->diags, PQL_SEVERITY_ERROR, "a signal is a text: a condition or a selector");
+            pql_setting_diag(kid, reader->diags, PQL_SEVERITY_ERROR,
+                             "a signal is a text: a condition or a selector");
             continue;
         }
         struct pql_slice name = pql_slice_of(kid->name);
@@ -113,16 +118,20 @@ static void read_signals(const struct pql_options_reader *reader, const struct p
     }
 }
 
-static struct pql_value parameter_value(const struct pql_options_reader *reader, const struct pql_setting *setting)
+static struct pql_value parameter_value(const struct pql_options_reader *reader,
+                                        const struct pql_setting *setting)
 {
     int64_t ms;
     pql_decimal number;
     bool is_text = setting->kind == PQL_SETTING_TEXT;
     if ((!is_text || setting->is_override) && pql_decimal_of_text(setting->value.text, &number))
         return pql_number(number);
-    if (is_text) return pql_duration_parse(setting->value.text, &ms) ? pql_duration(ms) : pql_text(setting->value.text);
-    pql_setting_diag_value(setting, reader->diags, "'default' must be a number (digits and a point), a text, or a "
-                                                   "duration in quotes");
+    if (is_text)
+        return pql_duration_parse(setting->value.text, &ms) ? pql_duration(ms)
+                                                            : pql_text(setting->value.text);
+    pql_setting_diag_value(setting, reader->diags,
+                           "'default' must be a number (digits and a point), a text, or a "
+                           "duration in quotes");
     return pql_null();
 }
 
@@ -156,8 +165,8 @@ static int kind_of(const struct pql_options_reader *reader, const struct pql_sou
         if (pql_slice_is(word->text, pql_event_kind_names[i])) return i;
     if (!word->text.len) return PQL_EVENT_TRACK; /* said to be missing already */
     const char *nearest = pql_nearest(word->text, pql_event_kind_names, PQL_EVENT_KIND_COUNT);
-    say(reader, word, PQL_SEVERITY_ERROR, nearest ? "unknown kind '%s'; did you mean '%s'?" : "unknown kind '%s'",
-        word->text.ptr, nearest);
+    say(reader, word, PQL_SEVERITY_ERROR,
+        nearest ? "unknown kind '%s'; did you mean '%s'?" : "unknown kind '%s'", word->text.ptr, nearest);
     return PQL_EVENT_TRACK;
 }
 
@@ -183,7 +192,8 @@ static void take_broker_time(const struct pql_options_reader *reader, struct pql
     struct pql_source *paths = pql_arena_zalloc(reader->arena, conf->time.count * sizeof *paths + 1);
     size_t count = 0;
     for (size_t i = 0; i < conf->time.count; i++) {
-        if (pql_slice_is(conf->time.paths[i].text, "broker:timestamp")) conf->time_from_broker = true;
+        if (pql_slice_is(conf->time.paths[i].text, "broker:timestamp"))
+            conf->time_from_broker = true;
         else
             paths[count++] = conf->time.paths[i];
     }
@@ -192,12 +202,12 @@ static void take_broker_time(const struct pql_options_reader *reader, struct pql
 
 static void fill_from_preset(struct pql_mapping_conf *conf, const struct pql_mapping_conf *preset)
 {
-    struct pql_path_list *const own[] = {&conf->kind, &conf->event, &conf->account, &conf->user,  &conf->time,
-                                         &conf->id,   &conf->previous_user, &conf->value, &conf->properties,
-                                         &conf->attributes};
+    struct pql_path_list *const own[] = {
+        &conf->kind, &conf->event,         &conf->account, &conf->user,       &conf->time,
+        &conf->id,   &conf->previous_user, &conf->value,   &conf->properties, &conf->attributes};
     const struct pql_path_list *const given[] = {
-        &preset->kind, &preset->event, &preset->account, &preset->user,       &preset->time,
-        &preset->id,   &preset->previous_user, &preset->value, &preset->properties, &preset->attributes};
+        &preset->kind, &preset->event,         &preset->account, &preset->user,       &preset->time,
+        &preset->id,   &preset->previous_user, &preset->value,   &preset->properties, &preset->attributes};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!own[i]->count) *own[i] = *given[i];
     if (conf->kinds_count) return;
@@ -212,14 +222,16 @@ static size_t names_count(const char *const *names)
     return count;
 }
 
-static const struct pql_mapping_conf *preset_of(const struct pql_options_reader *reader, const struct pql_source *name)
+static const struct pql_mapping_conf *preset_of(const struct pql_options_reader *reader,
+                                                const struct pql_source *name)
 {
     const struct pql_mapping_conf *preset = name->text.len ? pql_mapping_preset(name->text) : NULL;
     if (preset || !name->text.len) return preset;
     const char *nearest =
         pql_nearest(name->text, pql_mapping_preset_names, names_count(pql_mapping_preset_names));
     say(reader, name, PQL_SEVERITY_ERROR,
-        nearest ? "no mapping '%s' ships with the program; did you mean '%s'?" : "no mapping '%s' ships with the program",
+        nearest ? "no mapping '%s' ships with the program; did you mean '%s'?"
+                : "no mapping '%s' ships with the program",
         name->text.ptr, nearest);
     return NULL;
 }
@@ -242,9 +254,11 @@ static void read_mapping(const struct pql_options_reader *reader, const struct p
     fields.conf.name = pql_slice_of(setting->name);
     for (size_t i = 0; i < rules->mappings_count; i++)
         if (pql_slice_eq(rules->mappings[i].conf.name, fields.conf.name))
-            pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "a mapping '%s' is there already", setting->name);
+            pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "a mapping '%s' is there already",
+                             setting->name);
     const struct pql_setting *renames = list_of(setting, "rename"), *labels = list_of(setting, "labels");
-    struct pql_rename *pairs = pql_arena_zalloc(reader->arena, pql_setting_count(renames) * sizeof *pairs + 1);
+    struct pql_rename *pairs =
+        pql_arena_zalloc(reader->arena, pql_setting_count(renames) * sizeof *pairs + 1);
     struct pql_rename *words = pql_arena_zalloc(reader->arena, pql_setting_count(labels) * sizeof *words + 1);
     read_pairs(reader, renames, PQL_GROUP_RENAME, pairs);
     read_pairs(reader, labels, PQL_GROUP_LABEL, words);
@@ -255,11 +269,14 @@ static void read_mapping(const struct pql_options_reader *reader, const struct p
     const struct pql_mapping_conf *preset = preset_of(reader, &fields.preset);
     if (preset) fill_from_preset(&fields.conf, preset);
     struct pql_label *own = pql_arena_zalloc(reader->arena, pql_setting_count(labels) * sizeof *own + 1);
-    for (size_t i = 0; i < pql_setting_count(labels); i++) own[i] = (struct pql_label){words[i].from, words[i].to};
+    for (size_t i = 0; i < pql_setting_count(labels); i++)
+        own[i] = (struct pql_label){words[i].from, words[i].to};
     *ADD(rules, mappings) = (struct pql_config_mapping){
         .conf = fields.conf,
         .names = {[PQL_CONFIG_ACTIVITY] = fields.activity, [PQL_CONFIG_START_EVENTS] = fields.start_events},
-        .ignore = fields.ignore, .labels = own, .labels_count = pql_setting_count(labels)};
+        .ignore = fields.ignore,
+        .labels = own,
+        .labels_count = pql_setting_count(labels)};
 }
 
 static size_t find_mapping(struct pql_config_rules *rules, struct pql_slice name)
@@ -284,8 +301,8 @@ size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice
 
 /* --- all of it --- */
 
-static void read_each(const struct pql_options_reader *reader, const struct pql_setting *root, const char *name,
-                      int64_t today_ms, struct pql_config_rules *rules)
+static void read_each(const struct pql_options_reader *reader, const struct pql_setting *root,
+                      const char *name, int64_t today_ms, struct pql_config_rules *rules)
 {
     const struct pql_setting *all = pql_setting_find(root, name);
     bool is_list = all && all->kind == PQL_SETTING_LIST;
@@ -299,10 +316,11 @@ static void read_each(const struct pql_options_reader *reader, const struct pql_
     }
 }
 
-void pql_config_rules_read(const struct pql_options_reader *reader, const struct pql_setting *root, int64_t today_ms,
-                           struct pql_config_rules *rules)
+void pql_config_rules_read(const struct pql_options_reader *reader, const struct pql_setting *root,
+                           int64_t today_ms, struct pql_config_rules *rules)
 {
-    const struct pql_setting *mappings = pql_setting_find(root, "mappings"), *signals = pql_setting_find(root, "signals");
+    const struct pql_setting *mappings = pql_setting_find(root, "mappings"),
+                             *signals = pql_setting_find(root, "signals");
     for (const struct pql_setting *kid = mappings ? mappings->kids : NULL; kid; kid = kid->next)
         if (kid->name) read_mapping(reader, kid, rules);
     if (signals && signals->kind == PQL_SETTING_GROUP) read_signals(reader, signals, rules);
@@ -317,12 +335,14 @@ static const void *copy_array(struct pql_arena *arena, const void *items, size_t
     return to;
 }
 
-/* The program has one list of each for all mappings: `any`, starts and labels mean the same whatever the input. */
+/* The program has one list of each for all mappings: `any`, starts and labels mean the same whatever the
+ * input. */
 static const struct pql_slice *join_names(struct pql_arena *arena, const struct pql_config_rules *rules,
                                           enum pql_config_names which, size_t *count)
 {
     size_t total = 0;
-    for (size_t i = 0; i < rules->used_count; i++) total += rules->mappings[rules->used[i]].names[which].count;
+    for (size_t i = 0; i < rules->used_count; i++)
+        total += rules->mappings[rules->used[i]].names[which].count;
     struct pql_slice *names = pql_arena_alloc(arena, total * sizeof *names + 1);
     *count = 0;
     for (size_t i = 0; i < rules->used_count; i++) {
@@ -332,7 +352,8 @@ static const struct pql_slice *join_names(struct pql_arena *arena, const struct 
     return names;
 }
 
-static void join_labels(struct pql_arena *arena, const struct pql_config_rules *rules, struct pql_program_conf *program)
+static void join_labels(struct pql_arena *arena, const struct pql_config_rules *rules,
+                        struct pql_program_conf *program)
 {
     size_t total = 0, used = 0;
     for (size_t i = 0; i < rules->used_count; i++) total += rules->mappings[rules->used[i]].labels_count;
@@ -352,7 +373,8 @@ static void take_ignore(const struct pql_options_reader *reader, const struct pq
         const struct pql_source *ignore = &rules->mappings[rules->used[i]].ignore;
         if (!ignore->text.len) continue;
         if (program->ignore.text.len && !pql_slice_eq(program->ignore.text, ignore->text))
-            say(reader, ignore, PQL_SEVERITY_ERROR, "'ignore' is one condition for all mappings; another is given before");
+            say(reader, ignore, PQL_SEVERITY_ERROR,
+                "'ignore' is one condition for all mappings; another is given before");
         else
             program->ignore = *ignore;
     }
@@ -363,11 +385,13 @@ void pql_config_rules_finish(const struct pql_options_reader *reader, const stru
 {
     struct pql_arena *arena = reader->arena;
     struct pql_program_conf *program = &config->program;
-    program->definitions = copy_array(arena, rules->definitions, rules->definitions_count, sizeof *rules->definitions);
+    program->definitions =
+        copy_array(arena, rules->definitions, rules->definitions_count, sizeof *rules->definitions);
     program->definitions_count = rules->definitions_count;
     program->signals = copy_array(arena, rules->signals, rules->signals_count, sizeof *rules->signals);
     program->signals_count = rules->signals_count;
-    program->parameters = copy_array(arena, rules->parameters, rules->parameters_count, sizeof *rules->parameters);
+    program->parameters =
+        copy_array(arena, rules->parameters, rules->parameters_count, sizeof *rules->parameters);
     program->parameters_count = rules->parameters_count;
     program->activity = join_names(arena, rules, PQL_CONFIG_ACTIVITY, &program->activity_count);
     program->start_events = join_names(arena, rules, PQL_CONFIG_START_EVENTS, &program->start_events_count);

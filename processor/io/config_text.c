@@ -35,7 +35,8 @@ int pql_config_read_file(const char *path, size_t max, struct pql_buf *out, stru
         }
         if (n == 0) break;
     }
-    if (ferror(file)) PQL_FAIL(err, PQL_ERR_CONFIG, "%s", strerror(errno));
+    if (ferror(file))
+        PQL_FAIL(err, PQL_ERR_CONFIG, "%s", strerror(errno));
     else if (out->len > begin && memchr(out->ptr + begin, 0, out->len - begin))
         PQL_FAIL(err, PQL_ERR_CONFIG, "a NUL byte: this is no text");
     else
@@ -55,8 +56,10 @@ static enum open_thing open_after(enum open_thing open, const char *at, const ch
     for (; at < end; at++) {
         bool has_next = at + 1 < end;
         if (open == OPEN_STRING) {
-            if (*at == '\\' && has_next) at++;
-            else if (*at == '"') open = OPEN_NOTHING;
+            if (*at == '\\' && has_next)
+                at++;
+            else if (*at == '"')
+                open = OPEN_NOTHING;
         } else if (open == OPEN_COMMENT) {
             if (*at == '*' && has_next && at[1] == '/') open = OPEN_NOTHING, at++;
         } else if (*at == '#' || (*at == '/' && has_next && at[1] == '/')) {
@@ -83,7 +86,8 @@ static struct pql_slice included_path(const char *at, const char *end)
     return close ? (struct pql_slice){open + 1, (size_t)(close - open - 1)} : none;
 }
 
-static void add_line(struct pql_config_text *text, const char *file, int number, const char *at, const char *end)
+static void add_line(struct pql_config_text *text, const char *file, int number, const char *at,
+                     const char *end)
 {
     text->lines = pql_xgrow(text->lines, &text->capacity, text->count + 1, sizeof *text->lines);
     text->lines[text->count++] = (struct line){text->bytes.len, file, number};
@@ -105,7 +109,8 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
     int result = 0;
     if (depth > PQL_CONFIG_INCLUDE_DEPTH_MAX) {
         pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
-                       "includes are nested more than %d deep; is there a circle?", PQL_CONFIG_INCLUDE_DEPTH_MAX);
+                       "includes are nested more than %d deep; is there a circle?",
+                       PQL_CONFIG_INCLUDE_DEPTH_MAX);
         return -1;
     }
     if (pql_config_read_file(path, PQL_CONFIG_BYTES_MAX, &own, &err) != 0) {
@@ -114,7 +119,8 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         result = -1;
         goto out;
     }
-    bool has_mark = own.len >= 3 && memcmp(own.ptr, "\xef\xbb\xbf", 3) == 0; /* of UTF-8, as some editors write it */
+    bool has_mark =
+        own.len >= 3 && memcmp(own.ptr, "\xef\xbb\xbf", 3) == 0; /* of UTF-8, as some editors write it */
     const char *at = own.ptr + (has_mark ? 3 : 0), *end = own.ptr + own.len;
     enum open_thing open = OPEN_NOTHING;
     int begun = 0; /* the line of what is open */
@@ -137,8 +143,8 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         at = newline ? newline + 1 : end;
     }
     if (open != OPEN_NOTHING) { /* said here, since libconfig would name the last line only */
-        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, begun, 1, 1, "a %s begins here that never ends",
-                       open == OPEN_STRING ? "text" : "comment");
+        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, begun, 1, 1,
+                       "a %s begins here that never ends", open == OPEN_STRING ? "text" : "comment");
         result = -1;
     }
 out:
@@ -146,7 +152,8 @@ out:
     return result;
 }
 
-struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena, struct pql_diags *diags)
+struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena,
+                                             struct pql_diags *diags)
 {
     struct pql_config_text *text = pql_xcalloc(1, sizeof *text);
     struct splice splice = {text, arena, diags};
@@ -189,7 +196,8 @@ struct pql_config_spot pql_config_text_spot(const struct pql_config_text *text, 
     size_t offset = (size_t)(at - text->bytes.ptr), low = 0, high = text->count;
     while (high - low > 1) {
         size_t middle = (low + high) / 2;
-        if (text->lines[middle].at <= offset) low = middle;
+        if (text->lines[middle].at <= offset)
+            low = middle;
         else
             high = middle;
     }
@@ -251,15 +259,19 @@ static void scan_scalar(struct scan *scan, struct pql_config_place *place)
         while (pql_config_next_string(&scan->at, scan->end, &from, &to)) place->value_end = scan->at;
         return;
     }
-    while (scan->at < scan->end && !isspace((unsigned char)*scan->at) && !strchr(",;)]}#/", *scan->at)) scan->at++;
+    while (scan->at < scan->end && !isspace((unsigned char)*scan->at) && !strchr(",;)]}#/", *scan->at))
+        scan->at++;
     if (scan->at == place->value && scan->at < scan->end) scan->at++; /* always forward */
     place->value_end = scan->at;
 }
 
-static bool is_name_byte(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '*'; }
+static bool is_name_byte(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '*';
+}
 
-/* The settings of a group or the elements of a list up to its closing bracket. Brackets that are open are kept on a
- * stack of their own, so that depth is bounded by it. */
+/* The settings of a group or the elements of a list up to its closing bracket. Brackets that are open are
+ * kept on a stack of their own, so that depth is bounded by it. */
 static int scan_all(struct scan *scan)
 {
     char open[PQL_CONFIG_DEPTH_MAX] = {'{'};
@@ -278,7 +290,8 @@ static int scan_all(struct scan *scan)
             name = scan->at;
             while (scan->at < scan->end && is_name_byte(*scan->at)) scan->at++;
             scan->at = skip_space(scan->at, scan->end);
-            scan->at = skip_space(scan->at < scan->end ? scan->at + 1 : scan->end, scan->end); /* past = or : */
+            scan->at =
+                skip_space(scan->at < scan->end ? scan->at + 1 : scan->end, scan->end); /* past = or : */
             if (scan->at >= scan->end) return 0;
         }
         struct pql_config_place *place = add_place(scan, name);

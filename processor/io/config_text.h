@@ -1,18 +1,24 @@
-/* config_text.h - the text of a configuration with its includes spliced in, and where everything in it stands.
- * An included path is seen from the folder of the file that includes it (libconfig 1.5 knows one folder for all, so
- * includes are resolved here). Owner: the caller; file names live in the arena. Thread: one. */
+/* config_text.h - the text of a configuration with its includes spliced in, and where everything in it
+ * stands. An included path is seen from the folder of the file that includes it (libconfig 1.5 knows one
+ * folder for all, so includes are resolved here). Owner: the caller; file names live in the arena. Thread:
+ * one. */
 #ifndef PQL_IO_CONFIG_TEXT_H
 #define PQL_IO_CONFIG_TEXT_H
 
 #include "base/buf.h"
 #include "base/diag.h"
 
-enum { PQL_CONFIG_BYTES_MAX = 16 * 1024 * 1024, PQL_CONFIG_INCLUDE_DEPTH_MAX = 10, PQL_CONFIG_DEPTH_MAX = 64 };
+enum {
+    PQL_CONFIG_BYTES_MAX = 16 * 1024 * 1024,
+    PQL_CONFIG_INCLUDE_DEPTH_MAX = 10,
+    PQL_CONFIG_DEPTH_MAX = 64
+};
 
 struct pql_config_text;
 
 /* NULL after errors (a file that cannot be read, includes in a circle). */
-struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena, struct pql_diags *diags);
+struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena,
+                                             struct pql_diags *diags);
 void pql_config_text_free(struct pql_config_text *text);
 struct pql_slice pql_config_text_bytes(const struct pql_config_text *text); /* NUL-terminated */
 

@@ -1,7 +1,7 @@
-/* The tree of settings. libconfig decides what is well formed and what a value is; the scan below goes over the same
- * text a second time for what 1.5 forgets: columns, the digits of integers (it cuts those beyond 32 bits in silence),
- * the place of each part of a joined string. Both meet settings in the same order, so the n-th of one is the n-th of
- * the other. */
+/* The tree of settings. libconfig decides what is well formed and what a value is; the scan below goes over
+ * the same text a second time for what 1.5 forgets: columns, the digits of integers (it cuts those beyond 32
+ * bits in silence), the place of each part of a joined string. Both meet settings in the same order, so the
+ * n-th of one is the n-th of the other. */
 #include "io/config_tree.h"
 
 #include "io/config_text.h"
@@ -11,9 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* libconfig 1.5 loses the text that it was reading at a syntax error; a sanitizer build asks for this by name. */
+/* libconfig 1.5 loses the text that it was reading at a syntax error; a sanitizer build asks for this by
+ * name. */
 const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) { return "leak:libconfig"; }
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libconfig";
+}
 
 struct reader {
     struct pql_arena *arena;
@@ -63,7 +67,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The byte that an escape stands for; *used: how long it is in the file. Unknown escapes stand for themselves. */
+/* The byte that an escape stands for; *used: how long it is in the file. Unknown escapes stand for
+ * themselves. */
 static char unescape(const char *at, const char *end, size_t *used)
 {
     static const char from[] = "nrtf\\\"", to[] = "\n\r\t\f\\\"";
@@ -81,8 +86,10 @@ static char unescape(const char *at, const char *end, size_t *used)
     return *at;
 }
 
-/* One string token, quotes excluded, appended with a part wherever a byte's place is not the last one's plus one. */
-static void add_string(struct pieces *pieces, const struct pql_config_text *text, const char *at, const char *end)
+/* One string token, quotes excluded, appended with a part wherever a byte's place is not the last one's plus
+ * one. */
+static void add_string(struct pieces *pieces, const struct pql_config_text *text, const char *at,
+                       const char *end)
 {
     bool jumped = true;
     while (at < end) {
@@ -98,15 +105,17 @@ static void add_string(struct pieces *pieces, const struct pql_config_text *text
     }
 }
 
-/* The value of a text with the places of its bytes. What libconfig read is the value; should the scan read another
- * (escapes that versions treat apart), only the place of the beginning is kept. */
-static struct pql_source source_of_text(struct reader *reader, const struct pql_config_place *place, const char *value)
+/* The value of a text with the places of its bytes. What libconfig read is the value; should the scan read
+ * another (escapes that versions treat apart), only the place of the beginning is kept. */
+static struct pql_source source_of_text(struct reader *reader, const struct pql_config_place *place,
+                                        const char *value)
 {
     struct pieces pieces = {0};
     struct pql_config_spot spot = pql_config_text_spot(reader->text, place->value);
     const char *at = place->value, *end = place->value_end, *from, *to;
     while (pql_config_next_string(&at, end, &from, &to)) add_string(&pieces, reader->text, from, to);
-    if (pieces.bytes.len != strlen(value) || memcmp(pieces.bytes.ptr ? pieces.bytes.ptr : "", value, strlen(value))) {
+    if (pieces.bytes.len != strlen(value) ||
+        memcmp(pieces.bytes.ptr ? pieces.bytes.ptr : "", value, strlen(value))) {
         pieces.bytes.len = pieces.count = 0;
         add_part(&pieces, spot.line, spot.column + 1);
         pql_buf_text(&pieces.bytes, value);
@@ -128,8 +137,8 @@ static struct pql_source source_of_token(struct reader *reader, const struct pql
 
 enum { SECRET_MAX = 64 * 1024 };
 
-static const char *read_secret_file(const struct pql_setting *setting, const char *path, struct pql_arena *arena,
-                                    struct pql_diags *diags)
+static const char *read_secret_file(const struct pql_setting *setting, const char *path,
+                                    struct pql_arena *arena, struct pql_diags *diags)
 {
     const char *full = pql_setting_path(setting->file, path, arena);
     struct pql_buf bytes = {0};
@@ -138,7 +147,8 @@ static const char *read_secret_file(const struct pql_setting *setting, const cha
     if (pql_config_read_file(full, SECRET_MAX, &bytes, &err) != 0) {
         pql_setting_diag_value(setting, diags, "${file:%s}: %s", path, err.msg);
     } else {
-        while (bytes.len && (bytes.ptr[bytes.len - 1] == '\n' || bytes.ptr[bytes.len - 1] == '\r')) bytes.len--;
+        while (bytes.len && (bytes.ptr[bytes.len - 1] == '\n' || bytes.ptr[bytes.len - 1] == '\r'))
+            bytes.len--;
         text = pql_arena_copy(arena, (struct pql_slice){bytes.ptr, bytes.len}).ptr;
     }
     pql_buf_deinit(&bytes);
@@ -151,7 +161,8 @@ static const char *secret_of(const struct pql_setting *setting, const char *what
     if (strncmp(what, "file:", 5) == 0) return read_secret_file(setting, what + 5, arena, diags);
     if (strncmp(what, "env:", 4) == 0) {
         const char *value = getenv(what + 4);
-        if (!value) pql_setting_diag_value(setting, diags, "${%s}: the environment has no such variable", what);
+        if (!value)
+            pql_setting_diag_value(setting, diags, "${%s}: the environment has no such variable", what);
         return value;
     }
     pql_setting_diag_value(setting, diags, "'${%s}' is neither ${env:NAME} nor ${file:path}", what);
@@ -225,7 +236,8 @@ static struct pql_setting *convert_kids(struct reader *reader, const config_sett
     return first;
 }
 
-static void set_place(struct reader *reader, struct pql_setting *setting, const struct pql_config_place *place)
+static void set_place(struct reader *reader, struct pql_setting *setting,
+                      const struct pql_config_place *place)
 {
     const char *at = place->name ? place->name : place->value;
     struct pql_config_spot spot = pql_config_text_spot(reader->text, at);
@@ -256,9 +268,7 @@ static struct pql_setting *convert(struct reader *reader, const config_setting_t
         to->kind = PQL_SETTING_BOOL;
         to->value = source_of_token(reader, place);
         break;
-    default:
-        to->kind = PQL_SETTING_NUMBER;
-        to->value = source_of_token(reader, place);
+    default: to->kind = PQL_SETTING_NUMBER; to->value = source_of_token(reader, place);
     }
     if (config_setting_is_aggregate(from)) to->kids = convert_kids(reader, from);
     return to;
@@ -330,13 +340,14 @@ static struct pql_setting *add_kid(struct pql_setting *parent, const char *name,
 }
 
 /* One level of a path: a name, or the index of an element. */
-static struct pql_setting *descend(struct pql_setting *parent, const char *level, bool is_index, const char *file,
-                                   struct pql_arena *arena, struct pql_diags *diags)
+static struct pql_setting *descend(struct pql_setting *parent, const char *level, bool is_index,
+                                   const char *file, struct pql_arena *arena, struct pql_diags *diags)
 {
     if (parent->kids == NULL && parent->kind != PQL_SETTING_TEXT)
         parent->kind = is_index ? PQL_SETTING_LIST : PQL_SETTING_GROUP;
     if (parent->kind != (is_index ? PQL_SETTING_LIST : PQL_SETTING_GROUP)) {
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1, is_index ? "'%s' is no list" : "'%s' is no group",
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1,
+                       is_index ? "'%s' is no list" : "'%s' is no group",
                        parent->name ? parent->name : "element");
         return NULL;
     }
@@ -346,8 +357,8 @@ static struct pql_setting *descend(struct pql_setting *parent, const char *level
     }
     size_t wanted = strtoul(level, NULL, 10), count = pql_setting_count(parent);
     if (wanted > count) {
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1, "there is no element [%s]; the next one is [%zu]",
-                       level, count);
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1,
+                       "there is no element [%s]; the next one is [%zu]", level, count);
         return NULL;
     }
     if (wanted == count) return add_kid(parent, NULL, file, arena);
@@ -356,7 +367,10 @@ static struct pql_setting *descend(struct pql_setting *parent, const char *level
     return kid;
 }
 
-static bool is_number(const char *text) { return *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 7; }
+static bool is_number(const char *text)
+{
+    return *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 7;
+}
 
 /* path: levels between '.'; an index as [n] or as a level of its own. */
 static void override(struct pql_setting *root, char *path, const char *value, const char *file,
@@ -370,14 +384,19 @@ static void override(struct pql_setting *root, char *path, const char *value, co
         next = end ? level + len + 1 : NULL;
         if (end == ']') next = *next == 0 ? NULL : next + (*next == '.' || *next == '[');
         if (len == 0) {
-            pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1, "a path is written as in inputs[0].topic");
+            pql_diag_place(diags, PQL_SEVERITY_ERROR, file, 0, 0, 1,
+                           "a path is written as in inputs[0].topic");
             return;
         }
         at = descend(at, level, is_number(level), file, arena, diags);
     }
     if (!at) return;
     struct pql_setting *after = at->next;
-    *at = (struct pql_setting){.kind = PQL_SETTING_TEXT, .name = at->name, .is_override = true, .file = file, .span = 1,
+    *at = (struct pql_setting){.kind = PQL_SETTING_TEXT,
+                               .name = at->name,
+                               .is_override = true,
+                               .file = file,
+                               .span = 1,
                                .next = after};
     at->value = (struct pql_source){.text = pql_arena_copy(arena, pql_slice_of(value)), .file = file};
     put_secrets(at, arena, diags);
@@ -388,7 +407,8 @@ void pql_setting_override(struct pql_setting *root, const char *assignment, stru
 {
     const char *equals = strchr(assignment, '=');
     if (!equals) {
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, "--set", 0, 0, 1, "'%s' is not written path=value", assignment);
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, "--set", 0, 0, 1, "'%s' is not written path=value",
+                       assignment);
         return;
     }
     int len = (int)(equals - assignment);
@@ -396,8 +416,9 @@ void pql_setting_override(struct pql_setting *root, const char *assignment, stru
     override(root, path, equals + 1, pql_arena_printf(arena, "--set %.*s", len, assignment), arena, diags);
 }
 
-void pql_setting_override_environment(struct pql_setting *root, char **environment, bool (*is_known)(const char *name),
-                                      struct pql_arena *arena, struct pql_diags *diags)
+void pql_setting_override_environment(struct pql_setting *root, char **environment,
+                                      bool (*is_known)(const char *name), struct pql_arena *arena,
+                                      struct pql_diags *diags)
 {
     static const char prefix[] = "PQLSTREAM_";
     for (char **entry = environment; entry && *entry; entry++) {
@@ -414,7 +435,8 @@ void pql_setting_override_environment(struct pql_setting *root, char **environme
         }
         *to = 0;
         const char *first = pql_arena_printf(arena, "%.*s", (int)strcspn(path, "."), path);
-        if (is_known(first)) override(root, path, equals + 1, file, arena, diags);
+        if (is_known(first))
+            override(root, path, equals + 1, file, arena, diags);
         else
             pql_diag_place(diags, PQL_SEVERITY_WARNING, file, 0, 0, 1, "no setting '%s'; left alone", first);
     }
@@ -422,8 +444,8 @@ void pql_setting_override_environment(struct pql_setting *root, char **environme
 
 /* --- messages and paths --- */
 
-static void vdiag(const struct pql_setting *setting, struct pql_diags *diags, enum pql_severity severity, bool of_value,
-                  const char *format, va_list args)
+static void vdiag(const struct pql_setting *setting, struct pql_diags *diags, enum pql_severity severity,
+                  bool of_value, const char *format, va_list args)
 {
     char text[600];
     vsnprintf(text, sizeof text, format, args);
@@ -431,9 +453,11 @@ static void vdiag(const struct pql_setting *setting, struct pql_diags *diags, en
     size_t span = setting->value.text.len;
     /* A value with a secret is not as long as what is written. */
     if (has_value)
-        pql_diag_source(diags, severity, &setting->value, 0, span && !setting->is_secret ? span : 1, "%s", text);
+        pql_diag_source(diags, severity, &setting->value, 0, span && !setting->is_secret ? span : 1, "%s",
+                        text);
     else
-        pql_diag_place(diags, severity, setting->file, setting->line, setting->column, setting->span, "%s", text);
+        pql_diag_place(diags, severity, setting->file, setting->line, setting->column, setting->span, "%s",
+                       text);
 }
 
 void pql_setting_diag(const struct pql_setting *setting, struct pql_diags *diags, enum pql_severity severity,
@@ -445,7 +469,8 @@ void pql_setting_diag(const struct pql_setting *setting, struct pql_diags *diags
     va_end(args);
 }
 
-void pql_setting_diag_value(const struct pql_setting *setting, struct pql_diags *diags, const char *format, ...)
+void pql_setting_diag_value(const struct pql_setting *setting, struct pql_diags *diags, const char *format,
+                            ...)
 {
     va_list args;
     va_start(args, format);

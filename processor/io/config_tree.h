@@ -1,6 +1,6 @@
-/* config_tree.h - the settings as they were written, with their places: libconfig's tree, joined with what libconfig
- * 1.5 does not keep (columns, the digits of numbers, where the parts of a joined string stand), with includes
- * resolved against the including file, secrets put in, environment and command line on top.
+/* config_tree.h - the settings as they were written, with their places: libconfig's tree, joined with what
+ * libconfig 1.5 does not keep (columns, the digits of numbers, where the parts of a joined string stand),
+ * with includes resolved against the including file, secrets put in, environment and command line on top.
  *
  *   file ─► text with includes spliced in, and whose line each line is ─┬─► libconfig: syntax, values
  *                                                                      └─► scan: places, in the same order
@@ -12,7 +12,13 @@
 #include "base/buf.h"
 #include "base/diag.h"
 
-enum pql_setting_kind { PQL_SETTING_GROUP, PQL_SETTING_LIST, PQL_SETTING_TEXT, PQL_SETTING_NUMBER, PQL_SETTING_BOOL };
+enum pql_setting_kind {
+    PQL_SETTING_GROUP,
+    PQL_SETTING_LIST,
+    PQL_SETTING_TEXT,
+    PQL_SETTING_NUMBER,
+    PQL_SETTING_BOOL
+};
 
 struct pql_setting {
     enum pql_setting_kind kind;
@@ -32,11 +38,12 @@ struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, 
 /* Puts "kafka.bootstrap_servers=…" or "inputs[0].topic=…" over what is there. */
 void pql_setting_override(struct pql_setting *root, const char *assignment, struct pql_arena *arena,
                           struct pql_diags *diags);
-/* The same for every PQLSTREAM_KAFKA__BOOTSTRAP_SERVERS=… of an environment: upper case, `__` between levels, a
- * number as an index. is_known(name) says whether a first level exists: others may be of somebody else (Kubernetes
- * names a service's address so) and are only warned about. */
-void pql_setting_override_environment(struct pql_setting *root, char **environment, bool (*is_known)(const char *name),
-                                      struct pql_arena *arena, struct pql_diags *diags);
+/* The same for every PQLSTREAM_KAFKA__BOOTSTRAP_SERVERS=… of an environment: upper case, `__` between levels,
+ * a number as an index. is_known(name) says whether a first level exists: others may be of somebody else
+ * (Kubernetes names a service's address so) and are only warned about. */
+void pql_setting_override_environment(struct pql_setting *root, char **environment,
+                                      bool (*is_known)(const char *name), struct pql_arena *arena,
+                                      struct pql_diags *diags);
 
 /* The kid of a group, or NULL. */
 struct pql_setting *pql_setting_find(const struct pql_setting *group, const char *name);
@@ -45,8 +52,8 @@ size_t pql_setting_count(const struct pql_setting *parent);
 /* A message about the setting's name, or about its value where it is a scalar. */
 void pql_setting_diag(const struct pql_setting *setting, struct pql_diags *diags, enum pql_severity severity,
                       const char *format, ...) PQL_PRINTF(4, 5);
-void pql_setting_diag_value(const struct pql_setting *setting, struct pql_diags *diags, const char *format, ...)
-    PQL_PRINTF(3, 4);
+void pql_setting_diag_value(const struct pql_setting *setting, struct pql_diags *diags, const char *format,
+                            ...) PQL_PRINTF(3, 4);
 
 /* `path` as seen from the folder of `file`; absolute paths stay. */
 const char *pql_setting_path(const char *file, const char *path, struct pql_arena *arena);

@@ -1,5 +1,5 @@
-/* The command line as a user types it: what is printed where, and the exit code. Commands run in this process with
- * standard output and error in files of a folder of their own. */
+/* The command line as a user types it: what is printed where, and the exit code. Commands run in this process
+ * with standard output and error in files of a folder of their own. */
 #include "app/cli.h"
 #include "base/buf.h"
 
@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -95,21 +96,24 @@ static int run(const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) argv[argc++] = word;
+    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
     argv[argc] = NULL;
     return run_words(argc, argv);
 }
 
-#define CONFIG \
-    "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n" \
+#define CONFIG                                                                                               \
+    "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"                                    \
     "inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
 #define TWO_INVITES "definitions = ( { name = \"inviter\"; qualify = \"count(invite_sent, 7d) >= 2\"; } );\n"
 
-static const char events[] =
-    "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-01T00:00:00Z\",\"event_id\":\"1\"}\n"
-    "{\"event\":\"invite_sent\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-01T00:00:01Z\",\"event_id\":\"2\"}\n"
-    "no json\n"
-    "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-02T00:00:00Z\",\"event_id\":\"3\"}\n";
+static const char events[] = "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_"
+                             "at\":\"2026-01-01T00:00:00Z\",\"event_id\":\"1\"}\n"
+                             "{\"event\":\"invite_sent\",\"user_id\":\"u\",\"occurred_at\":\"2026-01-01T00:"
+                             "00:01Z\",\"event_id\":\"2\"}\n"
+                             "no json\n"
+                             "{\"event\":\"invite_sent\",\"account_id\":\"A\",\"user_id\":\"u\",\"occurred_"
+                             "at\":\"2026-01-02T00:00:00Z\",\"event_id\":\"3\"}\n";
 
 static size_t count_of(const char *text, const char *word)
 {
@@ -166,9 +170,10 @@ static void test_check(void **state)
 static void test_check_says_all_errors(void **state)
 {
     (void)state;
-    write_file("c.conf", "lateness = 5;\nkafka = { bootstrap_servers = \"127.0.0.1:1\"; group_id = \"x\"; };\n"
-                         "inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
-                         "definitions = ( { name = \"d\"; qualify = \"cuont(a, 7d) >= 1\"; } );\n");
+    write_file("c.conf",
+               "lateness = 5;\nkafka = { bootstrap_servers = \"127.0.0.1:1\"; group_id = \"x\"; };\n"
+               "inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
+               "definitions = ( { name = \"d\"; qualify = \"cuont(a, 7d) >= 1\"; } );\n");
     assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
     assert_string_equal(out, "");
     assert_non_null(strstr(err, "c.conf:1:12: 'lateness' is written as a text with a unit"));
@@ -183,10 +188,14 @@ static void test_check_says_all_errors(void **state)
 static void test_shipped_rules(void **state)
 {
     (void)state;
-    assert_int_equal(run("pqlstream check --config conf/pqlstream.conf --set definition_files=conf/rules/*.conf"), PQL_EXIT_OK);
+    assert_int_equal(
+        run("pqlstream check --config conf/pqlstream.conf --set definition_files=conf/rules/*.conf"),
+        PQL_EXIT_OK);
     assert_string_equal(err, "");
     assert_non_null(strstr(out, "definition pqa (account)"));
-    assert_int_equal(run("pqlstream explain --config conf/pqlstream.conf --set definition_files=conf/rules/*.conf team_query"), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream explain --config conf/pqlstream.conf --set "
+                         "definition_files=conf/rules/*.conf team_query"),
+                     PQL_EXIT_OK);
     assert_non_null(strstr(out, "team_query (version 1): which accounts qualify"));
     assert_non_null(strstr(out, "touched by: saved_query_run"));
     assert_non_null(strstr(out, "acme-pql.pqa, acme-pql.state, acme-pql.alerts"));
@@ -208,14 +217,17 @@ static void test_replay(void **state)
     (void)state;
     write_file("c.conf", CONFIG TWO_INVITES);
     write_file("events.jsonl", events);
-    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.jsonl")), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.jsonl")),
+                     PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\n"), 1);
     assert_non_null(strstr(out, "\"transition\":\"entered\""));
     assert_non_null(strstr(out, "\"origin\":\"backfill\""));
-    assert_non_null(strstr(out, "\"source\":{\"topic\":\"events\",\"partition\":0,\"offset\":1,\"message_id\":\"3\"}"));
+    assert_non_null(
+        strstr(out, "\"source\":{\"topic\":\"events\",\"partition\":0,\"offset\":1,\"message_id\":\"3\"}"));
     assert_non_null(strstr(err, "events.jsonl:2: refused: no_account"));
     assert_non_null(strstr(err, "events.jsonl:3: refused: bad_json"));
-    assert_non_null(strstr(err, "2 events, 1 records, 2 refused (bad_json 1) (no_account 1), 0 duplicates, 0 late"));
+    assert_non_null(
+        strstr(err, "2 events, 1 records, 2 refused (bad_json 1) (no_account 1), 0 duplicates, 0 late"));
     assert_null(strstr(err, "\"u\"")); /* nothing of users where operators read */
 }
 
@@ -234,7 +246,8 @@ static void test_replay_advances(void **state)
     assert_non_null(strstr(out, "\"transition\":\"left\""));
     assert_int_equal(run("pqlstream replay --config %s --advance end %s", config, file), PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\n"), 2);
-    assert_int_equal(run("pqlstream replay --config %s --set lateness=1h --advance end %s", config, file), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream replay --config %s --set lateness=1h --advance end %s", config, file),
+                     PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\n"), 2);
     assert_non_null(strstr(out, "\"occurred_at\":\"2026-01-08T00:00:00.000Z\""));
 }
@@ -254,12 +267,14 @@ static void test_replay_counts_late_events(void **state)
 static void test_replay_of_csv(void **state)
 {
     (void)state;
-    write_file("c.conf", CONFIG "definitions = ( { name = \"big\"; qualify = \"sum(upload.bytes, 7d) >= 10\"; } );\n");
+    write_file("c.conf",
+               CONFIG "definitions = ( { name = \"big\"; qualify = \"sum(upload.bytes, 7d) >= 10\"; } );\n");
     write_file("events.csv", "event,account_id,user_id,occurred_at,properties.bytes,other\r\n"
                              "upload,A,u,1767225600000,4,\"x,y\"\r\n"
                              "upload,A,u,2026-01-01T00:00:01Z,6.5,\r\n"
                              "upload,A\r\n");
-    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.csv")), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.csv")),
+                     PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\n"), 1);
     assert_non_null(strstr(out, "\"value\":10.5"));
     assert_non_null(strstr(err, "events.csv:4: refused: bad_csv: 2 cells, but the header has 6"));
@@ -300,11 +315,13 @@ static void test_replay_of_a_container(void **state)
     assert_int_equal(fwrite(file.ptr, 1, file.len, out_file), file.len);
     fclose(out_file);
     write_file("c.conf", CONFIG TWO_INVITES);
-    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.avro")), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.avro")),
+                     PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\n"), 1);
     assert_non_null(strstr(out, "\"occurred_at\":\"2026-01-01T00:00:00.001Z\""));
     write_file("bad.avro", "Obj");
-    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("bad.avro")), PQL_EXIT_FAILURE);
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("bad.avro")),
+                     PQL_EXIT_FAILURE);
     assert_int_equal(count_of(err, "bad.avro"), 1);
     pql_buf_deinit(&file);
     pql_buf_deinit(&block);
@@ -314,14 +331,18 @@ static void test_replay_of_a_container(void **state)
 static void test_replay_partitions(void **state)
 {
     (void)state;
-    write_file("c.conf", CONFIG TWO_INVITES "mappings = { own = { preset = \"canonical\"; kind = \"kind\"; }; };\n");
+    write_file("c.conf",
+               CONFIG TWO_INVITES "mappings = { own = { preset = \"canonical\"; kind = \"kind\"; }; };\n");
     FILE *file = fopen(path_of("events.jsonl"), "w");
     for (int i = 0; i < 200; i++)
-        fprintf(file, "{\"event\":\"invite_sent\",\"account_id\":\"a%d\",\"user_id\":\"u\",\"occurred_at\":%d}\n", i % 100, i);
+        fprintf(file,
+                "{\"event\":\"invite_sent\",\"account_id\":\"a%d\",\"user_id\":\"u\",\"occurred_at\":%d}\n",
+                i % 100, i);
     fprintf(file, "{\"kind\":\"clock\",\"occurred_at\":%d}\n", 10 * 86400 * 100);
     fclose(file);
-    assert_int_equal(run("pqlstream replay --config %s --set inputs[0].mapping=own --partitions 4 %s", path_of("c.conf"),
-                         path_of("events.jsonl")), PQL_EXIT_OK);
+    assert_int_equal(run("pqlstream replay --config %s --set inputs[0].mapping=own --partitions 4 %s",
+                         path_of("c.conf"), path_of("events.jsonl")),
+                     PQL_EXIT_OK);
     assert_int_equal(count_of(out, "\"transition\":\"entered\""), 100);
     for (int i = 0; i < 4; i++) {
         char partition[32];
@@ -359,13 +380,14 @@ static void test_readme(void **state)
     fclose(file);
     write_block(readme, "```conf\n", "first.conf");
     write_block(readme, "```json\n", "events.jsonl");
-    assert_int_equal(run("pqlstream replay --config %s --advance end %s", path_of("first.conf"), path_of("events.jsonl")),
-                     PQL_EXIT_OK);
+    assert_int_equal(
+        run("pqlstream replay --config %s --advance end %s", path_of("first.conf"), path_of("events.jsonl")),
+        PQL_EXIT_OK);
     char *save = NULL, *line = strtok_r(out, "\n", &save);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++, line = strtok_r(NULL, "\n", &save)) {
         char shown[200];
-        snprintf(shown, sizeof shown, "    %-11s  %s  %-3s  %-7s  %-9s  %s\n", fields[i][0], fields[i][1], fields[i][2],
-                 fields[i][3], fields[i][4], fields[i][5]);
+        snprintf(shown, sizeof shown, "    %-11s  %s  %-3s  %-7s  %-9s  %s\n", fields[i][0], fields[i][1],
+                 fields[i][2], fields[i][3], fields[i][4], fields[i][5]);
         assert_non_null(strstr(readme, shown));
         assert_non_null(line);
         for (size_t k = 0; k < 6; k++) assert_non_null(strstr(line, fields[i][k]));
@@ -377,7 +399,8 @@ static void test_replay_of_a_missing_file(void **state)
 {
     (void)state;
     write_file("c.conf", CONFIG TWO_INVITES);
-    assert_int_equal(run("pqlstream replay --config %s %s/nowhere", path_of("c.conf"), folder), PQL_EXIT_FAILURE);
+    assert_int_equal(run("pqlstream replay --config %s %s/nowhere", path_of("c.conf"), folder),
+                     PQL_EXIT_FAILURE);
     assert_non_null(strstr(err, "nowhere: No such file or directory"));
     assert_int_equal(run("pqlstream replay --config %s --input evnts", path_of("c.conf")), PQL_EXIT_CONFIG);
     assert_non_null(strstr(err, "--input evnts: no such input; did you mean 'events'?"));

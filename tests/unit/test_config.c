@@ -1,5 +1,5 @@
-/* The reader of configurations: values, places of messages, overrides, includes, secrets. Each test writes its files
- * into a folder of its own. */
+/* The reader of configurations: values, places of messages, overrides, includes, secrets. Each test writes
+ * its files into a folder of its own. */
 #include "io/config.h"
 #include "io/config_options.h"
 
@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +68,18 @@ static void cut_out(char *text, const char *word)
 }
 
 /* Loads main.conf; fixture->printed then holds all messages. */
-static const struct pql_config *load_with(struct fixture *fixture, char **environment, const char *const *sets,
-                                          size_t sets_count)
+static const struct pql_config *load_with(struct fixture *fixture, char **environment,
+                                          const char *const *sets, size_t sets_count)
 {
     char path[128], folder[80];
     snprintf(path, sizeof path, "%s/main.conf", fixture->folder);
     snprintf(folder, sizeof folder, "%s/", fixture->folder);
-    struct pql_config_request request = {.path = path, .sets = sets, .sets_count = sets_count, .needs_brokers = true,
-                                         .environment = environment, .today_ms = 1795350243127};
+    struct pql_config_request request = {.path = path,
+                                         .sets = sets,
+                                         .sets_count = sets_count,
+                                         .needs_brokers = true,
+                                         .environment = environment,
+                                         .today_ms = 1795350243127};
     fixture->config = pql_config_load(&request, &fixture->diags);
     size_t size;
     FILE *out = open_memstream(&fixture->printed, &size);
@@ -178,10 +183,10 @@ static void test_missing_parts(void **state)
 static void test_places_in_joined_texts(void **state)
 {
     struct fixture *fixture = *state;
-    const struct pql_config *config = load(fixture, KAFKA INPUT
-                                           "definitions = ( { name = \"d\";\n"
-                                           "    qualify = \"count(a, \" /* joined */\n"
-                                           "              \"7d) >= 1 and x = \\\"q\\\" end\"; } );\n");
+    const struct pql_config *config =
+        load(fixture, KAFKA INPUT "definitions = ( { name = \"d\";\n"
+                                  "    qualify = \"count(a, \" /* joined */\n"
+                                  "              \"7d) >= 1 and x = \\\"q\\\" end\"; } );\n");
     assert_non_null(config);
     const struct pql_source *source = &config->program.definitions[0].qualify;
     assert_true(pql_slice_is(source->text, "count(a, 7d) >= 1 and x = \"q\" end"));
@@ -205,19 +210,22 @@ static void test_includes_follow_their_files(void **state)
     write_file(fixture, "a/part.conf", KAFKA "@include \"b.conf\"\n");
     write_file(fixture, "a/b.conf", INPUT "lateness = \"x\";\n");
     load(fixture, "/* @include \"nowhere\" */\n@include \"a/part.conf\"\n" RULES "idle_after = 7;\n");
-    assert_string_equal(fixture->printed, "a/b.conf:2:13: 'lateness' is written as a text with a unit, as in \"90s\", \"36h\" or \"7d\"\n"
-                                          "    lateness = \"x\";\n"
-                                          "                ^\n"
-                                          "main.conf:4:14: 'idle_after' is written as a text with a unit, as in \"90s\", \"36h\" or \"7d\"\n"
-                                          "    idle_after = 7;\n"
-                                          "                 ^\n");
+    assert_string_equal(
+        fixture->printed,
+        "a/b.conf:2:13: 'lateness' is written as a text with a unit, as in \"90s\", \"36h\" or \"7d\"\n"
+        "    lateness = \"x\";\n"
+        "                ^\n"
+        "main.conf:4:14: 'idle_after' is written as a text with a unit, as in \"90s\", \"36h\" or \"7d\"\n"
+        "    idle_after = 7;\n"
+        "                 ^\n");
 }
 
 static void test_include_in_a_circle(void **state)
 {
     struct fixture *fixture = *state;
     assert_null(load(fixture, "\xef\xbb\xbf@include \"main.conf\"\n"));
-    assert_non_null(strstr(fixture->printed, "main.conf:1:11: includes are nested more than 10 deep; is there a circle?"));
+    assert_non_null(strstr(fixture->printed,
+                           "main.conf:1:11: includes are nested more than 10 deep; is there a circle?"));
 }
 
 static void test_syntax_error(void **state)
@@ -231,7 +239,8 @@ static void test_text_without_end(void **state)
 {
     struct fixture *fixture = *state;
     assert_null(load(fixture, KAFKA "app = \"acme;\nlateness = 5;\n"));
-    assert_string_equal(fixture->printed, "main.conf:2:1: a text begins here that never ends\n    app = \"acme;\n    ^\n");
+    assert_string_equal(fixture->printed,
+                        "main.conf:2:1: a text begins here that never ends\n    app = \"acme;\n    ^\n");
 }
 
 static void test_nesting_is_bounded(void **state)
@@ -248,11 +257,14 @@ static void test_nesting_is_bounded(void **state)
 static void test_definition_files(void **state)
 {
     struct fixture *fixture = *state;
-    write_file(fixture, "rules/one.conf", "definitions = ( { name = \"one\"; qualify = \"$x\"; review_by = \"2025-01-01\"; } );\n"
-                                          "signals = { x = \"count(a, 7d) >= 1\"; };\n");
-    write_file(fixture, "rules/two.conf", "definitions = ( { name = \"one\"; qualify = \"$x\"; } );\nlateness = \"1s\";\n");
+    write_file(fixture, "rules/one.conf",
+               "definitions = ( { name = \"one\"; qualify = \"$x\"; review_by = \"2025-01-01\"; } );\n"
+               "signals = { x = \"count(a, 7d) >= 1\"; };\n");
+    write_file(fixture, "rules/two.conf",
+               "definitions = ( { name = \"one\"; qualify = \"$x\"; } );\nlateness = \"1s\";\n");
     load(fixture, KAFKA INPUT "definition_files = [ \"rules/*.conf\", \"more/*.conf\" ];\n");
-    assert_non_null(strstr(fixture->printed, "rules/one.conf:1:62: warning: 'one' was to be reviewed by 2025-01-01"));
+    assert_non_null(
+        strstr(fixture->printed, "rules/one.conf:1:62: warning: 'one' was to be reviewed by 2025-01-01"));
     assert_non_null(strstr(fixture->printed, "rules/two.conf:1:27: a definition 'one' is there already"));
     assert_non_null(strstr(fixture->printed, "rules/two.conf:2:1: 'lateness' belongs into the main file"));
     assert_non_null(strstr(fixture->printed, "main.conf:3:39: no file matches"));
@@ -265,15 +277,17 @@ static void test_overrides(void **state)
 {
     struct fixture *fixture = *state;
     write_file(fixture, "main.conf", "workers = 1;\nlateness = \"1s\";\n" MINIMAL);
-    char app[] = "PQLSTREAM_APP=from-env", workers[] = "PQLSTREAM_WORKERS=2", late[] = "PQLSTREAM_LATENESS=2s",
-         mechanism[] = "PQLSTREAM_KAFKA__SASL_MECHANISM=PLAIN", foreign[] = "PQLSTREAM_PORT_8090_TCP=tcp://10.0.0.1:8090";
+    char app[] = "PQLSTREAM_APP=from-env", workers[] = "PQLSTREAM_WORKERS=2",
+         late[] = "PQLSTREAM_LATENESS=2s", mechanism[] = "PQLSTREAM_KAFKA__SASL_MECHANISM=PLAIN",
+         foreign[] = "PQLSTREAM_PORT_8090_TCP=tcp://10.0.0.1:8090";
     char *environment[] = {app, workers, late, mechanism, foreign, NULL};
-    const char *const sets[] = {"workers=3", "inputs[0].topic=other", "inputs[1].topic=second", "create_topics=true",
-                                "kafka.producer.linger_ms=5", "dlq_max_share=0.25"};
+    const char *const sets[] = {"workers=3",          "inputs[0].topic=other",      "inputs[1].topic=second",
+                                "create_topics=true", "kafka.producer.linger_ms=5", "dlq_max_share=0.25"};
     const struct pql_config *config = load_with(fixture, environment, sets, 6);
     assert_non_null(config);
-    assert_string_equal(fixture->printed,
-                        "environment PQLSTREAM_PORT_8090_TCP: warning: no setting 'port_8090_tcp'; left alone\n");
+    assert_string_equal(
+        fixture->printed,
+        "environment PQLSTREAM_PORT_8090_TCP: warning: no setting 'port_8090_tcp'; left alone\n");
     assert_string_equal(config->app, "from-env");
     assert_int_equal(config->workers, 3);
     assert_int_equal(config->program.settings.lateness_ms, 2000);
@@ -305,9 +319,10 @@ static void test_secrets(void **state)
     struct fixture *fixture = *state;
     write_file(fixture, "password", "s3cret\n");
     setenv("PQL_TEST_TOKEN", "t0ken", 1);
-    const struct pql_config *config = load(fixture, MINIMAL
-                                           "registry = { url = \"http://ann:pa55@r,http://bob:pa55@s/x\"; password = \"${file:password}\";\n"
-                                           "             token = \"a${env:PQL_TEST_TOKEN}b\"; };\n");
+    const struct pql_config *config = load(
+        fixture, MINIMAL
+        "registry = { url = \"http://ann:pa55@r,http://bob:pa55@s/x\"; password = \"${file:password}\";\n"
+        "             token = \"a${env:PQL_TEST_TOKEN}b\"; };\n");
     assert_non_null(config);
     assert_string_equal(config->registry.password, "s3cret");
     assert_string_equal(config->registry.token, "at0kenb");
@@ -328,24 +343,28 @@ static void test_missing_secret(void **state)
 {
     struct fixture *fixture = *state;
     load(fixture, MINIMAL "instance = \"${env:PQL_NO_SUCH_VARIABLE}\";\n");
-    assert_non_null(strstr(fixture->printed,
-                           "main.conf:4:13: ${env:PQL_NO_SUCH_VARIABLE}: the environment has no such variable"));
+    assert_non_null(
+        strstr(fixture->printed,
+               "main.conf:4:13: ${env:PQL_NO_SUCH_VARIABLE}: the environment has no such variable"));
 }
 
 static void test_mapping(void **state)
 {
     struct fixture *fixture = *state;
-    const struct pql_config *config =
-        load(fixture, KAFKA RULES
-             "inputs = ( { topic = \"e\"; format = \"json\"; mapping = \"own\"; } );\n"
-             "mappings = { unused = { event = \"x\"; activity = \"not this\"; };\n"
-             "  own = { preset = \"segment\"; account = [ \"a\", \"header:b\" ]; time = [ \"t\", \"broker:timestamp\" ];\n"
-             "    time_unit = \"s\"; rename = ( { from = \"A B\"; to = \"a_b\"; } ); ignore = \"bot = true\";\n"
-             "    labels = ( { event = \"a_b\"; text = \"things done\"; } ); activity = [ \"login\" ];\n"
-             "    kinds = ( { from = \"page\"; kind = \"trak\"; } ); start_events = \"signed_up\"; }; };\n");
-    assert_string_equal(fixture->printed, "main.conf:8:40: unknown kind 'trak'; did you mean 'track'?\n"
-                                          "    kinds = ( { from = \"page\"; kind = \"trak\"; } ); start_events = \"signed_up\"; }; };\n"
-                                          "                                       ^^^^\n");
+    const struct pql_config *config = load(
+        fixture, KAFKA RULES
+        "inputs = ( { topic = \"e\"; format = \"json\"; mapping = \"own\"; } );\n"
+        "mappings = { unused = { event = \"x\"; activity = \"not this\"; };\n"
+        "  own = { preset = \"segment\"; account = [ \"a\", \"header:b\" ]; time = [ \"t\", "
+        "\"broker:timestamp\" ];\n"
+        "    time_unit = \"s\"; rename = ( { from = \"A B\"; to = \"a_b\"; } ); ignore = \"bot = true\";\n"
+        "    labels = ( { event = \"a_b\"; text = \"things done\"; } ); activity = [ \"login\" ];\n"
+        "    kinds = ( { from = \"page\"; kind = \"trak\"; } ); start_events = \"signed_up\"; }; };\n");
+    assert_string_equal(
+        fixture->printed,
+        "main.conf:8:40: unknown kind 'trak'; did you mean 'track'?\n"
+        "    kinds = ( { from = \"page\"; kind = \"trak\"; } ); start_events = \"signed_up\"; }; };\n"
+        "                                       ^^^^\n");
     const struct pql_mapping_conf *own = &config->mappings[0];
     assert_int_equal(config->mappings_count, 1);
     assert_true(pql_slice_is(own->event.paths[0].text, "event"));
@@ -365,9 +384,10 @@ static void test_parameters(void **state)
 {
     struct fixture *fixture = *state;
     const struct pql_config *config =
-        load(fixture, MINIMAL "parameters = ( { name = \"days\"; default = \"21d\"; }, { name = \"bar\"; default = 8.5; },\n"
-                              "  { name = \"plan\"; default = \"pro\"; }, { name = \"bar\"; default = 1; } );\n"
-                              "signals = { plan = \"ever(a)\"; };\n");
+        load(fixture, MINIMAL
+             "parameters = ( { name = \"days\"; default = \"21d\"; }, { name = \"bar\"; default = 8.5; },\n"
+             "  { name = \"plan\"; default = \"pro\"; }, { name = \"bar\"; default = 1; } );\n"
+             "signals = { plan = \"ever(a)\"; };\n");
     assert_non_null(strstr(fixture->printed, "main.conf:5:40: a signal or parameter 'bar' is there already"));
     assert_non_null(strstr(fixture->printed, "a signal or parameter 'plan' is there already"));
     const struct pql_lang_parameter *parameters = config->program.parameters;
@@ -382,9 +402,10 @@ static void test_outputs(void **state)
 {
     struct fixture *fixture = *state;
     const struct pql_config *config =
-        load(fixture, MINIMAL "app = \"acme\";\nregistry = { url = \"http://r\"; };\n"
-                              "outputs = { pql = { topic = \"leads\"; schema = \"register\"; }; pqa = { schema = 17; };\n"
-                              "  state = { format = \"json\"; json_times = \"ms\"; }; };\n");
+        load(fixture, MINIMAL
+             "app = \"acme\";\nregistry = { url = \"http://r\"; };\n"
+             "outputs = { pql = { topic = \"leads\"; schema = \"register\"; }; pqa = { schema = 17; };\n"
+             "  state = { format = \"json\"; json_times = \"ms\"; }; };\n");
     assert_string_equal(fixture->printed, "");
     assert_string_equal(config->outputs[PQL_OUT_PQL].topic, "leads");
     assert_int_equal(config->outputs[PQL_OUT_PQL].format, PQL_FORMAT_AVRO);
@@ -405,7 +426,8 @@ static void test_avro_output_needs_a_schema(void **state)
 static void test_a_topic_has_one_purpose(void **state)
 {
     struct fixture *fixture = *state;
-    load(fixture, MINIMAL "outputs = { pql = { topic = \"events\"; }; pqa = { topic = \"x\"; }; dlq = { topic = \"x\"; }; };\n");
+    load(fixture, MINIMAL "outputs = { pql = { topic = \"events\"; }; pqa = { topic = \"x\"; }; dlq = { "
+                          "topic = \"x\"; }; };\n");
     assert_non_null(strstr(fixture->printed, "topic 'events' has two purposes"));
     assert_non_null(strstr(fixture->printed, "topic 'x' has two purposes"));
     assert_int_equal(fixture->diags.errors_count, 2);
@@ -429,7 +451,8 @@ static void test_shipped_configuration_is_the_printed_one(void **state)
     FILE *out = open_memstream(&printed, &size);
     pql_config_print_template(out);
     fclose(out);
-    assert_string_equal(shipped, printed); /* else: pqlstream check --print-config-template >conf/pqlstream.conf */
+    assert_string_equal(shipped,
+                        printed); /* else: pqlstream check --print-config-template >conf/pqlstream.conf */
     free(printed);
     free(shipped);
 }
@@ -480,8 +503,9 @@ static void test_table_agrees_with_itself(void **state)
 static void test_damaged_text(void **state)
 {
     struct fixture *fixture = *state;
-    static const char text[] = MINIMAL "mappings = { m = { event = [ \"a\" \"b\", \"c\\x41\\\"\" ]; // c\n  ignore = \"x\"\n \"y\"; }; };"
-                                       "signals : { s = \"a\"; } /* c */ # d\nparameters = ( { name = \"n\", default = 0x1FL } )";
+    static const char text[] = MINIMAL
+        "mappings = { m = { event = [ \"a\" \"b\", \"c\\x41\\\"\" ]; // c\n  ignore = \"x\"\n \"y\"; }; };"
+        "signals : { s = \"a\"; } /* c */ # d\nparameters = ( { name = \"n\", default = 0x1FL } )";
     char damaged[sizeof text];
     unsigned seed = 20261122;
     print_message("seed %u\n", seed);

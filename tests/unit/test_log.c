@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -33,8 +34,8 @@ static void test_values(void **state)
     assert_string_equal(line_of("m", "a=%s b=%s c=%s", "two words", "say \"x\"=1\n\x01", ""),
                         HEAD "m a=\"two words\" b=\"say \\\"x\\\"=1\\n\\x01\" c=\"\"\n");
     assert_string_equal(line_of("m", "a=%.*s b=%.2s", 3, "abcdef", "xyz"), HEAD "m a=abc b=xy\n");
-    assert_string_equal(line_of("m", "a=%" PRId64 " b=%" PRIu64 " c=%zu d=%x e=%.1f f=%lld g=%u%%", INT64_MIN, UINT64_MAX,
-                                (size_t)7, 255u, 1.25, -1LL, 50u),
+    assert_string_equal(line_of("m", "a=%" PRId64 " b=%" PRIu64 " c=%zu d=%x e=%.1f f=%lld g=%u%%", INT64_MIN,
+                                UINT64_MAX, (size_t)7, 255u, 1.25, -1LL, 50u),
                         HEAD "m a=-9223372036854775808 b=18446744073709551615 c=7 d=ff e=1.2 f=-1 g=50%\n");
 }
 

@@ -1,11 +1,12 @@
-/* Hashes of keys against the values that Apache Kafka's own tests state (UtilsTest.testMurmur2) and the check value
- * of CRC-32/ISO-HDLC. */
+/* Hashes of keys against the values that Apache Kafka's own tests state (UtilsTest.testMurmur2) and the check
+ * value of CRC-32/ISO-HDLC. */
 #include "core/partition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 static void test_murmur2(void **state)
@@ -24,7 +25,8 @@ static void test_murmur2(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal((int32_t)pql_murmur2(pql_slice_of(rows[i].key)), rows[i].hash);
-    assert_int_equal(pql_partition_murmur2(pql_slice_of("foobar"), 4), (uint32_t)(-790332482 & 0x7fffffff) % 4);
+    assert_int_equal(pql_partition_murmur2(pql_slice_of("foobar"), 4),
+                     (uint32_t)(-790332482 & 0x7fffffff) % 4);
 }
 
 static void test_crc32(void **state)
