@@ -277,6 +277,69 @@ static void check_once(uint64_t start)
     pql_buf_deinit(&text);
 }
 
+/* One character becomes another, mostly of its own kind, so that names and sizes change and the rest may hold. */
+static void damage_text(char *text, size_t len)
+{
+    static const char pieces[] = "{}[]\",:", digits[] = "0123456789", capitals[] = "ABCEFR";
+    size_t at = below((unsigned)len);
+    while (at < len && below(20) && !(text[at] >= '0' && text[at] <= '9') && !(text[at] >= 'A' && text[at] <= 'Z')) at++;
+    if (at == len) return;
+    if (text[at] >= '0' && text[at] <= '9')
+        text[at] = digits[below(sizeof digits - 1)];
+    else if (text[at] >= 'A' && text[at] <= 'Z')
+        text[at] = capitals[below(sizeof capitals - 1)];
+    else
+        text[at] = pieces[below(sizeof pieces - 1)];
+}
+
+/* A schema with damage is refused, or gives a plan that takes any bytes, also as the reader of the whole one. */
+static int check_damaged_schema(uint64_t start)
+{
+    struct pql_slice wanted[] = {{"f0", 2}, {"f1.f0", 5}, {"f2.key0", 7}, {"f3.1", 4}};
+    struct pql_value slots[4];
+    struct pql_buf text = {0};
+    char bytes[200];
+    int accepted = 0;
+    seed = start;
+    names_count = 0;
+    put_record(&text, 4);
+    struct pql_schema *whole = pql_schema_parse((struct pql_slice){text.ptr, text.len}, &err);
+    assert_non_null(whole);
+    for (int round = 0; round < 20; round++) {
+        char *copy = memcpy(pql_arena_alloc(&arena, text.len), text.ptr, text.len);
+        for (unsigned n = 1 + below(3); n-- > 0;) damage_text(copy, text.len);
+        struct pql_schema *damaged = pql_schema_parse((struct pql_slice){copy, text.len}, &err);
+        accepted += damaged != NULL;
+        for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(unsigned char)(below(3) ? below(4) : below(256));
+        struct pql_plan *plans[] = {damaged ? pql_plan_new(damaged, NULL, wanted, 4, &err) : NULL,
+                                    damaged ? pql_plan_new(whole, damaged, wanted, 4, &err) : NULL,
+                                    damaged ? pql_plan_new(damaged, whole, wanted, 4, &err) : NULL};
+        for (int i = 0; i < 3; i++) {
+            if (plans[i] && pql_plan_run(plans[i], bytes, sizeof bytes, &arena, slots, &err)) assert_non_null(err.reason);
+            pql_plan_free(plans[i]);
+        }
+        pql_schema_free(damaged);
+    }
+    pql_schema_free(whole);
+    pql_buf_deinit(&text);
+    return accepted;
+}
+
+static void damaged_schemas_do_no_harm(void **state)
+{
+    (void)state;
+    const char *given = getenv("PQL_TEST_SEED");
+    int accepted = 0;
+    pql_arena_init(&arena);
+    for (uint64_t i = 0; i < (given ? 1 : 500); i++) {
+        pql_arena_reset(&arena);
+        accepted += check_damaged_schema(given ? strtoull(given, NULL, 10) : (i + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1);
+    }
+    pql_arena_deinit(&arena);
+    print_message("%d of 10000 damaged schemas are still schemas\n", accepted);
+    if (!given) assert_true(accepted > 200);
+}
+
 static void random_values_come_out_as_avro_c_reads_them(void **state)
 {
     (void)state;
@@ -294,6 +357,9 @@ static void random_values_come_out_as_avro_c_reads_them(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_values_come_out_as_avro_c_reads_them)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_values_come_out_as_avro_c_reads_them),
+        cmocka_unit_test(damaged_schemas_do_no_harm),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
