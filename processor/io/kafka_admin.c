@@ -260,6 +260,9 @@ static int read_offsets(rd_kafka_event_t *answer, struct pql_kafka_offset *offse
             pql_err_prefix(err, "partition %d of ", found->partition);
             return -1;
         }
+        /* -1: no record at or after a time. Anything below is librdkafka's "no answer". */
+        if (found->offset < -1)
+            return PQL_FAIL(err, PQL_ERR_RETRY, "%s: no answer for partition %d", found->topic, found->partition);
         if (offset) offset->offset = found->offset;
     }
     return 0;
