@@ -32,6 +32,7 @@ extern const size_t pql_commands_count;
 int pql_cli(int argc, char **argv);
 
 int pql_cmd_check(int argc, char **argv);
+int pql_cmd_checkpoint(int argc, char **argv);
 int pql_cmd_decode(int argc, char **argv);
 int pql_cmd_demo(int argc, char **argv);
 int pql_cmd_run(int argc, char **argv);

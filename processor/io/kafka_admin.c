@@ -301,3 +301,81 @@ int pql_kafka_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets,
     free(again);
     return result;
 }
+
+/* --- committed offsets of a group --- */
+
+static rd_kafka_topic_partition_list_t *commits_list(const struct pql_kafka_commit *commits, size_t count)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    for (size_t i = 0; i < count; i++) {
+        rd_kafka_topic_partition_t *item = rd_kafka_topic_partition_list_add(list, commits[i].topic, commits[i].partition);
+        item->offset = commits[i].offset;
+        if (!commits[i].metadata) continue;
+        item->metadata_size = strlen(commits[i].metadata);
+        item->metadata = pql_xstrndup(commits[i].metadata, item->metadata_size); /* freed with the list */
+    }
+    return list;
+}
+
+static int group_code(rd_kafka_resp_err_t code, const char *group, const char *text, struct pql_err *err)
+{
+    if (code == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP || code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
+        code == RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "group %s has members: stop every instance first (one that was killed counts until "
+                                             "its session timeout)",
+                        group);
+    return PQL_FAIL(err, pql_kafka_class(code), "group %s: %s", group, text ? text : rd_kafka_err2str(code));
+}
+
+static int group_result(const rd_kafka_group_result_t **results, size_t count, const char *group, struct pql_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const rd_kafka_error_t *error = rd_kafka_group_result_error(results[i]);
+        const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(results[i]);
+        if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) continue;
+        if (error) return group_code(rd_kafka_error_code(error), group, rd_kafka_error_string(error), err);
+        for (int k = 0; list && k < list->cnt; k++)
+            if (list->elems[k].err) return group_code(list->elems[k].err, group, NULL, err);
+    }
+    return 0;
+}
+
+int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
+                           int timeout_ms, struct pql_err *err)
+{
+    size_t n = 0;
+    rd_kafka_topic_partition_list_t *list = commits_list(commits, count);
+    rd_kafka_AlterConsumerGroupOffsets_t *asked = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+    struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout_ms);
+    rd_kafka_AlterConsumerGroupOffsets(kafka->rk, &asked, 1, question.options, question.queue);
+    int result = question_wait(kafka, &question, err) ? -1 : 0;
+    if (!result) {
+        const rd_kafka_group_result_t **results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+            rd_kafka_event_AlterConsumerGroupOffsets_result(question.answer), &n);
+        result = group_result(results, n, group, err);
+    }
+    question_deinit(&question);
+    rd_kafka_AlterConsumerGroupOffsets_destroy(asked);
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
+int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
+                           int timeout_ms, struct pql_err *err)
+{
+    size_t n = 0;
+    rd_kafka_topic_partition_list_t *list = commits_list(commits, count);
+    rd_kafka_DeleteConsumerGroupOffsets_t *asked = rd_kafka_DeleteConsumerGroupOffsets_new(group, list);
+    struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, timeout_ms);
+    rd_kafka_DeleteConsumerGroupOffsets(kafka->rk, &asked, 1, question.options, question.queue);
+    int result = question_wait(kafka, &question, err) ? -1 : 0;
+    if (!result) {
+        const rd_kafka_group_result_t **results = rd_kafka_DeleteConsumerGroupOffsets_result_groups(
+            rd_kafka_event_DeleteConsumerGroupOffsets_result(question.answer), &n);
+        result = group_result(results, n, group, err);
+    }
+    question_deinit(&question);
+    rd_kafka_DeleteConsumerGroupOffsets_destroy(asked);
+    rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}

@@ -59,4 +59,19 @@ struct pql_kafka_offset {
 int pql_kafka_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets, size_t count, int timeout_ms,
                       struct pql_err *err) PQL_CHECKED;
 
+/* --- committed offsets of a group without members --- */
+
+struct pql_kafka_commit {
+    const char *topic;
+    int32_t partition;
+    int64_t offset;
+    const char *metadata;
+};
+/* Sets them. CONFIG where the group has members. */
+int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
+                           int timeout_ms, struct pql_err *err) PQL_CHECKED;
+/* Removes them; that there are none is no error. CONFIG where the group has members. */
+int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
+                           int timeout_ms, struct pql_err *err) PQL_CHECKED;
+
 #endif
