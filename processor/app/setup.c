@@ -18,6 +18,51 @@ int64_t pql_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static bool add_schema(struct pql_setup *setup, struct pql_arena *arena, const char *path,
+                       struct pql_slice *text)
+{
+    struct pql_err err;
+    if (pql_setup_read_schema(arena, path, text, &err) == 0) return true;
+    pql_diag_place(&setup->diags, PQL_SEVERITY_ERROR, setup->config->path, 0, 0, 1, "%s", err.msg);
+    return false;
+}
+
+/* Stands for the registry, which is not asked here. */
+static int find_nothing(void *ctx, const struct pql_schema_key *key, struct pql_slice *text,
+                        struct pql_err *err)
+{
+    (void)ctx;
+    (void)key;
+    (void)text;
+    return PQL_FAIL(err, PQL_ERR_RETRY, "not asked");
+}
+
+/* That the schema files of an input are there and are schemas, by making a decoder of them. */
+static void check_schemas(struct pql_setup *setup, const struct pql_input_conf *input)
+{
+    const struct pql_config *config = setup->config;
+    struct pql_slice *schemas = pql_xcalloc(config->schemas_count + 1, sizeof *schemas);
+    struct pql_decoder_conf conf = {.format = PQL_FORMAT_AVRO,
+                                    .framing = (enum pql_framing)input->framing,
+                                    .schemas = schemas,
+                                    .mapping = setup->mappings[input->mapping]};
+    if (config->registry.url) conf.find_schema = find_nothing;
+    struct pql_arena arena;
+    struct pql_err err;
+    pql_arena_init(&arena);
+    bool is_good = !input->schema || add_schema(setup, &arena, input->schema, &schemas[conf.schemas_count++]);
+    for (size_t i = 0; i < config->schemas_count; i++)
+        is_good &= add_schema(setup, &arena, config->schemas[i], &schemas[conf.schemas_count++]);
+    if (input->reader_schema) is_good &= add_schema(setup, &arena, input->reader_schema, &conf.reader);
+    struct pql_decoder *decoder = is_good ? pql_decoder_new(&conf, &err) : NULL;
+    if (is_good && !decoder)
+        pql_diag_place(&setup->diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1, "input '%s': %s",
+                       input->topic, err.msg);
+    pql_decoder_free(decoder);
+    pql_arena_deinit(&arena);
+    free(schemas);
+}
+
 static void compile(struct pql_setup *setup)
 {
     const struct pql_config *config = setup->config;
@@ -27,6 +72,12 @@ static void compile(struct pql_setup *setup)
     for (size_t i = 0; i < config->mappings_count; i++)
         setup->mappings[i] =
             pql_mapping_new(&config->mappings[i], pql_program_names(setup->program), &setup->diags);
+    for (size_t i = 0; i < config->inputs_count; i++) {
+        const struct pql_input_conf *input = &config->inputs[i];
+        bool has_mapping = input->mapping < config->mappings_count && setup->mappings[input->mapping];
+        bool has_files = input->schema || input->reader_schema || config->schemas_count;
+        if (input->format == PQL_FORMAT_AVRO && has_mapping && has_files) check_schemas(setup, input);
+    }
 }
 
 bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,

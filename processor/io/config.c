@@ -105,6 +105,20 @@ static const char *path_beside(struct loader *loader, const struct pql_setting *
                 : NULL;
 }
 
+/* Avro that nobody can know the schema of. A file brings its own. */
+static void check_schema_source(struct loader *loader, const struct pql_setting *setting,
+                                const struct pql_input_conf *input)
+{
+    bool has_file = input->schema || loader->config->schemas_count;
+    bool is_bare = input->framing == PQL_FRAMING_BARE;
+    if (!loader->request->needs_brokers || input->format != PQL_FORMAT_AVRO || has_file) return;
+    if (is_bare || !loader->config->registry.url)
+        pql_setting_diag(
+            setting, loader->reader.diags, PQL_SEVERITY_ERROR,
+            is_bare ? "bare Avro needs a schema file (schema = \"….avsc\")"
+                    : "Avro needs a registry (registry = { url = … }) or schema files (schemas = [ … ])");
+}
+
 static void read_input(struct loader *loader, const struct pql_setting *setting, struct pql_input_conf *out)
 {
     struct input_fields fields = {
@@ -114,6 +128,7 @@ static void read_input(struct loader *loader, const struct pql_setting *setting,
     fields.conf.reader_schema =
         path_beside(loader, pql_setting_find(setting, "reader_schema"), fields.conf.reader_schema);
     resolve_mapping(loader, setting, &fields);
+    check_schema_source(loader, setting, &fields.conf);
     *out = fields.conf;
 }
 

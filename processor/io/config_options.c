@@ -103,7 +103,7 @@ const struct pql_option pql_options[] = {
           "producer hold those of one side."),
     TEXT(KAFKA, "bootstrap_servers", ANY, NO_MEMBER, NULL, 0, "\"localhost:9092\"", "Brokers as host:port, separated by commas."),
     GROUP(ROOT, "registry", GROUP, REGISTRY, 0, "Schema registry (Confluent's protocol)."),
-    TEXT(REGISTRY, "url", STRING, AT(pql_registry_conf, url), NULL, SHOWN, "\"http://localhost:8081\"",
+    TEXT(REGISTRY, "url", STRING, AT(pql_registry_conf, url), NULL, 0, "\"http://localhost:8081\"",
          "Base address, which may have a path; several separated by commas."),
     TEXT(REGISTRY, "user", STRING, AT(pql_registry_conf, user), NULL, SHOWN, "\"pqlstream\"", "User of basic authentication."),
     TEXT(REGISTRY, "password", STRING, AT(pql_registry_conf, password), NULL, SECRET | SHOWN, "\"${env:REGISTRY_PASSWORD}\"",

@@ -185,6 +185,22 @@ static void test_check_says_all_errors(void **state)
     assert_non_null(strstr(err, "3 errors; nothing was touched"));
 }
 
+static void test_check_reads_schema_files(void **state)
+{
+    (void)state;
+    static const char with_schema[] =
+        "kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"
+        "inputs = ( { topic = \"events\"; framing = \"bare\"; schema = \"event.avsc\"; } );\n" TWO_INVITES;
+    write_file("c.conf", with_schema);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "event.avsc: the schema file cannot be opened"));
+    write_file("event.avsc", "{\"type\":\"recrod\"}");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "input 'events': "));
+    write_file("event.avsc", "{\"type\":\"record\",\"name\":\"e\",\"fields\":[]}");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+}
+
 static void test_shipped_rules(void **state)
 {
     (void)state;
@@ -413,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_check_says_all_errors),
+        cmocka_unit_test(test_check_reads_schema_files),
         cmocka_unit_test(test_shipped_rules),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_replay),

@@ -281,9 +281,10 @@ static void test_overrides(void **state)
          late[] = "PQLSTREAM_LATENESS=2s", mechanism[] = "PQLSTREAM_KAFKA__SASL_MECHANISM=PLAIN",
          foreign[] = "PQLSTREAM_PORT_8090_TCP=tcp://10.0.0.1:8090";
     char *environment[] = {app, workers, late, mechanism, foreign, NULL};
-    const char *const sets[] = {"workers=3",          "inputs[0].topic=other",      "inputs[1].topic=second",
-                                "create_topics=true", "kafka.producer.linger_ms=5", "dlq_max_share=0.25"};
-    const struct pql_config *config = load_with(fixture, environment, sets, 6);
+    const char *const sets[] = {
+        "workers=3",          "inputs[0].topic=other",      "inputs[1].topic=second", "inputs[1].format=json",
+        "create_topics=true", "kafka.producer.linger_ms=5", "dlq_max_share=0.25"};
+    const struct pql_config *config = load_with(fixture, environment, sets, 7);
     assert_non_null(config);
     assert_string_equal(
         fixture->printed,
@@ -423,6 +424,15 @@ static void test_avro_output_needs_a_schema(void **state)
     assert_non_null(strstr(fixture->printed, "main.conf:4:13: Avro output needs a registry"));
 }
 
+static void test_avro_input_needs_a_schema(void **state)
+{
+    struct fixture *fixture = *state;
+    load(fixture, KAFKA RULES "inputs = ( { topic = \"a\"; }, { topic = \"b\"; framing = \"bare\"; } );\n");
+    assert_non_null(strstr(fixture->printed, "main.conf:3:12: Avro needs a registry"));
+    assert_non_null(strstr(fixture->printed, "main.conf:3:30: bare Avro needs a schema file"));
+    assert_int_equal(fixture->diags.errors_count, 2);
+}
+
 static void test_a_topic_has_one_purpose(void **state)
 {
     struct fixture *fixture = *state;
@@ -547,6 +557,7 @@ int main(void)
         TEST(test_parameters),
         TEST(test_outputs),
         TEST(test_avro_output_needs_a_schema),
+        TEST(test_avro_input_needs_a_schema),
         TEST(test_a_topic_has_one_purpose),
         TEST(test_shipped_configuration_is_the_printed_one),
         TEST(test_shipped_configuration_loads),
