@@ -13,14 +13,13 @@ const struct pql_command pql_commands[] = {
     {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
     {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]",
      "create or verify the topics with the right settings"},
+    {"checkpoint", pql_cmd_checkpoint,
+     "list | verify | dump | digest | adopt | forget [--config FILE] [--partition P] [--yes]",
+     "the saved state: look at it, check it, set it right"},
     {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]",
      "a message or container file as JSON, with its schema"},
     {"demo", pql_cmd_demo, "[--broker HOST:PORT]",
      "generated traffic through the real pipeline: who qualifies, and why"},
-    {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]", "create or verify the topics with the right settings"},
-    {"checkpoint", pql_cmd_checkpoint, "list | verify | dump | digest | adopt | forget [--config FILE] [--partition P] [--yes]", "the saved state: look at it, check it, set it right"},
-    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]", "a message or container file as JSON, with its schema"},
-    {"demo", pql_cmd_demo, "[--broker HOST:PORT]", "generated traffic through the real pipeline: who qualifies, and why"},
 };
 const size_t pql_commands_count = sizeof pql_commands / sizeof *pql_commands;
 
