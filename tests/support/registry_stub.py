@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A schema registry that misbehaves on demand: Confluent's REST interface in memory, on a free port of 127.0.0.1.
 
-Prints its port on one line and ends when its standard input does. The first segment of the path is the fault, so a
+Prints its port on one line and ends when its standard input does. With --tls DIR it speaks TLS, with a CA of its own
+that is made in DIR: ca.pem, and client.pem and client.key signed by it. The first segment of the path is the fault, so a
 client under test chooses it with the base path; each fault counts its own requests:
 
   /ok                /delay-MS            answers late
@@ -11,6 +12,7 @@ client under test chooses it with the base path; each fault counts its own reque
   /huge              a body of 2 MB                           /redirect     to /ok
   /learns-N          404 with its error code to the first N questions for a schema, then right answers
   /basic-USER-PASSWORD, /bearer-TOKEN       401 to anybody else
+  /certificate                              401 to clients without a certificate (with --tls)
   /log               the requests so far, as a JSON list of "METHOD path"
 
 Schemas: 1 and 2 are records, 3 refers to 2 through subject "user", 4 is Protobuf, 5 refers to itself, 99 and GUIDs but
@@ -19,6 +21,8 @@ one are unknown. What is registered gets ids from 100 on; subject "strict" refus
 import base64
 import json
 import os
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -100,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
             if self.headers.get("Authorization") != wanted:
                 self.error(401, 401, "Unauthorized")
                 return True
+        elif fault == "certificate" and not self.connection.getpeercert():
+            self.error(401, 401, "Unauthorized")
+            return True
         return False
 
     def handle_request(self):
@@ -157,12 +164,36 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client may hang up; anything else is a bug here
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):  # a client may hang up; anything else is a bug here
             super().handle_error(request, client_address)
+
+
+def make_certificates(folder):
+    """A CA, and by it a server on 127.0.0.1 and a client."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, stderr=subprocess.DEVNULL)
+
+    new = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    openssl(*new, "-x509", "-subj", "/CN=test CA", "-keyout", "ca.key", "-out", "ca.pem")
+    for name, extra in (("server", ["-addext", "subjectAltName=IP:127.0.0.1"]), ("client", [])):
+        openssl(*new, "-subj", f"/CN={name}", *extra, "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                "-copy_extensions", "copy", "-days", "2", "-out", f"{name}.pem")
+
+
+def speak_tls(server, folder):
+    make_certificates(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(folder, "server.pem"), os.path.join(folder, "server.key"))
+    context.load_verify_locations(os.path.join(folder, "ca.pem"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 
 
 def main():
     server = Server(("127.0.0.1", 0), Handler)
+    if sys.argv[1:2] == ["--tls"]:
+        speak_tls(server, sys.argv[2])
     print(server.server_address[1], flush=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
