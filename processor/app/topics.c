@@ -319,7 +319,8 @@ int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, 
         if (inv.found[i].exists || inv.found[i].denied) continue;
         if (plan->is_input && input_partitions <= 0)
             result = PQL_FAIL(err, PQL_ERR_CONFIG,
-                              "input topic %s does not exist; --input-partitions N creates it with N partitions", plan->name);
+                              "input topic %s does not exist; correct its name in `inputs`, or create it with N partitions: "
+                              "pqlstream topics --config %s --create --input-partitions N", plan->name, config->path);
         else
             result = create(config, kafka, plan, partitions, err);
         if (!result) tell_created(context, plan->name, plan->partitions ? plan->partitions : partitions);

@@ -268,6 +268,14 @@ static int read_offsets(rd_kafka_event_t *answer, struct pql_kafka_offset *offse
     return 0;
 }
 
+/* Which leader a handle asks it takes from its own copy of the metadata, good for a quarter of an hour; where no
+ * consumer of the handle follows the topic nothing else renews it when a leader moves or starts again. */
+static void renew_leaders(struct pql_kafka *kafka, int timeout_ms)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (!rd_kafka_metadata(kafka->rk, 1, NULL, &metadata, timeout_ms)) rd_kafka_metadata_destroy(metadata);
+}
+
 static int ask_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets, size_t count, int timeout_ms,
                        struct pql_err *err)
 {
@@ -279,6 +287,7 @@ static int ask_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets
     int result = question_wait(kafka, &question, err) ? -1 : read_offsets(question.answer, offsets, count, err);
     question_deinit(&question);
     rd_kafka_topic_partition_list_destroy(list);
+    if (result && (!err || err->cls == PQL_ERR_RETRY)) renew_leaders(kafka, timeout_ms);
     return result;
 }
 

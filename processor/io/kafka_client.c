@@ -395,6 +395,10 @@ enum pql_err_class pql_kafka_class(int code)
         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
         RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
         RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH, /* what a reader knows of a leader that has restarted is old */
+        RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+        RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
     };
     for (size_t i = 0; i < sizeof(config) / sizeof(*config); i++)
         if (config[i] == code) return PQL_ERR_CONFIG;
