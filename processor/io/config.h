@@ -33,7 +33,6 @@ struct pql_input_conf {
     const char *schema; /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
     const char *reader_schema;   /* file with the schema that writers' are resolved to (aliases, defaults);
                                     NULL: none */
-    bool user_events_everywhere; /* user_events = "all_partitions" */
     int partitioning;            /* enum pql_partitioning */
     int64_t max_future_ms;
     int64_t start; /* without a committed offset: PQL_OFFSET_EARLIEST, PQL_OFFSET_LATEST, or a time in ms */
@@ -65,7 +64,6 @@ struct pql_config {
     int64_t replication_factor;
 
     int64_t workers; /* 0: one per core */
-    uint64_t memory; /* budget in bytes of the process; 0: three quarters of the machine's or cgroup's */
     int64_t commit_interval_ms, max_output_delay_ms;
     int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
     uint64_t checkpoint_bandwidth; /* bytes per second */

@@ -234,13 +234,13 @@ const struct pql_option pql_options[] = {
 
     /* --- resources and faults --- */
     INT(ROOT, "workers", AT(pql_config, workers), "0", 0, 1024, 0, "Threads that process events; 0: one per processor."),
-    SIZE(ROOT, "memory", AT(pql_config, memory), "0B", 0, 1024 * TIB, 0, "Budget of the process; 0B: three quarters of what the machine or container has."),
     SHARE(ROOT, "dlq_max_share", AT(pql_config, dlq_max_share), "50%", 0,
            "If more of a task's last 1,000 records are bad, the task stops there instead of draining the topic into the dead letters."),
     WORD(ROOT, "on_bad_input", AT(pql_config, on_bad_input), "block", bad_input_words, 0, "What happens then: the task waits, or the process ends."),
     SHARE(ROOT, "misplaced_max", AT(pql_config, misplaced_max), "0.1%", 0,
            "Largest share of accounts found in another partition than their key's."),
     ABSENT(ROOT, "http", "the admin endpoint"),
+    ABSENT(ROOT, "memory", "a budget of memory"),
     ABSENT(ROOT, "tombstones", "records with null values"),
     ABSENT(ROOT, "backfill_from", "filling new signals from the input"),
     ABSENT(ROOT, "engine_upgrade", "several engine versions side by side"),
