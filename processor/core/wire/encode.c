@@ -72,10 +72,8 @@ static void json_name(struct pql_sink *s, struct pql_slice name)
 static void json_time(struct pql_sink *s, int64_t ms)
 {
     char digits[PQL_TIME_TEXT_MAX];
-    if (s->epoch_ms)
-        put_decimal(s->out, pql_decimal_of_int(ms));
-    else
-        pql_encode_json_text(s->out, (struct pql_slice){digits, pql_time_text(ms, digits)});
+    if (s->epoch_ms) put_decimal(s->out, pql_decimal_of_int(ms));
+    else pql_encode_json_text(s->out, (struct pql_slice){digits, pql_time_text(ms, digits)});
 }
 
 static void json_absent(struct pql_sink *s, const struct pql_label *label)
@@ -193,7 +191,8 @@ struct pql_encoder *pql_encoder_new(const struct pql_encode_conf *conf)
 {
     struct pql_encoder *encoder = pql_xcalloc(1, sizeof *encoder);
     encoder->conf = *conf;
-    if (conf->format == PQL_ENCODE_JSON && conf->connect_schema) pql_encode_connect_schema(conf->epoch_ms, &encoder->head);
+    if (conf->format == PQL_ENCODE_JSON && conf->connect_schema)
+        pql_encode_connect_schema(conf->epoch_ms, &encoder->head);
     return encoder;
 }
 
@@ -208,9 +207,8 @@ void pql_encode_record(const struct pql_encoder *encoder, const struct pql_recor
                        struct pql_buf *out)
 {
     const struct pql_encode_conf *conf = &encoder->conf;
-    struct pql_sink sink = {.ops = conf->format == PQL_ENCODE_JSON ? &json_ops : &avro_ops,
-                            .out = out,
-                            .epoch_ms = conf->epoch_ms};
+    struct pql_sink sink = {
+        .ops = conf->format == PQL_ENCODE_JSON ? &json_ops : &avro_ops, .out = out, .epoch_ms = conf->epoch_ms};
     struct pql_slice topic = {"", 0};
     if (record->has_source && record->source_input < conf->topics_count) topic = conf->topics[record->source_input];
     pql_buf_put(out, encoder->head.ptr, encoder->head.len);
@@ -229,10 +227,8 @@ static void put_key_part(struct pql_buf *out, struct pql_slice part)
         for (size_t i = 0; i < piece.len; i++) {
             unsigned char c = (unsigned char)piece.ptr[i];
             char encoded[] = {'%', hex[c >> 4], hex[c & 15]};
-            if (!is_valid || c == '/' || c == '%' || c < 0x20 || c == 0x7f)
-                pql_buf_put(out, encoded, 3);
-            else
-                pql_buf_u8(out, c);
+            if (!is_valid || c == '/' || c == '%' || c < 0x20 || c == 0x7f) pql_buf_put(out, encoded, 3);
+            else pql_buf_u8(out, c);
         }
     }
 }

@@ -80,9 +80,8 @@ void pql_encode_avro_schema(struct pql_buf *out)
 /* --- JSON Schema --- */
 
 static const char *const json_types[] = {
-    [PQL_CELL_TEXT] = "string",   [PQL_CELL_INT] = "integer",
-    [PQL_CELL_LONG] = "integer",  [PQL_CELL_NUMBER] = "number",
-    [PQL_CELL_TIME] = "string",   [PQL_CELL_BOOL] = "boolean",
+    [PQL_CELL_TEXT] = "string",   [PQL_CELL_INT] = "integer", [PQL_CELL_LONG] = "integer",
+    [PQL_CELL_NUMBER] = "number", [PQL_CELL_TIME] = "string", [PQL_CELL_BOOL] = "boolean",
 };
 
 static void json_type(struct pql_sink *s, const char *type, bool is_optional)
@@ -114,7 +113,9 @@ static void json_open(struct pql_sink *s, const struct pql_nested *nested)
 {
     json_begin(s, &nested->label);
     if (!s->depth)
-        pql_buf_printf(s->out, "\"$schema\": \"https://json-schema.org/draft/2020-12/schema\", \"title\": \"%s\",\n \"description\": \"%s\",\n ",
+        pql_buf_printf(s->out,
+                       "\"$schema\": \"https://json-schema.org/draft/2020-12/schema\", \"title\": \"%s\",\n "
+                       "\"description\": \"%s\",\n ",
                        nested->type_name, nested->label.doc);
     json_type(s, nested->nest == PQL_NEST_ARRAY ? "array" : "object", nested->is_optional);
     if (nested->nest == PQL_NEST_ARRAY) pql_buf_text(s->out, ", \"items\": ");

@@ -7,11 +7,23 @@ static void put(struct pql_sink *s, const char *name, struct pql_cell cell, cons
     s->ops->cell(s, &(struct pql_label){pql_slice_of(name), doc}, &cell);
 }
 
-static struct pql_cell text(struct pql_slice value) { return (struct pql_cell){PQL_CELL_TEXT, false, true, {.text = value}}; }
+static struct pql_cell text(struct pql_slice value)
+{
+    return (struct pql_cell){PQL_CELL_TEXT, false, true, {.text = value}};
+}
 static struct pql_cell word(const char *value) { return text(pql_slice_of(value)); }
-static struct pql_cell integer(int64_t value) { return (struct pql_cell){PQL_CELL_INT, false, true, {.integer = value}}; }
-static struct pql_cell large(int64_t value) { return (struct pql_cell){PQL_CELL_LONG, false, true, {.integer = value}}; }
-static struct pql_cell instant(int64_t value) { return (struct pql_cell){PQL_CELL_TIME, false, true, {.integer = value}}; }
+static struct pql_cell integer(int64_t value)
+{
+    return (struct pql_cell){PQL_CELL_INT, false, true, {.integer = value}};
+}
+static struct pql_cell large(int64_t value)
+{
+    return (struct pql_cell){PQL_CELL_LONG, false, true, {.integer = value}};
+}
+static struct pql_cell instant(int64_t value)
+{
+    return (struct pql_cell){PQL_CELL_TIME, false, true, {.integer = value}};
+}
 static struct pql_cell boolean(bool value) { return (struct pql_cell){PQL_CELL_BOOL, false, true, {.boolean = value}}; }
 
 static struct pql_cell text_or_null(struct pql_slice value)
@@ -70,10 +82,12 @@ static void walk_evidence_row(struct pql_sink *s, const struct pql_evidence *row
     const struct pql_nested nested = {.nest = PQL_NEST_RECORD, .type_name = "Evidence"};
     s->ops->open(s, &nested);
     put(s, "signal", text(row->signal), "What was measured, in the words of the definition.");
-    put_value(s, &row->value, "value", "Its value where that is a number.", "value_text", "Its value where that is something else.");
+    put_value(s, &row->value, "value", "Its value where that is a number.", "value_text",
+              "Its value where that is something else.");
     put_value(s, &row->threshold, "threshold", "What it is compared with where that is a number.", "threshold_text",
               "What it is compared with where that is something else.");
-    put(s, "comparison", text_or_null(row->comparison), "=, !=, <, <=, > or >=; null for a condition without comparison.");
+    put(s, "comparison", text_or_null(row->comparison),
+        "=, !=, <, <=, > or >=; null for a condition without comparison.");
     put(s, "met", boolean(row->met), "Whether this part of the condition holds.");
     put(s, "points", number_or_null(row->has_points, row->points), "What it gives to a score.");
     put(s, "first_at", instant_or_null(row->first_at), "Event time of the first occurrence counted.");
@@ -86,8 +100,12 @@ static void walk_evidence_row(struct pql_sink *s, const struct pql_evidence *row
 
 static void walk_evidence(struct pql_sink *s, const struct pql_record *r)
 {
-    const struct pql_nested nested = {{PQL_SLICE_LITERAL("evidence"), "One row for each comparison of the condition, in its order."},
-                                      PQL_NEST_ARRAY, NULL, false, r->evidence_count};
+    const struct pql_nested nested = {
+        {PQL_SLICE_LITERAL("evidence"), "One row for each comparison of the condition, in its order."},
+        PQL_NEST_ARRAY,
+        NULL,
+        false,
+        r->evidence_count};
     s->ops->open(s, &nested);
     for (size_t i = 0; i < r->evidence_count; i++) walk_evidence_row(s, &r->evidence[i]);
     s->ops->close(s, &nested);
@@ -95,8 +113,8 @@ static void walk_evidence(struct pql_sink *s, const struct pql_record *r)
 
 static void walk_missing(struct pql_sink *s, const struct pql_record *r)
 {
-    const struct pql_nested nested = {{PQL_SLICE_LITERAL("missing"), "What does not hold yet."}, PQL_NEST_ARRAY, NULL, false,
-                                      r->missing_count};
+    const struct pql_nested nested = {
+        {PQL_SLICE_LITERAL("missing"), "What does not hold yet."}, PQL_NEST_ARRAY, NULL, false, r->missing_count};
     s->ops->open(s, &nested);
     for (size_t i = 0; i < r->missing_count; i++) {
         struct pql_cell item = text(r->missing[i]);
@@ -107,8 +125,12 @@ static void walk_missing(struct pql_sink *s, const struct pql_record *r)
 
 static void walk_source(struct pql_sink *s, const struct pql_record *r, struct pql_slice topic)
 {
-    const struct pql_nested nested = {{PQL_SLICE_LITERAL("source"), "The last event that led to this; null where only time passed."},
-                                      PQL_NEST_RECORD, "Source", true, 0};
+    const struct pql_nested nested = {
+        {PQL_SLICE_LITERAL("source"), "The last event that led to this; null where only time passed."},
+        PQL_NEST_RECORD,
+        "Source",
+        true,
+        0};
     if (!r->has_source) {
         s->ops->absent(s, &nested.label);
         return;
@@ -123,8 +145,12 @@ static void walk_source(struct pql_sink *s, const struct pql_record *r, struct p
 
 static void walk_attributes(struct pql_sink *s, const struct pql_record *r)
 {
-    const struct pql_nested nested = {{PQL_SLICE_LITERAL("attributes"), "Attributes that the definition includes, as text."},
-                                      PQL_NEST_MAP, NULL, false, r->attributes_count};
+    const struct pql_nested nested = {
+        {PQL_SLICE_LITERAL("attributes"), "Attributes that the definition includes, as text."},
+        PQL_NEST_MAP,
+        NULL,
+        false,
+        r->attributes_count};
     s->ops->open(s, &nested);
     for (size_t i = 0; i < r->attributes_count; i++) {
         const struct pql_attribute *attribute = &r->attributes[i];
@@ -151,7 +177,8 @@ static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct p
     put(s, "status", word(pql_status_names[r->status]), "not_yet, qualified, left or missed.");
     put(s, "previous_status", word(pql_status_names[r->previous_status]), "The status before.");
     put(s, "reason", word(pql_reason_names[r->reason]),
-        "condition, expired, decayed, ineligible, disqualified, converted, definition_changed, definition_removed, merged "
+        "condition, expired, decayed, ineligible, disqualified, converted, definition_changed, definition_removed, "
+        "merged "
         "or forgotten.");
     put(s, "reason_text", text(r->reason_text), "The reason in words, at most 255 bytes.");
     put(s, "tier", text_or_null(r->tier), "The tier of the score.");
@@ -161,12 +188,14 @@ static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct p
     walk_evidence(s, r);
     walk_missing(s, r);
     put(s, "members", large_or_null(r->has_members, r->members), "Known users of the account.");
-    put(s, "qualified_members", large_or_null(r->has_members, r->qualified_members), "Those for whom the shared condition holds.");
+    put(s, "qualified_members", large_or_null(r->has_members, r->qualified_members),
+        "Those for whom the shared condition holds.");
     put(s, "share", number_or_null(r->has_members, r->share), "Their share, 0 to 1.");
     put(s, "first_qualified_at", instant_or_null(r->first_qualified_at), "Event time of the first entry.");
     put(s, "qualified_at", instant_or_null(r->qualified_at), "Event time of the latest entry.");
     put(s, "left_at", instant_or_null(r->left_at), "Event time of the latest leaving.");
-    put(s, "expires_at", instant_or_null(r->expires_at), "When it would lapse if nothing more happened, where that is known.");
+    put(s, "expires_at", instant_or_null(r->expires_at),
+        "When it would lapse if nothing more happened, where that is known.");
     put(s, "qualification_count", large(r->qualification_count), "How many times it was entered.");
     put(s, "route", text_or_null(r->route), "Who should act.");
     put(s, "segment", text_or_null(r->segment), "As the definition says.");
@@ -183,10 +212,15 @@ static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct p
     walk_attributes(s, r);
 }
 
-void pql_encode_walk(struct pql_sink *sink, const struct pql_record *record, struct pql_slice topic, int64_t produced_at_ms)
+void pql_encode_walk(struct pql_sink *sink, const struct pql_record *record, struct pql_slice topic,
+                     int64_t produced_at_ms)
 {
-    const struct pql_nested nested = {{{NULL, 0}, "A change of what a user or an account qualifies for, with its reason in numbers."},
-                                      PQL_NEST_RECORD, "Qualification", false, 0};
+    const struct pql_nested nested = {
+        {{NULL, 0}, "A change of what a user or an account qualifies for, with its reason in numbers."},
+        PQL_NEST_RECORD,
+        "Qualification",
+        false,
+        0};
     sink->ops->open(sink, &nested);
     walk_fields(sink, record, topic, produced_at_ms);
     sink->ops->close(sink, &nested);

@@ -376,9 +376,11 @@ static bool parse_container(struct parser *p, const struct pql_path_node *node)
     return ok;
 }
 
-static bool parse_word(struct parser *p, const struct pql_path_node *node, struct pql_slice word, struct pql_value value)
+static bool parse_word(struct parser *p, const struct pql_path_node *node, struct pql_slice word,
+                       struct pql_value value)
 {
-    if ((size_t)(p->end - p->at) < word.len || memcmp(p->at, word.ptr, word.len) != 0) return fail(p, "a value is missing");
+    if ((size_t)(p->end - p->at) < word.len || memcmp(p->at, word.ptr, word.len) != 0)
+        return fail(p, "a value is missing");
     p->at += word.len;
     if (node && node->slot >= 0) p->slots[node->slot] = value;
     return true;
@@ -406,8 +408,16 @@ static bool parse_value(struct parser *p, const struct pql_path_node *node)
     case 'f': return parse_word(p, node, PQL_SLICE_LITERAL("false"), pql_bool(false));
     case 'n': return parse_word(p, node, PQL_SLICE_LITERAL("null"), pql_null());
     case '-':
-    case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9': return parse_number(p, node);
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9': return parse_number(p, node);
     default: return fail(p, "a value is missing");
     }
 }

@@ -67,7 +67,10 @@ static bool begins(struct pql_slice text, struct pql_slice with)
     return text.len >= with.len && memcmp(text.ptr, with.ptr, with.len) == 0;
 }
 
-static struct pql_slice after(struct pql_slice text, size_t len) { return (struct pql_slice){text.ptr + len, text.len - len}; }
+static struct pql_slice after(struct pql_slice text, size_t len)
+{
+    return (struct pql_slice){text.ptr + len, text.len - len};
+}
 
 static const struct pql_slice header_word = {"header:", 7};
 
@@ -93,7 +96,8 @@ static void check_path(struct compile *c, const struct pql_source *source, struc
     struct pql_slice plain = begins(path, header_word) ? after(path, header_word.len) : path;
     if (plain.len && (plain.ptr != path.ptr || pql_path_is_valid(path))) return;
     pql_diag_source(c->diags, PQL_SEVERITY_ERROR, source, 0, source->text.len,
-                    "'%.*s' is no path: names joined by dots, at most %d", PQL_SLICE_ARG(source->text), PQL_PATH_DEPTH_MAX);
+                    "'%.*s' is no path: names joined by dots, at most %d", PQL_SLICE_ARG(source->text),
+                    PQL_PATH_DEPTH_MAX);
 }
 
 static struct field compile_field(struct compile *c, const struct pql_path_list *list)
@@ -148,7 +152,8 @@ static void check_names(struct compile *c, const struct pql_path_list *list)
         struct pql_slice path = list->paths[i].text;
         bool any = path.len && path.ptr[path.len - 1] == '*';
         bool whole = any && (path.len == 1 || path.ptr[path.len - 2] == '.' || pql_slice_is(path, "header:*"));
-        if (any && whole) path = pql_slice_of(pql_arena_printf(&c->mapping->arena, "%.*sx", (int)path.len - 1, path.ptr));
+        if (any && whole)
+            path = pql_slice_of(pql_arena_printf(&c->mapping->arena, "%.*sx", (int)path.len - 1, path.ptr));
         check_path(c, &list->paths[i], any && !whole ? (struct pql_slice){"", 0} : path);
     }
 }
@@ -160,7 +165,8 @@ static void compile_kinds(struct compile *c)
     struct kind_row *rows = pql_arena_zalloc(arena, (c->conf->kinds_count + PQL_EVENT_KIND_COUNT) * sizeof *rows);
     for (size_t i = 0; i < c->conf->kinds_count; i++) {
         const struct pql_kind_alias *alias = &c->conf->kinds[i];
-        rows[count++] = (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind, pql_arena_copy(arena, alias->event)};
+        rows[count++] =
+            (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind, pql_arena_copy(arena, alias->event)};
     }
     for (int kind = 0; kind < PQL_EVENT_KIND_COUNT; kind++)
         rows[count++] = (struct kind_row){pql_slice_of(pql_event_kind_names[kind]), (enum pql_event_kind)kind, {"", 0}};
@@ -325,7 +331,8 @@ static struct pql_slice field_text(const struct apply *a, const struct field *fi
 
 static bool time_of_number(pql_decimal number, enum pql_time_unit unit, int64_t *ms)
 {
-    static const int64_t millionths_per_ms[] = {[PQL_UNIT_MS] = 1000000, [PQL_UNIT_S] = 1000, [PQL_UNIT_US] = 1000000000};
+    static const int64_t millionths_per_ms[] = {
+        [PQL_UNIT_MS] = 1000000, [PQL_UNIT_S] = 1000, [PQL_UNIT_US] = 1000000000};
     pql_decimal per = millionths_per_ms[unit], whole = number / per;
     if (number % per < 0) whole--;
     if (whole < PQL_TIME_MIN_MS || whole > PQL_TIME_MAX_MS) return false;
@@ -352,7 +359,7 @@ static int apply_time(const struct apply *a, struct pql_event *event)
     if (value->kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
     if (!time_of_value(value, a->mapping->time_unit, &event->time_ms))
         return reject(a, PQL_REJECT_BAD_TIME,
-                      "the time is no number, no date and no ISO 8601 text with an offset, or beyond the years 0 to 9999");
+                      "the time is no number, no date, no ISO 8601 text with an offset, or beyond the years 0 to 9999");
     return 0;
 }
 
@@ -368,8 +375,9 @@ static int apply_kind(const struct apply *a, struct pql_event *event, struct pql
         event->kind = row->kind;
         *fixed_name = row->event;
         if (needs[row->kind].is_applied) return 0;
+        const char *name = pql_event_kind_names[row->kind];
         return reject(a, PQL_REJECT_UNSUPPORTED_KIND,
-                      pql_arena_printf(a->scratch, "events of kind '%s' are not applied", pql_event_kind_names[row->kind]));
+                      pql_arena_printf(a->scratch, "events of kind '%s' are not applied", name));
     }
     return reject(a, PQL_REJECT_BAD_KIND, "the kind is not one that the mapping knows");
 }

@@ -92,7 +92,11 @@ static const struct pql_path_node *finish(struct pql_paths *paths, const struct 
     node->kids_count = draft->kids_count;
     const struct pql_path_node **kids = pql_arena_zalloc(&paths->arena, draft->kids_count * sizeof *kids);
     size_t i = 0;
-    for (const struct draft *kid = draft->kids; kid; kid = kid->next) kids[i++] = finish(paths, kid);
+    node->kids_index_max = PQL_PATH_NO_INDEX;
+    for (const struct draft *kid = draft->kids; kid; kid = kid->next, i++) {
+        kids[i] = finish(paths, kid);
+        if (kids[i]->index > node->kids_index_max) node->kids_index_max = kids[i]->index;
+    }
     node->kids = kids;
     if (i > LINEAR_MAX) add_table(&paths->arena, node);
     return node;
@@ -154,7 +158,8 @@ const struct pql_path_node *pql_path_find(const struct pql_path_node *node, stru
 
 const struct pql_path_node *pql_path_at(const struct pql_path_node *node, size_t index)
 {
+    if (node->kids_index_max < 0 || index > (size_t)node->kids_index_max) return NULL;
     for (size_t i = 0; i < node->kids_count; i++)
-        if (node->kids[i]->index >= 0 && (size_t)node->kids[i]->index == index) return node->kids[i];
+        if (node->kids[i]->index == (int32_t)index) return node->kids[i];
     return NULL;
 }

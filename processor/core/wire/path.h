@@ -7,8 +7,8 @@
  *        │            └ size [2]
  *        └ items ─ 0 ─ sku [3]          [n]: index into the slots
  *
- * Nodes are numbered and children of a node are adjacent, sorted by nothing; wide nodes have a hash table. Immutable
- * after pql_paths_new. Heap: one arena. Thread: any. */
+ * A node's id is below those of its kids, and the ids of all nodes below it follow its own. Wide nodes have a hash
+ * table. Immutable after pql_paths_new. Heap: one arena. Thread: any. */
 #ifndef PQL_CORE_WIRE_PATH_H
 #define PQL_CORE_WIRE_PATH_H
 
@@ -21,6 +21,7 @@ struct pql_path_node {
     struct pql_slice name;
     int32_t slot;  /* PQL_PATH_NO_SLOT: only a way to others */
     int32_t index; /* the name as an array index, or PQL_PATH_NO_INDEX */
+    int32_t kids_index_max; /* the largest index of a kid, or PQL_PATH_NO_INDEX */
     uint32_t id;   /* below pql_paths_count */
     const struct pql_path_node *const *kids;
     size_t kids_count;

@@ -304,7 +304,8 @@ static bool read_block(struct run *r, struct frame *frame)
     if (block->item_size_min)
         return frame->items <= left(r) / block->item_size_min ? true : bad(r, "a block of too many items");
     r->empty_items += frame->items;
-    return frame->items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true : bad(r, "too many empty items");
+    return frame->items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true
+                                                                                      : bad(r, "too many empty items");
 }
 
 /* Where the code for the value of a map's entry begins. */

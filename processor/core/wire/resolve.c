@@ -13,7 +13,7 @@ enum { ROUTINES_MAX = 16384 };
 struct routine {
     const struct pql_avro *writer, *reader;
     const struct pql_path_node *node;
-    uint32_t pc;     /* where its code begins, once it is compiled */
+    uint32_t pc; /* where its code begins, once it is compiled */
 };
 
 struct compiler {
@@ -52,7 +52,8 @@ static struct pql_op *emit(struct compiler *c, enum pql_op_code code, int32_t sl
 static void emit_fail(struct compiler *c, const char *message)
 {
     struct pql_plan *plan = c->plan;
-    plan->messages = pql_xgrow(plan->messages, &plan->messages_capacity, plan->messages_count + 1, sizeof *plan->messages);
+    plan->messages =
+        pql_xgrow(plan->messages, &plan->messages_capacity, plan->messages_count + 1, sizeof *plan->messages);
     plan->messages[plan->messages_count] = message;
     emit(c, PQL_OP_FAIL, PQL_PATH_NO_SLOT, (uint32_t)plan->messages_count++, 0);
 }
@@ -88,11 +89,13 @@ static void emit_call(struct compiler *c, const struct pql_avro *writer, const s
 {
     uint32_t found = NO_PC;
     if (!node) {
-        if (c->skips[writer->id] == NO_PC) c->skips[writer->id] = new_routine(c, (struct routine){writer, NULL, NULL, NO_PC});
+        if (c->skips[writer->id] == NO_PC)
+            c->skips[writer->id] = new_routine(c, (struct routine){writer, NULL, NULL, NO_PC});
         found = c->skips[writer->id];
     }
     for (uint32_t i = 0; found == NO_PC && i < c->routines_count; i++)
-        if (c->routines[i].node == node && c->routines[i].writer == writer && c->routines[i].reader == reader) found = i;
+        if (c->routines[i].node == node && c->routines[i].writer == writer && c->routines[i].reader == reader)
+            found = i;
     if (found == NO_PC) found = new_routine(c, (struct routine){writer, reader, node, NO_PC});
     emit(c, PQL_OP_CALL, PQL_PATH_NO_SLOT, found, 0);
 }
@@ -131,7 +134,8 @@ static bool names_match(const struct pql_avro *writer, const struct pql_avro *re
 
 static bool same_type(const struct pql_avro *writer, const struct pql_avro *reader)
 {
-    return writer->type == reader->type && writer->size == reader->size && (!writer->name.ptr || names_match(writer, reader));
+    return writer->type == reader->type && writer->size == reader->size &&
+           (!writer->name.ptr || names_match(writer, reader));
 }
 
 /* The branch of a reader's union for what the writer wrote: of the very type if there is one (by full name before the
@@ -143,7 +147,9 @@ static const struct pql_avro *reader_branch(const struct pql_avro *writer, const
     for (size_t i = 0; i < reader->branches_count; i++) {
         const struct pql_avro *branch = reader->branches[i];
         bool same = same_type(writer, branch);
-        int rank = same && pql_slice_eq(writer->name, branch->name) ? 3 : same ? 2 : promotes(writer->type, branch->type);
+        int rank = same && pql_slice_eq(writer->name, branch->name) ? 3
+                   : same                                           ? 2
+                                                                    : promotes(writer->type, branch->type);
         if (rank <= best_rank) continue;
         best = branch;
         best_rank = rank;
@@ -153,7 +159,8 @@ static const struct pql_avro *reader_branch(const struct pql_avro *writer, const
 
 /* --- Defaults --- */
 
-static int emit_default(struct compiler *c, const struct pql_avro *type, const json_t *json, const struct pql_path_node *node);
+static int emit_default(struct compiler *c, const struct pql_avro *type, const json_t *json,
+                        const struct pql_path_node *node);
 
 /* The bytes of a default are written as characters U+0000 to U+00FF. */
 static bool bytes_of_default(struct pql_arena *arena, const json_t *json, struct pql_slice *out)
@@ -185,7 +192,8 @@ static bool number_of_default(const struct pql_avro *type, const json_t *json, s
         return true;
     }
     json_int_t value = json_integer_value(json);
-    if (!json_is_integer(json) || (type->type == PQL_AVRO_INT && (value < INT32_MIN || value > INT32_MAX))) return false;
+    if (!json_is_integer(json) || (type->type == PQL_AVRO_INT && (value < INT32_MIN || value > INT32_MAX)))
+        return false;
     *out = pql_plan_integer(pql_plan_conversion(type, type), value);
     return true;
 }
@@ -207,7 +215,8 @@ static bool bytes_default(struct compiler *c, const struct pql_avro *type, const
 }
 
 /* False if json is no default of that type. */
-static bool scalar_of_default(struct compiler *c, const struct pql_avro *type, const json_t *json, struct pql_value *out)
+static bool scalar_of_default(struct compiler *c, const struct pql_avro *type, const json_t *json,
+                              struct pql_value *out)
 {
     struct pql_arena *arena = &c->plan->arena;
     *out = pql_null();
@@ -266,7 +275,8 @@ static int emit_kids_default(struct compiler *c, const struct pql_avro *type, co
 
 /* As deep as the wanted paths. A union's default belongs to its first branch; later versions of the specification
  * allow any, so the first that fits is taken. */
-static int emit_default(struct compiler *c, const struct pql_avro *type, const json_t *json, const struct pql_path_node *node)
+static int emit_default(struct compiler *c, const struct pql_avro *type, const json_t *json,
+                        const struct pql_path_node *node)
 {
     struct pql_value value;
     for (size_t i = 0; type->type == PQL_AVRO_UNION && i < type->branches_count; i++)
@@ -346,12 +356,10 @@ static void compile_scalar(struct compiler *c, const struct pql_avro *writer, co
     };
     const struct pql_avro *as = reader ? reader : writer;
     if (writer->type == PQL_AVRO_NULL) return;
-    if (writer->type == PQL_AVRO_ENUM)
-        compile_enum(c, writer, reader, node->slot);
+    if (writer->type == PQL_AVRO_ENUM) compile_enum(c, writer, reader, node->slot);
     else if (writer->type == PQL_AVRO_FIXED || writer->type == PQL_AVRO_BYTES || writer->type == PQL_AVRO_STRING)
         compile_bytes(c, writer, as, node);
-    else
-        emit(c, codes[writer->type], node->slot, 0, 0)->conversion = (uint8_t)pql_plan_conversion(writer, as);
+    else emit(c, codes[writer->type], node->slot, 0, 0)->conversion = (uint8_t)pql_plan_conversion(writer, as);
 }
 
 static void compile_union(struct compiler *c, const struct pql_avro *writer, const struct pql_avro *reader,
@@ -385,15 +393,12 @@ static void compile_value(struct compiler *c, const struct pql_avro *writer, con
     static const struct pql_path_node nothing = {.slot = PQL_PATH_NO_SLOT, .index = PQL_PATH_NO_INDEX};
     const struct pql_avro *as = reader && node && writer->type != PQL_AVRO_UNION ? resolved(writer, reader) : NULL;
     if (c->failed || (!node && !writer->min_size)) return;
-    if (writer->type == PQL_AVRO_UNION)
-        compile_union(c, writer, reader, node);
+    if (writer->type == PQL_AVRO_UNION) compile_union(c, writer, reader, node);
     else if (reader && node && !as)
         emit_fail(c, pql_arena_printf(&c->plan->arena, "a value of type %s, which the reader's schema does not take",
                                       pql_avro_type_names[writer->type]));
-    else if (is_called(writer))
-        emit_call(c, writer, as, node);
-    else
-        compile_scalar(c, writer, as, node ? node : &nothing);
+    else if (is_called(writer)) emit_call(c, writer, as, node);
+    else compile_scalar(c, writer, as, node ? node : &nothing);
 }
 
 /* --- Routines --- */
@@ -422,10 +427,8 @@ static void compile_record(struct compiler *c, const struct routine *r)
         const struct pql_path_node *kid = pql_path_find(r->node, field->name);
         if (written) from[written - writer->fields] = field;
         if (written || !kid) continue;
-        if (!field->default_value)
-            fail(c, "neither the writer's schema nor a default has the field", field->name);
-        else
-            (void)emit_default(c, field->type, field->default_value, kid);
+        if (!field->default_value) fail(c, "neither the writer's schema nor a default has the field", field->name);
+        else (void)emit_default(c, field->type, field->default_value, kid);
     }
     for (size_t i = 0; i < writer->fields_count; i++) {
         const struct pql_avro_field *field = reader ? from[i] : &writer->fields[i];
@@ -504,10 +507,8 @@ int pql_plan_compile(struct pql_plan *plan, const struct pql_avro *writer, const
     for (size_t i = 0; i < c.routines_count && !c.failed; i++) {
         struct routine routine = c.routines[i]; /* compiling adds others */
         c.routines[i].pc = here(&c);
-        if (routine.writer->type == PQL_AVRO_RECORD)
-            compile_record(&c, &routine);
-        else
-            compile_block(&c, &routine);
+        if (routine.writer->type == PQL_AVRO_RECORD) compile_record(&c, &routine);
+        else compile_block(&c, &routine);
     }
     for (size_t i = 0; i < plan->ops_count && !c.failed; i++)
         if (plan->ops[i].code == PQL_OP_CALL) plan->ops[i].arg = c.routines[plan->ops[i].arg].pc;

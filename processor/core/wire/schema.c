@@ -6,11 +6,11 @@
 #include <xxhash.h>
 
 const char *const pql_avro_type_names[PQL_AVRO_TYPE_COUNT] = {
-    [PQL_AVRO_NULL] = "null",     [PQL_AVRO_BOOLEAN] = "boolean", [PQL_AVRO_INT] = "int",
-    [PQL_AVRO_LONG] = "long",     [PQL_AVRO_FLOAT] = "float",     [PQL_AVRO_DOUBLE] = "double",
-    [PQL_AVRO_BYTES] = "bytes",   [PQL_AVRO_STRING] = "string",   [PQL_AVRO_RECORD] = "record",
-    [PQL_AVRO_ENUM] = "enum",     [PQL_AVRO_ARRAY] = "array",     [PQL_AVRO_MAP] = "map",
-    [PQL_AVRO_UNION] = "union",   [PQL_AVRO_FIXED] = "fixed",
+    [PQL_AVRO_NULL] = "null",   [PQL_AVRO_BOOLEAN] = "boolean", [PQL_AVRO_INT] = "int",
+    [PQL_AVRO_LONG] = "long",   [PQL_AVRO_FLOAT] = "float",     [PQL_AVRO_DOUBLE] = "double",
+    [PQL_AVRO_BYTES] = "bytes", [PQL_AVRO_STRING] = "string",   [PQL_AVRO_RECORD] = "record",
+    [PQL_AVRO_ENUM] = "enum",   [PQL_AVRO_ARRAY] = "array",     [PQL_AVRO_MAP] = "map",
+    [PQL_AVRO_UNION] = "union", [PQL_AVRO_FIXED] = "fixed",
 };
 
 struct pql_schema {
@@ -78,7 +78,10 @@ static struct pql_slice text_of(const json_t *json)
     return (struct pql_slice){json_string_value(json), json_string_length(json)};
 }
 
-static struct pql_slice member_text(const json_t *object, const char *key) { return text_of(json_object_get(object, key)); }
+static struct pql_slice member_text(const json_t *object, const char *key)
+{
+    return text_of(json_object_get(object, key));
+}
 
 /* --- Names --- */
 
@@ -236,7 +239,8 @@ static void read_logical(struct pql_avro *node, const json_t *json)
 {
     struct pql_slice word = member_text(json, "logicalType");
     for (int logical = PQL_LOGICAL_NONE + 1; word.ptr && logical < PQL_LOGICAL_COUNT; logical++) {
-        if (!pql_slice_is(word, logicals[logical].word) || !logical_fits(node, (enum pql_avro_logical)logical)) continue;
+        if (!pql_slice_is(word, logicals[logical].word) || !logical_fits(node, (enum pql_avro_logical)logical))
+            continue;
         if (logical == PQL_LOGICAL_DECIMAL && !decimal_is_valid(json, &node->scale)) continue;
         node->logical = (enum pql_avro_logical)logical;
     }
@@ -244,8 +248,8 @@ static void read_logical(struct pql_avro *node, const json_t *json)
 
 /* --- Named types --- */
 
-static struct pql_avro *parse_named(struct parse *p, const json_t *json, enum pql_avro_type type, struct pql_slice space,
-                                    const struct place *place)
+static struct pql_avro *parse_named(struct parse *p, const json_t *json, enum pql_avro_type type,
+                                    struct pql_slice space, const struct place *place)
 {
     struct pql_slice name = member_text(json, "name"), own = member_text(json, "namespace");
     if (!name.ptr) return fail_plain(p, place, "has no name");
@@ -259,7 +263,8 @@ static struct pql_avro *parse_named(struct parse *p, const json_t *json, enum pq
     add_named(p, node);
     struct pql_slice inner = space_of(node->name);
     struct place aliases = {place, "aliases", NO_INDEX};
-    if (!read_names(p, json_object_get(json, "aliases"), &aliases, &inner, &node->aliases, &node->aliases_count)) return NULL;
+    if (!read_names(p, json_object_get(json, "aliases"), &aliases, &inner, &node->aliases, &node->aliases_count))
+        return NULL;
     return node;
 }
 
@@ -271,7 +276,8 @@ static bool parse_field(struct parse *p, const json_t *json, struct pql_slice sp
     if (!name.ptr) return fail_plain(p, place, "has no name");
     if (!is_name(name)) return fail(p, place, "cannot have the name", name);
     struct place aliases = {place, "aliases", NO_INDEX}, type = {place, "type", NO_INDEX};
-    if (!read_names(p, json_object_get(json, "aliases"), &aliases, NULL, &field->aliases, &field->aliases_count)) return false;
+    if (!read_names(p, json_object_get(json, "aliases"), &aliases, NULL, &field->aliases, &field->aliases_count))
+        return false;
     field->name = pql_arena_copy(&p->schema->arena, name);
     field->default_value = json_object_get(json, "default");
     field->type = parse_type(p, json_object_get(json, "type"), space, &type);
@@ -306,7 +312,8 @@ static const struct pql_avro *parse_enum(struct parse *p, const json_t *json, st
     struct pql_slice chosen = member_text(json, "default");
     struct place symbols = {place, "symbols", NO_INDEX};
     if (!node) return NULL;
-    if (!read_names(p, json_object_get(json, "symbols"), &symbols, NULL, &node->symbols, &node->symbols_count)) return NULL;
+    if (!read_names(p, json_object_get(json, "symbols"), &symbols, NULL, &node->symbols, &node->symbols_count))
+        return NULL;
     if (!node->symbols_count) return fail_plain(p, place, "needs a list of symbols");
     for (size_t i = 0; chosen.ptr && i < node->symbols_count; i++)
         if (pql_slice_eq(node->symbols[i], chosen)) node->default_symbol = (int32_t)i;
@@ -359,7 +366,8 @@ static const struct pql_avro *parse_union(struct parse *p, const json_t *list, s
         if (!branches[i]) return NULL;
         if (branches[i]->type == PQL_AVRO_UNION) return fail_plain(p, &at, "is a union inside a union");
         for (size_t j = 0; j < i; j++)
-            if (same_branch(branches[i], branches[j])) return fail_plain(p, &at, "is a branch that the union has already");
+            if (same_branch(branches[i], branches[j]))
+                return fail_plain(p, &at, "is a branch that the union has already");
     }
     node->branches = branches;
     node->branches_count = count;
@@ -401,14 +409,10 @@ static const struct pql_avro *parse_type(struct parse *p, const json_t *json, st
     if (p->depth == PQL_SCHEMA_DEPTH_MAX) return fail_plain(p, place, "is nested too deep");
     if (p->schema->nodes_count == PQL_SCHEMA_NODES_MAX) return fail_plain(p, place, "is one type too many");
     p->depth++;
-    if (json_is_string(json))
-        node = parse_word(p, text_of(json), NULL, space, place);
-    else if (json_is_object(json))
-        node = parse_object(p, json, space, place);
-    else if (json_is_array(json))
-        node = parse_union(p, json, space, place);
-    else
-        fail_plain(p, place, json ? "is no type" : "is missing");
+    if (json_is_string(json)) node = parse_word(p, text_of(json), NULL, space, place);
+    else if (json_is_object(json)) node = parse_object(p, json, space, place);
+    else if (json_is_array(json)) node = parse_union(p, json, space, place);
+    else fail_plain(p, place, json ? "is no type" : "is missing");
     p->depth--;
     return node;
 }
@@ -475,8 +479,10 @@ struct pql_schema *pql_schema_parse(struct pql_slice text, struct pql_err *err)
     pql_arena_init(&schema->arena);
     if (text.len > PQL_SCHEMA_TEXT_MAX) {
         fail_plain(&p, NULL, "the schema is longer than 1 MiB");
-    } else if (!(schema->json = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault))) {
-        pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "line %d, column %d: %s", fault.line, fault.column, fault.text);
+    } else if (!(schema->json = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+                                           &fault))) {
+        pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "line %d, column %d: %s", fault.line, fault.column,
+                    fault.text);
     } else {
         schema->root = parse_type(&p, schema->json, (struct pql_slice){"", 0}, NULL);
     }
@@ -508,7 +514,8 @@ static void put_canonical(struct pql_buf *out, const struct pql_avro *node, bool
 static void put_named(struct pql_buf *out, const struct pql_avro *node, bool *written)
 {
     written[node->id] = true;
-    pql_buf_printf(out, "{\"name\":\"%.*s\",\"type\":\"%s\",", PQL_SLICE_ARG(node->name), pql_avro_type_names[node->type]);
+    pql_buf_printf(out, "{\"name\":\"%.*s\",\"type\":\"%s\",", PQL_SLICE_ARG(node->name),
+                   pql_avro_type_names[node->type]);
     if (node->type == PQL_AVRO_FIXED) {
         pql_buf_printf(out, "\"size\":%zu}", node->size);
         return;
