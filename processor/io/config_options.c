@@ -193,8 +193,6 @@ const struct pql_option pql_options[] = {
     DURATION(ROOT, "idle_after", AT(pql_config, idle_after_ms), "10s", SECOND, DAY, 0, "How long an input must be silent to be idle."),
     DURATION(ROOT, "dedup_horizon", AT(pql_config, program.settings.dedup_horizon_ms), "0s", 0, 10 * YEAR, RESULTS,
              "How long message ids are remembered to drop repeated events; 0s: not at all. About 12 bytes per event."),
-    INT(ROOT, "dedup_ids_max", AT(pql_config, program.settings.dedup_ids_max), "0", 0, INT64_MAX, RESULTS,
-        "Most ids remembered per task; 0: no limit but memory."),
     DURATION(ROOT, "start_grace", AT(pql_config, program.settings.start_grace_ms), "7d", 0, YEAR, RESULTS,
              "How long after its end a `first` window still follows a start that moves."),
 
@@ -240,6 +238,7 @@ const struct pql_option pql_options[] = {
     SHARE(ROOT, "misplaced_max", AT(pql_config, misplaced_max), "0.1%", 0,
            "Largest share of accounts found in another partition than their key's."),
     ABSENT(ROOT, "http", "the admin endpoint"),
+    ABSENT(ROOT, "dedup_ids_max", "a limit of remembered message ids"),
     ABSENT(ROOT, "memory", "a budget of memory"),
     ABSENT(ROOT, "tombstones", "records with null values"),
     ABSENT(ROOT, "backfill_from", "filling new signals from the input"),
