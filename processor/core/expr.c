@@ -18,8 +18,7 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    struct pql_first first = {state ? state->start_ms : PQL_NO_TIME};
-    pql_signal_read(&def->signal, cell_of(def, state), &first, scope->t_ms, reading);
+    pql_signal_read(&def->signal, cell_of(def, state), scope->t_ms, reading);
     switch (expr->function) {
     case PQL_FN_COUNT:
     case PQL_FN_DISTINCT:

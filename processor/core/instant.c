@@ -236,11 +236,9 @@ static void start_moved(struct pql_engine *engine, struct pql_user *user, const 
         void **cell = pql_cells_find(state->cells, def->slot);
         if (!cell) continue;
         struct pql_reading was, is;
-        struct pql_cell *kept = *cell;
-        pql_signal_read(&def->signal, kept, before, engine->t_ms, &was);
-        pql_signal_start_moves(&def->signal, &kept, before, engine->t_ms);
-        *cell = kept;
-        pql_signal_read(&def->signal, kept, &now, engine->t_ms, &is);
+        pql_signal_read(&def->signal, *cell, engine->t_ms, &was);
+        pql_signal_start_moves(&def->signal, *cell, before, &now, engine->t_ms);
+        pql_signal_read(&def->signal, *cell, engine->t_ms, &is);
         if (was.n != is.n || was.sum != is.sum) push_all(engine, &def->dependents, ~0u, user, true);
     }
     push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
@@ -289,7 +287,7 @@ static void set_attribute(struct pql_engine *engine, const struct pql_signal_def
     void **slot = pql_cells_get(&state->cells, def->slot);
     struct pql_cell *cell = *slot;
     struct pql_reading before;
-    pql_signal_read(&def->signal, cell, NULL, engine->t_ms, &before);
+    pql_signal_read(&def->signal, cell, engine->t_ms, &before);
     bool changes = !is_same(&before.value, value);
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
     bool taken = pql_signal_add(&def->signal, &cell, &occurrence, NULL, engine->t_ms) != 0;

@@ -48,9 +48,10 @@ struct payload_newest {
     int64_t high;
 };
 
+/* The value of the present window. Folded: the window cannot move any more, its occurrences are gone. */
 struct payload_first {
     uint64_t is_folded, n, low;
-    int64_t high, first_ms, last_ms;
+    int64_t high, first_ms, last_ms; /* meaningful where n > 0 */
 };
 
 static pql_decimal decimal_of(uint64_t low, int64_t high)
@@ -68,7 +69,7 @@ static const struct kind_row {
 } rows[PQL_SIGNAL_KIND_COUNT] = {
     [PQL_SIGNAL_COUNT] = {0, sizeof(struct entry_time), true},
     [PQL_SIGNAL_COUNT_EVER] = {sizeof(struct payload_total), 0, false},
-    [PQL_SIGNAL_SUM] = {0, sizeof(struct entry_number), true},
+    [PQL_SIGNAL_SUM] = {sizeof(struct payload_total), sizeof(struct entry_number), true}, /* total: of all entries */
     [PQL_SIGNAL_SUM_EVER] = {sizeof(struct payload_total), 0, false},
     [PQL_SIGNAL_DISTINCT] = {0, sizeof(struct entry_value), true},
     [PQL_SIGNAL_DISTINCT_EVER] = {0, sizeof(uint64_t), false},
@@ -173,6 +174,22 @@ static bool is_full(const struct pql_signal *signal, const struct pql_cell *cell
 
 /* --- rolling windows --- */
 
+static void add_to_total(struct pql_cell *cell, pql_decimal number)
+{
+    struct payload_total *total = payload(cell);
+    pql_decimal sum = decimal_of(total->low, total->high) + number;
+    *total = (struct payload_total){total->n, low_of(sum), high_of(sum)};
+}
+
+/* What the first `count` entries hold together. */
+static pql_decimal sum_of_oldest(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t count)
+{
+    const struct entry_number *numbers = entries(signal, cell);
+    pql_decimal sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += decimal_of(numbers[i].low, numbers[i].high);
+    return sum;
+}
+
 static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
                             int64_t t_ms)
 {
@@ -187,6 +204,7 @@ static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **c
     if (signal->kind == PQL_SIGNAL_SUM) {
         struct entry_number number = {occ->time_ms, low_of(occ->number), high_of(occ->number)};
         memcpy(entry, &number, sizeof number);
+        add_to_total(*cell, occ->number);
         return PQL_CHANGE_ANY | (occ->number != 0 ? PQL_CHANGE_VALUE : 0);
     }
     memcpy(entry, &occ->time_ms, sizeof occ->time_ms);
@@ -219,13 +237,12 @@ static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **
 
 /* --- ever --- */
 
-static unsigned add_total(struct pql_cell *cell, const struct pql_occurrence *occ)
+static unsigned add_ever(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_occurrence *occ)
 {
-    struct payload_total *total = payload(cell);
-    pql_decimal sum = decimal_of(total->low, total->high) + occ->number;
-    unsigned changed = PQL_CHANGE_ANY | (occ->number != 0 ? PQL_CHANGE_VALUE : 0);
-    *total = (struct payload_total){total->n + 1, low_of(sum), high_of(sum)};
-    return changed;
+    add_to_total(cell, occ->number);
+    ((struct payload_total *)payload(cell))->n++;
+    bool changes = signal->kind == PQL_SIGNAL_COUNT_EVER || occ->number != 0;
+    return PQL_CHANGE_ANY | (changes ? PQL_CHANGE_VALUE : 0);
 }
 
 static unsigned add_set(const struct pql_signal *signal, struct pql_cell **cell, uint64_t hash)
@@ -310,78 +327,100 @@ static bool is_inside(const struct pql_signal *signal, const struct pql_first *f
     return time_ms >= first->start_ms && time_ms - first->start_ms < signal->window.ms;
 }
 
-static int compare_u64(const void *a, const void *b)
+static bool is_different(const struct pql_signal *signal)
 {
-    uint64_t x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    return (x > y) - (x < y);
+    return signal->function == PQL_FN_DISTINCT || signal->function == PQL_FN_DAYS;
 }
 
-static uint64_t count_different(uint64_t *hashes, uint64_t n)
+/* Is the value among the occurrences inside the window, before entry `upto`? */
+static bool has_inside(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                       uint64_t hash, uint32_t upto)
 {
-    qsort(hashes, n, sizeof *hashes, compare_u64);
-    uint64_t different = 0;
-    for (uint64_t i = 0; i < n; i++) different += i == 0 || hashes[i] != hashes[i - 1];
-    return different;
-}
-
-/* The value over what is kept one by one inside the window. */
-static struct payload_first sum_up_first(const struct pql_signal *signal, const struct pql_cell *cell,
-                                         const struct pql_first *first)
-{
-    struct payload_first value = {.first_ms = PQL_NO_TIME, .last_ms = PQL_NO_TIME};
     const struct entry_first *list = entries(signal, cell);
-    bool is_different = signal->function == PQL_FN_DISTINCT || signal->function == PQL_FN_DAYS;
-    uint64_t *hashes = is_different && cell->n ? pql_xmalloc(sizeof *hashes * cell->n) : NULL;
-    pql_decimal sum = 0;
+    for (uint32_t i = 0; i < upto; i++)
+        if (list[i].hash == hash && is_inside(signal, first, list[i].time_ms)) return true;
+    return false;
+}
+
+/* Adds one occurrence inside the window to its value; `is_new`: of distinct and days, not seen in it before. */
+static void count_inside(const struct pql_signal *signal, struct payload_first *value, int64_t time_ms, pql_decimal number,
+                         bool is_new)
+{
+    pql_decimal sum = decimal_of(value->low, value->high) + number;
+    value->low = low_of(sum);
+    value->high = high_of(sum);
+    if (!value->n || time_ms < value->first_ms) value->first_ms = time_ms;
+    if (!value->n || time_ms > value->last_ms) value->last_ms = time_ms;
+    value->n += !is_different(signal) || is_new;
+}
+
+/* The value of a window anew, over what is kept one by one. */
+static void recount(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first)
+{
+    struct payload_first value = {0};
+    const struct entry_first *list = entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++) {
         if (!is_inside(signal, first, list[i].time_ms)) continue;
-        if (hashes) hashes[value.n] = list[i].hash;
-        value.n++;
-        sum += decimal_of(list[i].low, list[i].high);
-        if (value.first_ms == PQL_NO_TIME) value.first_ms = list[i].time_ms;
-        value.last_ms = list[i].time_ms;
+        bool is_new = !is_different(signal) || !has_inside(signal, cell, first, list[i].hash, i);
+        count_inside(signal, &value, list[i].time_ms, decimal_of(list[i].low, list[i].high), is_new);
     }
-    if (hashes) value.n = count_different(hashes, value.n);
-    free(hashes);
-    value.low = low_of(sum);
-    value.high = high_of(sum);
-    return value;
+    memcpy(payload(cell), &value, sizeof value);
 }
 
-static struct payload_first read_first(const struct pql_signal *signal, const struct pql_cell *cell,
-                                       const struct pql_first *first)
-{
-    const struct payload_first *folded = payload(cell);
-    return folded->is_folded ? *folded : sum_up_first(signal, cell, first);
-}
+enum inside { INSIDE_KEEP, INSIDE_DROP, INSIDE_DROP_REPEATED };
 
 static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
-                       int64_t t_ms, bool keep_inside)
+                       int64_t t_ms, enum inside inside)
 {
     struct entry_first *list = entries(signal, cell);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < cell->n; i++) {
-        bool stays = is_inside(signal, first, list[i].time_ms) ? keep_inside
-                                                               : list[i].time_ms + signal->start_grace_ms > t_ms;
+        bool stays = list[i].time_ms + signal->start_grace_ms > t_ms;
+        if (is_inside(signal, first, list[i].time_ms))
+            stays = inside == INSIDE_KEEP ||
+                    (inside == INSIDE_DROP_REPEATED && !has_inside(signal, cell, first, list[i].hash, kept));
         if (stays) list[kept++] = list[i];
     }
     cell->n = kept;
     if (!kept) cell->head = 0;
 }
 
+/* Outside the window stand those before its start and those after its end: has the oldest of either outlived its
+ * grace? */
+static bool has_outlived(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                         int64_t t_ms)
+{
+    if (!cell->n) return false;
+    uint32_t after = count_upto(signal, cell, first->start_ms + signal->window.ms - 1);
+    bool is_before = time_at(signal, cell, 0) < first->start_ms;
+    if (is_before && time_at(signal, cell, 0) + signal->start_grace_ms <= t_ms) return true;
+    return after < cell->n && time_at(signal, cell, after) + signal->start_grace_ms <= t_ms;
+}
+
 /* Folds the window when it can no longer move, and forgets what a moved window could no longer reach. */
 static void cut_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                       int64_t t_ms)
 {
-    struct payload_first *folded = payload(cell);
+    struct payload_first *value = payload(cell);
     bool is_over = t_ms >= first->start_ms + signal->window.ms + signal->start_grace_ms;
-    if (is_over && !folded->is_folded) {
-        *folded = sum_up_first(signal, cell, first);
-        folded->is_folded = 1;
-    }
-    keep_first(signal, cell, first, t_ms, !is_over);
+    bool folds = is_over && !value->is_folded;
+    value->is_folded |= is_over;
+    if (folds || has_outlived(signal, cell, first, t_ms))
+        keep_first(signal, cell, first, t_ms, value->is_folded ? INSIDE_DROP : INSIDE_KEEP);
+}
+
+/* At the limit occurrences inside the window go first: their value stays, only a window that moves later counts less.
+ * Of distinct values one occurrence each must stay. False if there is no room at all. */
+static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first, int64_t t_ms)
+{
+    uint32_t limit = signal->exact_max > signal->k ? signal->exact_max : signal->k;
+    if (cell->n < limit * 2) return true;
+    keep_first(signal, cell, first, t_ms, is_different(signal) ? INSIDE_DROP_REPEATED : INSIDE_DROP);
+    if (cell->n < limit) return true;
+    uint32_t oldest = 0;
+    while (oldest < cell->n && is_inside(signal, first, time_at(signal, cell, oldest))) oldest++;
+    if (oldest < cell->n) remove_at(signal, cell, oldest);
+    return oldest < cell->n;
 }
 
 static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
@@ -389,30 +428,24 @@ static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cel
 {
     cut_first(signal, *cell, first, t_ms);
     bool inside = is_inside(signal, first, occ->time_ms);
-    const struct payload_first *folded = payload(*cell);
-    if (inside ? folded->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
-    uint64_t n = inside ? read_first(signal, *cell, first).n : 0;
-    uint32_t at = count_upto(signal, *cell, occ->time_ms);
-    if ((*cell)->n >= signal->exact_max) {
-        if (at == 0) return 0;
-        remove_at(signal, *cell, 0);
-        at--;
+    const struct payload_first *value = payload(*cell);
+    if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
+    bool is_new = inside && (!is_different(signal) || !has_inside(signal, *cell, first, occ->hash, (*cell)->n));
+    if (make_room(signal, *cell, first, t_ms)) {
+        struct entry_first entry = {occ->time_ms, occ->hash, low_of(occ->number), high_of(occ->number)};
+        memcpy(insert_at(signal, cell, count_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
     }
-    struct entry_first entry = {occ->time_ms, occ->hash, low_of(occ->number), high_of(occ->number)};
-    memcpy(insert_at(signal, cell, at), &entry, sizeof entry);
     if (!inside) return 0;
-    bool changed = signal->function == PQL_FN_SUM || signal->function == PQL_FN_AVG
-                       ? occ->number != 0
-                       : read_first(signal, *cell, first).n != n;
-    return PQL_CHANGE_ANY | (changed ? PQL_CHANGE_VALUE : 0);
+    count_inside(signal, payload(*cell), occ->time_ms, occ->number, is_new);
+    bool is_sum = signal->function == PQL_FN_SUM || signal->function == PQL_FN_AVG;
+    return PQL_CHANGE_ANY | ((is_sum ? occ->number != 0 : is_new) ? PQL_CHANGE_VALUE : 0);
 }
 
-void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_first *before,
-                            int64_t t_ms)
+void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
+                            const struct pql_first *after, int64_t t_ms)
 {
-    if (!*cell) return;
-    cut_first(signal, *cell, before, t_ms);
-    memset(payload(*cell), 0, sizeof(struct payload_first));
+    cut_first(signal, cell, before, t_ms);
+    recount(signal, cell, after);
 }
 
 /* --- the interface --- */
@@ -430,7 +463,7 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
     case PQL_SIGNAL_SUM: return add_rolling(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_DISTINCT: return add_distinct(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_COUNT_EVER:
-    case PQL_SIGNAL_SUM_EVER: return add_total(*cell, occurrence) | (signal->kind == PQL_SIGNAL_COUNT_EVER ? PQL_CHANGE_VALUE : 0u);
+    case PQL_SIGNAL_SUM_EVER: return add_ever(signal, *cell, occurrence);
     case PQL_SIGNAL_DISTINCT_EVER: return add_set(signal, cell, occurrence->hash);
     case PQL_SIGNAL_TIMES: return add_times(*cell, occurrence->time_ms, is_new);
     case PQL_SIGNAL_LATEST:
@@ -442,12 +475,19 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
     return 0;
 }
 
+static void drop_expired(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
+{
+    uint32_t gone = expired(signal, cell, t_ms);
+    if (gone && signal->kind == PQL_SIGNAL_SUM) add_to_total(cell, -sum_of_oldest(signal, cell, gone));
+    drop_oldest(cell, gone);
+}
+
 void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                      int64_t t_ms)
 {
     if (!cell) return;
     if (rows[signal->kind].is_rolling)
-        drop_oldest(cell, expired(signal, cell, t_ms));
+        drop_expired(signal, cell, t_ms);
     else if (signal->kind == PQL_SIGNAL_FIRST)
         cut_first(signal, cell, first, t_ms);
 }
@@ -461,8 +501,8 @@ static void read_rolling(const struct pql_signal *signal, const struct pql_cell 
     reading->first_at = time_at(signal, cell, gone);
     reading->last_at = time_at(signal, cell, cell->n - 1);
     if (signal->kind != PQL_SIGNAL_SUM) return;
-    const struct entry_number *numbers = entries(signal, cell);
-    for (uint32_t i = gone; i < cell->n; i++) reading->sum += decimal_of(numbers[i].low, numbers[i].high);
+    const struct payload_total *total = payload(cell);
+    reading->sum = decimal_of(total->low, total->high) - sum_of_oldest(signal, cell, gone);
 }
 
 static void read_newest(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
@@ -475,8 +515,8 @@ static void read_newest(const struct pql_signal *signal, const struct pql_cell *
     reading->n = 1;
 }
 
-static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                      int64_t t_ms, struct pql_reading *reading)
+static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                      struct pql_reading *reading)
 {
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
@@ -500,21 +540,21 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: read_newest(signal, cell, t_ms, reading); break;
     case PQL_SIGNAL_FIRST: {
-        struct payload_first value = read_first(signal, cell, first);
-        reading->n = value.n;
-        reading->sum = decimal_of(value.low, value.high);
-        if (value.n) reading->first_at = value.first_ms, reading->last_at = value.last_ms;
+        const struct payload_first *value = payload(cell);
+        reading->n = value->n;
+        reading->sum = decimal_of(value->low, value->high);
+        if (value->n) reading->first_at = value->first_ms, reading->last_at = value->last_ms;
         break;
     }
     case PQL_SIGNAL_KIND_COUNT: PQL_ASSERT(false);
     }
 }
 
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                     int64_t t_ms, struct pql_reading *reading)
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                     struct pql_reading *reading)
 {
     *reading = (struct pql_reading){.first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME};
-    if (cell) read_cell(signal, cell, first, t_ms, reading);
+    if (cell) read_cell(signal, cell, t_ms, reading);
     if (signal->k && reading->n >= signal->k && signal->kind != PQL_SIGNAL_TIMES) {
         reading->n = signal->k;
         reading->at_least = true;

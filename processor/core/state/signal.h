@@ -5,8 +5,8 @@
  *
  *   count, rolling     times, newest last          | t1 | t2 | t3 |        live: those > t - W
  *   distinct, days     (last time, value), sorted by last time
- *   sum, avg           (time, decimal)
- *   first W            (time, value) one by one until the window cannot move any more, then a folded value
+ *   sum, avg           (time, decimal), and their total
+ *   first W            the value, and (time, value) one by one until the window cannot move any more
  *   ever forms         a number, a set, a pair of times
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an occurrence
@@ -87,16 +87,17 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
 void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                      int64_t t_ms);
 /* The value at t. cell may be NULL. */
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                     int64_t t_ms, struct pql_reading *reading);
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                     struct pql_reading *reading);
 /* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT: is the value at t at least c (c >= 1, c <= k)? O(1). */
 bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms, uint32_t c);
 /* The first instant after t at which the value, or for signals read only by comparisons one of these, changes by
  * itself; INT64_MAX if never. */
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
-/* first W: what is kept one by one is cut as of t before the start moves; call on every `first` cell then. */
-void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_first *before,
-                            int64_t t_ms);
+/* first W: the subject's start moves at t. Call on every `first` cell: the value is counted anew over what is still
+ * kept one by one. */
+void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
+                            const struct pql_first *after, int64_t t_ms);
 
 void pql_signal_free(struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
