@@ -1,87 +1,108 @@
-#!/usr/bin/env python3
-"""README.md, "Connect it to your Kafka": its files and commands as a new user takes them, against the real broker.
-Changed are only the broker's address, the names of topics, and that the input topic is created first."""
+"""README.md as a new user follows it: its files and commands, taken from the text, on a fresh broker and registry."""
 import json
 import os
 import re
 import shlex
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
 
+import client
+import scenario
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
-import client  # noqa: E402
-import services  # noqa: E402
+BROKER, REGISTRY = os.environ["PQL_TEST_BROKER"], os.environ["PQL_TEST_REGISTRY"]
 
-BROKER = os.environ["PQL_TEST_BROKER"]
+with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
+    TEXT = readme.read()
 
 
-def blocks(kind):
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as readme:
-        found = re.findall(rf"^( *)```{kind}\n(.*?)^\1```$", readme.read(), re.M | re.S)
-    return ["\n".join(line[len(indent):] for line in text.split("\n")) for indent, text in found]
+def section(title):
+    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## )", TEXT, re.S | re.M).group(1)
+
+
+def blocks(text, language):
+    """The fenced blocks of a language, without the indentation that a list gives them."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", text, re.S | re.M)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in found]
+
+
+FIRST, CONNECT = section("A first configuration"), section("Connect it to your Kafka")
+EVENTS = [json.loads(line) for line in blocks(FIRST, "json")[0].splitlines()]
 
 
 class Readme(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        first, connect = blocks("conf")
-        text = first.replace('"acme"', '"readme"').replace('"product-events"', '"readme.events"')
-        text += connect.replace("localhost:9092", BROKER)
-        with open(os.path.join(self.folder.name, "first.conf"), "w", encoding="utf-8") as out:
-            out.write(text)
-        self.events = [json.loads(line) for line in blocks("json")[0].splitlines()]
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
 
-    def start(self, command):
+    def write(self, name, text):
+        with open(os.path.join(self.directory, name), "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def arguments(self, command):
         words = shlex.split(command)
         self.assertEqual(words[0], "pqlstream")
-        return subprocess.Popen([os.environ["PQL_TEST_BINARY"], *words[1:]], cwd=self.folder.name, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                preexec_fn=services.end_with_parent)
+        return words[1:]
 
-    def do(self, command):
-        process = self.start(command)
-        output, _ = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 0, output)
-        return output
+    def pqlstream(self, *arguments):
+        done = subprocess.run([os.environ["PQL_TEST_BINARY"], *arguments], cwd=self.directory, capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
 
-    def records(self, topic, count, process, seconds=60):
-        deadline = time.monotonic() + seconds
-        while True:
-            found = client.read_committed(BROKER, topic)
-            if len(found) >= count or time.monotonic() > deadline:
-                return [json.loads(message.value()) for message in found]
-            if process.poll() is not None:
-                self.fail(process.stdout.read())
-            time.sleep(0.3)
+    def test_first_configuration_over_a_file(self):
+        self.write("first.conf", blocks(FIRST, "conf")[0])
+        self.write("events.jsonl", blocks(FIRST, "json")[0])
+        shown = re.search(r"pqlstream replay [^|]*\|\n.*?\n\n(.*?)\n\n", FIRST, re.S).group(1)
+        command = re.search(r"(pqlstream replay [^|]*)\|", FIRST).group(1)
+        records = [json.loads(line) for line in self.pqlstream(*self.arguments(command)).splitlines()]
+        fields = ("definition", "account_id", "user_id", "transition", "reason", "occurred_at")
+        self.assertEqual([[r[f] for f in fields if r.get(f)] for r in records],
+                         [line.split() for line in shown.splitlines()])
 
-    def end(self, process):
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=40)
-        self.assertEqual(process.returncode, 0, output)
+    def steps(self, config, topic, encode):
+        """The numbered steps: check, topics, run, events from elsewhere, Ctrl-C, run again."""
+        self.write("first.conf", config)
+        check, topics, run = (self.arguments(text) for text in blocks(CONNECT, "sh"))
+        self.pqlstream(*check)
+        self.pqlstream(*topics, "--input-partitions", "4")
+        client.produce(BROKER, topic, [(client.partition_of(e["account_id"], 4), e["account_id"], encode(e))
+                                       for e in EVENTS])
+        run[run.index("first.conf")] = os.path.join(self.directory, "first.conf")
+        app = topic.split(".")[0]
+        for _ in range(2):
+            program = scenario.Program(run, os.path.join(self.directory, "log"))
+            self.addCleanup(lambda p=program: p.process.poll() is None and p.kill())
+            deadline = time.monotonic() + 60
+            while sum(len(client.read_committed(BROKER, f"{app}.{s}")) for s in ("pql", "pqa")) < 2:
+                program.check_alive()
+                self.assertLess(time.monotonic(), deadline, program.log_tail())
+                time.sleep(0.3)
+            self.assertEqual(program.stop(), 0, program.log_tail())
+        decode = client.AvroReader(REGISTRY)
+        records = [decode(m.value()) if m.value()[:1] == b"\0" else json.loads(m.value())
+                   for s in ("pql", "pqa") for m in client.read_committed(BROKER, f"{app}.{s}")]
+        self.assertEqual([(r["definition"], r["account_id"], r["user_id"], r["transition"]) for r in records],
+                         [("inviter", "A-1", "ann", "entered"), ("active_team", "A-1", None, "entered")])
 
-    def test_steps(self):
-        check, topics, run = (block.strip() for block in blocks("sh"))
-        self.assertIn("2 definitions, no errors", self.do(check))
-        self.do(topics + " --input-partitions 4")
-        messages = [(client.partition_of(e["account_id"], 4), e["account_id"], json.dumps(e).encode()) for e in self.events]
-        process = self.start(run)
-        client.produce(BROKER, "readme.events", messages)
-        users = self.records("readme.pql", 1, process)
-        self.end(process)
-        self.assertEqual([(r["definition"], r["user_id"], r["transition"]) for r in users], [("inviter", "ann", "entered")])
-        process = self.start(run)
-        teams = self.records("readme.pqa", 1, process)
-        self.end(process)
-        self.assertEqual([(r["definition"], r["account_id"], r["transition"]) for r in teams],
-                         [("active_team", "A-1", "entered")])
-        again = [json.loads(m.value())["event_id"] for t in ("readme.pql", "readme.pqa") for m in client.read_committed(BROKER, t)]
-        self.assertEqual(len(again), len(set(again)))
+    def config(self, app, *more):
+        text = blocks(FIRST, "conf")[0].replace('"acme"', f'"{app}"').replace("product-events", f"{app}.events")
+        return text + "\n".join([*blocks(CONNECT, "conf"), *more]).replace("localhost:9092", BROKER)
+
+    def test_connect_it_to_your_kafka(self):
+        self.steps(self.config("readme"), "readme.events", lambda event: json.dumps(event).encode())
+
+    def test_connect_it_with_avro(self):
+        lines = re.search(r'^ {4}(registry = .*?\}; \};)$', CONNECT, re.S | re.M).group(1)
+        config = self.config("readme-avro", lines.replace("http://localhost:8081", REGISTRY))
+        schema = {"type": "record", "name": "event", "fields": [
+            {"name": name, "type": "string"} for name in ("event", "event_id", "account_id", "user_id", "occurred_at")]}
+        schema_id = client.register_schema(REGISTRY, "readme-avro.events-value", schema)
+        self.steps(config.replace('format = "json"', 'format = "avro"'), "readme-avro.events",
+                   client.avro_writer(schema, schema_id))
 
 
 if __name__ == "__main__":
