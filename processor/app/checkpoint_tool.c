@@ -15,7 +15,8 @@ static bool is_worth_a_try(int rc, const struct pql_err *err, int *tries)
 /* --- reading --- */
 
 /* The next record or the end; -1 after a minute without either. */
-static int next_record(const struct pql_tool *tool, struct pql_log *log, struct pql_log_record *record, struct pql_err *err)
+static int next_record(const struct pql_tool *tool, struct pql_log *log, struct pql_log_record *record,
+                       struct pql_err *err)
 {
     for (int i = 0; i < TRIES; i++) {
         int rc = tool->ports->log_read(tool->ports->self, log, READ_MS, record, err);
@@ -28,7 +29,8 @@ static int next_record(const struct pql_tool *tool, struct pql_log *log, struct 
 static int read_offsets(const struct pql_tool *tool, struct pql_tool_task *task, struct pql_err *err)
 {
     struct pql_position *positions = pql_xcalloc(tool->inputs_count, sizeof *positions);
-    for (uint32_t i = 0; i < tool->inputs_count; i++) positions[i] = (struct pql_position){.input = i, .partition = task->partition};
+    for (uint32_t i = 0; i < tool->inputs_count; i++)
+        positions[i] = (struct pql_position){.input = i, .partition = task->partition};
     int tries = 0, rc;
     do rc = tool->ports->committed(tool->ports->self, positions, tool->inputs_count, CALL_MS, err);
     while (is_worth_a_try(rc, err, &tries));
@@ -37,7 +39,8 @@ static int read_offsets(const struct pql_tool *tool, struct pql_tool_task *task,
         task->has_offset = positions[0].offset >= 0;
         for (uint32_t i = 0; i < tool->inputs_count; i++) task->committed[i] = positions[i].offset;
         memcpy(task->text, positions[0].metadata, sizeof task->text);
-        task->is_ours = task->has_offset && !pql_metadata_parse(pql_slice_of(task->text), &task->metadata, &ignored);
+        task->is_ours =
+            task->has_offset && !pql_metadata_parse(pql_slice_of(task->text), &task->metadata, &ignored);
     }
     free(positions);
     return rc;
@@ -49,7 +52,8 @@ static int parse_manifest(struct pql_tool_task *task, struct pql_slice record, s
     struct pql_slice content;
     task->bytes.len = 0;
     pql_buf_put(&task->bytes, record.ptr, record.len);
-    if (pql_checkpoint_open((struct pql_slice){task->bytes.ptr, task->bytes.len}, &type, &content, err)) return -1;
+    if (pql_checkpoint_open((struct pql_slice){task->bytes.ptr, task->bytes.len}, &type, &content, err))
+        return -1;
     if (type != PQL_CHECKPOINT_MANIFEST) return PQL_FAIL(err, PQL_ERR_FATAL, "the record is no manifest");
     pql_arena_reset(&task->arena);
     return pql_manifest_parse(content, &task->arena, &task->manifest, err);
@@ -60,7 +64,8 @@ static int read_manifest(const struct pql_tool *tool, struct pql_tool_task *task
     struct pql_log *log = NULL;
     struct pql_log_record record;
     int64_t offset = task->metadata.manifest;
-    int rc = tool->ports->log_open(tool->ports->self, task->partition, offset, PQL_READ_UNCOMMITTED, &log, err);
+    int rc =
+        tool->ports->log_open(tool->ports->self, task->partition, offset, PQL_READ_UNCOMMITTED, &log, err);
     if (!rc) rc = next_record(tool, log, &record, err);
     if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != offset))
         rc = PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is gone");
@@ -71,7 +76,8 @@ static int read_manifest(const struct pql_tool *tool, struct pql_tool_task *task
     return rc;
 }
 
-int pql_tool_read(const struct pql_tool *tool, int32_t partition, struct pql_tool_task *task, struct pql_err *err)
+int pql_tool_read(const struct pql_tool *tool, int32_t partition, struct pql_tool_task *task,
+                  struct pql_err *err)
 {
     *task = (struct pql_tool_task){.partition = partition};
     pql_arena_init(&task->arena);
@@ -95,19 +101,24 @@ void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task
     const struct pql_manifest *m = &task->manifest;
     fprintf(tool->out, "partition %d: records %" PRId64 "..%" PRId64, task->partition, task->low, task->end);
     if (!task->has_offset) {
-        fprintf(tool->out, ", no committed offset%s\n", task->end > task->low ? ", although there is state" : ": never ran");
+        fprintf(tool->out, ", no committed offset%s\n",
+                task->end > task->low ? ", although there is state" : ": never ran");
         return;
     }
-    for (uint32_t i = 0; i < tool->inputs_count; i++) fprintf(tool->out, ", %s at %" PRId64, tool->inputs[i], task->committed[i]);
+    for (uint32_t i = 0; i < tool->inputs_count; i++)
+        fprintf(tool->out, ", %s at %" PRId64, tool->inputs[i], task->committed[i]);
     if (!task->is_ours) {
         fprintf(tool->out, ", metadata '%s' is not this program's\n", task->text);
         return;
     }
-    fprintf(tool->out, ", writer %s, epoch %" PRIu64 ", journal %" PRIu64, task->metadata.writer, task->metadata.epoch,
-            task->metadata.journal);
+    fprintf(tool->out, ", writer %s, epoch %" PRIu64 ", journal %" PRIu64, task->metadata.writer,
+            task->metadata.epoch, task->metadata.journal);
     if (task->has_manifest)
-        fprintf(tool->out, "; snapshot %" PRIu64 " at %s@%" PRId64 ": %" PRIu64 " accounts, %" PRIu64 " bytes in %zu chunks, manifest %" PRId64,
-                m->snapshot, tool->inputs[0], m->place.next[0], m->accounts, m->bytes, m->chunks_count, task->metadata.manifest);
+        fprintf(tool->out,
+                "; snapshot %" PRIu64 " at %s@%" PRId64 ": %" PRIu64 " accounts, %" PRIu64
+                " bytes in %zu chunks, manifest %" PRId64,
+                m->snapshot, tool->inputs[0], m->place.next[0], m->accounts, m->bytes, m->chunks_count,
+                task->metadata.manifest);
     else
         fprintf(tool->out, "; no snapshot yet");
     fputc('\n', tool->out);
@@ -122,16 +133,19 @@ static void dump_content(const struct pql_tool *tool, enum pql_checkpoint_type t
     struct pql_arena arena;
     pql_arena_init(&arena);
     if (type == PQL_CHECKPOINT_CHUNK && !pql_chunk_parse(content, &chunk, &err))
-        fprintf(tool->out, "chunk %u of snapshot %" PRIu64 " by %.*s, %zu bytes\n", chunk.number, chunk.snapshot,
-                PQL_SLICE_ARG(chunk.writer), chunk.pages.len);
+        fprintf(tool->out, "chunk %u of snapshot %" PRIu64 " by %.*s, %zu bytes\n", chunk.number,
+                chunk.snapshot, PQL_SLICE_ARG(chunk.writer), chunk.pages.len);
     else if (type == PQL_CHECKPOINT_MANIFEST && !pql_manifest_parse(content, &arena, &m, &err))
-        fprintf(tool->out, "manifest of snapshot %" PRIu64 " by %.*s at %" PRId64 ", journal %" PRIu64 ": %zu chunks, %" PRIu64
-                " accounts, digest %016" PRIx64 ", revision %" PRId64 ", predecessor %" PRId64 "\n",
-                m.snapshot, PQL_SLICE_ARG(m.writer), m.place.next[0], m.place.journal, m.chunks_count, m.accounts, m.digest,
-                m.revision, m.predecessor);
+        fprintf(tool->out,
+                "manifest of snapshot %" PRIu64 " by %.*s at %" PRId64 ", journal %" PRIu64
+                ": %zu chunks, %" PRIu64 " accounts, digest %016" PRIx64 ", revision %" PRId64
+                ", predecessor %" PRId64 "\n",
+                m.snapshot, PQL_SLICE_ARG(m.writer), m.place.next[0], m.place.journal, m.chunks_count,
+                m.accounts, m.digest, m.revision, m.predecessor);
     else if (type == PQL_CHECKPOINT_JOURNAL && !pql_journal_parse(content, &j, &err))
-        fprintf(tool->out, "journal %" PRIu64 " at %" PRId64 " by %.*s: %s%s%.*s\n", j.place.journal, j.place.next[0],
-                PQL_SLICE_ARG(j.writer), pql_journal_kind_names[j.kind], j.reason.len ? " " : "", PQL_SLICE_ARG(j.reason));
+        fprintf(tool->out, "journal %" PRIu64 " at %" PRId64 " by %.*s: %s%s%.*s\n", j.place.journal,
+                j.place.next[0], PQL_SLICE_ARG(j.writer), pql_journal_kind_names[j.kind],
+                j.reason.len ? " " : "", PQL_SLICE_ARG(j.reason));
     else
         fputs("damaged: does not parse\n", tool->out);
     pql_arena_deinit(&arena);
@@ -147,8 +161,10 @@ int pql_tool_dump(const struct pql_tool *tool, int32_t partition, struct pql_err
         struct pql_slice content;
         struct pql_err damage;
         fprintf(tool->out, "%d@%" PRId64 " ", partition, record.offset);
-        if (pql_checkpoint_open(record.value, &type, &content, &damage)) fprintf(tool->out, "%s\n", damage.msg);
-        else dump_content(tool, type, content);
+        if (pql_checkpoint_open(record.value, &type, &content, &damage))
+            fprintf(tool->out, "%s\n", damage.msg);
+        else
+            dump_content(tool, type, content);
     }
     if (log) tool->ports->log_close(tool->ports->self, log);
     return rc;
@@ -162,7 +178,8 @@ static void ignore_record(void *context, const struct pql_record *record)
     (void)record;
 }
 
-static int load_chunk(struct pql_engine *engine, const struct pql_tool_task *task, struct pql_slice value, struct pql_err *err)
+static int load_chunk(struct pql_engine *engine, const struct pql_tool_task *task, struct pql_slice value,
+                      struct pql_err *err)
 {
     enum pql_checkpoint_type type;
     struct pql_slice content;
@@ -170,31 +187,38 @@ static int load_chunk(struct pql_engine *engine, const struct pql_tool_task *tas
     if (pql_checkpoint_open(value, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
     if (pql_chunk_parse(content, &chunk, err)) return -1;
-    if (chunk.snapshot != task->manifest.snapshot) return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
+    if (chunk.snapshot != task->manifest.snapshot)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
     return pql_snapshot_load(engine, chunk.pages.ptr, chunk.pages.len, err);
 }
 
-static int load_state(const struct pql_tool *tool, const struct pql_tool_task *task, struct pql_engine *engine,
-                      struct pql_err *err)
+static int load_state(const struct pql_tool *tool, const struct pql_tool_task *task,
+                      struct pql_engine *engine, struct pql_err *err)
 {
     const struct pql_manifest *m = &task->manifest;
     struct pql_log *log = NULL;
-    int rc = tool->ports->log_open(tool->ports->self, task->partition, m->chunks[0], PQL_READ_UNCOMMITTED, &log, err);
+    int rc = tool->ports->log_open(tool->ports->self, task->partition, m->chunks[0], PQL_READ_UNCOMMITTED,
+                                   &log, err);
     for (size_t i = 0; !rc && i < m->chunks_count;) {
         struct pql_log_record record;
         rc = next_record(tool, log, &record, err);
         if (!rc && record.kind == PQL_LOG_RECORD && record.offset < m->chunks[i]) continue;
-        if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != m->chunks[i])) rc = PQL_FAIL(err, PQL_ERR_FATAL, "it is gone");
+        if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != m->chunks[i]))
+            rc = PQL_FAIL(err, PQL_ERR_FATAL, "it is gone");
         if (!rc) rc = load_chunk(engine, task, record.value, err);
-        if (rc) pql_err_prefix(err, "partition %d, chunk %zu of %zu at offset %" PRId64 ": ", task->partition, i + 1, m->chunks_count, m->chunks[i]);
+        if (rc)
+            pql_err_prefix(err, "partition %d, chunk %zu of %zu at offset %" PRId64 ": ", task->partition,
+                           i + 1, m->chunks_count, m->chunks[i]);
         i++;
     }
     if (log) tool->ports->log_close(tool->ports->self, log);
     return rc ? -1 : pql_snapshot_loaded(engine, err);
 }
 
-/* The committed entries after a sequence, without gaps, up to the last there is; *last stays where there is none. */
-static int follow_journal(const struct pql_tool *tool, int32_t partition, int64_t from, uint64_t *last, struct pql_err *err)
+/* The committed entries after a sequence, without gaps, up to the last there is; *last stays where there is
+ * none. */
+static int follow_journal(const struct pql_tool *tool, int32_t partition, int64_t from, uint64_t *last,
+                          struct pql_err *err)
 {
     struct pql_log *log = NULL;
     struct pql_log_record record;
@@ -203,7 +227,8 @@ static int follow_journal(const struct pql_tool *tool, int32_t partition, int64_
         enum pql_checkpoint_type type;
         struct pql_slice content;
         struct pql_journal entry;
-        if (pql_checkpoint_open(record.value, &type, &content, err) || type != PQL_CHECKPOINT_JOURNAL) continue;
+        if (pql_checkpoint_open(record.value, &type, &content, err) || type != PQL_CHECKPOINT_JOURNAL)
+            continue;
         rc = pql_journal_parse(content, &entry, err);
         if (!rc && entry.place.journal == *last + 1) *last = entry.place.journal;
         if (rc) break;
@@ -212,33 +237,40 @@ static int follow_journal(const struct pql_tool *tool, int32_t partition, int64_
     return rc;
 }
 
-static int verify_state(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet, struct pql_engine *engine,
-                        struct pql_err *err)
+static int verify_state(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet,
+                        struct pql_engine *engine, struct pql_err *err)
 {
     const struct pql_manifest *m = &task->manifest;
     char hash[33];
     pql_checkpoint_program_hash(pql_program_text(tool->program), hash);
     if (!pql_slice_is(m->program_hash, hash))
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "partition %d: the state was made by another program (revision %" PRId64 ")",
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "partition %d: the state was made by another program (revision %" PRId64 ")",
                         task->partition, m->revision);
     if (m->chunks_count && load_state(tool, task, engine, err)) return -1;
     uint64_t digest = pql_engine_digest(engine), last = m->place.journal;
     if (digest != m->digest)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d: the state has digest %016" PRIx64 ", the manifest says %016" PRIx64,
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "partition %d: the state has digest %016" PRIx64 ", the manifest says %016" PRIx64,
                         task->partition, digest, m->digest);
     if (quiet) {
-        fprintf(tool->out, "%d %s@%" PRId64 " %016" PRIx64 "\n", task->partition, tool->inputs[0], m->place.next[0], digest);
+        fprintf(tool->out, "%d %s@%" PRId64 " %016" PRIx64 "\n", task->partition, tool->inputs[0],
+                m->place.next[0], digest);
         return 0;
     }
     if (follow_journal(tool, task->partition, m->journal_from, &last, err)) return -1;
     if (last < task->metadata.journal)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d: journal entry %" PRIu64 " is missing", task->partition, last + 1);
-    fprintf(tool->out, "partition %d: whole; %" PRIu64 " accounts, %" PRIu64 " bytes, digest %016" PRIx64 "; journal to %" PRIu64 "\n",
+        return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d: journal entry %" PRIu64 " is missing",
+                        task->partition, last + 1);
+    fprintf(tool->out,
+            "partition %d: whole; %" PRIu64 " accounts, %" PRIu64 " bytes, digest %016" PRIx64
+            "; journal to %" PRIu64 "\n",
             task->partition, pql_engine_stats(engine).accounts, m->bytes, digest, last);
     return 0;
 }
 
-int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet, struct pql_err *err)
+int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet,
+                    struct pql_err *err)
 {
     if (!task->has_manifest) {
         fprintf(tool->out, "partition %d: no snapshot\n", task->partition);
@@ -252,22 +284,25 @@ int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *tas
 
 /* --- newest --- */
 
-int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int64_t *offset, uint64_t *journal,
-                    struct pql_err *err)
+int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int64_t *offset,
+                    uint64_t *journal, struct pql_err *err)
 {
     struct pql_log *log = NULL;
     struct pql_log_record record;
     *offset = -1;
-    int rc = tool->ports->log_open(tool->ports->self, task->partition, task->low, PQL_READ_UNCOMMITTED, &log, err);
+    int rc =
+        tool->ports->log_open(tool->ports->self, task->partition, task->low, PQL_READ_UNCOMMITTED, &log, err);
     while (!rc && !(rc = next_record(tool, log, &record, err)) && record.kind == PQL_LOG_RECORD) {
         enum pql_checkpoint_type type;
         struct pql_slice content;
         struct pql_err ignored;
-        if (pql_checkpoint_open(record.value, &type, &content, &ignored) || type != PQL_CHECKPOINT_MANIFEST) continue;
+        if (pql_checkpoint_open(record.value, &type, &content, &ignored) || type != PQL_CHECKPOINT_MANIFEST)
+            continue;
         if (!parse_manifest(task, record.value, &ignored)) *offset = record.offset;
     }
     if (log) tool->ports->log_close(tool->ports->self, log);
     task->has_manifest = *offset >= 0;
     *journal = task->has_manifest ? task->manifest.place.journal : 0;
-    return rc || follow_journal(tool, task->partition, task->has_manifest ? task->manifest.journal_from : task->low, journal, err);
+    return rc || follow_journal(tool, task->partition,
+                                task->has_manifest ? task->manifest.journal_from : task->low, journal, err);
 }

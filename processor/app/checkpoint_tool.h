@@ -1,5 +1,6 @@
 /* checkpoint_tool.h - looking at the checkpoint topic and the group's offsets, and setting them right: what
- * `pqlstream checkpoint` does, over the ports. Each call waits for what it asks, at most a minute of silence. */
+ * `pqlstream checkpoint` does, over the ports. Each call waits for what it asks, at most a minute of silence.
+ */
 #ifndef PQL_APP_CHECKPOINT_TOOL_H
 #define PQL_APP_CHECKPOINT_TOOL_H
 
@@ -29,19 +30,21 @@ struct pql_tool_task {
     struct pql_arena arena;
 };
 
-int pql_tool_read(const struct pql_tool *tool, int32_t partition, struct pql_tool_task *task, struct pql_err *err);
+int pql_tool_read(const struct pql_tool *tool, int32_t partition, struct pql_tool_task *task,
+                  struct pql_err *err);
 void pql_tool_task_deinit(struct pql_tool_task *task);
 
 /* One line about the task. */
 void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task);
 /* Every record of its partition, one line each; damaged ones say so. */
 int pql_tool_dump(const struct pql_tool *tool, int32_t partition, struct pql_err *err);
-/* Reads every chunk, loads the state, compares its digest, follows the journal to the committed offset. Prints what it
- * found; -1 where something is wrong. quiet: the digest alone. */
-int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet, struct pql_err *err);
-/* The newest readable manifest of the partition into task->manifest, its offset into *offset (-1: none); *journal: the
- * last sequence that committed entries have. */
-int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int64_t *offset, uint64_t *journal,
+/* Reads every chunk, loads the state, compares its digest, follows the journal to the committed offset.
+ * Prints what it found; -1 where something is wrong. quiet: the digest alone. */
+int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet,
                     struct pql_err *err);
+/* The newest readable manifest of the partition into task->manifest, its offset into *offset (-1: none);
+ * *journal: the last sequence that committed entries have. */
+int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int64_t *offset,
+                    uint64_t *journal, struct pql_err *err);
 
 #endif

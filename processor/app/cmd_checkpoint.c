@@ -1,4 +1,5 @@
-/* checkpoint: what is saved, whether it is whole, and the two ways out where group and state do not fit together. */
+/* checkpoint: what is saved, whether it is whole, and the two ways out where group and state do not fit
+ * together. */
 #include "app/checkpoint_tool.h"
 #include "app/kafka_say.h"
 #include "app/setup.h"
@@ -59,13 +60,16 @@ static void name_commits(const struct context *c, int32_t partition, struct pql_
 static int want_yes(const struct context *c, const char *what, int32_t partition, struct pql_err *err)
 {
     if (c->chosen->is_sure) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "partition %d: this %s; add --yes if that is meant", partition, what);
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "partition %d: this %s; add --yes if that is meant", partition,
+                    what);
 }
 
 static int forget(struct context *c, struct pql_tool_task *task, struct pql_err *err)
 {
     struct pql_kafka_commit commits[PQL_INPUTS_MAX];
-    if (want_yes(c, "drops the state for ever, and the next run reads the input from `start` on", task->partition, err)) return -1;
+    if (want_yes(c, "drops the state for ever, and the next run reads the input from `start` on",
+                 task->partition, err))
+        return -1;
     name_commits(c, task->partition, commits);
     struct pql_kafka *admin = pql_kafka_ports_admin(c->kafka);
     if (pql_kafka_forget_group(admin, c->config->app, commits, c->tool.inputs_count, CALL_MS, err)) return -1;
@@ -76,8 +80,8 @@ static int forget(struct context *c, struct pql_tool_task *task, struct pql_err 
     return 0;
 }
 
-/* The newest snapshot becomes the place to go on from. What the journal holds after it belongs to a history that nobody
- * can continue without its offsets, so then there is no safe way to adopt. */
+/* The newest snapshot becomes the place to go on from. What the journal holds after it belongs to a history
+ * that nobody can continue without its offsets, so then there is no safe way to adopt. */
 static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *err)
 {
     struct pql_kafka_commit commits[PQL_INPUTS_MAX];
@@ -90,14 +94,19 @@ static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *
         return 0;
     }
     if (pql_tool_newest(&c->tool, task, &offset, &journal, err)) return -1;
-    if (offset < 0) return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d has no snapshot to adopt; `forget` starts anew", task->partition);
+    if (offset < 0)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d has no snapshot to adopt; `forget` starts anew",
+                        task->partition);
     if (journal > task->manifest.place.journal)
         return PQL_FAIL(err, PQL_ERR_FATAL,
                         "partition %d: the journal goes on after the newest snapshot (%" PRIu64 " > %" PRIu64
                         "), which cannot be continued without the offsets; `forget` starts anew",
                         task->partition, journal, task->manifest.place.journal);
     if (pql_tool_verify(&c->tool, task, false, err)) return -1;
-    if (want_yes(c, "goes on from that snapshot: what was published after it is published again, with equal ids", task->partition, err)) return -1;
+    if (want_yes(c,
+                 "goes on from that snapshot: what was published after it is published again, with equal ids",
+                 task->partition, err))
+        return -1;
     if (c->ports.output_facts(c->ports.self, PQL_OUT_CHECKPOINT, &facts, CALL_MS, err)) return -1;
     struct pql_metadata m = {.writer = "adopted", .epoch = 1, .journal = journal, .manifest = offset};
     memcpy(m.topic_id, facts.id, sizeof m.topic_id);
@@ -107,15 +116,19 @@ static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *
         commits[i].offset = task->manifest.place.next[i];
         commits[i].metadata = text;
     }
-    if (pql_kafka_commit_group(pql_kafka_ports_admin(c->kafka), c->config->app, commits, c->tool.inputs_count, CALL_MS, err)) return -1;
-    printf("partition %d: goes on from %s@%" PRId64 "\n", task->partition, c->inputs[0], task->manifest.place.next[0]);
+    if (pql_kafka_commit_group(pql_kafka_ports_admin(c->kafka), c->config->app, commits, c->tool.inputs_count,
+                               CALL_MS, err))
+        return -1;
+    printf("partition %d: goes on from %s@%" PRId64 "\n", task->partition, c->inputs[0],
+           task->manifest.place.next[0]);
     return 0;
 }
 
 static const struct {
     const char *name;
     act *act;
-} actions[] = {{"list", list}, {"verify", verify}, {"dump", dump}, {"digest", digest}, {"adopt", adopt}, {"forget", forget}};
+} actions[] = {{"list", list},     {"verify", verify}, {"dump", dump},
+               {"digest", digest}, {"adopt", adopt},   {"forget", forget}};
 
 /* A damaged manifest stands in the way of verify and digest, not of looking and mending. */
 static int act_on(struct context *c, int32_t partition, act *action, struct pql_err *err)
@@ -135,10 +148,13 @@ static int act_on_all(struct context *c, act *action, struct pql_err *err)
     char *end = NULL;
     if (pql_kafka_await(pql_kafka_ports_admin(c->kafka), ATTEMPTS_MAX, NULL, NULL, err)) return -1;
     if (c->ports.output_facts(c->ports.self, PQL_OUT_CHECKPOINT, &facts, CALL_MS, err)) return -1;
-    if (!facts.exists) return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s does not exist", c->config->outputs[PQL_OUT_CHECKPOINT].topic);
+    if (!facts.exists)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s does not exist",
+                        c->config->outputs[PQL_OUT_CHECKPOINT].topic);
     long only = c->chosen->partition ? strtol(c->chosen->partition, &end, 10) : -1;
     if (c->chosen->partition && (*end || only < 0 || only >= facts.partitions_count))
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "--partition wants a number from 0 to %d", facts.partitions_count - 1);
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "--partition wants a number from 0 to %d",
+                        facts.partitions_count - 1);
     int failed = 0;
     for (int32_t p = 0; p < facts.partitions_count; p++) {
         struct pql_err one = {0};
@@ -149,21 +165,28 @@ static int act_on_all(struct context *c, act *action, struct pql_err *err)
     return failed ? -1 : 0;
 }
 
-static int with_kafka(const struct chosen *chosen, const struct pql_setup *setup, act *action, struct pql_err *err)
+static int with_kafka(const struct chosen *chosen, const struct pql_setup *setup, act *action,
+                      struct pql_err *err)
 {
     const struct pql_config *config = setup->config;
     struct context c = {.config = config, .chosen = chosen};
     c.inputs = pql_xcalloc(config->inputs_count, sizeof *c.inputs);
-    struct pql_kafka_ports_conf conf = {.kafka = &config->kafka, .log = pql_kafka_say(), .inputs = c.inputs,
-                                        .inputs_count = config->inputs_count, .workers_count = 1};
+    struct pql_kafka_ports_conf conf = {.kafka = &config->kafka,
+                                        .log = pql_kafka_say(),
+                                        .inputs = c.inputs,
+                                        .inputs_count = config->inputs_count,
+                                        .workers_count = 1};
     for (size_t i = 0; i < config->inputs_count; i++) c.inputs[i] = config->inputs[i].topic;
     for (int i = 0; i < PQL_OUT_COUNT; i++) conf.outputs[i] = config->outputs[i].topic;
     c.kafka = pql_kafka_ports_new(&conf, err);
     int rc = -1;
     if (c.kafka) {
         c.ports = pql_kafka_ports_table(c.kafka);
-        c.tool = (struct pql_tool){.ports = &c.ports, .program = setup->program, .inputs = c.inputs,
-                                   .inputs_count = (uint32_t)config->inputs_count, .out = stdout};
+        c.tool = (struct pql_tool){.ports = &c.ports,
+                                   .program = setup->program,
+                                   .inputs = c.inputs,
+                                   .inputs_count = (uint32_t)config->inputs_count,
+                                   .out = stdout};
         rc = act_on_all(&c, action, err);
         pql_kafka_ports_free(c.kafka);
     }
@@ -195,10 +218,13 @@ int pql_cmd_checkpoint(int argc, char **argv)
     for (size_t i = 0; rest == 1 && i < sizeof actions / sizeof *actions; i++)
         if (!strcmp(argv[1], actions[i].name)) action = actions[i].act;
     if (!action) {
-        fputs("pqlstream checkpoint: one of list, verify, dump, digest, adopt, forget is wanted; --help tells of each\n", stderr);
+        fputs("pqlstream checkpoint: one of list, verify, dump, digest, adopt, forget is wanted; --help "
+              "tells of each\n",
+              stderr);
         return PQL_EXIT_CONFIG;
     }
-    if (pql_setup_init(&setup, &chosen.config, true, &exit_code) && with_kafka(&chosen, &setup, action, &err)) {
+    if (pql_setup_init(&setup, &chosen.config, true, &exit_code) &&
+        with_kafka(&chosen, &setup, action, &err)) {
         fflush(stdout);
         fprintf(stderr, "pqlstream checkpoint: %s\n", err.msg);
         exit_code = err.cls == PQL_ERR_FATAL ? PQL_EXIT_OPERATOR : PQL_EXIT_FAILURE;

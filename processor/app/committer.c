@@ -2,11 +2,12 @@
  *
  *   IDLE ─► HANDOVER ─► BEGIN ─► PRODUCE ─► OFFSETS ─► COMMIT ─► IDLE
  *                         ▲         └──────────┴─ fault ─► ABORT ─► BEGIN, the same bytes
- *                         └─ not committed ─ DECIDE ◄─ REINIT ◄─ RECREATE ◄─ the handle is dead, the outcome unknown
+ *                         └─ not committed ─ DECIDE ◄─ REINIT ◄─ RECREATE ◄─ the handle is dead, the outcome
+ * unknown
  *
- * The outcome of an unknown transaction is read from the group's offsets: the metadata names writer and epoch. Offsets
- * alone could not tell, since an idle epoch moves none. At least once: journal, then outputs, then offsets, each
- * acknowledged before the next. */
+ * The outcome of an unknown transaction is read from the group's offsets: the metadata names writer and
+ * epoch. Offsets alone could not tell, since an idle epoch moves none. At least once: journal, then outputs,
+ * then offsets, each acknowledged before the next. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -23,9 +24,15 @@ enum {
     ACKS = 256,
 };
 
-static uint64_t now_us(const struct pql_pipeline *p) { return p->ports->mono_us(p->ports->self); }
+static uint64_t now_us(const struct pql_pipeline *p)
+{
+    return p->ports->mono_us(p->ports->self);
+}
 
-static void again_after(struct pql_pipeline *p, uint64_t us) { p->committer.wait_until_us = now_us(p) + us; }
+static void again_after(struct pql_pipeline *p, uint64_t us)
+{
+    p->committer.wait_until_us = now_us(p) + us;
+}
 
 static void to(struct pql_committer *c, enum pql_txn_state state)
 {
@@ -53,8 +60,10 @@ static void fenced(struct pql_pipeline *p, const struct pql_err *err)
     bool by_another = err->reason && !strcmp(err->reason, "fenced");
     if (by_another && c->fenced_us && now - c->fenced_us < FENCE_WINDOW_US) {
         struct pql_err why = *err;
-        pql_err_prefix(&why, "another process has this instance's transactional id (fenced twice within a minute); give each "
-                             "its own `instance`: ");
+        pql_err_prefix(
+            &why,
+            "another process has this instance's transactional id (fenced twice within a minute); give each "
+            "its own `instance`: ");
         pql_pipeline_fail(p, PQL_STOP_FENCED, &why);
         again_after(p, BACKOFF_US);
         return;
@@ -73,7 +82,8 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
         pql_log(PQL_LOG_WARN, "transaction failed", "state=%d cause=%s", (int)c->state, err->msg);
     switch (err->cls) {
     case PQL_ERR_RETRY:
-        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "transaction waits", "cause=%s", err->msg);
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "transaction waits", "cause=%s",
+                        err->msg);
         return;
     case PQL_ERR_ABORT_TXN:
         if (!is_lasting(p, err)) to(c, PQL_TXN_ABORT);
@@ -88,16 +98,18 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
 
 /* --- which tasks are part of it --- */
 
-/* Lost tasks go, whatever state the transaction is in: their outcome is decided by who has them now. What was already
- * produced of them makes the transaction one to abort. */
+/* Lost tasks go, whatever state the transaction is in: their outcome is decided by who has them now. What was
+ * already produced of them makes the transaction one to abort. */
 static void drop_lost(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
     size_t kept = 0;
     pql_lock(p);
     for (size_t i = 0; i < c->count; i++) {
-        if (c->tasks[i]->lost) c->tasks[i]->in_txn = false;
-        else c->tasks[kept++] = c->tasks[i];
+        if (c->tasks[i]->lost)
+            c->tasks[i]->in_txn = false;
+        else
+            c->tasks[kept++] = c->tasks[i];
     }
     bool dropped = kept < c->count;
     c->count = kept;
@@ -112,11 +124,15 @@ static void drop_lost(struct pql_pipeline *p)
     }
 }
 
-static bool is_claim(const struct pql_task *task) { return task->phase == PQL_PHASE_CLAIM; }
+static bool is_claim(const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_CLAIM;
+}
 
 static uint64_t output_delay_us(const struct pql_pipeline *p)
 {
-    uint64_t least = (uint64_t)p->conf->max_output_delay_ms * 1000, most = (uint64_t)p->conf->commit_interval_ms * 1000;
+    uint64_t least = (uint64_t)p->conf->max_output_delay_ms * 1000,
+             most = (uint64_t)p->conf->commit_interval_ms * 1000;
     uint64_t delay = p->committer.took_us * DELAY_FACTOR;
     return delay < least ? least : delay > most && most > least ? most : delay;
 }
@@ -125,10 +141,12 @@ static uint64_t output_delay_us(const struct pql_pipeline *p)
 static bool is_due(const struct pql_pipeline *p, uint64_t now, int *look_again_ms)
 {
     const struct pql_committer *c = &p->committer;
-    uint64_t interval = (uint64_t)p->conf->commit_interval_ms * 1000, delay = output_delay_us(p), due = UINT64_MAX;
+    uint64_t interval = (uint64_t)p->conf->commit_interval_ms * 1000, delay = output_delay_us(p),
+             due = UINT64_MAX;
     for (size_t i = 0; i < p->count; i++) {
         const struct pql_task *task = p->tasks[i];
-        if ((task->sealed && !task->lost) || (task->closing && task->phase == PQL_PHASE_LIVE && !task->lost)) return true;
+        if ((task->sealed && !task->lost) || (task->closing && task->phase == PQL_PHASE_LIVE && !task->lost))
+            return true;
     }
     for (unsigned i = 0; i < p->conf->workers; i++) {
         const struct pql_worker *w = &p->workers[i];
@@ -163,7 +181,8 @@ static bool all_handed_over(const struct pql_pipeline *p)
     return true;
 }
 
-/* The epoch's number is part of its metadata from here on, whatever happens to the transaction. A claim has 0. */
+/* The epoch's number is part of its metadata from here on, whatever happens to the transaction. A claim has
+ * 0. */
 static void collect(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
@@ -184,8 +203,10 @@ static void handover(struct pql_pipeline *p, int wait_ms)
     struct pql_committer *c = &p->committer;
     pql_lock(p);
     bool all = all_handed_over(p);
-    if (all) collect(p);
-    else pql_wait_changed(p, wait_ms);
+    if (all)
+        collect(p);
+    else
+        pql_wait_changed(p, wait_ms);
     pql_unlock(p);
     if (!all) return;
     c->begun_us = now_us(p);
@@ -210,7 +231,8 @@ static size_t positions_of(struct pql_pipeline *p)
         const struct pql_epoch *epoch = c->tasks[i]->sealed;
         for (uint32_t k = 0; k < p->conf->inputs_count; k++) {
             struct pql_position *position = &c->positions[n++];
-            *position = (struct pql_position){.input = k, .partition = c->tasks[i]->partition, .offset = epoch->end.next[k]};
+            *position = (struct pql_position){
+                .input = k, .partition = c->tasks[i]->partition, .offset = epoch->end.next[k]};
             pql_metadata_write(&epoch->metadata, position->metadata);
         }
     }
@@ -243,16 +265,18 @@ static void produce(struct pql_pipeline *p)
         pql_arena_reset(&c->arena);
         pql_epoch_get(c->tasks[c->task_at]->sealed, c->record_at, &c->arena, &record);
         if (p->ports->txn_produce(p->ports->self, &record, &err)) {
-            if (err.cls == PQL_ERR_RETRY) again_after(p, QUEUE_FULL_US);
-            else txn_failed(p, &err);
+            if (err.cls == PQL_ERR_RETRY)
+                again_after(p, QUEUE_FULL_US);
+            else
+                txn_failed(p, &err);
             return;
         }
         c->record_at++;
     }
 }
 
-/* The broker takes offsets of generation -1 without a fence, so membership is looked at here; assignment lost comes
- * last, since it can become true at any time before. */
+/* The broker takes offsets of generation -1 without a fence, so membership is looked at here; assignment lost
+ * comes last, since it can become true at any time before. */
 static void send_offsets(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
@@ -267,8 +291,10 @@ static void send_offsets(struct pql_pipeline *p)
         return;
     }
     size_t n = positions_of(p);
-    if (p->ports->txn_send_offsets(p->ports->self, c->positions, n, CALL_MS, &err)) txn_failed(p, &err);
-    else to(c, PQL_TXN_COMMIT);
+    if (p->ports->txn_send_offsets(p->ports->self, c->positions, n, CALL_MS, &err))
+        txn_failed(p, &err);
+    else
+        to(c, PQL_TXN_COMMIT);
 }
 
 /* Under the lock: the epoch is known to be committed. */
@@ -350,15 +376,19 @@ static void decide(struct pql_pipeline *p)
     for (size_t i = 1; i < c->count; i++)
         if (outcome_of(c->tasks[i], &c->positions[i * p->conf->inputs_count]) != outcome) outcome = -1;
     if (outcome < 0) {
-        PQL_FAIL(&err, PQL_ERR_FATAL, "the group's offsets of %s were set by another process or by an operator meanwhile",
+        PQL_FAIL(&err, PQL_ERR_FATAL,
+                 "the group's offsets of %s were set by another process or by an operator meanwhile",
                  p->conf->inputs[0].topic);
         pql_pipeline_fail(p, PQL_STOP_FENCED, &err);
         again_after(p, BACKOFF_US);
         return;
     }
-    pql_log(PQL_LOG_INFO, "outcome of a transaction found", "epoch=%llu committed=%d", (unsigned long long)c->epoch, outcome);
-    if (outcome) committed(p);
-    else begin_again(c);
+    pql_log(PQL_LOG_INFO, "outcome of a transaction found", "epoch=%llu committed=%d",
+            (unsigned long long)c->epoch, outcome);
+    if (outcome)
+        committed(p);
+    else
+        begin_again(c);
 }
 
 /* --- at least once --- */
@@ -376,8 +406,10 @@ static void produce_plain(struct pql_pipeline *p, bool journal)
         pql_arena_reset(&c->arena);
         pql_epoch_get(c->tasks[c->task_at]->sealed, c->record_at, &c->arena, &record);
         if (p->ports->plain_produce(p->ports->self, PQL_LANE_OUTPUT, &record, 0, &err)) {
-            if (err.cls == PQL_ERR_RETRY) again_after(p, QUEUE_FULL_US);
-            else txn_failed(p, &err);
+            if (err.cls == PQL_ERR_RETRY)
+                again_after(p, QUEUE_FULL_US);
+            else
+                txn_failed(p, &err);
             return;
         }
         c->expected_acks++;
@@ -396,15 +428,19 @@ static void wait_acks(struct pql_pipeline *p, bool journal)
         c->failed_acks++;
         if (acks[i].failed == PQL_ERR_RETRY) continue;
         struct pql_err err;
-        PQL_FAIL(&err, acks[i].failed, "a record was refused: %s", acks[i].reason ? acks[i].reason : "the broker does not say why");
+        PQL_FAIL(&err, acks[i].failed, "a record was refused: %s",
+                 acks[i].reason ? acks[i].reason : "the broker does not say why");
         txn_failed(p, &err);
     }
     if (c->expected_acks) return;
     bool failed = c->failed_acks > 0;
     c->failed_acks = 0;
-    if (!c->count) to(c, PQL_TXN_IDLE);
-    else if (failed) to(c, PQL_TXN_JOURNAL);
-    else to(c, journal ? PQL_TXN_OUTPUTS : PQL_TXN_COMMIT_OFFSETS);
+    if (!c->count)
+        to(c, PQL_TXN_IDLE);
+    else if (failed)
+        to(c, PQL_TXN_JOURNAL);
+    else
+        to(c, journal ? PQL_TXN_OUTPUTS : PQL_TXN_COMMIT_OFFSETS);
 }
 
 static void commit_offsets(struct pql_pipeline *p)
@@ -415,7 +451,8 @@ static void commit_offsets(struct pql_pipeline *p)
         committed(p);
         return;
     }
-    if (err.cls == PQL_ERR_ABORT_TXN) err.cls = PQL_ERR_RETRY; /* no member at present: control will hear what is lost */
+    if (err.cls == PQL_ERR_ABORT_TXN)
+        err.cls = PQL_ERR_RETRY; /* no member at present: control will hear what is lost */
     txn_failed(p, &err);
 }
 
@@ -424,22 +461,28 @@ static void commit_offsets(struct pql_pipeline *p)
 static void step_init(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
-    if (p->conf->at_least_once || !p->ports->txn_init(p->ports->self, INIT_MS, &err)) to(&p->committer, PQL_TXN_IDLE);
-    else txn_failed(p, &err);
+    if (p->conf->at_least_once || !p->ports->txn_init(p->ports->self, INIT_MS, &err))
+        to(&p->committer, PQL_TXN_IDLE);
+    else
+        txn_failed(p, &err);
 }
 
 static void step_begin(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
-    if (p->ports->txn_begin(p->ports->self, &err)) txn_failed(p, &err);
-    else to(&p->committer, PQL_TXN_PRODUCE);
+    if (p->ports->txn_begin(p->ports->self, &err))
+        txn_failed(p, &err);
+    else
+        to(&p->committer, PQL_TXN_PRODUCE);
 }
 
 static void step_commit(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
-    if (p->ports->txn_commit(p->ports->self, CALL_MS, &err)) txn_failed(p, &err);
-    else committed(p);
+    if (p->ports->txn_commit(p->ports->self, CALL_MS, &err))
+        txn_failed(p, &err);
+    else
+        committed(p);
 }
 
 static void step_abort(struct pql_pipeline *p)
@@ -468,8 +511,10 @@ static void step_recreate(struct pql_pipeline *p)
 static void step_reinit(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
-    if (p->ports->txn_init(p->ports->self, INIT_MS, &err)) txn_failed(p, &err);
-    else to(&p->committer, PQL_TXN_DECIDE);
+    if (p->ports->txn_init(p->ports->self, INIT_MS, &err))
+        txn_failed(p, &err);
+    else
+        to(&p->committer, PQL_TXN_DECIDE);
 }
 
 void pql_committer_step(struct pql_pipeline *p, int wait_ms)

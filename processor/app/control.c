@@ -1,5 +1,5 @@
-/* control.c - the group's word: which tasks are ours. Assigned tasks are made and restored by their keeper; revoked ones
- * are settled (everything committed, a last snapshot) and given back; lost ones are dropped. */
+/* control.c - the group's word: which tasks are ours. Assigned tasks are made and restored by their keeper;
+ * revoked ones are settled (everything committed, a last snapshot) and given back; lost ones are dropped. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -7,12 +7,16 @@
 
 enum { SETTLE_MS = 30000, LEAVE_MS = 10000, ASK_ENDS_MS = 200 };
 
-static uint64_t now_us(const struct pql_pipeline *p) { return p->ports->mono_us(p->ports->self); }
+static uint64_t now_us(const struct pql_pipeline *p)
+{
+    return p->ports->mono_us(p->ports->self);
+}
 
 static struct pql_task *find(struct pql_pipeline *p, int32_t partition)
 {
     for (size_t i = 0; i < p->count; i++)
-        if (p->tasks[i]->partition == partition && p->tasks[i]->phase != PQL_PHASE_RELEASED) return p->tasks[i];
+        if (p->tasks[i]->partition == partition && p->tasks[i]->phase != PQL_PHASE_RELEASED)
+            return p->tasks[i];
     return NULL;
 }
 
@@ -27,7 +31,9 @@ static void assigned(struct pql_pipeline *p, const struct pql_control *event)
         pql_pipeline_fail(p, PQL_STOP_FATAL, &err);
         return;
     }
-    if (event->count) pql_log(PQL_LOG_INFO, "partitions assigned", "topic=%s count=%zu", p->conf->inputs[0].topic, event->count);
+    if (event->count)
+        pql_log(PQL_LOG_INFO, "partitions assigned", "topic=%s count=%zu", p->conf->inputs[0].topic,
+                event->count);
     pql_lock(p);
     for (size_t i = 0; i < event->count; i++) {
         PQL_ASSERT(!find(p, event->tasks[i]));
@@ -107,7 +113,8 @@ static void settling(struct pql_pipeline *p, int wait_ms)
         p->control = PQL_CONTROL_LEAVE;
         return;
     }
-    if (p->ports->unassign(p->ports->self, p->settled, p->settled_count, &err)) pql_pipeline_fail(p, PQL_STOP_FATAL, &err);
+    if (p->ports->unassign(p->ports->self, p->settled, p->settled_count, &err))
+        pql_pipeline_fail(p, PQL_STOP_FATAL, &err);
     p->control = PQL_CONTROL_RUN;
 }
 
@@ -135,13 +142,15 @@ static void ask_ends(struct pql_pipeline *p)
     struct pql_position *positions = pql_xcalloc(p->count * p->conf->inputs_count + 1, sizeof *positions);
     for (size_t i = 0; i < p->count; i++)
         for (uint32_t k = 0; p->tasks[i]->tick_wanted && k < p->conf->inputs_count; k++)
-            positions[n++] = (struct pql_position){.input = k, .partition = p->tasks[i]->partition, .offset = PQL_OFFSET_LATEST};
+            positions[n++] = (struct pql_position){
+                .input = k, .partition = p->tasks[i]->partition, .offset = PQL_OFFSET_LATEST};
     pql_unlock(p);
     struct pql_err err = {0};
     if (n) {
         p->ends_asked_us = now;
         if (p->ports->end_offsets_ask(p->ports->self, positions, n, &err))
-            PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "end offsets unknown", "cause=%s", err.msg);
+            PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "end offsets unknown",
+                            "cause=%s", err.msg);
     }
     free(positions);
 }
@@ -199,7 +208,8 @@ static void running(struct pql_pipeline *p, int wait_ms)
 static void leave(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
-    if (p->ports->leave(p->ports->self, LEAVE_MS, &err)) pql_log(PQL_LOG_WARN, "the group was not left in order", "cause=%s", err.msg);
+    if (p->ports->leave(p->ports->self, LEAVE_MS, &err))
+        pql_log(PQL_LOG_WARN, "the group was not left in order", "cause=%s", err.msg);
     pql_lock(p);
     if (p->stop == PQL_STOP_NONE) p->stop = PQL_STOP_CLEAN;
     p->control = PQL_CONTROL_DONE;

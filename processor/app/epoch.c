@@ -22,8 +22,13 @@ void pql_epoch_add(struct pql_epoch *epoch, const struct pql_out_record *record)
     epoch->records = pql_xgrow(epoch->records, &epoch->capacity, epoch->count + 1, sizeof *epoch->records);
     struct pql_epoch_record *out = &epoch->records[epoch->count++];
     *out = (struct pql_epoch_record){
-        .output = record->output, .partition = record->partition, .has_key = record->has_key, .has_value = record->has_value,
-        .headers_count = (uint32_t)record->headers_count, .key_len = record->key.len, .value_len = record->value.len,
+        .output = record->output,
+        .partition = record->partition,
+        .has_key = record->has_key,
+        .has_value = record->has_value,
+        .headers_count = (uint32_t)record->headers_count,
+        .key_len = record->key.len,
+        .value_len = record->value.len,
         .timestamp_ms = record->timestamp_ms,
     };
     out->key = put(&epoch->bytes, record->key);
@@ -37,7 +42,8 @@ void pql_epoch_add(struct pql_epoch *epoch, const struct pql_out_record *record)
     epoch->moved = true;
 }
 
-void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena *arena, struct pql_out_record *out)
+void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena *arena,
+                   struct pql_out_record *out)
 {
     const struct pql_epoch_record *record = &epoch->records[index];
     const char *bytes = epoch->bytes.ptr;
@@ -48,8 +54,14 @@ void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena
         headers[i].value = pql_read_slice(&r);
     }
     *out = (struct pql_out_record){
-        .output = record->output, .partition = record->partition, .has_key = record->has_key, .has_value = record->has_value,
-        .key = {bytes + record->key, record->key_len}, .value = {bytes + record->value, record->value_len},
-        .headers = headers, .headers_count = record->headers_count, .timestamp_ms = record->timestamp_ms,
+        .output = record->output,
+        .partition = record->partition,
+        .has_key = record->has_key,
+        .has_value = record->has_value,
+        .key = {bytes + record->key, record->key_len},
+        .value = {bytes + record->value, record->value_len},
+        .headers = headers,
+        .headers_count = record->headers_count,
+        .timestamp_ms = record->timestamp_ms,
     };
 }

@@ -1,6 +1,6 @@
-/* epoch.h - what one task wants to have committed together: records in the order of the engine, each whole as it will
- * be produced, and where the log stood after them. Kept until the commit is known, so that an aborted epoch is produced
- * again byte for byte. Owner: the worker while open, the committer once sealed. */
+/* epoch.h - what one task wants to have committed together: records in the order of the engine, each whole as
+ * it will be produced, and where the log stood after them. Kept until the commit is known, so that an aborted
+ * epoch is produced again byte for byte. Owner: the worker while open, the committer once sealed. */
 #ifndef PQL_APP_EPOCH_H
 #define PQL_APP_EPOCH_H
 
@@ -20,19 +20,20 @@ struct pql_epoch {
     struct pql_buf bytes;
     struct pql_epoch_record *records;
     size_t count, capacity;
-    uint64_t transitions;      /* of the engine, among them */
-    uint64_t first_output_us;  /* when the oldest output was appended; 0: none */
-    bool moved;                /* there is something to commit */
+    uint64_t transitions;     /* of the engine, among them */
+    uint64_t first_output_us; /* when the oldest output was appended; 0: none */
+    bool moved;               /* there is something to commit */
     /* Once sealed: */
     struct pql_log_place end;
     struct pql_metadata metadata;
-    bool has_pointer;          /* the first that names metadata.manifest */
-    int64_t trim_before;       /* with has_pointer: what nobody needs once this is committed; 0: nothing */
+    bool has_pointer;    /* the first that names metadata.manifest */
+    int64_t trim_before; /* with has_pointer: what nobody needs once this is committed; 0: nothing */
 };
 
 void pql_epoch_free(struct pql_epoch *epoch); /* NULL is fine */
 void pql_epoch_add(struct pql_epoch *epoch, const struct pql_out_record *record);
 /* The record as the ports want it; headers' array in the arena. */
-void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena *arena, struct pql_out_record *out);
+void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena *arena,
+                   struct pql_out_record *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* keeper.c - what may block and is no worker's: restores, pausing and seeking, what a snapshot must know, trimming. */
+/* keeper.c - what may block and is no worker's: restores, pausing and seeking, what a snapshot must know,
+ * trimming. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -13,19 +14,25 @@ static enum job job_of(const struct pql_pipeline *p, const struct pql_task *task
 {
     bool leaves = task->closing || task->lost;
     if (task->phase == PQL_PHASE_RELEASED) return JOB_NONE;
-    if (leaves && !task->worker_busy && (task->phase != PQL_PHASE_CLAIM || (task->lost && !task->in_txn))) return JOB_RELEASE;
+    if (leaves && !task->worker_busy && (task->phase != PQL_PHASE_CLAIM || (task->lost && !task->in_txn)))
+        return JOB_RELEASE;
     if (task->phase == PQL_PHASE_RESTORE) return JOB_RESTORE;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
-        if (task->feed[i] == PQL_FEED_SEEK || task->feed[i] == PQL_FEED_RESUME || task->feed[i] == PQL_FEED_PAUSE) return JOB_FEED;
+        if (task->feed[i] == PQL_FEED_SEEK || task->feed[i] == PQL_FEED_RESUME ||
+            task->feed[i] == PQL_FEED_PAUSE)
+            return JOB_FEED;
     if (task->ends_wanted) return JOB_ENDS;
     return task->trim_before > 0 ? JOB_TRIM : JOB_NONE;
 }
 
-/* One input's feed, one call: pause, seek or resume. What was asked for meanwhile is seen by the next step. */
+/* One input's feed, one call: pause, seek or resume. What was asked for meanwhile is seen by the next step.
+ */
 static void move_feed(struct pql_pipeline *p, struct pql_task *task)
 {
     static const enum pql_feed done[] = {
-        [PQL_FEED_SEEK] = PQL_FEED_SOUGHT, [PQL_FEED_RESUME] = PQL_FEED_OPEN, [PQL_FEED_PAUSE] = PQL_FEED_CLOSED,
+        [PQL_FEED_SEEK] = PQL_FEED_SOUGHT,
+        [PQL_FEED_RESUME] = PQL_FEED_OPEN,
+        [PQL_FEED_PAUSE] = PQL_FEED_CLOSED,
     };
     struct pql_err err = {0};
     pql_lock(p);
@@ -34,7 +41,9 @@ static void move_feed(struct pql_pipeline *p, struct pql_task *task)
            task->feed[i] != PQL_FEED_PAUSE)
         i++;
     enum pql_feed feed = i < p->conf->inputs_count ? task->feed[i] : PQL_FEED_CLOSED;
-    struct pql_position position = {.input = i, .partition = task->partition, .offset = i < p->conf->inputs_count ? task->feed_from[i] : 0};
+    struct pql_position position = {.input = i,
+                                    .partition = task->partition,
+                                    .offset = i < p->conf->inputs_count ? task->feed_from[i] : 0};
     pql_unlock(p);
     if (feed == PQL_FEED_CLOSED) return;
     int rc = feed == PQL_FEED_SEEK     ? p->ports->seek(p->ports->self, &position, 1, CALL_MS, &err)
@@ -44,7 +53,9 @@ static void move_feed(struct pql_pipeline *p, struct pql_task *task)
         pql_pipeline_fail(p, PQL_STOP_FATAL, &err);
         return;
     }
-    if (rc) PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "seek or pause waits", "partition=%d cause=%s", task->partition, err.msg);
+    if (rc)
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "seek or pause waits",
+                        "partition=%d cause=%s", task->partition, err.msg);
     pql_lock(p);
     if (!rc && task->feed[i] == feed) task->feed[i] = done[feed];
     pql_unlock(p);
@@ -57,7 +68,8 @@ static void learn_end(struct pql_pipeline *p, struct pql_task *task)
     int64_t low, end;
     int rc = p->ports->checkpoint_ends(p->ports->self, task->partition, &low, &end, CALL_MS, &err);
     if (rc) {
-        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "a snapshot waits", "partition=%d cause=%s", task->partition, err.msg);
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "a snapshot waits",
+                        "partition=%d cause=%s", task->partition, err.msg);
         return;
     }
     pql_lock(p);
@@ -75,7 +87,8 @@ static void trim(struct pql_pipeline *p, struct pql_task *task)
     task->trim_before = 0;
     pql_unlock(p);
     if (p->ports->checkpoint_trim(p->ports->self, task->partition, before, CALL_MS, &err))
-        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "the checkpoint topic could not be trimmed, it grows", "partition=%d cause=%s",
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN,
+                        "the checkpoint topic could not be trimmed, it grows", "partition=%d cause=%s",
                         task->partition, err.msg);
 }
 

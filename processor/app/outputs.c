@@ -1,4 +1,5 @@
-/* outputs.c - from the engine's record to records of the output topics, and from a refused message to a dead letter. */
+/* outputs.c - from the engine's record to records of the output topics, and from a refused message to a dead
+ * letter. */
 #include "app/task.h"
 
 #include "core/reasons.h"
@@ -42,8 +43,10 @@ static void add_dead_letter(struct pql_worker *w, struct pql_task *task, struct 
         size_t excess = size - max + 64;
         snprintf(original, sizeof original, "%zu", record->value.len);
         record->value.len = record->value.len > excess ? record->value.len - excess : 0;
-        headers[record->headers_count++] = (struct pql_header){pql_slice_of("pqlstream.error.cut_from"), pql_slice_of(original)};
-        if (size_of(record) > max) { /* a key or headers of that size: they are not needed to find the record */
+        headers[record->headers_count++] =
+            (struct pql_header){pql_slice_of("pqlstream.error.cut_from"), pql_slice_of(original)};
+        if (size_of(record) >
+            max) { /* a key or headers of that size: they are not needed to find the record */
             record->key.len = 0;
             record->has_key = false;
             if (size_of(record) > max) {
@@ -61,15 +64,17 @@ static void put(struct pql_header *headers, size_t *count, const char *name, con
     if (value && *value) headers[(*count)++] = (struct pql_header){pql_slice_of(name), pql_slice_of(value)};
 }
 
-void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *message,
-                            const char *reason, const char *words)
+void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
+                            const struct pql_message_view *message, const char *reason, const char *words)
 {
     const struct pql_header *theirs;
     size_t theirs_count, n;
     char partition[16], offset[24], at[24], schema_id[64] = "";
     pql_arena_reset(&w->scratch);
-    w->pipeline->ports->message_headers(w->pipeline->ports->self, message, &w->scratch, &theirs, &theirs_count);
-    struct pql_header *headers = pql_arena_alloc(&w->scratch, (theirs_count + DEAD_LETTER_HEADERS) * sizeof *headers);
+    w->pipeline->ports->message_headers(w->pipeline->ports->self, message, &w->scratch, &theirs,
+                                        &theirs_count);
+    struct pql_header *headers =
+        pql_arena_alloc(&w->scratch, (theirs_count + DEAD_LETTER_HEADERS) * sizeof *headers);
     for (n = 0; n < theirs_count; n++) headers[n] = theirs[n];
     snprintf(partition, sizeof partition, "%" PRId32, message->partition);
     snprintf(offset, sizeof offset, "%" PRId64, message->offset);
@@ -85,8 +90,14 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task, const s
     put(headers, &n, "pqlstream.error.schema_id", schema_id);
     put(headers, &n, "pqlstream.error.at", at);
     struct pql_out_record record = {
-        .output = PQL_OUT_DLQ, .partition = -1, .has_key = message->has_key, .has_value = message->has_value,
-        .key = message->key, .value = message->value, .headers = headers, .headers_count = n,
+        .output = PQL_OUT_DLQ,
+        .partition = -1,
+        .has_key = message->has_key,
+        .has_value = message->has_value,
+        .key = message->key,
+        .value = message->value,
+        .headers = headers,
+        .headers_count = n,
         .timestamp_ms = message->timestamp_ms,
     };
     add_dead_letter(w, task, &record, headers);
@@ -110,7 +121,8 @@ static void too_large(struct pql_worker *w, struct pql_task *task, const struct 
     add_dead_letter(w, task, &letter, headers);
 }
 
-static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output output, const struct pql_record *record)
+static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output output,
+                    const struct pql_record *record)
 {
     struct pql_pipeline *p = w->pipeline;
     struct pql_err err = {0};
@@ -122,8 +134,13 @@ static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output
         return;
     }
     struct pql_out_record out = {
-        .output = output, .partition = -1, .has_key = true, .has_value = true, .key = {w->value.ptr, key_len},
-        .value = {w->value.ptr + key_len, w->value.len - key_len}, .timestamp_ms = w->wall_ms,
+        .output = output,
+        .partition = -1,
+        .has_key = true,
+        .has_value = true,
+        .key = {w->value.ptr, key_len},
+        .value = {w->value.ptr + key_len, w->value.len - key_len},
+        .timestamp_ms = w->wall_ms,
     };
     if (size_of(&out) > (size_t)p->max_bytes[output]) {
         too_large(w, task, &out);
@@ -133,17 +150,19 @@ static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output
     pql_epoch_add(pql_task_open_epoch(task), &out);
 }
 
-/* Which topics a transition goes to: those of its subject; the state topic where status or tier changed; alerts where
- * the definition wants them and it is news. */
-static void publish_everywhere(struct pql_worker *w, struct pql_task *task, const struct pql_definition_conf *definition,
-                               const struct pql_record *record)
+/* Which topics a transition goes to: those of its subject; the state topic where status or tier changed;
+ * alerts where the definition wants them and it is news. */
+static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
+                               const struct pql_definition_conf *definition, const struct pql_record *record)
 {
     enum pql_transition t = record->transition;
     bool is_state_only = t == PQL_SCORE_CHANGED || t == PQL_SNAPSHOT;
-    bool is_state = is_state_only || t == PQL_ENTERED || t == PQL_LEFT || t == PQL_TIER_CHANGED || t == PQL_MISSED;
+    bool is_state =
+        is_state_only || t == PQL_ENTERED || t == PQL_LEFT || t == PQL_TIER_CHANGED || t == PQL_MISSED;
     bool is_alert = definition && definition->alert && record->origin == PQL_ORIGIN_LIVE &&
                     (t == PQL_ENTERED || t == PQL_TIER_CHANGED || t == PQL_SLA_BREACHED);
-    if (!is_state_only) publish(w, task, record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA, record);
+    if (!is_state_only)
+        publish(w, task, record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA, record);
     if (is_state) publish(w, task, PQL_OUT_STATE, record);
     if (is_alert) publish(w, task, PQL_OUT_ALERTS, record);
 }

@@ -11,18 +11,39 @@ enum { FACTS_MS = 10000, ROLE_WAIT_MS = 100, WORKERS_MAX = 64, RECORD_BYTES_MIN 
 struct pql_pipeline_conf pql_pipeline_conf_default(void)
 {
     return (struct pql_pipeline_conf){
-        .revision = 1, .workers = 1, .keepers = 1, .commit_interval_ms = 100, .max_output_delay_ms = 10,
-        .checkpoint_interval_ms = 60000, .restore_target_ms = 5000, .handover_budget_ms = 5000,
-        .checkpoint_bandwidth = 20000000, .ticks = true, .idle_after_ms = 10000, .alert_max_age_ms = 3600000,
-        .dlq_max_share = 0.5, .misplaced_max = 0.001, .epoch_bytes_max = 16 << 20, .inbox_max = 1000,
+        .revision = 1,
+        .workers = 1,
+        .keepers = 1,
+        .commit_interval_ms = 100,
+        .max_output_delay_ms = 10,
+        .checkpoint_interval_ms = 60000,
+        .restore_target_ms = 5000,
+        .handover_budget_ms = 5000,
+        .checkpoint_bandwidth = 20000000,
+        .ticks = true,
+        .idle_after_ms = 10000,
+        .alert_max_age_ms = 3600000,
+        .dlq_max_share = 0.5,
+        .misplaced_max = 0.001,
+        .epoch_bytes_max = 16 << 20,
+        .inbox_max = 1000,
     };
 }
 
 /* --- locks --- */
 
-void pql_lock(struct pql_pipeline *p) { pthread_mutex_lock(&p->lock); }
-void pql_unlock(struct pql_pipeline *p) { pthread_mutex_unlock(&p->lock); }
-void pql_wake_all(struct pql_pipeline *p) { pthread_cond_broadcast(&p->changed); }
+void pql_lock(struct pql_pipeline *p)
+{
+    pthread_mutex_lock(&p->lock);
+}
+void pql_unlock(struct pql_pipeline *p)
+{
+    pthread_mutex_unlock(&p->lock);
+}
+void pql_wake_all(struct pql_pipeline *p)
+{
+    pthread_cond_broadcast(&p->changed);
+}
 
 void pql_wait_changed(struct pql_pipeline *p, int ms)
 {
@@ -56,12 +77,13 @@ void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct 
 
 static int no_topic(const char *name, struct pql_err *err)
 {
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s does not exist (or may not be seen): `pqlstream topics --create` makes it",
+    return PQL_FAIL(err, PQL_ERR_CONFIG,
+                    "topic %s does not exist (or may not be seen): `pqlstream topics --create` makes it",
                     name);
 }
 
-static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_topic_facts *lead,
-                        char (*ids)[PQL_TOPIC_ID_MAX], struct pql_err *err)
+static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                        struct pql_topic_facts *lead, char (*ids)[PQL_TOPIC_ID_MAX], struct pql_err *err)
 {
     for (uint32_t i = 0; i < conf->inputs_count; i++) {
         struct pql_topic_facts facts;
@@ -70,39 +92,45 @@ static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline
         if (ids) memcpy(ids[i], facts.id, sizeof facts.id);
         if (!i) *lead = facts;
         if (facts.partitions_count != lead->partitions_count)
-            return PQL_FAIL(err, PQL_ERR_CONFIG,
-                            "%s has %d partitions and %s %d: inputs are joined partition by partition, so the counts must be "
-                            "equal; re-key one of them into a topic of the other's count (`pqlstream topics` shows both)",
-                            conf->inputs[0].topic, lead->partitions_count, conf->inputs[i].topic, facts.partitions_count);
+            return PQL_FAIL(
+                err, PQL_ERR_CONFIG,
+                "%s has %d partitions and %s %d: inputs are joined partition by partition, so the counts "
+                "must be "
+                "equal; re-key one of them into a topic of the other's count (`pqlstream topics` shows both)",
+                conf->inputs[0].topic, lead->partitions_count, conf->inputs[i].topic, facts.partitions_count);
         if (facts.has_configuration && facts.is_compacted)
-            return PQL_FAIL(err, PQL_ERR_CONFIG,
-                            "%s is compacted: a replay would miss records. Use a topic with cleanup.policy=delete",
-                            conf->inputs[i].topic);
+            return PQL_FAIL(
+                err, PQL_ERR_CONFIG,
+                "%s is compacted: a replay would miss records. Use a topic with cleanup.policy=delete",
+                conf->inputs[i].topic);
     }
     return 0;
 }
 
-static int check_checkpoint(const struct pql_pipeline_conf *conf, const struct pql_topic_facts *facts, int32_t partitions,
-                            struct pql_err *err)
+static int check_checkpoint(const struct pql_pipeline_conf *conf, const struct pql_topic_facts *facts,
+                            int32_t partitions, struct pql_err *err)
 {
     const char *name = conf->outputs[PQL_OUT_CHECKPOINT];
     if (facts->partitions_count != partitions)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s has %d partitions and the input %d: `pqlstream topics --create` says what to do",
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "%s has %d partitions and the input %d: `pqlstream topics --create` says what to do",
                         name, facts->partitions_count, partitions);
     if (!facts->has_configuration) {
-        pql_log(PQL_LOG_INFO, "the broker does not show its topics' settings; they were not checked", "topic=%s", name);
+        pql_log(PQL_LOG_INFO, "the broker does not show its topics' settings; they were not checked",
+                "topic=%s", name);
         return 0;
     }
     if (facts->is_compacted || facts->retention_ms >= 0 || facts->retention_bytes >= 0)
-        return PQL_FAIL(err, PQL_ERR_CONFIG,
-                        "%s would lose the state: it needs cleanup.policy=delete, retention.ms=-1, retention.bytes=-1; "
-                        "`pqlstream topics --create` sets them",
-                        name);
+        return PQL_FAIL(
+            err, PQL_ERR_CONFIG,
+            "%s would lose the state: it needs cleanup.policy=delete, retention.ms=-1, retention.bytes=-1; "
+            "`pqlstream topics --create` sets them",
+            name);
     return 0;
 }
 
-static int check_outputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, int32_t partitions,
-                         struct pql_pipeline *p, struct pql_err *err)
+static int check_outputs(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                         int32_t partitions, struct pql_pipeline *p, struct pql_err *err)
 {
     for (int i = 0; i < PQL_OUT_COUNT; i++) {
         struct pql_topic_facts facts;
@@ -110,7 +138,8 @@ static int check_outputs(const struct pql_ports *ports, const struct pql_pipelin
         if (!facts.exists) return no_topic(conf->outputs[i], err);
         if (i == PQL_OUT_CHECKPOINT && check_checkpoint(conf, &facts, partitions, err)) return -1;
         if (facts.max_message_bytes < RECORD_BYTES_MIN)
-            return PQL_FAIL(err, PQL_ERR_CONFIG, "%s has max.message.bytes=%" PRId64 ", too little for any record",
+            return PQL_FAIL(err, PQL_ERR_CONFIG,
+                            "%s has max.message.bytes=%" PRId64 ", too little for any record",
                             conf->outputs[i], facts.max_message_bytes);
         if (p) p->max_bytes[i] = facts.max_message_bytes;
         if (p && i == PQL_OUT_CHECKPOINT) memcpy(p->checkpoint_id, facts.id, sizeof p->checkpoint_id);
@@ -118,8 +147,8 @@ static int check_outputs(const struct pql_ports *ports, const struct pql_pipelin
     return 0;
 }
 
-static int learn_topics(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_pipeline *p,
-                        struct pql_err *err)
+static int learn_topics(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                        struct pql_pipeline *p, struct pql_err *err)
 {
     struct pql_topic_facts lead = {0};
     if (check_inputs(ports, conf, &lead, p ? p->input_ids : NULL, err)) return -1;
@@ -127,7 +156,8 @@ static int learn_topics(const struct pql_ports *ports, const struct pql_pipeline
     return check_outputs(ports, conf, lead.partitions_count, p, err);
 }
 
-int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_err *err)
+int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                       struct pql_err *err)
 {
     return learn_topics(ports, conf, NULL, err);
 }
@@ -160,7 +190,8 @@ static void init_workers(struct pql_pipeline *p)
 struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
                                       struct pql_err *err)
 {
-    PQL_ASSERT(conf->workers > 0 && conf->workers <= WORKERS_MAX && conf->keepers > 0 && conf->keepers <= WORKERS_MAX);
+    PQL_ASSERT(conf->workers > 0 && conf->workers <= WORKERS_MAX && conf->keepers > 0 &&
+               conf->keepers <= WORKERS_MAX);
     PQL_ASSERT(conf->inputs_count > 0 && conf->inputs_count <= PQL_INPUTS_MAX && conf->writer[0]);
     struct pql_pipeline *p = pql_xcalloc(1, sizeof *p);
     p->ports = ports;
@@ -182,8 +213,8 @@ static void free_worker(struct pql_worker *w)
     for (size_t i = 0; i < w->count; i++)
         for (size_t k = 0; k < PQL_INPUTS_MAX; k++)
             for (size_t m = 0; m < w->tasks[i]->inbox[k].count; m++)
-                w->pipeline->ports->message_release(w->pipeline->ports->self,
-                                                    &w->tasks[i]->inbox[k].items[w->tasks[i]->inbox[k].head + m]);
+                w->pipeline->ports->message_release(
+                    w->pipeline->ports->self, &w->tasks[i]->inbox[k].items[w->tasks[i]->inbox[k].head + m]);
     free(w->tasks);
     free(w->by_partition);
     free(w->batch);
@@ -246,7 +277,8 @@ static void committer_role(struct pql_pipeline *p, unsigned index, int wait_ms)
 static void *run_role(void *context)
 {
     struct role *role = context;
-    while (!pql_pipeline_finished(role->pipeline, NULL, NULL)) role->step(role->pipeline, role->index, ROLE_WAIT_MS);
+    while (!pql_pipeline_finished(role->pipeline, NULL, NULL))
+        role->step(role->pipeline, role->index, ROLE_WAIT_MS);
     return NULL;
 }
 
@@ -254,8 +286,10 @@ void pql_pipeline_run(struct pql_pipeline *p)
 {
     size_t n = 0, total = p->conf->workers + p->conf->keepers + 1;
     struct role *roles = pql_xcalloc(total, sizeof *roles);
-    for (unsigned i = 0; i < p->conf->workers; i++) roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_worker_step};
-    for (unsigned i = 0; i < p->conf->keepers; i++) roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_keeper_step};
+    for (unsigned i = 0; i < p->conf->workers; i++)
+        roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_worker_step};
+    for (unsigned i = 0; i < p->conf->keepers; i++)
+        roles[n++] = (struct role){.pipeline = p, .index = i, .step = pql_keeper_step};
     roles[n++] = (struct role){.pipeline = p, .step = committer_role};
     for (size_t i = 0; i < total; i++)
         PQL_ASSERT(!pthread_create(&roles[i].thread, NULL, run_role, &roles[i]));
@@ -315,11 +349,13 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
     return standing;
 }
 
-bool pql_pipeline_inspect(struct pql_pipeline *p, int32_t partition, uint64_t *digest, struct pql_log_place *place)
+bool pql_pipeline_inspect(struct pql_pipeline *p, int32_t partition, uint64_t *digest,
+                          struct pql_log_place *place)
 {
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
-        if (task->partition != partition || task->phase != PQL_PHASE_LIVE || task->sealed || (task->open && task->open->moved))
+        if (task->partition != partition || task->phase != PQL_PHASE_LIVE || task->sealed ||
+            (task->open && task->open->moved))
             continue;
         *digest = pql_engine_digest(task->engine);
         *place = task->place;

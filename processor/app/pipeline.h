@@ -1,13 +1,15 @@
-/* pipeline.h - from product events to committed qualifications, exactly once, for the partitions this process is given.
+/* pipeline.h - from product events to committed qualifications, exactly once, for the partitions this process
+ * is given.
  *
  *   control      group: assigned ─► tasks are made; revoked ─► they are settled, then given back
  *   keeper       restores tasks, seeks, reads what snapshots need to know, trims the checkpoint topic
  *   worker 0..W  messages ─► decode ─► engine ─► open epoch of the task; snapshots in slices; ticks
  *   committer    sealed epochs of all tasks ─► one transaction with the input offsets
  *
- * Everything is a step: a function that does a bounded amount of work and at most one call that may block. In the real
- * program each role is a thread that loops over its step; a simulation calls the steps in any order it likes.
- * Between roles there is one mutex, taken a few times per step and never per event or around a call that blocks. */
+ * Everything is a step: a function that does a bounded amount of work and at most one call that may block. In
+ * the real program each role is a thread that loops over its step; a simulation calls the steps in any order
+ * it likes. Between roles there is one mutex, taken a few times per step and never per event or around a call
+ * that blocks. */
 #ifndef PQL_APP_PIPELINE_H
 #define PQL_APP_PIPELINE_H
 
@@ -16,28 +18,30 @@
 #include "core/state/checkpoint_format.h"
 #include "io/ports.h"
 
-/* How messages become events. What it has learnt about writer schemas belongs to a task and is saved with its state, so
- * that a replay decodes as the first reading did. Thread of open, load, close: any; of a task's decoders: one at a time. */
+/* How messages become events. What it has learnt about writer schemas belongs to a task and is saved with its
+ * state, so that a replay decodes as the first reading did. Thread of open, load, close: any; of a task's
+ * decoders: one at a time. */
 struct pql_decoding {
     void *context;
     void *(*open)(void *context, int32_t task); /* the decoders of one task */
     void (*close)(void *decoders);
-    /* One message to an event whose views live in the arena or the message; offset and partition are filled by the
-     * caller. 0, or -1 with
-     *   PQL_ERR_RECORD  it can never be used: dead letter, reason in err->reason, journaled
-     *   PQL_ERR_RETRY   the writer's schema is not known yet: the partition waits here, the others go on
-     *   others          the program stops */
+    /* One message to an event whose views live in the arena or the message; offset and partition are filled
+     * by the caller. 0, or -1 with PQL_ERR_RECORD  it can never be used: dead letter, reason in err->reason,
+     * journaled PQL_ERR_RETRY   the writer's schema is not known yet: the partition waits here, the others go
+     * on others          the program stops */
     int (*decode)(void *decoders, const struct pql_message_view *message, struct pql_arena *arena,
                   struct pql_event *event, struct pql_err *err);
-    /* Text of the schema id of the message last decoded for a dead letter's header; "" if it had none. NULL: never. */
+    /* Text of the schema id of the message last decoded for a dead letter's header; "" if it had none. NULL:
+     * never. */
     void (*schema_id)(void *decoders, uint32_t input, char out[64]);
     void (*save)(void *decoders, struct pql_buf *out); /* both or none */
     int (*load)(void *decoders, struct pql_slice saved, struct pql_err *err);
 };
 
-/* The value of an output record, id prefix and all, appended to `value`. -1 stops the program. Thread: any worker. */
-typedef int pql_encode(void *context, enum pql_output output, const struct pql_record *record, int64_t produced_at_ms,
-                       struct pql_buf *value, struct pql_err *err);
+/* The value of an output record, id prefix and all, appended to `value`. -1 stops the program. Thread: any
+ * worker. */
+typedef int pql_encode(void *context, enum pql_output output, const struct pql_record *record,
+                       int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err);
 
 struct pql_pipeline_input {
     const char *topic;
@@ -65,8 +69,9 @@ struct pql_pipeline_conf {
     int64_t idle_after_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
     bool exit_on_bad_input;
-    uint64_t epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
-    size_t inbox_max;         /* messages kept of one partition that waits */
+    uint64_t
+        epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
+    size_t inbox_max;    /* messages kept of one partition that waits */
 
     struct pql_decoding decoding;
     pql_encode *encode;
@@ -87,9 +92,11 @@ enum pql_stop {
 
 struct pql_pipeline;
 
-/* Asks for the facts of all topics and refuses what cannot work: a topic that is missing, unequal partition counts, a
- * checkpoint topic whose records would vanish. PQL_ERR_RETRY: no broker answers. Ports and conf must outlive it. */
-int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf, struct pql_err *err);
+/* Asks for the facts of all topics and refuses what cannot work: a topic that is missing, unequal partition
+ * counts, a checkpoint topic whose records would vanish. PQL_ERR_RETRY: no broker answers. Ports and conf
+ * must outlive it. */
+int pql_pipeline_check(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
+                       struct pql_err *err);
 
 /* Asks for facts of topics, then joins the group. NULL with err. */
 struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
@@ -112,10 +119,10 @@ void pql_pipeline_stop(struct pql_pipeline *pipeline);
 bool pql_pipeline_finished(struct pql_pipeline *pipeline, enum pql_stop *stop, struct pql_err *err);
 
 struct pql_pipeline_stats {
-    uint64_t messages, bytes;    /* taken live */
-    uint64_t replayed;           /* messages taken again */
+    uint64_t messages, bytes; /* taken live */
+    uint64_t replayed;        /* messages taken again */
     uint64_t refused, late, duplicates;
-    uint64_t records;            /* committed transitions */
+    uint64_t records; /* committed transitions */
     uint64_t epochs, aborted, unknown;
     uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
     uint64_t ticks;
@@ -125,7 +132,8 @@ struct pql_pipeline_stats {
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
 
-/* Where each task stands: the committed next offset per input. *count of them, freed by the caller. Thread: any. */
+/* Where each task stands: the committed next offset per input. *count of them, freed by the caller. Thread:
+ * any. */
 struct pql_task_standing {
     int32_t partition;
     int64_t committed[PQL_INPUTS_MAX];
@@ -133,6 +141,7 @@ struct pql_task_standing {
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);
 
 /* For tests: digest and place of a task that is live and settled; false if there is none. No step may run. */
-bool pql_pipeline_inspect(struct pql_pipeline *pipeline, int32_t task, uint64_t *digest, struct pql_log_place *place);
+bool pql_pipeline_inspect(struct pql_pipeline *pipeline, int32_t task, uint64_t *digest,
+                          struct pql_log_place *place);
 
 #endif

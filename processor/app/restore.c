@@ -1,10 +1,11 @@
 /* restore.c - from the group's committed offset back to a task: or the first claim of one that never ran.
  *
- *   committed offset, metadata ─┬─ none, nothing written ─► start offsets ─► claim (a transaction of the committer)
- *                               └─► manifest ─► chunks ─► digest ─► journal after S ─► inputs still there? ─► READY at S
+ *   committed offset, metadata ─┬─ none, nothing written ─► start offsets ─► claim (a transaction of the
+ * committer) └─► manifest ─► chunks ─► digest ─► journal after S ─► inputs still there? ─► READY at S
  *
- * A chunk that is damaged sends the restore to the predecessor of the manifest and a longer replay. What cannot be
- * right stops the task with words for the operator; it never starts empty by itself. One call that blocks per step. */
+ * A chunk that is damaged sends the restore to the predecessor of the manifest and a longer replay. What
+ * cannot be right stops the task with words for the operator; it never starts empty by itself. One call that
+ * blocks per step. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -62,7 +63,10 @@ void pql_restore_free(struct pql_task *task)
     task->restore = NULL;
 }
 
-static uint64_t now_us(const struct pql_pipeline *p) { return p->ports->mono_us(p->ports->self); }
+static uint64_t now_us(const struct pql_pipeline *p)
+{
+    return p->ports->mono_us(p->ports->self);
+}
 
 static struct pql_restore *restore_of(struct pql_pipeline *p, struct pql_task *task)
 {
@@ -85,7 +89,8 @@ static void name_positions(struct pql_pipeline *p, struct pql_task *task)
 {
     struct pql_restore *r = task->restore;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
-        r->positions[i] = (struct pql_position){.input = i, .partition = task->partition, .offset = PQL_OFFSET_NONE};
+        r->positions[i] =
+            (struct pql_position){.input = i, .partition = task->partition, .offset = PQL_OFFSET_NONE};
 }
 
 /* What may succeed later is tried again; all else blocks the task. */
@@ -94,8 +99,8 @@ static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err
     struct pql_restore *r = task->restore;
     if (err->cls == PQL_ERR_RETRY) {
         r->wait_until_us = now_us(p) + AGAIN_US;
-        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "restore waits", "partition=%d cause=%s",
-                        task->partition, err->msg);
+        PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "restore waits",
+                        "partition=%d cause=%s", task->partition, err->msg);
         return;
     }
     close_log(p, r);
@@ -123,27 +128,33 @@ static int judge(struct pql_pipeline *p, struct pql_task *task, struct pql_err *
     }
     for (size_t i = 0; i < n; i++) {
         if (r->positions[i].offset < 0 || strcmp(r->positions[i].metadata, r->positions[0].metadata) != 0)
-            return PQL_FAIL(err, PQL_ERR_FATAL,
-                            "the committed offsets of %s and %s are not of one commit: somebody set them, or an input was "
-                            "added. `pqlstream checkpoint adopt` continues from the newest state, `pqlstream checkpoint "
-                            "forget` drops it",
-                            p->conf->inputs[0].topic, p->conf->inputs[i].topic);
+            return PQL_FAIL(
+                err, PQL_ERR_FATAL,
+                "the committed offsets of %s and %s are not of one commit: somebody set them, or an input "
+                "was "
+                "added. `pqlstream checkpoint adopt` continues from the newest state, `pqlstream checkpoint "
+                "forget` drops it",
+                p->conf->inputs[0].topic, p->conf->inputs[i].topic);
         r->committed.next[i] = r->positions[i].offset;
     }
     if (pql_metadata_parse(pql_slice_of(r->positions[0].metadata), &r->metadata, err)) {
         bool newer = err->reason && !strcmp(err->reason, "newer_format");
-        if (!newer) pql_err_prefix(err, "the committed offset of %s was set by somebody else (`pqlstream checkpoint adopt` "
-                                        "continues from the newest state, `pqlstream checkpoint forget` drops it): ",
-                                   p->conf->inputs[0].topic);
+        if (!newer)
+            pql_err_prefix(
+                err,
+                "the committed offset of %s was set by somebody else (`pqlstream checkpoint adopt` "
+                "continues from the newest state, `pqlstream checkpoint forget` drops it): ",
+                p->conf->inputs[0].topic);
         err->cls = PQL_ERR_FATAL;
         return -1;
     }
     if (strcmp(r->metadata.topic_id, p->checkpoint_id) != 0 && strcmp(r->metadata.topic_id, "-") != 0 &&
         strcmp(p->checkpoint_id, "-") != 0)
-        return PQL_FAIL(err, PQL_ERR_FATAL,
-                        "the topic was created anew (it was %s and is %s), so the state is gone; `pqlstream checkpoint "
-                        "forget` starts from the beginning of the input",
-                        r->metadata.topic_id, p->checkpoint_id);
+        return PQL_FAIL(
+            err, PQL_ERR_FATAL,
+            "the topic was created anew (it was %s and is %s), so the state is gone; `pqlstream checkpoint "
+            "forget` starts from the beginning of the input",
+            r->metadata.topic_id, p->checkpoint_id);
     r->committed.journal = r->metadata.journal;
     r->candidate = r->metadata.manifest;
     r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
@@ -160,16 +171,17 @@ static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct p
 
 /* --- a task that never ran --- */
 
-/* At least once a claim may have been cut off between its entry and its offsets: then there is nothing but that entry,
- * and the task begins where it says. */
+/* At least once a claim may have been cut off between its entry and its offsets: then there is nothing but
+ * that entry, and the task begins where it says. */
 static bool is_half_a_claim(struct pql_pipeline *p, struct pql_restore *r, struct pql_slice record)
 {
     enum pql_checkpoint_type type;
     struct pql_slice content;
     struct pql_journal entry;
     struct pql_err err;
-    if (!p->conf->at_least_once || pql_checkpoint_open(record, &type, &content, &err) || type != PQL_CHECKPOINT_JOURNAL ||
-        pql_journal_parse(content, &entry, &err) || entry.kind != PQL_JOURNAL_PROGRAM || entry.place.journal != 1 ||
+    if (!p->conf->at_least_once || pql_checkpoint_open(record, &type, &content, &err) ||
+        type != PQL_CHECKPOINT_JOURNAL || pql_journal_parse(content, &entry, &err) ||
+        entry.kind != PQL_JOURNAL_PROGRAM || entry.place.journal != 1 ||
         entry.inputs_count != p->conf->inputs_count)
         return false;
     if (!r->committed.journal) r->committed = entry.place;
@@ -180,8 +192,8 @@ static void write_claim(struct pql_pipeline *p, struct pql_task *task);
 
 static void begin_task(struct pql_pipeline *p, struct pql_task *task)
 {
-    pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic, task->partition,
-            (long long)task->place.next[0]);
+    pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic,
+            task->partition, (long long)task->place.next[0]);
     fresh_engine(p, task);
     pql_restore_free(task);
     write_claim(p, task);
@@ -192,14 +204,19 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
 {
     struct pql_restore *r = task->restore;
     struct pql_log_record record;
-    if (!r->log) return p->ports->log_open(p->ports->self, task->partition, 0, PQL_READ_COMMITTED, &r->log, err);
+    if (!r->log)
+        return p->ports->log_open(p->ports->self, task->partition, 0, PQL_READ_COMMITTED, &r->log, err);
     if (p->ports->log_read(p->ports->self, r->log, READ_MS, &record, err)) return -1;
-    if (record.kind == PQL_LOG_NOTHING || (record.kind == PQL_LOG_RECORD && is_half_a_claim(p, r, record.value))) return 0;
+    if (record.kind == PQL_LOG_NOTHING ||
+        (record.kind == PQL_LOG_RECORD && is_half_a_claim(p, r, record.value)))
+        return 0;
     close_log(p, r);
     if (record.kind == PQL_LOG_RECORD)
         return PQL_FAIL(err, PQL_ERR_FATAL,
-                        "there is state of this task (offset %" PRId64 "), but the group has no committed offset for %s: it "
-                        "expired or was deleted. `pqlstream checkpoint adopt` continues from the newest state, `pqlstream "
+                        "there is state of this task (offset %" PRId64
+                        "), but the group has no committed offset for %s: it "
+                        "expired or was deleted. `pqlstream checkpoint adopt` continues from the newest "
+                        "state, `pqlstream "
                         "checkpoint forget` drops it; nothing was changed",
                         record.offset, p->conf->inputs[0].topic);
     r->state = ASK_START;
@@ -214,8 +231,10 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
 static void write_claim(struct pql_pipeline *p, struct pql_task *task)
 {
     pql_task_journal(p, task,
-                     &(struct pql_journal){.kind = PQL_JOURNAL_PROGRAM, .program = pql_program_text(p->conf->program),
-                                           .program_hash = pql_slice_of(p->program_hash), .revision = p->conf->revision},
+                     &(struct pql_journal){.kind = PQL_JOURNAL_PROGRAM,
+                                           .program = pql_program_text(p->conf->program),
+                                           .program_hash = pql_slice_of(p->program_hash),
+                                           .revision = p->conf->revision},
                      p->ports->wall_ms(p->ports->self));
     task->pointer.predecessor_low = task->pointer.low = 0;
     pql_lock(p);
@@ -243,38 +262,45 @@ static int ask_start(struct pql_pipeline *p, struct pql_task *task, struct pql_e
 static int check_program(struct pql_pipeline *p, struct pql_slice hash, int64_t revision, struct pql_err *err)
 {
     if (pql_slice_is(hash, p->program_hash)) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG,
-                    "the state was made by another program (definitions, mapping or settings that affect results; its "
-                    "revision is %" PRId64 ", this configuration's %" PRId64 "). This version cannot carry state over: start "
-                    "the configuration that made it, use another `app` name beside it, or drop the state with `pqlstream "
-                    "checkpoint forget`",
-                    revision, p->conf->revision);
+    return PQL_FAIL(
+        err, PQL_ERR_CONFIG,
+        "the state was made by another program (definitions, mapping or settings that affect results; its "
+        "revision is %" PRId64 ", this configuration's %" PRId64
+        "). This version cannot carry state over: start "
+        "the configuration that made it, use another `app` name beside it, or drop the state with `pqlstream "
+        "checkpoint forget`",
+        revision, p->conf->revision);
 }
 
-static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m, struct pql_err *err)
+static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m,
+                          struct pql_err *err)
 {
-    if (m->task != task->partition) return PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is of partition %d", m->task);
+    if (m->task != task->partition)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is of partition %d", m->task);
     if (m->semantics != PQL_SEMANTICS_VERSION)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the state was written by semantics %u, this program has %d", m->semantics,
-                        PQL_SEMANTICS_VERSION);
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the state was written by semantics %u, this program has %d",
+                        m->semantics, PQL_SEMANTICS_VERSION);
     if (m->inputs_count != p->conf->inputs_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "the state has %u inputs, the configuration %u", m->inputs_count,
                         p->conf->inputs_count);
     if (m->partitions_count != p->partitions_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG,
-                        "%s had %d partitions when the state was written and has %d now: accounts are elsewhere. Re-key the "
+                        "%s had %d partitions when the state was written and has %d now: accounts are "
+                        "elsewhere. Re-key the "
                         "input, or start anew under another `app` name",
                         p->conf->inputs[0].topic, m->partitions_count, p->partitions_count);
     for (uint32_t i = 0; i < m->inputs_count; i++)
         if (!pql_slice_is(m->topic_ids[i], p->input_ids[i]) && !pql_slice_is(m->topic_ids[i], "-") &&
             strcmp(p->input_ids[i], "-") != 0)
-            return PQL_FAIL(err, PQL_ERR_CONFIG,
-                            "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
-                            "created again. `pqlstream checkpoint forget` starts from its beginning",
-                            p->conf->inputs[i].topic, PQL_SLICE_ARG(m->topic_ids[i]), p->input_ids[i]);
+            return PQL_FAIL(
+                err, PQL_ERR_CONFIG,
+                "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
+                "created again. `pqlstream checkpoint forget` starts from its beginning",
+                p->conf->inputs[i].topic, PQL_SLICE_ARG(m->topic_ids[i]), p->input_ids[i]);
     for (uint32_t i = 0; i < m->inputs_count; i++)
         if (m->place.next[i] > task->restore->committed.next[i])
-            return PQL_FAIL(err, PQL_ERR_FATAL, "the state is ahead of the committed offset of %s (%" PRId64 " > %" PRId64 ")",
+            return PQL_FAIL(err, PQL_ERR_FATAL,
+                            "the state is ahead of the committed offset of %s (%" PRId64 " > %" PRId64 ")",
                             p->conf->inputs[i].topic, m->place.next[i], task->restore->committed.next[i]);
     return check_program(p, m->program_hash, m->revision, err);
 }
@@ -291,8 +317,8 @@ static int open_log(struct pql_pipeline *p, struct pql_task *task, int64_t from,
 }
 
 /* The record at one offset: 1 found, 0 not yet, -1 it is not there. */
-static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset, int timeout_ms, struct pql_slice *value,
-                   struct pql_err *err)
+static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset, int timeout_ms,
+                   struct pql_slice *value, struct pql_err *err)
 {
     struct pql_log_record record;
     if (p->ports->log_read(p->ports->self, r->log, timeout_ms, &record, err)) return -1;
@@ -302,7 +328,8 @@ static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset
         return 0;
     }
     if (record.kind != PQL_LOG_RECORD || record.offset != offset)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the record at offset %" PRId64 " is gone: trimmed or deleted by somebody", offset);
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "the record at offset %" PRId64 " is gone: trimmed or deleted by somebody", offset);
     r->progress_us = now_us(p);
     *value = record.value;
     return 1;
@@ -366,7 +393,8 @@ static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_
     if (pql_checkpoint_open(value, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
     if (pql_chunk_parse(content, &chunk, err)) return -1;
-    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot || !pql_slice_eq(chunk.writer, r->manifest.writer))
+    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot ||
+        !pql_slice_eq(chunk.writer, r->manifest.writer))
         return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
     r->loaded_bytes += value.len;
     return pql_snapshot_load(task->engine, chunk.pages.ptr, chunk.pages.len, err);
@@ -377,7 +405,8 @@ static int check_digest(struct pql_task *task, struct pql_err *err)
     if (pql_snapshot_loaded(task->engine, err)) return -1;
     uint64_t digest = pql_engine_digest(task->engine), wanted = task->restore->manifest.digest;
     if (digest != wanted)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the state read has digest %016" PRIx64 ", the manifest says %016" PRIx64, digest,
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "the state read has digest %016" PRIx64 ", the manifest says %016" PRIx64, digest,
                         wanted);
     return 0;
 }
@@ -391,7 +420,8 @@ static void tell_progress(struct pql_pipeline *p, struct pql_task *task, bool at
     pql_log(PQL_LOG_INFO, at_end ? "state loaded" : "loading state",
             "partition=%d bytes=%llu of=%llu accounts=%llu ms=%llu mb_per_s=%.1f", task->partition,
             (unsigned long long)r->loaded_bytes, (unsigned long long)r->manifest.bytes,
-            (unsigned long long)r->manifest.accounts, (unsigned long long)ms, (double)r->loaded_bytes / 1000.0 / (double)ms);
+            (unsigned long long)r->manifest.accounts, (unsigned long long)ms,
+            (double)r->loaded_bytes / 1000.0 / (double)ms);
 }
 
 static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
@@ -404,7 +434,8 @@ static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql
         if (!found) return 0;
         if (found < 0 && err->cls == PQL_ERR_RETRY) return -1;
         if (found < 0 || load_chunk(task, value, err)) {
-            pql_err_prefix(err, "chunk %zu of %zu at offset %" PRId64 ": ", r->chunk + 1, r->manifest.chunks_count, offset);
+            pql_err_prefix(err, "chunk %zu of %zu at offset %" PRId64 ": ", r->chunk + 1,
+                           r->manifest.chunks_count, offset);
             return fall_back(p, task, err);
         }
         r->chunk++;
@@ -422,7 +453,8 @@ static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql
 
 static uint64_t last_sequence(const struct pql_task *task)
 {
-    return task->script.count ? task->script.items[task->script.count - 1].place.journal : task->place.journal;
+    return task->script.count ? task->script.items[task->script.count - 1].place.journal
+                              : task->place.journal;
 }
 
 static void add_entry(struct pql_task *task, const struct pql_journal *entry)
@@ -435,15 +467,18 @@ static void add_entry(struct pql_task *task, const struct pql_journal *entry)
     copy->reason = pql_arena_copy(&task->arena, entry->reason);
 }
 
-static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *entry, struct pql_err *err)
+static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *entry,
+                      struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
     if (entry->task != task->partition) return 0;
-    if (entry->kind == PQL_JOURNAL_PROGRAM && check_program(p, entry->program_hash, entry->revision, err)) return -1;
+    if (entry->kind == PQL_JOURNAL_PROGRAM && check_program(p, entry->program_hash, entry->revision, err))
+        return -1;
     if (entry->inputs_count != p->conf->inputs_count)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "the journal has %u inputs, the configuration %u", entry->inputs_count,
-                        p->conf->inputs_count);
-    if (!r->has_manifest && task->place.journal == 0 && entry->place.journal == 1) { /* where the task began */
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "the journal has %u inputs, the configuration %u",
+                        entry->inputs_count, p->conf->inputs_count);
+    if (!r->has_manifest && task->place.journal == 0 &&
+        entry->place.journal == 1) { /* where the task began */
         task->place = entry->place;
         return 0;
     }
@@ -451,18 +486,20 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
     /* At least once: a write that failed was repeated together with those behind it. */
     if (entry->place.journal < wanted || (entry->place.journal > wanted && p->conf->at_least_once)) return 0;
     if (entry->place.journal > wanted || task->script.count >= SCRIPT_MAX)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")", wanted,
-                        entry->place.journal);
+        return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")",
+                        wanted, entry->place.journal);
     add_entry(task, entry);
     return 0;
 }
 
 static bool has_journal(const struct pql_pipeline *p, const struct pql_task *task)
 {
-    return !p->conf->at_least_once && task->place.journal > 0 && last_sequence(task) >= task->restore->committed.journal;
+    return !p->conf->at_least_once && task->place.journal > 0 &&
+           last_sequence(task) >= task->restore->committed.journal;
 }
 
-/* Entries behind a transaction that is still open come when it ends; its owner may be dead, so that takes a while. */
+/* Entries behind a transaction that is still open come when it ends; its owner may be dead, so that takes a
+ * while. */
 static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
@@ -471,7 +508,8 @@ static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, struct 
         return 0;
     }
     if (now_us(p) - r->progress_us < SILENT_US) return 0;
-    return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing: trimmed or deleted by somebody",
+    return PQL_FAIL(err, PQL_ERR_FATAL,
+                    "journal entry %" PRIu64 " is missing: trimmed or deleted by somebody",
                     last_sequence(task) + 1);
 }
 
@@ -491,7 +529,8 @@ static int read_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
         if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
         if (record.kind != PQL_LOG_RECORD) return at_journal_end(p, task, err);
         r->progress_us = now_us(p);
-        if (pql_checkpoint_open(record.value, &type, &content, err)) type = PQL_CHECKPOINT_CHUNK; /* found by its absence */
+        if (pql_checkpoint_open(record.value, &type, &content, err))
+            type = PQL_CHECKPOINT_CHUNK; /* found by its absence */
         if (type != PQL_CHECKPOINT_JOURNAL) continue;
         if (pql_journal_parse(content, &entry, err) || take_entry(p, task, &entry, err)) return -1;
     }
@@ -508,7 +547,8 @@ static int open_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
         r->state = ASK_FIRST;
         return 0;
     }
-    return open_log(p, task, r->has_manifest ? r->manifest.journal_from : 0, PQL_READ_COMMITTED, READ_JOURNAL, err);
+    return open_log(p, task, r->has_manifest ? r->manifest.journal_from : 0, PQL_READ_COMMITTED, READ_JOURNAL,
+                    err);
 }
 
 /* --- the inputs, and off it goes --- */
@@ -524,7 +564,8 @@ static int ask_first(struct pql_pipeline *p, struct pql_task *task, struct pql_e
         if (r->positions[i].offset > task->place.next[i] && task->place.next[i] < r->committed.next[i])
             return PQL_FAIL(err, PQL_ERR_FATAL,
                             "%s begins at offset %" PRId64 " now and the state needs it from %" PRId64
-                            " on: retention deleted what was not yet part of a snapshot. `pqlstream checkpoint adopt` goes on "
+                            " on: retention deleted what was not yet part of a snapshot. `pqlstream "
+                            "checkpoint adopt` goes on "
                             "with a gap, `pqlstream checkpoint forget` drops the state",
                             p->conf->inputs[i].topic, r->positions[i].offset, task->place.next[i]);
     r->state = ASK_LAST;
@@ -562,10 +603,11 @@ static int ask_last(struct pql_pipeline *p, struct pql_task *task, struct pql_er
     if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
         if (r->positions[i].offset < r->committed.next[i])
-            return PQL_FAIL(err, PQL_ERR_FATAL,
-                            "%s ends at offset %" PRId64 " and the group has committed %" PRId64
-                            ": the topic lost records or is another one. `pqlstream checkpoint forget` drops the state",
-                            p->conf->inputs[i].topic, r->positions[i].offset, r->committed.next[i]);
+            return PQL_FAIL(
+                err, PQL_ERR_FATAL,
+                "%s ends at offset %" PRId64 " and the group has committed %" PRId64
+                ": the topic lost records or is another one. `pqlstream checkpoint forget` drops the state",
+                p->conf->inputs[i].topic, r->positions[i].offset, r->committed.next[i]);
     make_ready(p, task);
     return 0;
 }
@@ -585,7 +627,8 @@ void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)
         break;
     case READ_MANIFEST: rc = read_manifest(p, task, &err); break;
     case OPEN_CHUNKS:
-        rc = open_log(p, task, r->manifest.chunks_count ? r->manifest.chunks[0] : 0, PQL_READ_UNCOMMITTED, READ_CHUNKS, &err);
+        rc = open_log(p, task, r->manifest.chunks_count ? r->manifest.chunks[0] : 0, PQL_READ_UNCOMMITTED,
+                      READ_CHUNKS, &err);
         break;
     case READ_CHUNKS: rc = read_chunks(p, task, &err); break;
     case OPEN_JOURNAL: rc = open_journal(p, task, &err); break;

@@ -1,7 +1,7 @@
 /* snapshots.c - whole snapshots of one task after the other, in slices between batches.
  *
- *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged ─► manifest written
- *       ─► acknowledged: the task's pending pointer, carried by the next epoch that is sealed
+ *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged ─► manifest
+ * written ─► acknowledged: the task's pending pointer, carried by the next epoch that is sealed
  *
  * A worker never waits for it: a producer that is slow is left alone until the attempt is given up. */
 #include "app/task.h"
@@ -55,8 +55,8 @@ void pql_snapshots_abandon(struct pql_worker *w, struct pql_task *task)
 static void give_up(struct pql_worker *w, const char *cause)
 {
     struct pql_task *task = w->snapshot.task;
-    pql_log(PQL_LOG_WARN, "snapshot given up; the one before stays", "partition=%d bytes=%llu cause=%s", task->partition,
-            (unsigned long long)w->snapshot.bytes, cause);
+    pql_log(PQL_LOG_WARN, "snapshot given up; the one before stays", "partition=%d bytes=%llu cause=%s",
+            task->partition, (unsigned long long)w->snapshot.bytes, cause);
     pql_snapshots_abandon(w, task);
 }
 
@@ -68,7 +68,10 @@ static bool has_changed(const struct pql_task *task)
 }
 
 /* At least once: entries behind S that are older than the snapshot would stand before its journal_from. */
-static bool is_scripted(const struct pql_task *task) { return task->script.next < task->script.count; }
+static bool is_scripted(const struct pql_task *task)
+{
+    return task->script.next < task->script.count;
+}
 
 static bool is_due(const struct pql_worker *w, const struct pql_task *task)
 {
@@ -81,7 +84,8 @@ static bool is_due(const struct pql_worker *w, const struct pql_task *task)
            task->taken_since_snapshot >= (uint64_t)conf->restore_target_ms * REPLAY_PER_MS;
 }
 
-/* The offset from which entries after S stand: any end known before S is fixed will do. True once it is known. */
+/* The offset from which entries after S stand: any end known before S is fixed will do. True once it is
+ * known. */
 static bool knows_end(struct pql_worker *w, struct pql_task *task)
 {
     pql_lock(w->pipeline);
@@ -129,7 +133,8 @@ static void choose(struct pql_worker *w)
             task->final_done = true;
         }
         /* A snapshot begun before closing holds an older S: it is let go for one with S = C. */
-        if (running == task && !task->final_done && !pql_place_reached(w->pipeline, &w->snapshot.place, &task->place)) {
+        if (running == task && !task->final_done &&
+            !pql_place_reached(w->pipeline, &w->snapshot.place, &task->place)) {
             pql_snapshots_abandon(w, task);
             task->final_done = false;
         } else if (running && running != task && !running->closing && !task->final_done) {
@@ -140,7 +145,8 @@ static void choose(struct pql_worker *w)
     for (size_t i = 0; !w->snapshot.task && i < w->count; i++) {
         struct pql_task *task = w->tasks[(w->snapshot_turn + i) % w->count];
         bool others_close = false;
-        for (size_t k = 0; k < w->count; k++) others_close |= w->tasks[k]->closing && !w->tasks[k]->final_done;
+        for (size_t k = 0; k < w->count; k++)
+            others_close |= w->tasks[k]->closing && !w->tasks[k]->final_done;
         if ((others_close && !task->closing) || !is_due(w, task) || !knows_end(w, task)) continue;
         w->snapshot_turn = (w->snapshot_turn + i + 1) % w->count;
         begin(w, task);
@@ -154,10 +160,14 @@ static bool send(struct pql_worker *w, size_t index)
     struct pql_chunk_out *chunk = &w->snapshot.chunks[index];
     struct pql_err err = {0};
     struct pql_out_record record = {
-        .output = PQL_OUT_CHECKPOINT, .partition = w->snapshot.task->partition, .has_value = true,
-        .value = {chunk->bytes.ptr, chunk->bytes.len}, .timestamp_ms = w->wall_ms,
+        .output = PQL_OUT_CHECKPOINT,
+        .partition = w->snapshot.task->partition,
+        .has_value = true,
+        .value = {chunk->bytes.ptr, chunk->bytes.len},
+        .timestamp_ms = w->wall_ms,
     };
-    if (!w->pipeline->ports->plain_produce(w->pipeline->ports->self, PQL_LANE_SNAPSHOT, &record, cookie(w, index), &err))
+    if (!w->pipeline->ports->plain_produce(w->pipeline->ports->self, PQL_LANE_SNAPSHOT, &record,
+                                           cookie(w, index), &err))
         return true;
     if (err.cls != PQL_ERR_RETRY) give_up(w, err.msg);
     return false;
@@ -192,8 +202,10 @@ static void slice(struct pql_worker *w)
     struct pql_snapshot *s = &w->snapshot;
     struct pql_task *task = s->task;
     if (!s->chunk.len) {
-        struct pql_chunk head = {.task = task->partition, .writer = pql_slice_of(w->pipeline->conf->writer),
-                                 .snapshot = s->number, .number = (uint32_t)s->chunks_count};
+        struct pql_chunk head = {.task = task->partition,
+                                 .writer = pql_slice_of(w->pipeline->conf->writer),
+                                 .snapshot = s->number,
+                                 .number = (uint32_t)s->chunks_count};
         pql_chunk_begin(&head, &s->chunk);
     }
     size_t before = s->chunk.len;
@@ -224,17 +236,34 @@ static void write_manifest(struct pql_worker *w)
     if (p->conf->decoding.save) p->conf->decoding.save(task->decoders, &schemas);
     s->low = offsets[0] < s->journal_from ? offsets[0] : s->journal_from;
     struct pql_manifest manifest = {
-        .task = task->partition, .writer = pql_slice_of(p->conf->writer), .snapshot = s->number,
-        .semantics = PQL_SEMANTICS_VERSION, .inputs_count = p->conf->inputs_count, .place = s->place,
-        .journal_from = s->journal_from, .chunks = offsets, .chunks_count = s->chunks_count, .bytes = s->bytes,
-        .accounts = s->accounts, .digest = pql_snapshot_digest(task->engine),
-        .program = pql_program_text(p->conf->program), .program_hash = pql_slice_of(p->program_hash),
-        .revision = p->conf->revision, .partitions_count = p->partitions_count,
-        .partitioner = PQL_SLICE_LITERAL("murmur2"), .predecessor = task->pointer.manifest, .low = s->low,
-        .predecessor_low = task->pointer.low, .before_predecessor_low = task->pointer.predecessor_low,
-        .lag_ms = s->lag_ms, .run_input = s->run_input, .share = s->share, .schemas = {schemas.ptr, schemas.len},
+        .task = task->partition,
+        .writer = pql_slice_of(p->conf->writer),
+        .snapshot = s->number,
+        .semantics = PQL_SEMANTICS_VERSION,
+        .inputs_count = p->conf->inputs_count,
+        .place = s->place,
+        .journal_from = s->journal_from,
+        .chunks = offsets,
+        .chunks_count = s->chunks_count,
+        .bytes = s->bytes,
+        .accounts = s->accounts,
+        .digest = pql_snapshot_digest(task->engine),
+        .program = pql_program_text(p->conf->program),
+        .program_hash = pql_slice_of(p->program_hash),
+        .revision = p->conf->revision,
+        .partitions_count = p->partitions_count,
+        .partitioner = PQL_SLICE_LITERAL("murmur2"),
+        .predecessor = task->pointer.manifest,
+        .low = s->low,
+        .predecessor_low = task->pointer.low,
+        .before_predecessor_low = task->pointer.predecessor_low,
+        .lag_ms = s->lag_ms,
+        .run_input = s->run_input,
+        .share = s->share,
+        .schemas = {schemas.ptr, schemas.len},
     };
-    for (uint32_t i = 0; i < p->conf->inputs_count; i++) manifest.topic_ids[i] = pql_slice_of(p->input_ids[i]);
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        manifest.topic_ids[i] = pql_slice_of(p->input_ids[i]);
     pql_manifest_write(&manifest, &bytes);
     s->manifest_sent = true;
     add_chunk(w, &bytes);
@@ -247,16 +276,20 @@ static void finish(struct pql_worker *w)
     struct pql_snapshot *s = &w->snapshot;
     struct pql_task *task = s->task;
     task->pending = (struct pql_pointer){
-        .manifest = s->chunks[s->chunks_count - 1].offset, .low = s->low, .predecessor_low = task->pointer.low,
-        .before_predecessor_low = task->pointer.predecessor_low, .records = s->records, .hash = s->hash,
+        .manifest = s->chunks[s->chunks_count - 1].offset,
+        .low = s->low,
+        .predecessor_low = task->pointer.low,
+        .before_predecessor_low = task->pointer.predecessor_low,
+        .records = s->records,
+        .hash = s->hash,
     };
     task->last_snapshot_us = w->now_us;
     task->final_done |= task->closing;
     w->stats.snapshots++;
     w->stats.snapshot_bytes += s->bytes;
-    pql_log(PQL_LOG_DEBUG, "snapshot written", "partition=%d manifest=%lld bytes=%llu chunks=%zu ms=%llu", task->partition,
-            (long long)task->pending.manifest, (unsigned long long)s->bytes, s->chunks_count - 1,
-            (unsigned long long)(w->now_us - s->begun_us) / 1000);
+    pql_log(PQL_LOG_DEBUG, "snapshot written", "partition=%d manifest=%lld bytes=%llu chunks=%zu ms=%llu",
+            task->partition, (long long)task->pending.manifest, (unsigned long long)s->bytes,
+            s->chunks_count - 1, (unsigned long long)(w->now_us - s->begun_us) / 1000);
     forget(w);
 }
 
@@ -267,7 +300,8 @@ static void take_acks(struct pql_worker *w)
     for (size_t i = 0; i < w->acks_taken.count && s->task; i++) {
         const struct pql_ack *ack = &w->acks_taken.items[i];
         size_t index = (uint32_t)ack->cookie;
-        if (ack->cookie != cookie(w, index) || index >= s->chunks_count || s->chunks[index].is_acked) continue;
+        if (ack->cookie != cookie(w, index) || index >= s->chunks_count || s->chunks[index].is_acked)
+            continue;
         struct pql_chunk_out *chunk = &s->chunks[index];
         s->progress_us = w->now_us;
         if (ack->failed == PQL_ERR_NONE && ack->offset >= 0) {
@@ -304,10 +338,15 @@ void pql_snapshots_step(struct pql_worker *w)
     if (w->count) choose(w);
     if (!s->task) return;
     int slices = s->task->closing ? FINAL_SLICES : 1;
-    while (slices-- > 0 && !s->is_complete && s->inflight < INFLIGHT_BYTES && (s->task->closing || w->tokens > 0)) slice(w);
+    while (slices-- > 0 && !s->is_complete && s->inflight < INFLIGHT_BYTES &&
+           (s->task->closing || w->tokens > 0))
+        slice(w);
     if (!send_waiting(w) && !s->task) return;
     bool all = s->is_complete && s->acked == s->chunks_count;
-    if (all && s->manifest_sent) finish(w);
-    else if (all) write_manifest(w);
-    else if (w->now_us - s->progress_us > STALLED_US) give_up(w, "the producer does not acknowledge");
+    if (all && s->manifest_sent)
+        finish(w);
+    else if (all)
+        write_manifest(w);
+    else if (w->now_us - s->progress_us > STALLED_US)
+        give_up(w, "the producer does not acknowledge");
 }

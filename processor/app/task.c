@@ -14,7 +14,8 @@ struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)
     task->decoders = p->conf->decoding.open(p->conf->decoding.context, partition);
     task->run_input = -1;
     task->lag_ms = -1;
-    task->pointer = (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
+    task->pointer =
+        (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
     task->pending.manifest = -1;
     pql_arena_init(&task->arena);
     return task;
@@ -34,7 +35,8 @@ void pql_task_free(struct pql_task *task)
     free(task);
 }
 
-bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place, const struct pql_log_place *wanted)
+bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place,
+                       const struct pql_log_place *wanted)
 {
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
         if (place->next[i] < wanted->next[i]) return false;
@@ -55,16 +57,19 @@ void pql_task_set_phase(struct pql_task *task, enum pql_phase phase)
     task->phase = phase;
 }
 
-void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop, const struct pql_err *err)
+void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop,
+                    const struct pql_err *err)
 {
-    pql_log(PQL_LOG_ERROR, "the task stops here and commits nothing more", "topic=%s partition=%d offset=%lld cause=%s",
-            p->conf->inputs[0].topic, task->partition, (long long)task->place.next[0], err->msg);
+    pql_log(PQL_LOG_ERROR, "the task stops here and commits nothing more",
+            "topic=%s partition=%d offset=%lld cause=%s", p->conf->inputs[0].topic, task->partition,
+            (long long)task->place.next[0], err->msg);
     pql_lock(p);
     task->blocked = *err;
     task->blocked_stop = stop;
     if (task->phase != PQL_PHASE_RELEASED) pql_task_set_phase(task, PQL_PHASE_BLOCKED);
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
-        if (task->feed[i] == PQL_FEED_OPEN || task->feed[i] == PQL_FEED_RESUME) task->feed[i] = PQL_FEED_PAUSE;
+        if (task->feed[i] == PQL_FEED_OPEN || task->feed[i] == PQL_FEED_RESUME)
+            task->feed[i] = PQL_FEED_PAUSE;
     pql_wake_all(p);
     pql_unlock(p);
 }
@@ -75,7 +80,8 @@ struct pql_epoch *pql_task_open_epoch(struct pql_task *task)
     return task->open;
 }
 
-void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry, int64_t wall_ms)
+void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry,
+                      int64_t wall_ms)
 {
     struct pql_buf bytes = {0};
     task->place.journal++;
@@ -85,20 +91,25 @@ void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_
     entry->inputs_count = p->conf->inputs_count;
     entry->place = task->place;
     pql_journal_write(entry, &bytes);
-    pql_epoch_add(pql_task_open_epoch(task), &(struct pql_out_record){
-                                        .output = PQL_OUT_CHECKPOINT, .partition = task->partition, .has_value = true,
-                                        .value = {bytes.ptr, bytes.len}, .timestamp_ms = wall_ms});
+    pql_epoch_add(pql_task_open_epoch(task), &(struct pql_out_record){.output = PQL_OUT_CHECKPOINT,
+                                                                      .partition = task->partition,
+                                                                      .has_value = true,
+                                                                      .value = {bytes.ptr, bytes.len},
+                                                                      .timestamp_ms = wall_ms});
     pql_buf_deinit(&bytes);
 }
 
-/* The pointer belongs to the first epoch that is closed after the manifest was acknowledged, never to an older one. */
+/* The pointer belongs to the first epoch that is closed after the manifest was acknowledged, never to an
+ * older one. */
 void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us)
 {
     struct pql_epoch *epoch = pql_task_open_epoch(task);
     PQL_ASSERT(!task->sealed);
-    /* Outputs may be seen before the offsets are committed, so the order of the last run may not be left to C. */
+    /* Outputs may be seen before the offsets are committed, so the order of the last run may not be left to
+     * C. */
     bool is_scripted = task->script.next < task->script.count;
-    if (p->conf->at_least_once && p->conf->inputs_count > 1 && task->run_input >= 0 && epoch->count && !is_scripted)
+    if (p->conf->at_least_once && p->conf->inputs_count > 1 && task->run_input >= 0 && epoch->count &&
+        !is_scripted)
         pql_task_journal(p, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, PQL_NO_TIME);
     if (task->pending.manifest >= 0) {
         epoch->has_pointer = true;
@@ -108,8 +119,10 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
     }
     epoch->end = task->place;
     epoch->metadata = (struct pql_metadata){
-        .journal = task->place.journal, .records = task->records - task->pointer.records,
-        .hash = task->hash - task->pointer.hash, .manifest = task->pointer.manifest,
+        .journal = task->place.journal,
+        .records = task->records - task->pointer.records,
+        .hash = task->hash - task->pointer.hash,
+        .manifest = task->pointer.manifest,
     };
     memcpy(epoch->metadata.topic_id, p->checkpoint_id, sizeof epoch->metadata.topic_id);
     memcpy(epoch->metadata.writer, p->conf->writer, sizeof epoch->metadata.writer);

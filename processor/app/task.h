@@ -1,4 +1,5 @@
-/* task.h - what control, keeper, workers and committer share: the inside of the pipeline. Included by them only.
+/* task.h - what control, keeper, workers and committer share: the inside of the pipeline. Included by them
+ * only.
  *
  *   phase      who touches the task            next
  *   RESTORE    its keeper                      CLAIM, READY, BLOCKED
@@ -9,7 +10,8 @@
  *   BLOCKED    nobody; nothing is committed
  *   RELEASED   nobody; control frees it once the committer and the keeper let go
  *
- * Fields are grouped by owner. What is under the lock is read and written under pipeline->lock, by anybody. */
+ * Fields are grouped by owner. What is under the lock is read and written under pipeline->lock, by anybody.
+ */
 #ifndef PQL_APP_TASK_H
 #define PQL_APP_TASK_H
 
@@ -31,23 +33,23 @@ enum pql_phase {
     PQL_PHASE_COUNT,
 };
 
-/* Whether messages of one input reach the worker. Pausing and seeking are the keeper's, since they may block; a message
- * that arrives while the worker does not accept is dropped, and got again by the seek. */
+/* Whether messages of one input reach the worker. Pausing and seeking are the keeper's, since they may block;
+ * a message that arrives while the worker does not accept is dropped, and got again by the seek. */
 enum pql_feed {
     PQL_FEED_CLOSED, /* paused; nothing wanted */
     PQL_FEED_SEEK,   /* paused; the keeper shall seek to feed_from */
     PQL_FEED_SOUGHT, /* paused; the worker shall accept from now on */
     PQL_FEED_RESUME, /* accepted; the keeper shall resume */
     PQL_FEED_OPEN,
-    PQL_FEED_PAUSE,  /* not accepted; the keeper shall pause */
+    PQL_FEED_PAUSE, /* not accepted; the keeper shall pause */
 };
 
 /* Messages of one input that wait their turn: for a schema, or in a replay for another input's run. */
 struct pql_inbox {
     struct pql_message_view *items;
     size_t head, count, capacity;
-    bool waits;          /* the first one, for its schema */
-    uint64_t retry_us;   /* when to try it again */
+    bool waits;        /* the first one, for its schema */
+    uint64_t retry_us; /* when to try it again */
 };
 
 /* The accounts' partitions of the last events: are they where the producer is said to put them? */
@@ -60,7 +62,8 @@ struct pql_misplaced {
 /* A journal entry to be applied at its place during a replay. Slices are copies in the task's arena. */
 struct pql_script {
     struct pql_journal *items;
-    size_t count, capacity, next; /* next < count: what is read is laid down, live too (at least once, behind C) */
+    size_t count, capacity,
+        next; /* next < count: what is read is laid down, live too (at least once, behind C) */
 };
 
 /* What is known of the manifest that offsets point to. */
@@ -80,19 +83,19 @@ struct pql_task {
 
     /* --- under the lock --- */
     enum pql_phase phase;
-    bool closing;       /* to be settled and released */
-    bool lost;          /* to be released at once: nothing of it can be committed any more */
-    bool worker_busy;   /* the worker has it in its table */
-    bool keeper_busy;   /* a call of the keeper is under way */
-    bool in_txn;        /* its sealed epoch is in the committer's transaction */
+    bool closing;     /* to be settled and released */
+    bool lost;        /* to be released at once: nothing of it can be committed any more */
+    bool worker_busy; /* the worker has it in its table */
+    bool keeper_busy; /* a call of the keeper is under way */
+    bool in_txn;      /* its sealed epoch is in the committer's transaction */
     struct pql_epoch *sealed;
     enum pql_feed feed[PQL_INPUTS_MAX];
     int64_t feed_from[PQL_INPUTS_MAX];
-    bool ends_wanted;   /* of the checkpoint partition, for a snapshot's journal_from */
+    bool ends_wanted; /* of the checkpoint partition, for a snapshot's journal_from */
     bool ends_known;
     int64_t checkpoint_end;
-    int64_t trim_before; /* 0: nothing to trim */
-    bool tick_wanted;    /* end offsets are to be asked */
+    int64_t trim_before;          /* 0: nothing to trim */
+    bool tick_wanted;             /* end offsets are to be asked */
     int64_t ends[PQL_INPUTS_MAX]; /* the answer, and when it was asked for; 0: none */
     uint64_t ends_asked_us;
     uint64_t handover_deadline_us;
@@ -106,11 +109,12 @@ struct pql_task {
     /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
     struct pql_engine *engine;
     void *decoders;
-    struct pql_arena arena; /* lives with the task: script, program text */
+    struct pql_arena arena;     /* lives with the task: script, program text */
     struct pql_log_place place; /* live */
-    int run_input;          /* the input read since the last entry, or -1 */
-    uint64_t records, hash; /* of all transitions since the task is here */
-    struct pql_pointer pointer, pending; /* pending.manifest >= 0: acknowledged, the next epoch sealed carries it */
+    int run_input;              /* the input read since the last entry, or -1 */
+    uint64_t records, hash;     /* of all transitions since the task is here */
+    struct pql_pointer pointer,
+        pending; /* pending.manifest >= 0: acknowledged, the next epoch sealed carries it */
     uint64_t snapshot_number;
     struct pql_share share;
     struct pql_misplaced misplaced;
@@ -119,9 +123,10 @@ struct pql_task {
 
     /* replay */
     struct pql_script script;
-    struct pql_log_place target;        /* C */
+    struct pql_log_place target; /* C */
     struct pql_metadata target_metadata;
-    struct pql_log_place mark;          /* where n and x begin, if later than the snapshot loaded; journal 0 and inputs 0: S */
+    struct pql_log_place
+        mark; /* where n and x begin, if later than the snapshot loaded; journal 0 and inputs 0: S */
     bool has_mark;
     uint64_t replayed;
 
@@ -192,7 +197,7 @@ struct pql_worker {
     size_t snapshot_turn; /* the task whose turn it is */
     int64_t tokens;       /* bytes that may be written now */
     uint64_t tokens_us;
-    uint64_t now_us;      /* read once per step */
+    uint64_t now_us; /* read once per step */
     int64_t wall_ms;
     bool did_something;
     struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
@@ -200,7 +205,7 @@ struct pql_worker {
 };
 
 enum pql_txn_state {
-    PQL_TXN_INIT,    /* no producer is ready yet */
+    PQL_TXN_INIT, /* no producer is ready yet */
     PQL_TXN_IDLE,
     PQL_TXN_HANDOVER, /* workers seal their epochs */
     PQL_TXN_BEGIN,
@@ -211,7 +216,7 @@ enum pql_txn_state {
     PQL_TXN_RECREATE, /* outcome unknown from here on */
     PQL_TXN_REINIT,
     PQL_TXN_DECIDE,
-    PQL_TXN_JOURNAL,  /* at least once: journal, its acknowledgements, outputs, theirs, offsets */
+    PQL_TXN_JOURNAL, /* at least once: journal, its acknowledgements, outputs, theirs, offsets */
     PQL_TXN_JOURNAL_ACKS,
     PQL_TXN_OUTPUTS,
     PQL_TXN_OUTPUTS_ACKS,
@@ -229,8 +234,8 @@ struct pql_committer {
     uint64_t epoch;         /* number of the last one */
     uint64_t wait_until_us; /* after a fault */
     uint64_t begun_us, took_us, last_us;
-    uint64_t fenced_us;     /* when a fence was last met; 0: never */
-    const char *permanent;  /* reason of the last lasting fault */
+    uint64_t fenced_us;    /* when a fence was last met; 0: never */
+    const char *permanent; /* reason of the last lasting fault */
     struct pql_arena arena;
     struct pql_position *positions;
     uint64_t epochs, aborted, unknown, records;
@@ -276,33 +281,38 @@ struct pql_pipeline {
 };
 
 /* --- pipeline.c --- */
-void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct pql_err *err); /* takes the lock */
+void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
+                       const struct pql_err *err); /* takes the lock */
 void pql_lock(struct pql_pipeline *p);
 void pql_unlock(struct pql_pipeline *p);
 void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waiting roles look again */
-/* Waits for pql_wake_all, at most ms; 0 or less: not at all. Called under the lock, so that no wake is missed. */
+/* Waits for pql_wake_all, at most ms; 0 or less: not at all. Called under the lock, so that no wake is
+ * missed. */
 void pql_wait_changed(struct pql_pipeline *p, int ms);
 
 /* --- task.c --- */
 struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition);
 void pql_task_free(struct pql_task *task); /* messages were released by the worker */
-bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place, const struct pql_log_place *wanted);
+bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place,
+                       const struct pql_log_place *wanted);
 /* Under the lock. The legal moves are those of the table above; RELEASED from anywhere. */
 void pql_task_set_phase(struct pql_task *task, enum pql_phase phase);
 /* Any thread without the lock, the owner only: the task does nothing more and says why. */
-void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop, const struct pql_err *err);
+void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop,
+                    const struct pql_err *err);
 /* The epoch being filled; made if there is none. */
 struct pql_epoch *pql_task_open_epoch(struct pql_task *task);
 /* Appends an entry to the open epoch, with the next sequence. */
-void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry, int64_t wall_ms);
+void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry,
+                      int64_t wall_ms);
 /* Hands the open epoch over. Under the lock. */
 void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us);
 
 /* --- outputs.c --- */
 /* What an engine calls for each record; context: the task. Discards during a replay. */
 pql_emit pql_output_record;
-void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *message,
-                            const char *reason, const char *words);
+void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
+                            const struct pql_message_view *message, const char *reason, const char *words);
 
 /* --- snapshots.c --- */
 void pql_snapshots_step(struct pql_worker *w);

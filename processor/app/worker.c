@@ -1,5 +1,5 @@
-/* worker.c - one worker's step: messages of its tasks to their engines, in the order in which they were taken, or in a
- * replay in the order in which they had been taken. */
+/* worker.c - one worker's step: messages of its tasks to their engines, in the order in which they were
+ * taken, or in a replay in the order in which they had been taken. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -26,11 +26,13 @@ static bool is_scripted(const struct pql_task *task)
     return task->phase == PQL_PHASE_REPLAY || task->script.next < task->script.count;
 }
 
-/* The place up to which reading is laid down, or NULL: the next entry's, or C once the entries before it are done. */
+/* The place up to which reading is laid down, or NULL: the next entry's, or C once the entries before it are
+ * done. */
 static const struct pql_log_place *script_goal(const struct pql_task *task)
 {
     const struct pql_journal *entry = script_entry(task);
-    if (task->phase == PQL_PHASE_REPLAY && !(entry && entry->place.journal <= task->target.journal)) return &task->target;
+    if (task->phase == PQL_PHASE_REPLAY && !(entry && entry->place.journal <= task->target.journal))
+        return &task->target;
     return entry ? &entry->place : NULL;
 }
 
@@ -57,10 +59,13 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
     uint64_t records = task->records - task->pointer.records, hash = task->hash - task->pointer.hash;
     if (records != task->target_metadata.records || hash != task->target_metadata.hash) {
         PQL_FAIL(&err, PQL_ERR_FATAL,
-                 "the replay made %llu records with hash %016llx where %llu with %016llx were published: the input was "
-                 "changed since, or this binary decides otherwise; start the binary that wrote them, or see `pqlstream "
+                 "the replay made %llu records with hash %016llx where %llu with %016llx were published: the "
+                 "input was "
+                 "changed since, or this binary decides otherwise; start the binary that wrote them, or see "
+                 "`pqlstream "
                  "checkpoint forget`",
-                 (unsigned long long)records, (unsigned long long)hash, (unsigned long long)task->target_metadata.records,
+                 (unsigned long long)records, (unsigned long long)hash,
+                 (unsigned long long)task->target_metadata.records,
                  (unsigned long long)task->target_metadata.hash);
         block(w, task, PQL_STOP_STATE, &err);
         return;
@@ -103,8 +108,10 @@ static void settle_script(struct pql_worker *w, struct pql_task *task)
             finish_replay(w, task);
         } else if (entry->kind == PQL_JOURNAL_REFUSED) {
             struct pql_err err;
-            PQL_FAIL(&err, PQL_ERR_FATAL, "the journal names a refused record at offset %lld of %s that is not there",
-                     (long long)entry->place.next[entry->input] - 1, w->pipeline->conf->inputs[entry->input].topic);
+            PQL_FAIL(&err, PQL_ERR_FATAL,
+                     "the journal names a refused record at offset %lld of %s that is not there",
+                     (long long)entry->place.next[entry->input] - 1,
+                     w->pipeline->conf->inputs[entry->input].topic);
             block(w, task, PQL_STOP_STATE, &err);
         } else {
             apply_entry(task, entry);
@@ -136,8 +143,10 @@ static void check_place(struct pql_worker *w, struct pql_task *task, const struc
         return;
     struct pql_err err;
     PQL_FAIL(&err, PQL_ERR_CONFIG,
-             "%s is not partitioned by account: %u of the last %u events of partition %d belong to another; produce it with "
-             "the account as key (murmur2, as Java clients do), or re-key it; if the producer places accounts by a rule of "
+             "%s is not partitioned by account: %u of the last %u events of partition %d belong to another; "
+             "produce it with "
+             "the account as key (murmur2, as Java clients do), or re-key it; if the producer places "
+             "accounts by a rule of "
              "its own, set partitioning = \"trusted\"",
              input->topic, m->bad, m->seen, task->partition);
     pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
@@ -160,37 +169,42 @@ static void moved(struct pql_task *task, const struct pql_message_view *m)
 static void check_share(struct pql_worker *w, struct pql_task *task)
 {
     const struct pql_pipeline_conf *conf = w->pipeline->conf;
-    if (task->share.seen < PQL_SHARE_WINDOW || task->share.bad <= conf->dlq_max_share * PQL_SHARE_WINDOW) return;
+    if (task->share.seen < PQL_SHARE_WINDOW || task->share.bad <= conf->dlq_max_share * PQL_SHARE_WINDOW)
+        return;
     struct pql_err err;
     PQL_FAIL(&err, PQL_ERR_CONFIG,
-             "%u of the last %u records could not be used, more than dlq_max_share: a wrong schema or mapping? Nothing "
+             "%u of the last %u records could not be used, more than dlq_max_share: a wrong schema or "
+             "mapping? Nothing "
              "behind offset %lld is committed; correct it and start again",
              task->share.bad, task->share.seen, (long long)task->committed.next[0]);
     block(w, task, PQL_STOP_CONFIG, &err);
     if (conf->exit_on_bad_input) pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
 }
 
-static enum taken refuse(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m, const char *reason,
-                         const char *words)
+static enum taken refuse(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
+                         const char *reason, const char *words)
 {
     w->stats.refused++;
     journal_run(w, task, m->input);
     moved(task, m);
-    pql_task_journal(w->pipeline, task,
-                     &(struct pql_journal){.kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
-                     w->wall_ms);
+    pql_task_journal(
+        w->pipeline, task,
+        &(struct pql_journal){.kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
+        w->wall_ms);
     pql_output_dead_letter(w, task, m, reason, words);
     pql_share_add(&task->share, true);
     check_share(w, task);
     return task->phase == PQL_PHASE_BLOCKED ? STOPPED : TAKEN;
 }
 
-/* A record that the journal refuses is not decoded again. Past C (at least once) its dead letter may be missing. */
-static bool is_refused_by_script(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
+/* A record that the journal refuses is not decoded again. Past C (at least once) its dead letter may be
+ * missing. */
+static bool is_refused_by_script(struct pql_worker *w, struct pql_task *task,
+                                 const struct pql_message_view *m)
 {
     const struct pql_journal *entry = script_entry(task);
-    if (!entry || entry->kind != PQL_JOURNAL_REFUSED || entry->input != m->input || script_goal(task) != &entry->place ||
-        entry->place.next[m->input] - 1 != m->offset)
+    if (!entry || entry->kind != PQL_JOURNAL_REFUSED || entry->input != m->input ||
+        script_goal(task) != &entry->place || entry->place.next[m->input] - 1 != m->offset)
         return false;
     char reason[64];
     snprintf(reason, sizeof reason, "%.*s", PQL_SLICE_ARG(entry->reason));
@@ -205,9 +219,11 @@ static enum taken stop_missing(struct pql_worker *w, struct pql_task *task, cons
 {
     struct pql_err err;
     PQL_FAIL(&err, PQL_ERR_FATAL,
-             "%s has no record from offset %lld to %lld, which the state needs: deleted by retention or compaction. Give it "
+             "%s has no record from offset %lld to %lld, which the state needs: deleted by retention or "
+             "compaction. Give it "
              "back, or drop the state with `pqlstream checkpoint forget`",
-             w->pipeline->conf->inputs[m->input].topic, (long long)task->place.next[m->input], (long long)m->offset - 1);
+             w->pipeline->conf->inputs[m->input].topic, (long long)task->place.next[m->input],
+             (long long)m->offset - 1);
     block(w, task, PQL_STOP_STATE, &err);
     return STOPPED;
 }
@@ -216,17 +232,20 @@ static enum taken decode_failed(struct pql_worker *w, struct pql_task *task, con
                                 struct pql_err *err)
 {
     if (err->cls == PQL_ERR_RETRY) {
-        PQL_LOG_LIMITED(w->wall_ms, PQL_LOG_WARN, "the partition waits", "topic=%s partition=%d offset=%lld cause=%s",
-                        w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset, err->msg);
+        PQL_LOG_LIMITED(
+            w->wall_ms, PQL_LOG_WARN, "the partition waits", "topic=%s partition=%d offset=%lld cause=%s",
+            w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset, err->msg);
         return MUST_WAIT;
     }
     if (err->cls == PQL_ERR_RECORD && !is_scripted(task)) {
-        PQL_LOG_LIMITED(w->wall_ms, PQL_LOG_WARN, "record refused", "topic=%s partition=%d offset=%lld reason=%s cause=%s",
+        PQL_LOG_LIMITED(w->wall_ms, PQL_LOG_WARN, "record refused",
+                        "topic=%s partition=%d offset=%lld reason=%s cause=%s",
                         w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset,
                         err->reason ? err->reason : "?", err->msg);
         return refuse(w, task, m, err->reason ? err->reason : "unknown", err->msg);
     }
-    pql_err_prefix(err, "%s[%d]@%lld: ", w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset);
+    pql_err_prefix(err, "%s[%d]@%lld: ", w->pipeline->conf->inputs[m->input].topic, m->partition,
+                   (long long)m->offset);
     if (err->cls == PQL_ERR_RECORD) {
         pql_err_prefix(err, "the record was used before and cannot be decoded now: ");
         block(w, task, PQL_STOP_STATE, err);
@@ -239,7 +258,8 @@ static enum taken decode_failed(struct pql_worker *w, struct pql_task *task, con
 static void note_seen(struct pql_worker *w, struct pql_task *task, int64_t before)
 {
     int64_t seen = pql_engine_seen(task->engine);
-    if (seen != before && task->phase == PQL_PHASE_LIVE) task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
+    if (seen != before && task->phase == PQL_PHASE_LIVE)
+        task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
 }
 
 static void apply(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
@@ -252,7 +272,8 @@ static void apply(struct pql_worker *w, struct pql_task *task, const struct pql_
     w->stats.duplicates += applied == PQL_APPLY_DUPLICATE;
     w->stats.late += applied >= PQL_APPLY_LATE;
     if (applied == PQL_APPLY_LATE_DEAD_LETTER && task->phase == PQL_PHASE_LIVE)
-        pql_output_dead_letter(w, task, m, pql_rejects[PQL_REJECT_LATE].word, pql_rejects[PQL_REJECT_LATE].help);
+        pql_output_dead_letter(w, task, m, pql_rejects[PQL_REJECT_LATE].word,
+                               pql_rejects[PQL_REJECT_LATE].help);
     pql_share_add(&task->share, false);
     note_seen(w, task, seen);
 }
@@ -277,7 +298,8 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
         int64_t max = w->pipeline->conf->inputs[m->input].max_future_ms;
         int64_t now = m->timestamp_is_append ? m->timestamp_ms : w->wall_ms;
         if (max >= 0 && event.time_ms > now && event.time_ms - now > max)
-            return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word, pql_rejects[PQL_REJECT_FUTURE_TIME].help);
+            return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word,
+                          pql_rejects[PQL_REJECT_FUTURE_TIME].help);
         check_place(w, task, &event);
     }
     apply(w, task, m, &event);
@@ -300,7 +322,8 @@ static void inbox_push(struct pql_inbox *inbox, const struct pql_message_view *m
         memmove(inbox->items, inbox->items + inbox->head, inbox->count * sizeof *inbox->items);
         inbox->head = 0;
     }
-    inbox->items = pql_xgrow(inbox->items, &inbox->capacity, inbox->head + inbox->count + 1, sizeof *inbox->items);
+    inbox->items =
+        pql_xgrow(inbox->items, &inbox->capacity, inbox->head + inbox->count + 1, sizeof *inbox->items);
     inbox->items[inbox->head + inbox->count++] = *m;
 }
 
@@ -379,16 +402,19 @@ static void keep_for_later(struct pql_worker *w, struct pql_task *task, struct p
 static void take_error(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
 {
     struct pql_err err;
-    PQL_FAIL(&err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s", w->pipeline->conf->inputs[m->input].topic, m->partition,
-             (long long)m->offset, PQL_SLICE_ARG(m->value));
+    PQL_FAIL(&err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s",
+             w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset,
+             PQL_SLICE_ARG(m->value));
     block(w, task, PQL_STOP_STATE, &err);
 }
 
 static void take(struct pql_worker *w, struct pql_message_view *m)
 {
-    struct pql_task *task =
-        m->partition >= 0 && (size_t)m->partition < w->by_partition_count ? w->by_partition[m->partition] : NULL;
-    if (!task || !task->accepts[m->input] || !is_running(task) || m->input >= w->pipeline->conf->inputs_count) {
+    struct pql_task *task = m->partition >= 0 && (size_t)m->partition < w->by_partition_count
+                                ? w->by_partition[m->partition]
+                                : NULL;
+    if (!task || !task->accepts[m->input] || !is_running(task) ||
+        m->input >= w->pipeline->conf->inputs_count) {
         release(w, m);
         return;
     }
@@ -432,13 +458,13 @@ static void take_batch(struct pql_worker *w)
 
 /* --- ticks --- */
 
-/* Idle: the end of every input reached, nothing new for idle_after, and the broker said after that, a second ago at
- * most, that these are still the ends. A broker that does not answer is not idleness. */
+/* Idle: the end of every input reached, nothing new for idle_after, and the broker said after that, a second
+ * ago at most, that these are still the ends. A broker that does not answer is not idleness. */
 static bool wants_tick(struct pql_worker *w, struct pql_task *task, int64_t *to_ms)
 {
     uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
-    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->closing || is_scripted(task) || task->lag_ms < 0 ||
-        w->now_us - task->last_record_us < idle_us)
+    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->closing || is_scripted(task) ||
+        task->lag_ms < 0 || w->now_us - task->last_record_us < idle_us)
         return false;
     for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
         if (!task->ended[i] || task->inbox[i].count) return false;
@@ -451,7 +477,8 @@ static bool wants_tick(struct pql_worker *w, struct pql_task *task, int64_t *to_
 static bool ends_are_confirmed(struct pql_worker *w, const struct pql_task *task)
 {
     uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
-    if (!task->ends_asked_us || task->ends_asked_us < task->last_record_us + idle_us || w->now_us > task->ends_asked_us + 1000000)
+    if (!task->ends_asked_us || task->ends_asked_us < task->last_record_us + idle_us ||
+        w->now_us > task->ends_asked_us + 1000000)
         return false;
     for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
         if (task->ends[i] != task->end_at[i]) return false;
@@ -471,7 +498,8 @@ static void tick(struct pql_worker *w, struct pql_task *task)
         pql_unlock(w->pipeline);
     }
     if (!confirmed) return;
-    pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms}, w->wall_ms);
+    pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms},
+                     w->wall_ms);
     pql_engine_tick(task->engine, to_ms);
     w->stats.ticks++;
     w->did_something = true;
@@ -486,7 +514,8 @@ static void adopt(struct pql_worker *w, struct pql_task *task)
     size_t need = (size_t)task->partition + 1;
     if (need > w->by_partition_count) {
         w->by_partition = pql_xrealloc(w->by_partition, need * sizeof(struct pql_task *));
-        memset(w->by_partition + w->by_partition_count, 0, (need - w->by_partition_count) * sizeof(struct pql_task *));
+        memset(w->by_partition + w->by_partition_count, 0,
+               (need - w->by_partition_count) * sizeof(struct pql_task *));
         w->by_partition_count = need;
     }
     PQL_ASSERT(!w->by_partition[task->partition]);
@@ -595,14 +624,16 @@ static void report(struct pql_worker *w)
     bool has_moved = false;
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
-        if (task->phase == PQL_PHASE_LIVE && w->now_us - task->last_seal_us > day_us) pql_task_open_epoch(task)->moved = true;
+        if (task->phase == PQL_PHASE_LIVE && w->now_us - task->last_seal_us > day_us)
+            pql_task_open_epoch(task)->moved = true;
         accounts = pql_engine_stats(task->engine).accounts;
         task->accounts = accounts;
         if (task->phase != PQL_PHASE_LIVE) continue;
         has_moved |= has_something(task);
         if (!task->open) continue;
         bytes += task->open->bytes.len;
-        if (task->open->first_output_us && (!oldest || task->open->first_output_us < oldest)) oldest = task->open->first_output_us;
+        if (task->open->first_output_us && (!oldest || task->open->first_output_us < oldest))
+            oldest = task->open->first_output_us;
     }
     pql_lock(w->pipeline);
     bool news = (oldest && !w->oldest_output_us) || (has_moved && !w->has_moved);

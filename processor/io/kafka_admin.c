@@ -17,7 +17,8 @@ static struct question question_new(struct pql_kafka *kafka, rd_kafka_admin_op_t
                                 .queue = rd_kafka_queue_new(kafka->rk),
                                 .timeout_ms = timeout_ms > 100 ? timeout_ms : 100};
     char ignored[100];
-    rd_kafka_AdminOptions_set_request_timeout(question.options, question.timeout_ms, ignored, sizeof(ignored));
+    rd_kafka_AdminOptions_set_request_timeout(question.options, question.timeout_ms, ignored,
+                                              sizeof(ignored));
     return question;
 }
 
@@ -33,17 +34,21 @@ static bool is_unsupported(rd_kafka_resp_err_t code)
     return code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE || code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION;
 }
 
-/* Waits for the answer; fills err with librdkafka's words, after those that it said about connecting, if any. */
-static rd_kafka_resp_err_t question_wait(struct pql_kafka *kafka, struct question *question, struct pql_err *err)
+/* Waits for the answer; fills err with librdkafka's words, after those that it said about connecting, if any.
+ */
+static rd_kafka_resp_err_t question_wait(struct pql_kafka *kafka, struct question *question,
+                                         struct pql_err *err)
 {
     question->answer = rd_kafka_queue_poll(question->queue, question->timeout_ms + 500);
     rd_kafka_resp_err_t code =
         question->answer ? rd_kafka_event_error(question->answer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
     if (!code) return code;
-    const char *text = question->answer ? rd_kafka_event_error_string(question->answer) : rd_kafka_err2str(code);
+    const char *text =
+        question->answer ? rd_kafka_event_error_string(question->answer) : rd_kafka_err2str(code);
     char said[300];
     pql_kafka_last_said(kafka, said, sizeof(said));
-    PQL_FAIL(err, pql_kafka_class(code), "%s%s%s", text ? text : rd_kafka_err2str(code), said[0] ? "; " : "", said);
+    PQL_FAIL(err, pql_kafka_class(code), "%s%s%s", text ? text : rd_kafka_err2str(code), said[0] ? "; " : "",
+             said);
     return code;
 }
 
@@ -70,7 +75,8 @@ static void read_topic(const rd_kafka_TopicDescription_t *found, struct pql_kafk
     const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(found);
     if (id && (rd_kafka_Uuid_least_significant_bits(id) || rd_kafka_Uuid_most_significant_bits(id)))
         snprintf(out->id, sizeof(out->id), "%s", rd_kafka_Uuid_base64str(id));
-    const rd_kafka_AclOperation_t *operations = rd_kafka_TopicDescription_authorized_operations(found, &count);
+    const rd_kafka_AclOperation_t *operations =
+        rd_kafka_TopicDescription_authorized_operations(found, &count);
     out->rights_known = operations != NULL;
     for (size_t i = 0; operations && i < count; i++) {
         out->may_read |= operations[i] == RD_KAFKA_ACL_OPERATION_READ;
@@ -96,8 +102,8 @@ static int describe_by_metadata(struct pql_kafka *kafka, const char *const *name
     return 0;
 }
 
-int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count, struct pql_kafka_topic *out,
-                       int timeout_ms, struct pql_err *err)
+int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count,
+                       struct pql_kafka_topic *out, int timeout_ms, struct pql_err *err)
 {
     if (kafka->conf->is_mock) return describe_by_metadata(kafka, names, count, out, timeout_ms, err);
     const char **asked = pql_xcalloc(count, sizeof(*asked));
@@ -110,12 +116,13 @@ int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t
     int result = question_wait(kafka, &question, err) ? -1 : 0;
     if (!result) {
         size_t found_count;
-        const rd_kafka_TopicDescription_t **found =
-            rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(question.answer), &found_count);
+        const rd_kafka_TopicDescription_t **found = rd_kafka_DescribeTopics_result_topics(
+            rd_kafka_event_DescribeTopics_result(question.answer), &found_count);
         memset(out, 0, count * sizeof(*out));
         for (size_t i = 0; i < count; i++)
             for (size_t j = 0; j < found_count; j++)
-                if (strcmp(names[i], rd_kafka_TopicDescription_name(found[j])) == 0) read_topic(found[j], &out[i]);
+                if (strcmp(names[i], rd_kafka_TopicDescription_name(found[j])) == 0)
+                    read_topic(found[j], &out[i]);
     }
     question_deinit(&question);
     rd_kafka_TopicCollection_destroy(topics);
@@ -123,7 +130,8 @@ int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t
     return result;
 }
 
-static void read_settings(const rd_kafka_ConfigResource_t *resource, struct pql_kafka_setting *settings, size_t count)
+static void read_settings(const rd_kafka_ConfigResource_t *resource, struct pql_kafka_setting *settings,
+                          size_t count)
 {
     size_t entries_count;
     const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &entries_count);
@@ -131,15 +139,15 @@ static void read_settings(const rd_kafka_ConfigResource_t *resource, struct pql_
         for (size_t j = 0; j < entries_count; j++)
             if (strcmp(settings[i].name, rd_kafka_ConfigEntry_name(entries[j])) == 0 &&
                 rd_kafka_ConfigEntry_value(entries[j]))
-                snprintf(settings[i].value, sizeof(settings[i].value), "%s", rd_kafka_ConfigEntry_value(entries[j]));
+                snprintf(settings[i].value, sizeof(settings[i].value), "%s",
+                         rd_kafka_ConfigEntry_value(entries[j]));
 }
 
-int pql_kafka_settings(struct pql_kafka *kafka, const char *topic, struct pql_kafka_setting *settings, size_t count,
-                       bool *known, int timeout_ms, struct pql_err *err)
+int pql_kafka_settings(struct pql_kafka *kafka, const char *topic, struct pql_kafka_setting *settings,
+                       size_t count, bool *known, int timeout_ms, struct pql_err *err)
 {
     *known = false;
-    for (size_t i = 0; i < count; i++)
-        settings[i].value[0] = '\0';
+    for (size_t i = 0; i < count; i++) settings[i].value[0] = '\0';
     if (kafka->conf->is_mock) return 0;
     rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, timeout_ms);
@@ -162,13 +170,14 @@ int pql_kafka_settings(struct pql_kafka *kafka, const char *topic, struct pql_ka
 /* --- what is done to topics --- */
 
 /* The one result of a request about one topic. */
-static int topic_result(const rd_kafka_topic_result_t **results, size_t count,
-                        rd_kafka_resp_err_t allowed, struct pql_err *err)
+static int topic_result(const rd_kafka_topic_result_t **results, size_t count, rd_kafka_resp_err_t allowed,
+                        struct pql_err *err)
 {
     PQL_ASSERT(count == 1);
     rd_kafka_resp_err_t code = rd_kafka_topic_result_error(results[0]);
     if (!code || code == allowed) return 0;
-    return fail_topic(err, rd_kafka_topic_result_name(results[0]), code, rd_kafka_topic_result_error_string(results[0]));
+    return fail_topic(err, rd_kafka_topic_result_name(results[0]), code,
+                      rd_kafka_topic_result_error_string(results[0]));
 }
 
 int pql_kafka_create_topic(struct pql_kafka *kafka, const struct pql_kafka_new_topic *topic, int timeout_ms,
@@ -217,7 +226,8 @@ int pql_kafka_delete_topic(struct pql_kafka *kafka, const char *topic, int timeo
 int pql_kafka_delete_records(struct pql_kafka *kafka, const char *topic, int32_t partition, int64_t offset,
                              int timeout_ms, struct pql_err *err)
 {
-    if (kafka->conf->is_mock) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the mock cannot delete records", topic);
+    if (kafka->conf->is_mock)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the mock cannot delete records", topic);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
     rd_kafka_DeleteRecords_t *records = rd_kafka_DeleteRecords_new(list);
@@ -242,7 +252,8 @@ static struct pql_kafka_offset *find_offset(struct pql_kafka_offset *offsets, si
                                             const rd_kafka_topic_partition_t *found)
 {
     for (size_t i = 0; i < count; i++)
-        if (offsets[i].partition == found->partition && strcmp(offsets[i].topic, found->topic) == 0) return &offsets[i];
+        if (offsets[i].partition == found->partition && strcmp(offsets[i].topic, found->topic) == 0)
+            return &offsets[i];
     return NULL;
 }
 
@@ -262,29 +273,32 @@ static int read_offsets(rd_kafka_event_t *answer, struct pql_kafka_offset *offse
         }
         /* -1: no record at or after a time. Anything below is librdkafka's "no answer". */
         if (found->offset < -1)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "%s: no answer for partition %d", found->topic, found->partition);
+            return PQL_FAIL(err, PQL_ERR_RETRY, "%s: no answer for partition %d", found->topic,
+                            found->partition);
         if (offset) offset->offset = found->offset;
     }
     return 0;
 }
 
-/* Which leader a handle asks it takes from its own copy of the metadata, good for a quarter of an hour; where no
- * consumer of the handle follows the topic nothing else renews it when a leader moves or starts again. */
+/* Which leader a handle asks it takes from its own copy of the metadata, good for a quarter of an hour; where
+ * no consumer of the handle follows the topic nothing else renews it when a leader moves or starts again. */
 static void renew_leaders(struct pql_kafka *kafka, int timeout_ms)
 {
     const struct rd_kafka_metadata *metadata;
     if (!rd_kafka_metadata(kafka->rk, 1, NULL, &metadata, timeout_ms)) rd_kafka_metadata_destroy(metadata);
 }
 
-static int ask_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets, size_t count, int timeout_ms,
-                       struct pql_err *err)
+static int ask_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets, size_t count,
+                       int timeout_ms, struct pql_err *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset = offsets[i].offset;
+        rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset =
+            offsets[i].offset;
     struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout_ms);
     rd_kafka_ListOffsets(kafka->rk, list, question.options, question.queue);
-    int result = question_wait(kafka, &question, err) ? -1 : read_offsets(question.answer, offsets, count, err);
+    int result =
+        question_wait(kafka, &question, err) ? -1 : read_offsets(question.answer, offsets, count, err);
     question_deinit(&question);
     rd_kafka_topic_partition_list_destroy(list);
     if (result && (!err || err->cls == PQL_ERR_RETRY)) renew_leaders(kafka, timeout_ms);
@@ -297,8 +311,7 @@ int pql_kafka_offsets(struct pql_kafka *kafka, struct pql_kafka_offset *offsets,
     if (ask_offsets(kafka, offsets, count, timeout_ms, err)) return -1;
     /* No record at or after a time: there the broker says -1, which as a question means the end. */
     bool is_beyond = false;
-    for (size_t i = 0; i < count; i++)
-        is_beyond |= offsets[i].offset < 0;
+    for (size_t i = 0; i < count; i++) is_beyond |= offsets[i].offset < 0;
     if (!is_beyond) return 0;
     struct pql_kafka_offset *again = pql_xcalloc(count, sizeof(*again));
     size_t again_count = 0;
@@ -317,7 +330,8 @@ static rd_kafka_topic_partition_list_t *commits_list(const struct pql_kafka_comm
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
-        rd_kafka_topic_partition_t *item = rd_kafka_topic_partition_list_add(list, commits[i].topic, commits[i].partition);
+        rd_kafka_topic_partition_t *item =
+            rd_kafka_topic_partition_list_add(list, commits[i].topic, commits[i].partition);
         item->offset = commits[i].offset;
         if (!commits[i].metadata) continue;
         item->metadata_size = strlen(commits[i].metadata);
@@ -330,13 +344,15 @@ static int group_code(rd_kafka_resp_err_t code, const char *group, const char *t
 {
     if (code == RD_KAFKA_RESP_ERR_NON_EMPTY_GROUP || code == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID ||
         code == RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "group %s has members: stop every instance first (one that was killed counts until "
-                                             "its session timeout)",
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "group %s has members: stop every instance first (one that was killed counts until "
+                        "its session timeout)",
                         group);
     return PQL_FAIL(err, pql_kafka_class(code), "group %s: %s", group, text ? text : rd_kafka_err2str(code));
 }
 
-static int group_result(const rd_kafka_group_result_t **results, size_t count, const char *group, struct pql_err *err)
+static int group_result(const rd_kafka_group_result_t **results, size_t count, const char *group,
+                        struct pql_err *err)
 {
     for (size_t i = 0; i < count; i++) {
         const rd_kafka_error_t *error = rd_kafka_group_result_error(results[i]);
@@ -349,8 +365,8 @@ static int group_result(const rd_kafka_group_result_t **results, size_t count, c
     return 0;
 }
 
-int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
-                           int timeout_ms, struct pql_err *err)
+int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits,
+                           size_t count, int timeout_ms, struct pql_err *err)
 {
     size_t n = 0;
     rd_kafka_topic_partition_list_t *list = commits_list(commits, count);
@@ -369,8 +385,8 @@ int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const str
     return result;
 }
 
-int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
-                           int timeout_ms, struct pql_err *err)
+int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits,
+                           size_t count, int timeout_ms, struct pql_err *err)
 {
     size_t n = 0;
     rd_kafka_topic_partition_list_t *list = commits_list(commits, count);

@@ -1,7 +1,8 @@
 /* kafka_admin.h - questions to the cluster and what is done to topics: each call waits for its answer.
  *
- * Any handle may be used. What a broker cannot answer (an embedded mock, Kafka before 2.8) comes back as "unknown":
- * an empty text, a false `known`; never as an error. Every call ends within timeout_ms, or a little later. Thread: any; librdkafka's handles are. */
+ * Any handle may be used. What a broker cannot answer (an embedded mock, Kafka before 2.8) comes back as
+ * "unknown": an empty text, a false `known`; never as an error. Every call ends within timeout_ms, or a
+ * little later. Thread: any; librdkafka's handles are. */
 #ifndef PQL_IO_KAFKA_ADMIN_H
 #define PQL_IO_KAFKA_ADMIN_H
 
@@ -13,13 +14,13 @@ struct pql_kafka_topic {
     bool exists, denied; /* denied: the broker refuses to say (rights) */
     bool rights_known, may_read, may_write;
     int32_t partitions;
-    int32_t replicas; /* of partition 0 */
+    int32_t replicas;                /* of partition 0 */
     char id[PQL_KAFKA_TOPIC_ID_MAX]; /* "" unknown */
 };
 
 /* Describes `count` topics; out[i] is names[i]'s. */
-int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count, struct pql_kafka_topic *out,
-                       int timeout_ms, struct pql_err *err) PQL_CHECKED;
+int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count,
+                       struct pql_kafka_topic *out, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
 /* A setting of a topic, as the broker has it (or "": unknown to it, or it cannot be asked). */
 enum { PQL_KAFKA_SETTING_MAX = 64 };
@@ -28,27 +29,28 @@ struct pql_kafka_setting {
     char value[PQL_KAFKA_SETTING_MAX];
 };
 /* Fills the values. *known: whether the broker answered the question at all. */
-int pql_kafka_settings(struct pql_kafka *kafka, const char *topic, struct pql_kafka_setting *settings, size_t count,
-                       bool *known, int timeout_ms, struct pql_err *err) PQL_CHECKED;
+int pql_kafka_settings(struct pql_kafka *kafka, const char *topic, struct pql_kafka_setting *settings,
+                       size_t count, bool *known, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
 struct pql_kafka_new_topic {
     const char *name;
     int32_t partitions;
-    int32_t replicas; /* -1: the broker's default */
+    int32_t replicas;                       /* -1: the broker's default */
     const struct pql_kafka_extra *settings; /* ends with name NULL; may be NULL */
 };
 /* One topic; that it is there already is no error. */
 int pql_kafka_create_topic(struct pql_kafka *kafka, const struct pql_kafka_new_topic *topic, int timeout_ms,
                            struct pql_err *err) PQL_CHECKED;
 /* One topic; that it is not there is no error. */
-int pql_kafka_delete_topic(struct pql_kafka *kafka, const char *topic, int timeout_ms, struct pql_err *err) PQL_CHECKED;
+int pql_kafka_delete_topic(struct pql_kafka *kafka, const char *topic, int timeout_ms,
+                           struct pql_err *err) PQL_CHECKED;
 
 /* Removes the records of a partition before `offset`. */
 int pql_kafka_delete_records(struct pql_kafka *kafka, const char *topic, int32_t partition, int64_t offset,
                              int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
-/* One partition, with what is asked: PQL_KAFKA_EARLIEST, PQL_KAFKA_LATEST (after the last record, committed or not), or
- * a time in ms: the first offset of that timestamp or later, the end where there is none. */
+/* One partition, with what is asked: PQL_KAFKA_EARLIEST, PQL_KAFKA_LATEST (after the last record, committed
+ * or not), or a time in ms: the first offset of that timestamp or later, the end where there is none. */
 #define PQL_KAFKA_LATEST INT64_C(-1)
 #define PQL_KAFKA_EARLIEST INT64_C(-2)
 struct pql_kafka_offset {
@@ -68,10 +70,10 @@ struct pql_kafka_commit {
     const char *metadata;
 };
 /* Sets them. CONFIG where the group has members. */
-int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
-                           int timeout_ms, struct pql_err *err) PQL_CHECKED;
+int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits,
+                           size_t count, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 /* Removes them; that there are none is no error. CONFIG where the group has members. */
-int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits, size_t count,
-                           int timeout_ms, struct pql_err *err) PQL_CHECKED;
+int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits,
+                           size_t count, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
 #endif

@@ -15,7 +15,10 @@ uint64_t model_next(struct model_random *random)
     return z ^ (z >> 31);
 }
 
-uint64_t model_below(struct model_random *random, uint64_t n) { return n ? model_next(random) % n : 0; }
+uint64_t model_below(struct model_random *random, uint64_t n)
+{
+    return n ? model_next(random) % n : 0;
+}
 
 bool model_chance(struct model_random *random, double p)
 {
@@ -36,8 +39,8 @@ static void free_slice(struct pql_slice text)
     free(bytes);
 }
 
-void model_append(struct model_log *log, const struct pql_out_record *record, int txn, enum model_status status,
-                  int64_t timestamp_ms)
+void model_append(struct model_log *log, const struct pql_out_record *record, int txn,
+                  enum model_status status, int64_t timestamp_ms)
 {
     log->records = pql_xgrow(log->records, &log->capacity, log->count + 1, sizeof(struct model_record *));
     struct model_record *r = pql_xcalloc(1, sizeof *r);
@@ -52,12 +55,16 @@ void model_append(struct model_log *log, const struct pql_out_record *record, in
         r->value = copy_of(record->value);
         PQL_ASSERT(record->headers_count <= 16);
         for (size_t i = 0; i < record->headers_count; i++)
-            r->headers[r->headers_count++] = (struct pql_header){copy_of(record->headers[i].name), copy_of(record->headers[i].value)};
+            r->headers[r->headers_count++] =
+                (struct pql_header){copy_of(record->headers[i].name), copy_of(record->headers[i].value)};
     }
     log->records[log->count++] = r;
 }
 
-int64_t model_end(const struct model_log *log) { return (int64_t)log->count; }
+int64_t model_end(const struct model_log *log)
+{
+    return (int64_t)log->count;
+}
 
 static int64_t stable_end(const struct model_log *log)
 {
@@ -85,8 +92,12 @@ static void log_deinit(struct model_log *log)
 
 void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count)
 {
-    *model = (struct model){.random = {seed}, .inputs_count = inputs_count, .partitions_count = partitions_count,
-                            .now_us = 1000000, .txn_timeout_us = 10000000, .max_message_bytes = 1000000};
+    *model = (struct model){.random = {seed},
+                            .inputs_count = inputs_count,
+                            .partitions_count = partitions_count,
+                            .now_us = 1000000,
+                            .txn_timeout_us = 10000000,
+                            .max_message_bytes = 1000000};
 }
 
 void model_deinit(struct model *model)
@@ -97,7 +108,10 @@ void model_deinit(struct model *model)
     }
 }
 
-int64_t model_wall_ms(const struct model *model) { return 1700000000000 + (int64_t)(model->now_us / 1000); }
+int64_t model_wall_ms(const struct model *model)
+{
+    return 1700000000000 + (int64_t)(model->now_us / 1000);
+}
 
 /* Ends a transaction: what it wrote gets its status, and a marker in every partition it wrote to. */
 static void end_txn(struct model *model, int txn, bool commit)
@@ -133,7 +147,8 @@ void model_advance(struct model *model, uint64_t us)
     model->now_us += us;
     for (int i = 0; i < model->txns_count; i++) {
         struct model_txn *t = &model->txns[i];
-        if (t->is_open && t->delayed_epoch == t->epoch && t->delayed_us <= model->now_us) end_txn(model, i, true);
+        if (t->is_open && t->delayed_epoch == t->epoch && t->delayed_us <= model->now_us)
+            end_txn(model, i, true);
         if (t->is_open && model->now_us - t->begun_us > model->txn_timeout_us) {
             t->epoch++;
             end_txn(model, i, false);
@@ -225,12 +240,17 @@ static bool is_alive(struct model_client *c)
     bool dies = (c->die_at && c->calls == c->die_at) || happens(c, CRASH, c->model->faults.crash);
     if (!dies) return true;
     bool after = c->die_at ? c->die_after : model_chance(&c->model->random, 0.5);
-    if (after) c->dies_after = true;
-    else c->is_dead = true;
+    if (after)
+        c->dies_after = true;
+    else
+        c->is_dead = true;
     return after;
 }
 
-static int dead(struct pql_err *err) { return PQL_FAIL(err, PQL_ERR_RETRY, "the process is dead"); }
+static int dead(struct pql_err *err)
+{
+    return PQL_FAIL(err, PQL_ERR_RETRY, "the process is dead");
+}
 
 static int begin(struct model_client *c, struct pql_err *err)
 {
@@ -308,7 +328,8 @@ static void poll_control(void *self, int timeout_ms, struct pql_control *out)
     c->asked_count = 0;
 }
 
-static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count, struct pql_err *err)
+static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count,
+                  struct pql_err *err)
 {
     struct model_client *c = self;
     if (!is_alive(c)) return dead(err);
@@ -316,7 +337,8 @@ static int assign(void *self, const int32_t *tasks, const unsigned *workers, siz
     c->membership = MEMBER;
     for (size_t i = 0; i < count; i++)
         for (uint32_t k = 0; k < c->model->inputs_count; k++)
-            c->feeds[k][tasks[i]] = (struct feed){.is_assigned = true, .is_paused = true, .worker = workers[i], .end_told = -1};
+            c->feeds[k][tasks[i]] =
+                (struct feed){.is_assigned = true, .is_paused = true, .worker = workers[i], .end_told = -1};
     return 0;
 }
 
@@ -388,7 +410,8 @@ static int seek(void *self, struct pql_position *positions, size_t count, int ti
     return 0;
 }
 
-static int end_offsets_ask(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+static int end_offsets_ask(void *self, const struct pql_position *positions, size_t count,
+                           struct pql_err *err)
 {
     struct model_client *c = self;
     if (begin(c, err)) return -1;
@@ -478,7 +501,8 @@ static void message_release(void *self, struct pql_message_view *message)
 
 /* --- offsets --- */
 
-static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms,
+                     struct pql_err *err)
 {
     struct model_client *c = self;
     struct model *m = c->model;
@@ -497,7 +521,8 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
     return 0;
 }
 
-static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms,
+                   struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
@@ -525,9 +550,15 @@ static int abortable(struct pql_err *err)
     return PQL_FAIL(err, PQL_ERR_ABORT_TXN, "the transaction must be aborted");
 }
 
-static struct model_txn *own_txn(struct model_client *c) { return &c->model->txns[c->txn]; }
+static struct model_txn *own_txn(struct model_client *c)
+{
+    return &c->model->txns[c->txn];
+}
 
-static bool is_stale(struct model_client *c) { return c->is_fatal || own_txn(c)->epoch != c->epoch; }
+static bool is_stale(struct model_client *c)
+{
+    return c->is_fatal || own_txn(c)->epoch != c->epoch;
+}
 
 static int txn_init(void *self, int timeout_ms, struct pql_err *err)
 {
@@ -588,8 +619,8 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
     open_txn(c);
-    model_append(&c->model->outputs[record->output][partition_of(c->model, record)], record, c->txn, MODEL_OPEN,
-                 record->timestamp_ms);
+    model_append(&c->model->outputs[record->output][partition_of(c->model, record)], record, c->txn,
+                 MODEL_OPEN, record->timestamp_ms);
     return 0;
 }
 
@@ -618,7 +649,8 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
-    if (c->generation >= 0 && !(c->model->member == c && c->generation == c->model->generation)) return abortable(err);
+    if (c->generation >= 0 && !(c->model->member == c && c->generation == c->model->generation))
+        return abortable(err);
     open_txn(c);
     for (size_t i = 0; i < count; i++) {
         struct model_offset *pending = &own_txn(c)->pending[positions[i].input][positions[i].partition];
@@ -683,7 +715,8 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     struct model *m = c->model;
     if (begin(c, err)) return -1;
     struct acks *acks = &c->acks[lane];
-    struct pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE}, m->now_us + model_below(&m->random, 3000)};
+    struct pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE},
+                              m->now_us + model_below(&m->random, 3000)};
     bool faulty = happens(c, ACK, m->faults.ack);
     uint64_t kind = faulty ? model_below(&m->random, 4) : 9;
     struct model_log *log = &m->outputs[record->output][partition_of(m, record)];
@@ -705,14 +738,17 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
     if (!is_alive(c)) return 0;
     struct acks *acks = &c->acks[lane];
     for (size_t i = 0; i < acks->count; i++) {
-        if (n < max && acks->items[i].due_us <= c->model->now_us) out[n++] = acks->items[i].ack;
-        else acks->items[kept++] = acks->items[i];
+        if (n < max && acks->items[i].due_us <= c->model->now_us)
+            out[n++] = acks->items[i].ack;
+        else
+            acks->items[kept++] = acks->items[i];
     }
     acks->count = kept;
     return n;
 }
 
-static int commit_offsets(void *self, const struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+static int commit_offsets(void *self, const struct pql_position *positions, size_t count, int timeout_ms,
+                          struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
@@ -734,7 +770,8 @@ static struct model_log *checkpoint(struct model_client *c, int32_t partition)
     return &c->model->outputs[PQL_OUT_CHECKPOINT][partition];
 }
 
-static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t *end, int timeout_ms, struct pql_err *err)
+static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t *end, int timeout_ms,
+                           struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
@@ -744,18 +781,20 @@ static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t 
     return 0;
 }
 
-static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolation isolation, struct pql_log **log,
-                    struct pql_err *err)
+static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolation isolation,
+                    struct pql_log **log, struct pql_err *err)
 {
     struct model_client *c = self;
     if (begin(c, err)) return -1;
     *log = pql_xcalloc(1, sizeof **log);
     int64_t low = checkpoint(c, partition)->low;
-    **log = (struct pql_log){.client = c, .partition = partition, .next = from < low ? low : from, .isolation = isolation};
+    **log = (struct pql_log){
+        .client = c, .partition = partition, .next = from < low ? low : from, .isolation = isolation};
     return 0;
 }
 
-static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_log_record *record, struct pql_err *err)
+static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_log_record *record,
+                    struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
@@ -764,11 +803,14 @@ static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_
     int64_t end = log->isolation == PQL_READ_COMMITTED ? stable_end(partition) : model_end(partition);
     for (; log->next < end; log->next++) {
         const struct model_record *r = partition->records[log->next];
-        if (r->status == MODEL_MARKER || (r->status == MODEL_ABORTED && log->isolation == PQL_READ_COMMITTED)) continue;
-        *record = (struct pql_log_record){.kind = PQL_LOG_RECORD, .offset = log->next++, .key = r->key, .value = r->value};
+        if (r->status == MODEL_MARKER || (r->status == MODEL_ABORTED && log->isolation == PQL_READ_COMMITTED))
+            continue;
+        *record = (struct pql_log_record){
+            .kind = PQL_LOG_RECORD, .offset = log->next++, .key = r->key, .value = r->value};
         return 0;
     }
-    *record = (struct pql_log_record){.kind = log->told_end && log->end_told == end ? PQL_LOG_NOTHING : PQL_LOG_END, .offset = end};
+    *record = (struct pql_log_record){
+        .kind = log->told_end && log->end_told == end ? PQL_LOG_NOTHING : PQL_LOG_END, .offset = end};
     log->told_end = true;
     log->end_told = end;
     return 0;
@@ -791,27 +833,39 @@ static int checkpoint_trim(void *self, int32_t partition, int64_t before, int ti
 
 /* --- topics, clock --- */
 
-static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                       struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
     if (!is_alive(c)) return dead(err);
-    *facts = (struct pql_topic_facts){.exists = true, .partitions_count = c->model->partitions_count, .has_configuration = true,
-                                      .max_message_bytes = c->model->max_message_bytes, .retention_ms = -1,
-                                      .retention_bytes = -1, .is_deleted = true};
+    *facts = (struct pql_topic_facts){.exists = true,
+                                      .partitions_count = c->model->partitions_count,
+                                      .has_configuration = true,
+                                      .max_message_bytes = c->model->max_message_bytes,
+                                      .retention_ms = -1,
+                                      .retention_bytes = -1,
+                                      .is_deleted = true};
     snprintf(facts->id, sizeof facts->id, "input-%u", input);
     return 0;
 }
 
-static int output_facts(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int output_facts(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms,
+                        struct pql_err *err)
 {
     if (input_facts(self, 0, facts, timeout_ms, err)) return -1;
     snprintf(facts->id, sizeof facts->id, "output-%d", (int)output);
     return 0;
 }
 
-static int64_t wall_ms(void *self) { return model_wall_ms(((struct model_client *)self)->model); }
-static uint64_t mono_us(void *self) { return ((struct model_client *)self)->model->now_us; }
+static int64_t wall_ms(void *self)
+{
+    return model_wall_ms(((struct model_client *)self)->model);
+}
+static uint64_t mono_us(void *self)
+{
+    return ((struct model_client *)self)->model->now_us;
+}
 
 struct model_client *model_client_new(struct model *model, const char *transactional_id)
 {
@@ -830,9 +884,18 @@ void model_client_free(struct model_client *c)
     free(c);
 }
 
-bool model_client_is_dead(const struct model_client *c) { return c->is_dead || c->dies_after; }
-void model_client_kill(struct model_client *c) { c->is_dead = true; }
-uint64_t model_client_calls(const struct model_client *c) { return c->calls; }
+bool model_client_is_dead(const struct model_client *c)
+{
+    return c->is_dead || c->dies_after;
+}
+void model_client_kill(struct model_client *c)
+{
+    c->is_dead = true;
+}
+uint64_t model_client_calls(const struct model_client *c)
+{
+    return c->calls;
+}
 
 void model_client_die_at(struct model_client *c, uint64_t calls, bool after)
 {
@@ -843,15 +906,43 @@ void model_client_die_at(struct model_client *c, uint64_t calls, bool after)
 void model_client_ports(struct model_client *c, struct pql_ports *ports)
 {
     *ports = (struct pql_ports){
-        .self = c, .subscribe = subscribe, .poll = poll_control, .assign = assign, .unassign = unassign, .leave = leave,
-        .pause = pause_feeds, .resume = resume_feeds, .seek = seek, .end_offsets_ask = end_offsets_ask,
-        .worker_wait = worker_wait, .worker_wake = worker_wake, .worker_poll = worker_poll,
-        .message_headers = message_headers, .message_release = message_release, .committed = committed, .offsets = offsets,
-        .txn_init = txn_init, .txn_begin = txn_begin, .txn_produce = txn_produce, .group_facts = group_facts,
-        .assignment_lost = assignment_lost, .txn_send_offsets = txn_send_offsets, .txn_commit = txn_commit,
-        .txn_abort = txn_abort, .txn_recreate = txn_recreate, .plain_produce = plain_produce, .plain_acks = plain_acks,
-        .commit_offsets = commit_offsets, .checkpoint_ends = checkpoint_ends, .log_open = log_open, .log_read = log_read,
-        .log_close = log_close, .checkpoint_trim = checkpoint_trim, .input_facts = input_facts,
-        .output_facts = output_facts, .wall_ms = wall_ms, .mono_us = mono_us,
+        .self = c,
+        .subscribe = subscribe,
+        .poll = poll_control,
+        .assign = assign,
+        .unassign = unassign,
+        .leave = leave,
+        .pause = pause_feeds,
+        .resume = resume_feeds,
+        .seek = seek,
+        .end_offsets_ask = end_offsets_ask,
+        .worker_wait = worker_wait,
+        .worker_wake = worker_wake,
+        .worker_poll = worker_poll,
+        .message_headers = message_headers,
+        .message_release = message_release,
+        .committed = committed,
+        .offsets = offsets,
+        .txn_init = txn_init,
+        .txn_begin = txn_begin,
+        .txn_produce = txn_produce,
+        .group_facts = group_facts,
+        .assignment_lost = assignment_lost,
+        .txn_send_offsets = txn_send_offsets,
+        .txn_commit = txn_commit,
+        .txn_abort = txn_abort,
+        .txn_recreate = txn_recreate,
+        .plain_produce = plain_produce,
+        .plain_acks = plain_acks,
+        .commit_offsets = commit_offsets,
+        .checkpoint_ends = checkpoint_ends,
+        .log_open = log_open,
+        .log_read = log_read,
+        .log_close = log_close,
+        .checkpoint_trim = checkpoint_trim,
+        .input_facts = input_facts,
+        .output_facts = output_facts,
+        .wall_ms = wall_ms,
+        .mono_us = mono_us,
     };
 }

@@ -1,12 +1,14 @@
-/* kafka_model.h - Kafka as the pipeline sees it, in memory and under a modelled clock: partitions whose markers take
- * offsets, transactions with fencing by epoch and a last stable offset, a group with generations, committed offsets with
- * metadata and the stable fetch, end of partition reported once per end, deleted records. One seed decides all faults.
+/* kafka_model.h - Kafka as the pipeline sees it, in memory and under a modelled clock: partitions whose
+ * markers take offsets, transactions with fencing by epoch and a last stable offset, a group with
+ * generations, committed offsets with metadata and the stable fetch, end of partition reported once per end,
+ * deleted records. One seed decides all faults.
  *
  *   struct model         the broker: outlives processes
  *   struct model_client  one process's connection: fills struct pql_ports; dies with a crash
  *
- * As the real broker does: offsets sent with generation -1 are taken unfenced; a transaction of a dead owner stays open
- * until it times out or its id is initialised again, and holds both readers of committed records and the stable fetch. */
+ * As the real broker does: offsets sent with generation -1 are taken unfenced; a transaction of a dead owner
+ * stays open until it times out or its id is initialised again, and holds both readers of committed records
+ * and the stable fetch. */
 #ifndef PQL_TESTS_SIM_KAFKA_MODEL_H
 #define PQL_TESTS_SIM_KAFKA_MODEL_H
 
@@ -60,16 +62,16 @@ struct model_txn {
 
 /* How often each fault happens, per call; all 0: none. */
 struct model_faults {
-    double retry;        /* any call answers RETRY and does nothing */
-    double abortable;    /* produce or send_offsets: the transaction must be aborted */
-    double lost_commit;  /* the commit is done or not, and the client is not told */
+    double retry;       /* any call answers RETRY and does nothing */
+    double abortable;   /* produce or send_offsets: the transaction must be aborted */
+    double lost_commit; /* the commit is done or not, and the client is not told */
     double delayed_commit;
-    double fence;        /* the coordinator times the transaction out */
-    double no_member;    /* the client's generation is -1 for a while */
-    double seek;         /* fails */
-    double ack;          /* of the plain producer: failed, late or without offset */
-    double rebalance;    /* revoked, or lost, and given back */
-    double crash;        /* the process dies before or after this call */
+    double fence;     /* the coordinator times the transaction out */
+    double no_member; /* the client's generation is -1 for a while */
+    double seek;      /* fails */
+    double ack;       /* of the plain producer: failed, late or without offset */
+    double rebalance; /* revoked, or lost, and given back */
+    double crash;     /* the process dies before or after this call */
 };
 
 struct model {
@@ -95,8 +97,8 @@ void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32
 void model_deinit(struct model *model);
 /* Lets time pass: transactions time out, delayed commits arrive. */
 void model_advance(struct model *model, uint64_t us);
-void model_append(struct model_log *log, const struct pql_out_record *record, int txn, enum model_status status,
-                  int64_t timestamp_ms);
+void model_append(struct model_log *log, const struct pql_out_record *record, int txn,
+                  enum model_status status, int64_t timestamp_ms);
 int64_t model_end(const struct model_log *log);
 int64_t model_wall_ms(const struct model *model);
 

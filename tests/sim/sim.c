@@ -12,7 +12,8 @@ struct sim {
     struct world world;
     const struct world_plan *plan;
     struct sim_result *result;
-    struct world_process *process, *twin; /* the twin sleeps until twin_wakes_us, and lives until twin_dies_us */
+    struct world_process *process,
+        *twin; /* the twin sleeps until twin_wakes_us, and lives until twin_dies_us */
     uint64_t twin_wakes_us, twin_dies_us;
 };
 
@@ -51,7 +52,8 @@ static void check_stop(struct sim *s, const struct world_process *process)
     enum pql_stop stop = PQL_STOP_NONE;
     struct pql_err err = {0};
     if (process->pipeline) pql_pipeline_finished(process->pipeline, &stop, &err);
-    if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED)
+    if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN &&
+        stop != PQL_STOP_FENCED)
         fail(s, "a process stopped: %s", err.msg);
 }
 
@@ -69,8 +71,8 @@ static void restart_if_dead(struct sim *s)
     if (s->world.starts > STARTS_MAX) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
 }
 
-/* The process stops in the middle of something, another one takes over under the same name or its own, and the first one
- * wakes up and goes on as if nothing had happened. */
+/* The process stops in the middle of something, another one takes over under the same name or its own, and
+ * the first one wakes up and goes on as if nothing had happened. */
 static void twins(struct sim *s, double chance)
 {
     struct model_random *random = &s->world.random;
@@ -104,7 +106,8 @@ static void run_with_faults(struct sim *s)
 {
     s->world.model.faults = s->plan->faults;
     s->process = start(s, "pql-0");
-    if (s->plan->crash_call) model_client_die_at(s->process->client, s->plan->crash_call, s->plan->crash_after);
+    if (s->plan->crash_call)
+        model_client_die_at(s->process->client, s->plan->crash_call, s->plan->crash_after);
     const struct model_client *first = s->process->client;
     for (size_t i = 0; i < STEPS_MAX && s->world.produced < s->plan->events && s->result->ok; i++) {
         if (model_chance(&s->world.random, 0.05)) world_produce(&s->world);
@@ -120,7 +123,8 @@ static void run_to_rest(struct sim *s)
     s->world.model.faults = (struct model_faults){0};
     size_t i = 0;
     for (; i < STEPS_MAX && s->result->ok && (s->twin || !world_all_committed(&s->world)); i++) turn(s, 0);
-    if (!world_all_committed(&s->world)) fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
+    if (!world_all_committed(&s->world))
+        fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
     uint64_t until = s->world.model.now_us + SETTLE_US;
     while (s->result->ok && s->world.model.now_us < until) turn(s, 0);
 }
@@ -149,7 +153,8 @@ struct lines {
     size_t count, capacity;
 };
 
-static void add_line(struct lines *lines, enum pql_output output, struct pql_slice key, const char *value, size_t value_len)
+static void add_line(struct lines *lines, enum pql_output output, struct pql_slice key, const char *value,
+                     size_t value_len)
 {
     lines->items = pql_xgrow(lines->items, &lines->capacity, lines->count + 1, sizeof *lines->items);
     struct line *line = &lines->items[lines->count];
@@ -195,13 +200,15 @@ static void fold_input(struct fold *f, uint32_t input, int64_t end)
     const struct model_log *log = &f->s->world.model.inputs[input][f->partition];
     for (; f->place.next[input] < end; f->place.next[input]++) {
         const struct model_record *r = log->records[f->place.next[input]];
-        struct pql_message_view view = {.input = input, .partition = f->partition, .offset = r->offset, .value = r->value};
+        struct pql_message_view view = {
+            .input = input, .partition = f->partition, .offset = r->offset, .value = r->value};
         struct pql_event event;
         struct pql_err err;
         struct pql_arena arena;
         pql_arena_init(&arena);
         if (world_decode(&f->s->world, &view, &arena, &event, &err)) {
-            fail(f->s, "oracle: record %d@%" PRId64 " of input %u was used and cannot be: %s", f->partition, r->offset, input, err.msg);
+            fail(f->s, "oracle: record %d@%" PRId64 " of input %u was used and cannot be: %s", f->partition,
+                 r->offset, input, err.msg);
         } else {
             event.input = input;
             event.partition = f->partition;
@@ -220,19 +227,24 @@ static void fold_to(struct fold *f, const struct pql_log_place *place, uint32_t 
         behind += f->place.next[i] < end;
         fold_input(f, i, end);
     }
-    if (behind > 1) fail(f->s, "the order of inputs is not in the journal of task %d before entry %" PRIu64, f->partition, place->journal);
+    if (behind > 1)
+        fail(f->s, "the order of inputs is not in the journal of task %d before entry %" PRIu64, f->partition,
+             place->journal);
 }
 
 static void fold_entry(struct fold *f, const struct pql_journal *entry)
 {
     bool refused = entry->kind == PQL_JOURNAL_REFUSED;
     if (entry->place.journal != f->place.journal + 1 && f->s->plan->at_least_once) return; /* written again */
-    if (entry->place.journal != f->place.journal + 1) fail(f->s, "task %d: entry %" PRIu64 " follows %" PRIu64, f->partition, entry->place.journal, f->place.journal);
+    if (entry->place.journal != f->place.journal + 1)
+        fail(f->s, "task %d: entry %" PRIu64 " follows %" PRIu64, f->partition, entry->place.journal,
+             f->place.journal);
     if (entry->place.journal == 1) f->place = entry->place;
     fold_to(f, &entry->place, refused ? entry->input : UINT32_MAX);
     if (refused) {
         char offset[64];
-        int n = snprintf(offset, sizeof offset, "%u %d %" PRId64, entry->input, f->partition, f->place.next[entry->input]++);
+        int n = snprintf(offset, sizeof offset, "%u %d %" PRId64, entry->input, f->partition,
+                         f->place.next[entry->input]++);
         add_line(f->expected, PQL_OUT_DLQ, PQL_SLICE_LITERAL(""), offset, (size_t)n);
         f->s->result->refused++;
     }
@@ -250,13 +262,16 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
         struct pql_slice content;
         struct pql_err err;
         struct pql_journal entry;
-        if (log->records[i]->status != MODEL_COMMITTED || pql_checkpoint_open(log->records[i]->value, &type, &content, &err)) continue;
+        if (log->records[i]->status != MODEL_COMMITTED ||
+            pql_checkpoint_open(log->records[i]->value, &type, &content, &err))
+            continue;
         if (type != PQL_CHECKPOINT_JOURNAL) continue;
         PQL_ASSERT(!pql_journal_parse(content, &entry, &err));
         fold_entry(&f, &entry);
     }
     struct pql_log_place end = f.place;
-    for (uint32_t i = 0; i < s->plan->inputs_count; i++) end.next[i] = s->world.model.offsets[i][partition].offset;
+    for (uint32_t i = 0; i < s->plan->inputs_count; i++)
+        end.next[i] = s->world.model.offsets[i][partition].offset;
     fold_to(&f, &end, UINT32_MAX);
     uint64_t digest = pql_engine_digest(f.engine);
     pql_engine_free(f.engine);
@@ -272,7 +287,8 @@ static void collect_letter(struct lines *actual, const struct model_record *r)
         if (pql_slice_is(r->headers[h].name, "pqlstream.error.partition")) partition = r->headers[h].value;
         if (pql_slice_is(r->headers[h].name, "pqlstream.error.offset")) offset = r->headers[h].value;
     }
-    int n = snprintf(text, sizeof text, "%c %.*s %.*s", topic.len ? topic.ptr[topic.len - 1] : '?', PQL_SLICE_ARG(partition), PQL_SLICE_ARG(offset));
+    int n = snprintf(text, sizeof text, "%c %.*s %.*s", topic.len ? topic.ptr[topic.len - 1] : '?',
+                     PQL_SLICE_ARG(partition), PQL_SLICE_ARG(offset));
     add_line(actual, PQL_OUT_DLQ, PQL_SLICE_LITERAL(""), text, (size_t)n);
 }
 
@@ -284,8 +300,10 @@ static void collect_outputs(struct sim *s, struct lines *actual)
                 const struct model_record *r = s->world.model.outputs[o][p].records[i];
                 if (r->status == MODEL_OPEN) fail(s, "an output is still in an open transaction");
                 if (r->status != MODEL_COMMITTED) continue;
-                if (o == PQL_OUT_DLQ) collect_letter(actual, r);
-                else add_line(actual, (enum pql_output)o, r->key, r->value.ptr, r->value.len);
+                if (o == PQL_OUT_DLQ)
+                    collect_letter(actual, r);
+                else
+                    add_line(actual, (enum pql_output)o, r->key, r->value.ptr, r->value.len);
             }
 }
 
@@ -302,7 +320,8 @@ static void drop_repeated(struct lines *lines)
     size_t kept = 0;
     qsort(lines->items, lines->count, sizeof *lines->items, by_text);
     for (size_t i = 0; i < lines->count; i++)
-        if (!kept || by_text(&lines->items[kept - 1], &lines->items[i])) lines->items[kept++] = lines->items[i];
+        if (!kept || by_text(&lines->items[kept - 1], &lines->items[i]))
+            lines->items[kept++] = lines->items[i];
     lines->count = kept;
 }
 
@@ -327,9 +346,12 @@ static void compare(struct sim *s, struct lines *expected, struct lines *actual)
     size_t n = expected->count < actual->count ? expected->count : actual->count;
     for (size_t i = 0; i < n && s->result->ok; i++) {
         const struct line *e = &expected->items[i], *a = &actual->items[i];
-        if (by_text(e, a)) fail(s, "record %zu: expected %s = %s, found %s = %s", i, e->topic_key, e->value, a->topic_key, a->value);
+        if (by_text(e, a))
+            fail(s, "record %zu: expected %s = %s, found %s = %s", i, e->topic_key, e->value, a->topic_key,
+                 a->value);
     }
-    if (expected->count != actual->count) fail(s, "expected %zu records, found %zu", expected->count, actual->count);
+    if (expected->count != actual->count)
+        fail(s, "expected %zu records, found %zu", expected->count, actual->count);
     s->result->records = expected->count;
 }
 
@@ -341,7 +363,9 @@ static void damage(struct sim *s)
         struct pql_metadata m;
         struct pql_err err;
         if (!model_chance(&s->world.random, s->plan->damage)) continue;
-        if (pql_metadata_parse(pql_slice_of(s->world.model.offsets[0][p].metadata), &m, &err) || m.manifest < 1) continue;
+        if (pql_metadata_parse(pql_slice_of(s->world.model.offsets[0][p].metadata), &m, &err) ||
+            m.manifest < 1)
+            continue;
         for (int64_t i = m.manifest - 1; i >= log->low; i--) {
             struct model_record *r = log->records[i];
             if (r->value.len < 12 || r->value.ptr[4] != PQL_CHECKPOINT_CHUNK) continue;
@@ -360,7 +384,8 @@ static bool check_digest(struct sim *s, int32_t partition, uint64_t expected)
     struct pql_log_place place;
     if (!pql_pipeline_inspect(s->process->pipeline, partition, &digest, &place)) return false;
     if (digest != expected)
-        fail(s, "task %d: digest %016" PRIx64 " after restore, oracle has %016" PRIx64, partition, digest, expected);
+        fail(s, "task %d: digest %016" PRIx64 " after restore, oracle has %016" PRIx64, partition, digest,
+             expected);
     return true;
 }
 
@@ -415,21 +440,30 @@ struct world_plan sim_plan_of(uint64_t seed)
 {
     struct model_random random = {seed * 31 + 7};
     struct world_plan plan = {
-        .seed = seed, .inputs_count = 1 + (uint32_t)model_below(&random, 2), .partitions_count = 1 + (int32_t)model_below(&random, 3),
-        .workers = 1 + (unsigned)model_below(&random, 2), .at_least_once = model_chance(&random, 0.2),
-        .events = 100 + model_below(&random, 400), .bad = model_chance(&random, 0.5) ? 0.05 : 0,
-        .unknown_schema = model_chance(&random, 0.3) ? 0.02 : 0, .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),
-        .damage = model_chance(&random, 0.2) ? 0.5 : 0, .twin = model_chance(&random, 0.3) ? 0.0005 : 0,
+        .seed = seed,
+        .inputs_count = 1 + (uint32_t)model_below(&random, 2),
+        .partitions_count = 1 + (int32_t)model_below(&random, 3),
+        .workers = 1 + (unsigned)model_below(&random, 2),
+        .at_least_once = model_chance(&random, 0.2),
+        .events = 100 + model_below(&random, 400),
+        .bad = model_chance(&random, 0.5) ? 0.05 : 0,
+        .unknown_schema = model_chance(&random, 0.3) ? 0.02 : 0,
+        .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),
+        .damage = model_chance(&random, 0.2) ? 0.5 : 0,
+        .twin = model_chance(&random, 0.3) ? 0.0005 : 0,
     };
     struct {
         double *rate, value;
     } faults[] = {
-        {&plan.faults.retry, 0.02}, {&plan.faults.abortable, 0.01}, {&plan.faults.lost_commit, 0.05},
-        {&plan.faults.delayed_commit, 0.05}, {&plan.faults.fence, 0.0005}, {&plan.faults.no_member, 0.02},
-        {&plan.faults.seek, 0.2}, {&plan.faults.ack, 0.1}, {&plan.faults.rebalance, 0.003}, {&plan.faults.crash, 0.0005},
+        {&plan.faults.retry, 0.02},       {&plan.faults.abortable, 0.01},
+        {&plan.faults.lost_commit, 0.05}, {&plan.faults.delayed_commit, 0.05},
+        {&plan.faults.fence, 0.0005},     {&plan.faults.no_member, 0.02},
+        {&plan.faults.seek, 0.2},         {&plan.faults.ack, 0.1},
+        {&plan.faults.rebalance, 0.003},  {&plan.faults.crash, 0.0005},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (model_chance(&random, 0.5)) *faults[i].rate = faults[i].value;
-    if (plan.at_least_once) plan.twin = 0; /* two that overlap may both publish: that is what at least once means */
+    if (plan.at_least_once)
+        plan.twin = 0; /* two that overlap may both publish: that is what at least once means */
     return plan;
 }

@@ -4,8 +4,8 @@
  *                  │  crashes and restarts, faults of every call, time that jumps
  *                  └─► oracle: a fresh engine folded over the whole log (input and journal) in one go
  *
- * Judged: the committed records per key, in order and number; dead letters; the journal without gaps; offsets at the
- * end of the input; the digest of the state as a fresh process restores it. */
+ * Judged: the committed records per key, in order and number; dead letters; the journal without gaps; offsets
+ * at the end of the input; the digest of the state as a fresh process restores it. */
 #ifndef PQL_TESTS_SIM_SIM_H
 #define PQL_TESTS_SIM_SIM_H
 
@@ -14,7 +14,7 @@
 struct sim_result {
     bool ok;
     char what[600];
-    uint64_t calls;   /* of the first process */
+    uint64_t calls; /* of the first process */
     uint64_t starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
     uint64_t faults[16];
 };

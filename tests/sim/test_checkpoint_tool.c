@@ -2,13 +2,18 @@
 #include "app/checkpoint_tool.h"
 #include "base/log.h"
 #include "sim/world.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
-static const struct world_plan plan = {.seed = 3, .inputs_count = 1, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 400, .bad = 0.1};
+static const struct world_plan plan = {.seed = 3,
+                                       .inputs_count = 1,
+                                       .partitions_count = 1,
+                                       .workers = 1,
+                                       .checkpoint_interval_ms = 400,
+                                       .bad = 0.1};
 static const char *const inputs[] = {"input-0"};
 
 struct scene {
@@ -29,7 +34,10 @@ static void scene_init(struct scene *s)
     world_run(&s->world, first, 5000);
     world_kill(first);
     s->process = world_start(&s->world, "pql-1");
-    s->tool = (struct pql_tool){.ports = &s->process->ports, .program = s->world.program, .inputs = inputs, .inputs_count = 1,
+    s->tool = (struct pql_tool){.ports = &s->process->ports,
+                                .program = s->world.program,
+                                .inputs = inputs,
+                                .inputs_count = 1,
                                 .out = open_memstream(&s->text, &s->len)};
 }
 
@@ -75,7 +83,8 @@ static void damage_is_told_with_its_place(void **state)
     struct pql_err err;
     scene_init(&s);
     assert_int_equal(pql_tool_read(&s.tool, 0, &task, &err), 0);
-    struct model_record *chunk = s.world.model.outputs[PQL_OUT_CHECKPOINT][0].records[task.manifest.chunks[0]];
+    struct model_record *chunk =
+        s.world.model.outputs[PQL_OUT_CHECKPOINT][0].records[task.manifest.chunks[0]];
     char *bytes;
     memcpy(&bytes, &chunk->value.ptr, sizeof bytes);
     bytes[chunk->value.len - 1] = (char)(bytes[chunk->value.len - 1] ^ 1);

@@ -2,18 +2,21 @@
 #include "sim/world.h"
 
 #include "base/log.h"
+#include <cmocka.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 enum { STEPS = 60000 };
 
-static const struct world_plan plain = {.seed = 7, .inputs_count = 1, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
-static const struct world_plan two_partitions = {.seed = 7, .inputs_count = 1, .partitions_count = 2, .workers = 1, .checkpoint_interval_ms = 500};
-static const struct world_plan two_inputs = {.seed = 7, .inputs_count = 2, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
+static const struct world_plan plain = {
+    .seed = 7, .inputs_count = 1, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
+static const struct world_plan two_partitions = {
+    .seed = 7, .inputs_count = 1, .partitions_count = 2, .workers = 1, .checkpoint_interval_ms = 500};
+static const struct world_plan two_inputs = {
+    .seed = 7, .inputs_count = 2, .partitions_count = 1, .workers = 1, .checkpoint_interval_ms = 500};
 
 static void put_events(struct world *world, int n)
 {
@@ -39,7 +42,8 @@ static enum pql_stop end_of(struct world *world, struct world_process *process, 
     return stop;
 }
 
-static void expect_stop(struct world *world, struct world_process *process, enum pql_stop expected, const char *part)
+static void expect_stop(struct world *world, struct world_process *process, enum pql_stop expected,
+                        const char *part)
 {
     struct pql_err err = {0};
     assert_int_equal(end_of(world, process, &err), expected);
@@ -80,7 +84,8 @@ static const struct model_record *first_visible(const struct world *world, enum 
 {
     for (int p = 0; p < world->plan->partitions_count; p++)
         for (size_t i = 0; i < world->model.outputs[output][p].count; i++)
-            if (world->model.outputs[output][p].records[i]->status == MODEL_COMMITTED) return world->model.outputs[output][p].records[i];
+            if (world->model.outputs[output][p].records[i]->status == MODEL_COMMITTED)
+                return world->model.outputs[output][p].records[i];
     return NULL;
 }
 
@@ -142,8 +147,10 @@ static void half_of_the_input_bad_blocks(void **state)
     world.conf.dlq_max_share = 0.5;
     struct world_process *process = world_start(&world, "pql-0");
     for (int i = 0; i < 3000; i++) {
-        if (i % 3) world_put(&world, 0, 0, "k", "bad");
-        else put_events(&world, 1);
+        if (i % 3)
+            world_put(&world, 0, 0, "k", "bad");
+        else
+            put_events(&world, 1);
     }
     expect_stop(&world, process, PQL_STOP_CONFIG, "dlq_max_share");
     assert_true(world.model.offsets[0][0].offset < 1100);
@@ -220,21 +227,24 @@ static void too_large_goes_to_the_dead_letters(void **state)
 static int (*real_input_facts)(void *, uint32_t, struct pql_topic_facts *, int, struct pql_err *);
 static int (*real_output_facts)(void *, enum pql_output, struct pql_topic_facts *, int, struct pql_err *);
 
-static int third_partition(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int third_partition(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                           struct pql_err *err)
 {
     int rc = real_input_facts(self, input, facts, timeout_ms, err);
     if (input == 1) facts->partitions_count = 3;
     return rc;
 }
 
-static int no_state_topic(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int no_state_topic(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms,
+                          struct pql_err *err)
 {
     int rc = real_output_facts(self, output, facts, timeout_ms, err);
     if (output == PQL_OUT_STATE) facts->exists = false;
     return rc;
 }
 
-static int short_retention(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int short_retention(void *self, enum pql_output output, struct pql_topic_facts *facts, int timeout_ms,
+                           struct pql_err *err)
 {
     int rc = real_output_facts(self, output, facts, timeout_ms, err);
     facts->retention_ms = 604800000;
@@ -282,7 +292,8 @@ static void damaged_manifest_stops(void **state)
     struct world world;
     world_init(&world, &plain);
     settle_some(&world, 50);
-    struct model_record *manifest = world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
+    struct model_record *manifest =
+        world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
     break_byte(manifest, 40);
     struct world_process *process = world_start(&world, "pql-0");
     expect_stop(&world, process, PQL_STOP_STATE, "checksum");
@@ -296,7 +307,8 @@ static void newer_format_stops(void **state)
     struct world world;
     world_init(&world, &plain);
     settle_some(&world, 50);
-    struct model_record *manifest = world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
+    struct model_record *manifest =
+        world.model.outputs[PQL_OUT_CHECKPOINT][0].records[committed_metadata(&world).manifest];
     break_byte(manifest, 3); /* version 1 becomes 0: no record of a checkpoint */
     struct world_process *process = world_start(&world, "pql-0");
     expect_stop(&world, process, PQL_STOP_STATE, "manifest at offset");
@@ -362,7 +374,8 @@ static void missing_input_stops(void **state)
     world_deinit(&world);
 }
 
-static int other_id(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int other_id(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                    struct pql_err *err)
 {
     int rc = real_input_facts(self, input, facts, timeout_ms, err);
     snprintf(facts->id, sizeof facts->id, "created-again");

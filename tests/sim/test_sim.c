@@ -12,8 +12,8 @@
 
 enum { SEEDS = 300 };
 
-static const char *const fault_names[] = {"retry", "abortable", "lost_commit", "delayed_commit", "fence",
-                                          "no_member", "seek", "ack", "rebalance", "crash"};
+static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
+                                          "no_member", "seek",      "ack",         "rebalance",      "crash"};
 static uint64_t faults[10], runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
 static char program[256];
 
@@ -32,7 +32,8 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     trimmed += result.trimmed > 0;
     fallbacks += result.fallbacks;
     if (result.ok) return true;
-    printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what, program, arguments);
+    printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what,
+           program, arguments);
     return false;
 }
 
@@ -50,11 +51,19 @@ static bool seeds(uint64_t from, uint64_t to)
 
 static struct world_plan short_plan(uint64_t crash_call, bool after)
 {
-    return (struct world_plan){.seed = 42, .inputs_count = 2, .partitions_count = 1, .workers = 1, .events = 30, .bad = 0.05,
-                             .checkpoint_interval_ms = 100, .crash_call = crash_call, .crash_after = after};
+    return (struct world_plan){.seed = 42,
+                               .inputs_count = 2,
+                               .partitions_count = 1,
+                               .workers = 1,
+                               .events = 30,
+                               .bad = 0.05,
+                               .checkpoint_interval_ms = 100,
+                               .crash_call = crash_call,
+                               .crash_after = after};
 }
 
-/* Every `stride`th call of a short run is where the process dies, once before the call has an effect and once after. */
+/* Every `stride`th call of a short run is where the process dies, once before the call has an effect and once
+ * after. */
 static bool crash_everywhere(uint64_t stride)
 {
     struct world_plan plan = short_plan(0, false);
@@ -82,8 +91,10 @@ static bool all_happened(void)
 
 static void summary(void)
 {
-    printf("%" PRIu64 " runs, %" PRIu64 " starts, %" PRIu64 " twins, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64 " ticks, %" PRIu64
-           " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged;", runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks);
+    printf("%" PRIu64 " runs, %" PRIu64 " starts, %" PRIu64 " twins, %" PRIu64 " records, %" PRIu64
+           " refused, %" PRIu64 " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64
+           " damaged;",
+           runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

@@ -15,7 +15,10 @@ static void *open_decoders(void *context, int32_t task)
     return context;
 }
 
-static void close_decoders(void *decoders) { (void)decoders; }
+static void close_decoders(void *decoders)
+{
+    (void)decoders;
+}
 
 static bool field(struct pql_slice *rest, struct pql_slice *out)
 {
@@ -26,13 +29,14 @@ static bool field(struct pql_slice *rest, struct pql_slice *out)
     return true;
 }
 
-int world_decode(void *decoders, const struct pql_message_view *message, struct pql_arena *arena, struct pql_event *event,
-                 struct pql_err *err)
+int world_decode(void *decoders, const struct pql_message_view *message, struct pql_arena *arena,
+                 struct pql_event *event, struct pql_err *err)
 {
     const struct world *world = decoders;
     struct pql_slice rest = message->value, schema, time;
     *event = (struct pql_event){.kind = PQL_EVENT_TRACK, .name = PQL_SLICE_LITERAL("x")};
-    if (!field(&rest, &schema) || !field(&rest, &event->account) || !field(&rest, &event->user) || !field(&rest, &time)) {
+    if (!field(&rest, &schema) || !field(&rest, &event->account) || !field(&rest, &event->user) ||
+        !field(&rest, &time)) {
         PQL_FAIL(err, PQL_ERR_RECORD, "this record is bad");
         err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
         return -1;
@@ -44,8 +48,8 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
     return 0;
 }
 
-static int encode(void *context, enum pql_output output, const struct pql_record *record, int64_t produced_at_ms,
-                  struct pql_buf *value, struct pql_err *err)
+static int encode(void *context, enum pql_output output, const struct pql_record *record,
+                  int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err)
 {
     (void)context;
     (void)output;
@@ -58,16 +62,25 @@ static int encode(void *context, enum pql_output output, const struct pql_record
 static void make_program(struct world *world)
 {
     const struct pql_definition_conf definitions[] = {
-        {.name = PQL_SLICE_LITERAL("team"), .name_source = {PQL_SLICE_LITERAL("team"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_ACCOUNT, .version = 1, .mode = PQL_MODE_LIVE, .alert = true,
+        {.name = PQL_SLICE_LITERAL("team"),
+         .name_source = {PQL_SLICE_LITERAL("team"), NULL, NULL, 0},
+         .subject = PQL_SUBJECT_ACCOUNT,
+         .version = 1,
+         .mode = PQL_MODE_LIVE,
+         .alert = true,
          .qualify = {PQL_SLICE_LITERAL("count(x, 8s) >= 4"), NULL, NULL, 0}},
-        {.name = PQL_SLICE_LITERAL("person"), .name_source = {PQL_SLICE_LITERAL("person"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_USER, .version = 1, .mode = PQL_MODE_LIVE,
+        {.name = PQL_SLICE_LITERAL("person"),
+         .name_source = {PQL_SLICE_LITERAL("person"), NULL, NULL, 0},
+         .subject = PQL_SUBJECT_USER,
+         .version = 1,
+         .mode = PQL_MODE_LIVE,
          .qualify = {PQL_SLICE_LITERAL("count(x, 5s) >= 2"), NULL, NULL, 0}},
     };
     memcpy(world->definitions, definitions, sizeof definitions);
-    world->program_conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"), .settings = pql_settings_default(),
-                                                    .definitions = world->definitions, .definitions_count = 2};
+    world->program_conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"),
+                                                    .settings = pql_settings_default(),
+                                                    .definitions = world->definitions,
+                                                    .definitions_count = 2};
     pql_diags_init(&world->diags);
     world->program = pql_program_new(&world->program_conf, &world->diags);
     if (!world->program) pql_diags_print(&world->diags, stderr);
@@ -77,10 +90,13 @@ static void make_program(struct world *world)
 static void make_conf(struct world *world)
 {
     static const char *const inputs[MODEL_INPUTS_MAX] = {"input-0", "input-1"};
-    static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql", "sim.pqa", "sim.state", "sim.alerts", "sim.dlq", "sim.checkpoint"};
+    static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql",    "sim.pqa", "sim.state",
+                                                       "sim.alerts", "sim.dlq", "sim.checkpoint"};
     for (uint32_t i = 0; i < world->plan->inputs_count; i++)
-        world->inputs[i] = (struct pql_pipeline_input){.topic = inputs[i], .start = PQL_OFFSET_EARLIEST,
-                                                       .max_future_ms = 600000, .partition_of = pql_partition_murmur2};
+        world->inputs[i] = (struct pql_pipeline_input){.topic = inputs[i],
+                                                       .start = PQL_OFFSET_EARLIEST,
+                                                       .max_future_ms = 600000,
+                                                       .partition_of = pql_partition_murmur2};
     struct pql_pipeline_conf conf = pql_pipeline_conf_default();
     conf.app = "sim";
     conf.program = world->program;
@@ -93,7 +109,8 @@ static void make_conf(struct world *world)
     conf.alert_max_age_ms = INT64_C(1) << 50;
     conf.checkpoint_interval_ms = world->plan->checkpoint_interval_ms;
     conf.dlq_max_share = 0.9;
-    conf.decoding = (struct pql_decoding){.context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
+    conf.decoding = (struct pql_decoding){
+        .context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
     conf.encode = encode;
     world->conf = conf;
 }
@@ -143,10 +160,14 @@ void world_step(struct world *world, struct world_process *process)
 {
     uint64_t role = model_below(&world->random, 100);
     if (!process->pipeline) return;
-    if (role < 15) pql_control_step(process->pipeline, 0);
-    else if (role < 50) pql_committer_step(process->pipeline, 0);
-    else if (role < 80) pql_worker_step(process->pipeline, (unsigned)model_below(&world->random, world->plan->workers), 0);
-    else pql_keeper_step(process->pipeline, 0, 0);
+    if (role < 15)
+        pql_control_step(process->pipeline, 0);
+    else if (role < 50)
+        pql_committer_step(process->pipeline, 0);
+    else if (role < 80)
+        pql_worker_step(process->pipeline, (unsigned)model_below(&world->random, world->plan->workers), 0);
+    else
+        pql_keeper_step(process->pipeline, 0, 0);
 }
 
 void world_pass_time(struct world *world)
@@ -171,15 +192,19 @@ bool world_run(struct world *world, struct world_process *process, size_t steps)
 
 void world_put(struct world *world, uint32_t input, int32_t partition, const char *key, const char *value)
 {
-    struct pql_out_record record = {.has_key = true, .has_value = true, .key = pql_slice_of(key), .value = pql_slice_of(value)};
-    model_append(&world->model.inputs[input][partition], &record, -1, MODEL_COMMITTED, model_wall_ms(&world->model));
+    struct pql_out_record record = {
+        .has_key = true, .has_value = true, .key = pql_slice_of(key), .value = pql_slice_of(value)};
+    model_append(&world->model.inputs[input][partition], &record, -1, MODEL_COMMITTED,
+                 model_wall_ms(&world->model));
 }
 
 void world_put_event(struct world *world, const char *account)
 {
     char value[96];
     snprintf(value, sizeof value, "known|%s|u1|%" PRId64 "|", account, model_wall_ms(&world->model));
-    world_put(world, 0, (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count), account, value);
+    world_put(world, 0,
+              (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count),
+              account, value);
 }
 
 void world_produce(struct world *world)
@@ -187,13 +212,17 @@ void world_produce(struct world *world)
     char account[16], value[96];
     struct model_random *random = &world->random;
     snprintf(account, sizeof account, "a%u", (unsigned)model_below(random, ACCOUNTS));
-    bool bad = model_chance(random, world->plan->bad), later = !bad && model_chance(random, world->plan->unknown_schema);
-    if (later && world->schema_known_us < world->model.now_us) world->schema_known_us = world->model.now_us + model_below(random, 2000000);
+    bool bad = model_chance(random, world->plan->bad),
+         later = !bad && model_chance(random, world->plan->unknown_schema);
+    if (later && world->schema_known_us < world->model.now_us)
+        world->schema_known_us = world->model.now_us + model_below(random, 2000000);
     int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
-    snprintf(value, sizeof value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", account, (unsigned)model_below(random, 3), time);
+    snprintf(value, sizeof value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", account,
+             (unsigned)model_below(random, 3), time);
     if (bad) snprintf(value, sizeof value, "bad");
     world_put(world, (uint32_t)model_below(random, world->plan->inputs_count),
-              (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count), account, value);
+              (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count),
+              account, value);
     world->produced++;
 }
 
@@ -201,6 +230,8 @@ bool world_all_committed(const struct world *world)
 {
     for (uint32_t i = 0; i < world->plan->inputs_count; i++)
         for (int32_t p = 0; p < world->plan->partitions_count; p++)
-            if (!world->model.has_offset[i][p] || world->model.offsets[i][p].offset != model_end(&world->model.inputs[i][p])) return false;
+            if (!world->model.has_offset[i][p] ||
+                world->model.offsets[i][p].offset != model_end(&world->model.inputs[i][p]))
+                return false;
     return true;
 }

@@ -1,6 +1,6 @@
-/* world.h - a modelled Kafka, a producer that fills its inputs, and processes of the real pipeline that come and go.
- * Every choice is drawn from one seed. Records are `schema|account|user|time|`, or `bad`, or of a schema that the registry
- * learns later. */
+/* world.h - a modelled Kafka, a producer that fills its inputs, and processes of the real pipeline that come
+ * and go. Every choice is drawn from one seed. Records are `schema|account|user|time|`, or `bad`, or of a
+ * schema that the registry learns later. */
 #ifndef PQL_TESTS_SIM_WORLD_H
 #define PQL_TESTS_SIM_WORLD_H
 
@@ -68,7 +68,7 @@ void world_put_event(struct world *world, const char *account);
 bool world_all_committed(const struct world *world);
 
 /* The decoder of these records. */
-int world_decode(void *world, const struct pql_message_view *message, struct pql_arena *arena, struct pql_event *event,
-                 struct pql_err *err);
+int world_decode(void *world, const struct pql_message_view *message, struct pql_arena *arena,
+                 struct pql_event *event, struct pql_err *err);
 
 #endif

@@ -1,9 +1,9 @@
 #include "core/state/checkpoint_format.h"
 #include "core/state/crc32c.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static void checksum_is_castagnoli(void **state)
 {
@@ -12,14 +12,21 @@ static void checksum_is_castagnoli(void **state)
     assert_int_equal(pql_crc32c("", 0), 0);
     char bytes[100];
     for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(i * 7);
-    for (size_t n = 0; n <= sizeof bytes; n++) assert_int_equal(pql_crc32c(bytes, n), pql_crc32c_by_table(bytes, n));
+    for (size_t n = 0; n <= sizeof bytes; n++)
+        assert_int_equal(pql_crc32c(bytes, n), pql_crc32c_by_table(bytes, n));
 }
 
 static void metadata_round_trip(void **state)
 {
     (void)state;
-    struct pql_metadata m = {.topic_id = "AAAAAAAAAAAAAAAAAAAAAA", .writer = "0123456789abcdef", .epoch = 7, .journal = 3,
-                             .records = UINT64_MAX, .hash = 0xfedcba9876543210, .manifest = 812}, back;
+    struct pql_metadata m = {.topic_id = "AAAAAAAAAAAAAAAAAAAAAA",
+                             .writer = "0123456789abcdef",
+                             .epoch = 7,
+                             .journal = 3,
+                             .records = UINT64_MAX,
+                             .hash = 0xfedcba9876543210,
+                             .manifest = 812},
+                        back;
     char text[PQL_METADATA_TEXT_MAX + 1];
     pql_metadata_write(&m, text);
     assert_string_equal(text, "v1;t=AAAAAAAAAAAAAAAAAAAAAA;w=0123456789abcdef;e=7;j=3;n=18446744073709551615;"
@@ -38,9 +45,16 @@ static void metadata_of_others(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
-        "", "v1", "hello", "v1;t=-;w=a;e=1;j=0;n=0;x=0", "v1;t=-;w=a;e=1;j=0;n=0;x=0;m=", "v1;t=-;w=a;e=-1;j=0;n=0;x=0;m=none",
-        "v1;t=-;w=a;e=1;j=0;n=0;x=0;m=none;y=1", "v1;t=-;w=a;e=99999999999999999999;j=0;n=0;x=0;m=none",
-        "v1;t=-;w=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;e=1;j=0;n=0;x=0;m=none", "v1;t=-;w=a;e=1;j=0;n=0;x=g;m=none",
+        "",
+        "v1",
+        "hello",
+        "v1;t=-;w=a;e=1;j=0;n=0;x=0",
+        "v1;t=-;w=a;e=1;j=0;n=0;x=0;m=",
+        "v1;t=-;w=a;e=-1;j=0;n=0;x=0;m=none",
+        "v1;t=-;w=a;e=1;j=0;n=0;x=0;m=none;y=1",
+        "v1;t=-;w=a;e=99999999999999999999;j=0;n=0;x=0;m=none",
+        "v1;t=-;w=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa;e=1;j=0;n=0;x=0;m=none",
+        "v1;t=-;w=a;e=1;j=0;n=0;x=g;m=none",
     };
     struct pql_metadata m;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -54,19 +68,39 @@ static void metadata_of_others(void **state)
     assert_string_equal(err.reason, "newer_format");
 }
 
-static struct pql_slice slice_of(const struct pql_buf *buf) { return (struct pql_slice){buf->ptr, buf->len}; }
+static struct pql_slice slice_of(const struct pql_buf *buf)
+{
+    return (struct pql_slice){buf->ptr, buf->len};
+}
 
 static const int64_t offsets[] = {10, 11, 13, 900000};
 
 static void manifest_bytes(struct pql_buf *buf)
 {
     struct pql_manifest m = {
-        .task = 3, .writer = PQL_SLICE_LITERAL("w1"), .snapshot = 9, .semantics = 1, .inputs_count = 2,
-        .place = {{100, 7}, 12}, .journal_from = 8, .chunks = offsets, .chunks_count = 4, .bytes = 5, .accounts = 6,
-        .digest = 0x1122334455667788, .program = PQL_SLICE_LITERAL("text"), .program_hash = PQL_SLICE_LITERAL("ab"),
-        .revision = -1, .topic_ids = {PQL_SLICE_LITERAL("id0"), PQL_SLICE_LITERAL("-")}, .partitions_count = 4,
-        .partitioner = PQL_SLICE_LITERAL("murmur2"), .predecessor = -1, .low = 8, .predecessor_low = -1,
-        .before_predecessor_low = -1, .lag_ms = 33,
+        .task = 3,
+        .writer = PQL_SLICE_LITERAL("w1"),
+        .snapshot = 9,
+        .semantics = 1,
+        .inputs_count = 2,
+        .place = {{100, 7}, 12},
+        .journal_from = 8,
+        .chunks = offsets,
+        .chunks_count = 4,
+        .bytes = 5,
+        .accounts = 6,
+        .digest = 0x1122334455667788,
+        .program = PQL_SLICE_LITERAL("text"),
+        .program_hash = PQL_SLICE_LITERAL("ab"),
+        .revision = -1,
+        .topic_ids = {PQL_SLICE_LITERAL("id0"), PQL_SLICE_LITERAL("-")},
+        .partitions_count = 4,
+        .partitioner = PQL_SLICE_LITERAL("murmur2"),
+        .predecessor = -1,
+        .low = 8,
+        .predecessor_low = -1,
+        .before_predecessor_low = -1,
+        .lag_ms = 33,
     };
     pql_share_add(&m.share, true);
     pql_manifest_write(&m, buf);
@@ -99,7 +133,8 @@ static void manifest_round_trip(void **state)
     pql_buf_deinit(&buf);
 }
 
-/* Any one byte changed is found by the checksum; with a right checksum again, nothing is read out of bounds. */
+/* Any one byte changed is found by the checksum; with a right checksum again, nothing is read out of bounds.
+ */
 static void damage_is_found(void **state)
 {
     (void)state;
@@ -127,7 +162,8 @@ static void damage_is_found(void **state)
         char *part = malloc(n ? n : 1);
         memcpy(part, buf.ptr, n);
         assert_int_equal(pql_checkpoint_open((struct pql_slice){part, n}, &type, &content, &err), -1);
-        if (n > 9) assert_int_equal(pql_manifest_parse((struct pql_slice){part + 9, n - 9}, &arena, &m, &err), -1);
+        if (n > 9)
+            assert_int_equal(pql_manifest_parse((struct pql_slice){part + 9, n - 9}, &arena, &m, &err), -1);
         free(part);
     }
     buf.ptr[3] = 2;
@@ -143,7 +179,10 @@ static void journal_round_trip(void **state)
     (void)state;
     const struct pql_journal entries[] = {
         {.kind = PQL_JOURNAL_TICK, .time_ms = -5},
-        {.kind = PQL_JOURNAL_PROGRAM, .program = PQL_SLICE_LITERAL("p"), .program_hash = PQL_SLICE_LITERAL("h"), .revision = 4},
+        {.kind = PQL_JOURNAL_PROGRAM,
+         .program = PQL_SLICE_LITERAL("p"),
+         .program_hash = PQL_SLICE_LITERAL("h"),
+         .revision = 4},
         {.kind = PQL_JOURNAL_RUN},
         {.kind = PQL_JOURNAL_REFUSED, .input = 1, .reason = PQL_SLICE_LITERAL("bad_avro")},
     };
@@ -177,7 +216,8 @@ static void chunk_round_trip(void **state)
 {
     (void)state;
     struct pql_buf buf = {0};
-    struct pql_chunk chunk = {.task = 1, .writer = PQL_SLICE_LITERAL("w"), .snapshot = 300, .number = 2}, back;
+    struct pql_chunk chunk = {.task = 1, .writer = PQL_SLICE_LITERAL("w"), .snapshot = 300, .number = 2},
+                     back;
     pql_chunk_begin(&chunk, &buf);
     pql_buf_text(&buf, "pages");
     pql_checkpoint_seal(&buf, 0);
@@ -205,8 +245,9 @@ static void share_slides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(checksum_is_castagnoli), cmocka_unit_test(metadata_round_trip), cmocka_unit_test(metadata_of_others),
-        cmocka_unit_test(manifest_round_trip),    cmocka_unit_test(damage_is_found),     cmocka_unit_test(journal_round_trip),
+        cmocka_unit_test(checksum_is_castagnoli), cmocka_unit_test(metadata_round_trip),
+        cmocka_unit_test(metadata_of_others),     cmocka_unit_test(manifest_round_trip),
+        cmocka_unit_test(damage_is_found),        cmocka_unit_test(journal_round_trip),
         cmocka_unit_test(chunk_round_trip),       cmocka_unit_test(share_slides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,10 @@ const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
     [PQL_JOURNAL_REFUSED] = "refused",
 };
 
-uint64_t pql_checkpoint_hash(const char *event_id, size_t len) { return XXH3_64bits(event_id, len); }
+uint64_t pql_checkpoint_hash(const char *event_id, size_t len)
+{
+    return XXH3_64bits(event_id, len);
+}
 
 void pql_checkpoint_program_hash(struct pql_slice text, char out[33])
 {
@@ -29,8 +32,8 @@ void pql_metadata_write(const struct pql_metadata *m, char out[PQL_METADATA_TEXT
     char manifest[24] = "none";
     if (m->manifest >= 0) snprintf(manifest, sizeof manifest, "%" PRId64, m->manifest);
     int n = snprintf(out, PQL_METADATA_TEXT_MAX + 1,
-                     "v1;t=%s;w=%s;e=%" PRIu64 ";j=%" PRIu64 ";n=%" PRIu64 ";x=%016" PRIx64 ";m=%s", m->topic_id,
-                     m->writer, m->epoch, m->journal, m->records, m->hash, manifest);
+                     "v1;t=%s;w=%s;e=%" PRIu64 ";j=%" PRIu64 ";n=%" PRIu64 ";x=%016" PRIx64 ";m=%s",
+                     m->topic_id, m->writer, m->epoch, m->journal, m->records, m->hash, manifest);
     PQL_ASSERT(n > 0 && n <= PQL_METADATA_TEXT_MAX);
 }
 
@@ -53,7 +56,9 @@ static bool take_number(struct pql_slice *text, char name, unsigned base, uint64
     if (!take_field(text, name, &value)) return false;
     for (size_t i = 0; i < value.len; i++) {
         char c = value.ptr[i];
-        unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 99;
+        unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+                                                : 99;
         if (digit >= base || n > (UINT64_MAX - digit) / base) return false;
         n = n * base + digit;
     }
@@ -89,18 +94,20 @@ int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct p
     struct pql_metadata m = {0};
     struct pql_slice all = text;
     if (text.len > 2 && text.ptr[0] == 'v' && text.ptr[1] >= '2' && text.ptr[1] <= '9') {
-        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' is of a newer version of this program", PQL_SLICE_ARG(all));
+        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' is of a newer version of this program",
+                 PQL_SLICE_ARG(all));
         if (err) err->reason = "newer_format";
         return -1;
     }
     bool ours = text.len > 2 && !memcmp(text.ptr, "v1", 2);
     if (ours) text = (struct pql_slice){text.ptr + 2, text.len - 2};
-    ours = ours && take_text(&text, 't', m.topic_id, sizeof m.topic_id) && take_text(&text, 'w', m.writer, sizeof m.writer) &&
-           take_number(&text, 'e', 10, &m.epoch) && take_number(&text, 'j', 10, &m.journal) &&
-           take_number(&text, 'n', 10, &m.records) && take_number(&text, 'x', 16, &m.hash) &&
-           take_manifest(&text, &m.manifest) && text.len == 0;
+    ours = ours && take_text(&text, 't', m.topic_id, sizeof m.topic_id) &&
+           take_text(&text, 'w', m.writer, sizeof m.writer) && take_number(&text, 'e', 10, &m.epoch) &&
+           take_number(&text, 'j', 10, &m.journal) && take_number(&text, 'n', 10, &m.records) &&
+           take_number(&text, 'x', 16, &m.hash) && take_manifest(&text, &m.manifest) && text.len == 0;
     if (!ours) {
-        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' of the committed offset is not this program's", PQL_SLICE_ARG(all));
+        PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' of the committed offset is not this program's",
+                 PQL_SLICE_ARG(all));
         if (err) err->reason = "foreign_metadata";
         return -1;
     }
@@ -137,13 +144,15 @@ int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type,
     if (r.failed || memcmp(magic, "PQC", 3) || !version)
         return PQL_FAIL(err, PQL_ERR_FATAL, "no record of a checkpoint: its first bytes are wrong");
     if (version > PQL_CHECKPOINT_VERSION) {
-        PQL_FAIL(err, PQL_ERR_CONFIG, "checkpoint format %u is newer than this program (%d): start the newer one", version,
+        PQL_FAIL(err, PQL_ERR_CONFIG,
+                 "checkpoint format %u is newer than this program (%d): start the newer one", version,
                  PQL_CHECKPOINT_VERSION);
         if (err) err->reason = "newer_format";
         return -1;
     }
     if (pql_crc32c(r.at, pql_reader_left(&r)) != crc)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the checksum of %zu bytes is wrong", pql_reader_left(&r));
+        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the checksum of %zu bytes is wrong",
+                        pql_reader_left(&r));
     if (kind < PQL_CHECKPOINT_CHUNK || kind > PQL_CHECKPOINT_JOURNAL)
         return PQL_FAIL(err, PQL_ERR_FATAL, "checkpoint record of unknown type %u", kind);
     *type = (enum pql_checkpoint_type)kind;
@@ -230,7 +239,8 @@ static void read_share(struct pql_reader *r, struct pql_share *share)
     share->next = read_u32v(r);
     share->seen = read_u32v(r);
     share->bad = read_u32v(r);
-    if (share->next >= PQL_SHARE_WINDOW || share->seen > PQL_SHARE_WINDOW || share->bad > share->seen) r->failed = true;
+    if (share->next >= PQL_SHARE_WINDOW || share->seen > PQL_SHARE_WINDOW || share->bad > share->seen)
+        r->failed = true;
 }
 
 /* --- manifest --- */
@@ -268,7 +278,8 @@ void pql_manifest_write(const struct pql_manifest *m, struct pql_buf *buf)
     pql_checkpoint_seal(buf, start);
 }
 
-/* Offsets are saved as differences. A count beyond the bytes that are left is refused before anything is allocated. */
+/* Offsets are saved as differences. A count beyond the bytes that are left is refused before anything is
+ * allocated. */
 static const int64_t *read_chunks(struct pql_reader *r, struct pql_arena *arena, size_t *count)
 {
     uint64_t n = pql_read_varint(r);
@@ -285,7 +296,8 @@ static const int64_t *read_chunks(struct pql_reader *r, struct pql_arena *arena,
     return offsets;
 }
 
-int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out, struct pql_err *err)
+int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out,
+                       struct pql_err *err)
 {
     struct pql_reader r = pql_reader_of(content.ptr, content.len);
     struct pql_manifest m = {.task = read_i32(&r)};
@@ -312,7 +324,8 @@ int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct
     m.run_input = read_i32(&r);
     read_share(&r, &m.share);
     m.schemas = pql_read_slice(&r);
-    if (r.failed || pql_reader_left(&r)) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the manifest does not parse");
+    if (r.failed || pql_reader_left(&r))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the manifest does not parse");
     *out = m;
     return 0;
 }
@@ -364,7 +377,8 @@ int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct 
         j.program_hash = pql_read_slice(&r);
         j.revision = pql_read_zigzag(&r);
     }
-    if (r.failed || pql_reader_left(&r)) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");
+    if (r.failed || pql_reader_left(&r))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");
     *out = j;
     return 0;
 }

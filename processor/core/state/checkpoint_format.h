@@ -2,13 +2,16 @@
  *
  *   record   "PQC" version:u8 type:u8 crc32c:u32 of all that follows
  *   chunk    task, writer, snapshot, number, pages of the engine
- *   manifest what a snapshot consists of, and where the log goes on: offsets of its chunks, S, program, topics
- *   journal  one decision that is not a byte of the input, with its sequence and the position at which it stands
+ *   manifest what a snapshot consists of, and where the log goes on: offsets of its chunks, S, program,
+ * topics journal  one decision that is not a byte of the input, with its sequence and the position at which
+ * it stands
  *
- * Metadata (ASCII): v1;t=<checkpoint topic id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>
+ * Metadata (ASCII): v1;t=<checkpoint topic
+ * id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>
  *
- * Reading checks every length; damaged bytes are an error, never a crash. A format that is newer than this program is
- * an error of its own (reason "newer_format"). Views live as long as the bytes read. Thread: any. */
+ * Reading checks every length; damaged bytes are an error, never a crash. A format that is newer than this
+ * program is an error of its own (reason "newer_format"). Views live as long as the bytes read. Thread: any.
+ */
 #ifndef PQL_CORE_STATE_CHECKPOINT_FORMAT_H
 #define PQL_CORE_STATE_CHECKPOINT_FORMAT_H
 
@@ -49,7 +52,11 @@ void pql_checkpoint_program_hash(struct pql_slice text, char out[33]);
 
 /* --- records --- */
 
-enum pql_checkpoint_type { PQL_CHECKPOINT_CHUNK = 1, PQL_CHECKPOINT_MANIFEST = 2, PQL_CHECKPOINT_JOURNAL = 3 };
+enum pql_checkpoint_type {
+    PQL_CHECKPOINT_CHUNK = 1,
+    PQL_CHECKPOINT_MANIFEST = 2,
+    PQL_CHECKPOINT_JOURNAL = 3
+};
 
 /* Checks magic, version and checksum; *content is what follows. */
 int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type, struct pql_slice *content,
@@ -75,7 +82,8 @@ struct pql_log_place {
     uint64_t journal;             /* last sequence */
 };
 
-/* The last records of a task, one bit each: whether it was bad. Part of the state, so a replay finds the same share. */
+/* The last records of a task, one bit each: whether it was bad. Part of the state, so a replay finds the same
+ * share. */
 enum { PQL_SHARE_WINDOW = 1000, PQL_SHARE_WORDS = (PQL_SHARE_WINDOW + 63) / 64 };
 struct pql_share {
     uint64_t bits[PQL_SHARE_WORDS];
@@ -90,8 +98,8 @@ struct pql_manifest {
     uint32_t semantics;
     uint32_t inputs_count;
     struct pql_log_place place; /* S */
-    int64_t journal_from;   /* every entry after S.journal stands at or after this offset */
-    const int64_t *chunks;  /* offsets, rising */
+    int64_t journal_from;       /* every entry after S.journal stands at or after this offset */
+    const int64_t *chunks;      /* offsets, rising */
     size_t chunks_count;
     uint64_t bytes, accounts, digest;
     struct pql_slice program, program_hash;
@@ -103,7 +111,7 @@ struct pql_manifest {
     int64_t low;             /* the smallest offset that this manifest needs */
     int64_t predecessor_low; /* the same of the predecessor and of the one before; -1: none */
     int64_t before_predecessor_low;
-    int64_t lag_ms; /* of the events behind the wall clock, or -1 */
+    int64_t lag_ms;    /* of the events behind the wall clock, or -1 */
     int32_t run_input; /* the input read since the last entry, or -1 */
     struct pql_share share;
     struct pql_slice schemas; /* writer schemas used, as the decoder wants them */
@@ -127,7 +135,8 @@ struct pql_journal {
     struct pql_slice writer;
     enum pql_journal_kind kind;
     uint32_t inputs_count;
-    struct pql_log_place place; /* after what came before, the refused record itself included; journal: own sequence */
+    struct pql_log_place
+        place; /* after what came before, the refused record itself included; journal: own sequence */
     int64_t time_ms;
     uint32_t input;
     struct pql_slice reason;

@@ -45,8 +45,10 @@ static uint32_t by_table(uint32_t crc, const unsigned char *at, size_t len)
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-/* The processor has an instruction for this polynomial: about 20 times faster, and a snapshot may be gigabytes. */
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const unsigned char *at, size_t len)
+/* The processor has an instruction for this polynomial: about 20 times faster, and a snapshot may be
+ * gigabytes. */
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, const unsigned char *at,
+                                                                 size_t len)
 {
     unsigned long long wide = crc;
     for (; len >= 8; at += 8, len -= 8) {
@@ -64,7 +66,13 @@ uint32_t pql_crc32c(const void *bytes, size_t len)
     return ~(__builtin_cpu_supports("sse4.2") ? by_instruction : by_table)(UINT32_MAX, bytes, len);
 }
 #else
-uint32_t pql_crc32c(const void *bytes, size_t len) { return ~by_table(UINT32_MAX, bytes, len); }
+uint32_t pql_crc32c(const void *bytes, size_t len)
+{
+    return ~by_table(UINT32_MAX, bytes, len);
+}
 #endif
 
-uint32_t pql_crc32c_by_table(const void *bytes, size_t len) { return ~by_table(UINT32_MAX, bytes, len); }
+uint32_t pql_crc32c_by_table(const void *bytes, size_t len)
+{
+    return ~by_table(UINT32_MAX, bytes, len);
+}

@@ -1,4 +1,5 @@
-/* crc32c.h - CRC-32C (Castagnoli; RFC 3720, B.4): what guards every record of the checkpoint topic. Pure. Thread: any. */
+/* crc32c.h - CRC-32C (Castagnoli; RFC 3720, B.4): what guards every record of the checkpoint topic. Pure.
+ * Thread: any. */
 #ifndef PQL_CORE_STATE_CRC32C_H
 #define PQL_CORE_STATE_CRC32C_H
 
