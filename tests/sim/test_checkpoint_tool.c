@@ -2,11 +2,12 @@
 #include "app/checkpoint_tool.h"
 #include "base/log.h"
 #include "sim/world.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static const struct world_plan plan = {.seed = 3,
                                        .inputs_count = 1,

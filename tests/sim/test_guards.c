@@ -2,12 +2,13 @@
 #include "sim/world.h"
 
 #include "base/log.h"
-#include <cmocka.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 enum { STEPS = 60000 };
 

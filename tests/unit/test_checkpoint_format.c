@@ -1,9 +1,10 @@
 #include "core/state/checkpoint_format.h"
 #include "core/state/crc32c.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 static void checksum_is_castagnoli(void **state)
 {
