@@ -161,7 +161,9 @@ static void take_error(struct pql_pipeline *p, struct pql_err *err)
         PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "Kafka", "cause=%s", err->msg);
         return;
     }
-    pql_pipeline_fail(p, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_FATAL, err);
+    pql_pipeline_fail(p, err->cls == PQL_ERR_CONFIG   ? PQL_STOP_CONFIG
+                         : err->cls == PQL_ERR_FENCED ? PQL_STOP_FENCED
+                                                      : PQL_STOP_FATAL, err);
 }
 
 /* Tasks block by themselves; where none is left that works, the program ends and says why. */

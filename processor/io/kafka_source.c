@@ -214,7 +214,10 @@ static void hear_error(struct pql_kafka_source *source, int code, bool is_fatal,
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
     out->kind = PQL_CONTROL_ERROR;
     pql_kafka_fail(&out->err, code, text);
-    if (is_fatal)
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        PQL_FAIL(&out->err, PQL_ERR_FENCED, "another process runs as instance '%s': %s", source->ports->conf.kafka->instance,
+                 text);
+    else if (is_fatal)
         out->err.cls = PQL_ERR_FATAL;
     else if (out->err.cls != PQL_ERR_CONFIG) /* not known to be lasting: the client goes on by itself */
         out->err.cls = PQL_ERR_RETRY;
