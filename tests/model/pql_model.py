@@ -770,7 +770,7 @@ class Evaluation:
         })
 
     def evidence(self, definition, user, row):
-        """(value, threshold, met, at_least) of a comparison or bare boolean call."""
+        """Of a comparison or bare boolean call; times are those of all occurrences counted, where that is plain."""
         leaf = self.leaf(self.after, user)
         left = row[{"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}.get(row[0], 0)]
         left = row if isinstance(left, str) else left
@@ -780,7 +780,10 @@ class Evaluation:
             keep = self.program.keeps["account" if left[1] else definition.subject, left[2:]] * SCALE
             at_least = value >= keep
             value = min(value, keep)
-        return {"value": value, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
+        times = None
+        if left[0] == "fn" and left[2] == "count" and left[4][0] == "rolling" and not at_least:
+            times = [e.time for e in self.inside(self.after, None if left[1] else user, left[3], left[4], self.now)]
+        return {"value": value, "times": times, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
                 "met": self.holds(row, user), "at_least": at_least}
 
     def expires_at(self, definition, user):

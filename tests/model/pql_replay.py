@@ -168,7 +168,12 @@ def evidence_of_model(row):
         value = Decimal(value) / SCALE
     elif isinstance(value, (Duration, Time)):
         value = "a time"
-    return {"value": value, "met": row["met"], "at_least": row["at_least"]}
+    found = {"value": value, "met": row["met"], "at_least": row["at_least"]}
+    if isinstance(row["threshold"], int) and not isinstance(row["threshold"], bool):
+        found["threshold"] = Decimal(row["threshold"]) / SCALE
+    if row["times"] is not None:
+        found["first_at"], found["last_at"] = (min(row["times"]), max(row["times"])) if row["times"] else (None, None)
+    return found
 
 
 def evidence_of_replay(row):
@@ -177,7 +182,10 @@ def evidence_of_replay(row):
         value = Decimal(value)
     else:
         value = row.get("value_text")
-    return {"value": value, "met": row["met"], "at_least": row["at_least"]}
+    threshold = row.get("threshold")
+    return {"value": value, "met": row["met"], "at_least": row["at_least"],
+            "threshold": None if threshold is None else Decimal(threshold),
+            "first_at": ms_of(row.get("first_at")), "last_at": ms_of(row.get("last_at"))}
 
 
 def differences(wanted, got):
@@ -193,7 +201,7 @@ def differences(wanted, got):
         check(name, wanted[name], got.get(name))
     if wanted["reason"] is not None:
         check("reason", wanted["reason"], got.get("reason"))
-    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at"):
+    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at", "clock"):
         check(name, show_time(wanted[name]), show_time(ms_of(got.get(name))))
     source = got.get("source")
     check("source", wanted["source"], source.get("message_id") if source else None)
@@ -202,6 +210,8 @@ def differences(wanted, got):
     for a, b in zip(mine, theirs):
         if a["value"] == "a time":
             b["value"] = a["value"]
+        for name in set(b) - set(a):        # what the model does not say
+            del b[name]
     check("evidence", mine, theirs)
     return found
 
