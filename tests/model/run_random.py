@@ -20,6 +20,7 @@ START = 1767225600000           # 2026-01-01, a Thursday
 NAMES = ("x", "y", "z")
 WORDS = ("a", "b", "ab", "7", "")
 SPANS = (1000, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY)
+RARE_SPANS = (1, 250, 90 * DAY, 1000 * DAY)
 
 
 def span_text(ms):
@@ -260,7 +261,7 @@ def make_event(rng, at, number, users, accounts):
 def make_events(rng, spans, settings):
     users = rng.choice((("u1",), ("u1", "u2"), ("u1", "u2", "u3")))
     accounts = rng.choice((("A",), ("A",), ("A", "B"), ("A", "b/1", "C")))
-    times = make_times(rng, spans, rng.choice((4, 12, 25, 40, 60)))
+    times = make_times(rng, spans, rng.choice((4, 12, 25, 40, 60, 60, 120)))
     events = [make_event(rng, at, number, users, accounts) for number, at in enumerate(times)]
     lateness = settings.get("lateness", 0)
     disorder = rng.choice((0, 0, 0.1, 0.3))
@@ -296,9 +297,11 @@ def make_case(seed):
 
 def attempt_case(rng):
     spans = rng.sample(SPANS, rng.choice((1, 2, 3)))
+    if rng.random() < 0.15:
+        spans.append(rng.choice(RARE_SPANS))
     settings = {"start_grace": 365 * DAY}
     if rng.random() < 0.45:
-        settings["lateness"] = rng.choice((1, 1000, HOUR, rng.choice(spans), DAY))
+        settings["lateness"] = min(rng.choice((1, 1000, HOUR, rng.choice(spans), DAY)), 30 * DAY)
     if rng.random() < 0.35:
         settings["dedup_horizon"] = rng.choice((10, 1000, HOUR, 10 * DAY))
     if rng.random() < 0.2:
@@ -307,7 +310,7 @@ def attempt_case(rng):
         settings["evidence_max"] = rng.choice((1, 1, 2))
     if rng.random() < 0.3:
         settings["activity"] = rng.choice((["x"], ["x", "z"], ["other", "y"]))
-    if rng.random() < 0.35:
+    if rng.random() < 0.35 and max(spans) <= 7 * DAY:
         settings["start_events"] = rng.choice((["z"], ["kind:identify"], ["z", "kind:identify"], ["kind:group"]))
     if rng.random() < 0.15:
         settings["ignore"] = rng.choice(("p = 2", "s = 'ab' or user.role = 'b'", "hour() >= 20"))
@@ -316,7 +319,7 @@ def attempt_case(rng):
     definitions, conditions = make_definitions(rng, spans)
     settings.update(signals=conditions.signals, parameters=conditions.parameters)
     return {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings),
-            "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY)), "partitions": rng.choice((1, 1, 1, 2, 3))}
+            "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY, "end")), "partitions": rng.choice((1, 1, 1, 2, 3))}
 
 
 def rendered(case):
