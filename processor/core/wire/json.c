@@ -56,12 +56,28 @@ size_t pql_utf8_len(struct pql_slice text)
 /* Bytes that end the quick way through a string: controls, quote, backslash, anything beyond ASCII. */
 static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
 
-/* True if one of 8 bytes is not plain; borrows may only cause a needless look at bytes that are. */
-static bool has_special(uint64_t word)
+/* The high bit of each of 8 bytes that is not plain, the first byte lowest. Borrows come only from such bytes, so that
+ * the lowest bit is right; those above it may be set in vain. */
+static inline uint64_t specials(const char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
+    uint64_t word;
+    memcpy(&word, at, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
     uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-    return ((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) != 0;
+    return (word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & highs;
+}
+
+static inline const char *skip_plain(const char *at, const char *end)
+{
+    for (; end - at >= 8; at += 8) {
+        uint64_t found = specials(at);
+        if (found) return at + (__builtin_ctzll(found) >> 3);
+    }
+    while (at < end && is_plain((unsigned char)*at)) at++;
+    return at;
 }
 
 static int hex_digit(char c)
@@ -88,9 +104,7 @@ static bool scan_string(struct parser *p, struct pql_slice *raw, bool *has_escap
     const char *first = p->at;
     *has_escapes = false;
     for (;;) {
-        uint64_t word;
-        while (p->end - p->at >= 8 && (memcpy(&word, p->at, 8), !has_special(word))) p->at += 8;
-        while (p->at < p->end && is_plain((unsigned char)*p->at)) p->at++;
+        p->at = skip_plain(p->at, p->end);
         if (p->at == p->end) return fail(p, "a string without end");
         if (*p->at == '"') break;
         if (*p->at == '\\') {
