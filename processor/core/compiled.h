@@ -68,10 +68,12 @@ struct pql_expr {
     const struct pql_node *node; /* where it was written */
 };
 
-/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows. */
+/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows. via: the
+ * quantifier through which a condition or the members are read; NULL elsewhere. */
 struct pql_dependent {
     struct pql_unit *unit;
     unsigned mask;
+    const struct pql_expr *via;
 };
 
 struct pql_dependents {

@@ -364,7 +364,7 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     return true;
 }
 
-/* Of `needed` or more kids being true: AND needs all, OR one. */
+/* AND needs all of its kids, OR one. */
 static enum pql_known known_of(const struct pql_expr *expr, const struct pql_scope *scope, size_t needed)
 {
     size_t yes = 0, maybe = 0;
@@ -381,7 +381,6 @@ enum pql_known pql_expr_known(const struct pql_expr *expr, const struct pql_scop
 {
     if (expr->op == PQL_EXPR_AND) return known_of(expr, scope, expr->kids_count);
     if (expr->op == PQL_EXPR_OR) return known_of(expr, scope, 1);
-    if (expr->op == PQL_EXPR_AT_LEAST) return known_of(expr, scope, expr->threshold);
     if (expr->op == PQL_EXPR_NOT) {
         enum pql_known known = pql_expr_known(expr->kids[0], scope);
         if (known == PQL_NOT_KNOWN) return known;

@@ -45,6 +45,29 @@ static void push_all(struct pql_engine *engine, const struct pql_dependents *dep
         if (dependents->items[i].mask & mask) push(engine, dependents->items[i].unit, user, by_event);
 }
 
+static bool is_same(const struct pql_value *a, const struct pql_value *b)
+{
+    if (a->kind != b->kind) return false;
+    if (a->kind == PQL_TEXT) return pql_slice_eq(a->text, b->text);
+    if (a->kind == PQL_NUMBER) return a->number == b->number;
+    if (a->kind == PQL_BOOL) return a->boolean == b->boolean;
+    return a->kind == PQL_NULL || a->ms == b->ms;
+}
+
+/* A step of a counter behind quantifiers: who reads one of them is looked at if its value changed by the step. */
+static void step_counter(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
+                         uint32_t *counter, bool up)
+{
+    struct pql_scope scope = {.program = engine->program, .account = engine->account, .t_ms = engine->t_ms};
+    struct pql_value *before = pql_arena_alloc(&engine->scratch, dependents->count * sizeof *before);
+    for (size_t i = 0; i < dependents->count; i++) before[i] = pql_expr_value(dependents->items[i].via, &scope);
+    *counter = up ? *counter + 1 : *counter - 1;
+    for (size_t i = 0; i < dependents->count; i++) {
+        struct pql_value after = pql_expr_value(dependents->items[i].via, &scope);
+        if (!is_same(&before[i], &after)) push(engine, dependents->items[i].unit, NULL, by_event);
+    }
+}
+
 static void push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count, struct pql_user *user,
                        bool by_event)
 {
@@ -271,15 +294,6 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
     if (changed) push_all(engine, &def->dependents, changed, user, true);
 }
 
-static bool is_same(const struct pql_value *a, const struct pql_value *b)
-{
-    if (a->kind != b->kind) return false;
-    if (a->kind == PQL_TEXT) return pql_slice_eq(a->text, b->text);
-    if (a->kind == PQL_NUMBER) return a->number == b->number;
-    if (a->kind == PQL_BOOL) return a->boolean == b->boolean;
-    return a->kind == PQL_NULL || a->ms == b->ms;
-}
-
 static void set_attribute(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
                           const struct pql_value *value, int64_t time_ms)
 {
@@ -366,10 +380,9 @@ static struct pql_user *user_of(struct pql_engine *engine, const struct pql_even
     struct pql_user *user = pql_account_find(&engine->store, account, event->user);
     if (user) return user;
     user = pql_account_add(&engine->store, account, event->user);
-    account->members++;
     push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
                engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
-    push_all(engine, &engine->program->members_dependents, ~0u, NULL, true);
+    step_counter(engine, &engine->program->members_dependents, true, &account->members, true);
     return user;
 }
 
@@ -579,11 +592,7 @@ static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct
     bool holds = pql_expr_holds(condition->expr, scope);
     if (holds == pql_user_has(user, index)) return;
     user->bits[index / 64] ^= UINT64_C(1) << (index % 64);
-    if (holds)
-        engine->account->holding[index]++;
-    else
-        engine->account->holding[index]--;
-    push_all(engine, &condition->dependents, ~0u, NULL, by_event);
+    step_counter(engine, &condition->dependents, by_event, &engine->account->holding[index], holds);
 }
 
 static void run_agenda(struct pql_engine *engine)

@@ -43,16 +43,16 @@ static uint32_t property_index(struct builder *b, struct pql_slice name)
     return name_index(&b->properties, &b->properties_count, &b->properties_capacity, name);
 }
 
-static void add_dependent(struct pql_dependents *list, struct pql_unit *unit, unsigned mask)
+static void add_dependent(struct pql_dependents *list, struct pql_unit *unit, unsigned mask, const struct pql_expr *via)
 {
     if (!unit) return;
     for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].unit == unit) {
+        if (list->items[i].unit == unit && list->items[i].via == via) {
             list->items[i].mask |= mask;
             return;
         }
     list->items = pql_xgrow(list->items, &list->capacity, list->count + 1, sizeof *list->items);
-    list->items[list->count++] = (struct pql_dependent){unit, mask};
+    list->items[list->count++] = (struct pql_dependent){unit, mask, via};
 }
 
 /* --- signals --- */
@@ -313,7 +313,7 @@ static struct pql_expr *compile_signal(struct builder *b, const struct pql_node 
     struct pql_signal_def *def = b->program->signals[index];
     expr->index = index;
     expr->function = call->function;
-    add_dependent(&def->dependents, b->unit, signal_rows[call->function].mask);
+    add_dependent(&def->dependents, b->unit, signal_rows[call->function].mask, NULL);
     if (as_number) read_as_number(def);
     return expr;
 }
@@ -357,7 +357,8 @@ static uint32_t condition_add(struct builder *b, struct pql_slice text, const st
 }
 
 /* The condition inside a quantifier; `second` for share(c of c2), which counts users with both. */
-static uint32_t condition_of(struct builder *b, const struct pql_node *first, const struct pql_node *second)
+static uint32_t condition_of(struct builder *b, const struct pql_expr *via, const struct pql_node *first,
+                             const struct pql_node *second)
 {
     struct pql_program *program = b->program;
     struct pql_slice text = pql_lang_text(first, &program->arena);
@@ -380,7 +381,7 @@ static uint32_t condition_of(struct builder *b, const struct pql_node *first, co
         b->unit = outer.unit;
         b->subject = outer.subject;
     }
-    add_dependent(&program->conditions[index]->dependents, b->unit, ~0u);
+    add_dependent(&program->conditions[index]->dependents, b->unit, ~0u, via);
     b->uses = pql_xgrow(b->uses, &b->uses_capacity, b->uses_count + 1, sizeof *b->uses);
     b->uses[b->uses_count++] = index;
     return index;
@@ -391,13 +392,13 @@ static const struct pql_expr *compile_quantifier(struct builder *b, const struct
     struct pql_expr *expr = expr_new(b, op, call);
     b->program->keeps_users = true;
     bool of_members = op == PQL_EXPR_ALL_USERS || op == PQL_EXPR_MEMBERS || (op == PQL_EXPR_SHARE && call->kids_count == 1);
-    if (of_members) add_dependent(&b->program->members_dependents, b->unit, ~0u);
+    if (of_members) add_dependent(&b->program->members_dependents, b->unit, ~0u, expr);
     if (op == PQL_EXPR_MEMBERS) return expr;
     if (call->kids_count == 2) {
-        expr->of_index = condition_of(b, call->kids[1], NULL);
-        expr->index = condition_of(b, call->kids[0], call->kids[1]);
+        expr->of_index = condition_of(b, expr, call->kids[1], NULL);
+        expr->index = condition_of(b, expr, call->kids[0], call->kids[1]);
     } else {
-        expr->index = condition_of(b, call->kids[0], NULL);
+        expr->index = condition_of(b, expr, call->kids[0], NULL);
     }
     return expr;
 }
@@ -407,7 +408,7 @@ static const struct pql_expr *compile_standing(struct builder *b, const struct p
     struct pql_expr *expr = expr_new(b, op, call);
     expr->index = call->definition;
     need_definition(b, call->definition);
-    add_dependent(&b->program->definitions[call->definition].dependents, b->unit, ~0u);
+    add_dependent(&b->program->definitions[call->definition].dependents, b->unit, ~0u, NULL);
     return expr;
 }
 
@@ -492,7 +493,7 @@ static const struct pql_expr *compile_attribute(struct builder *b, const struct 
     struct pql_expr *expr = expr_new(b, PQL_EXPR_ATTRIBUTE, node);
     expr->index = attribute_signal(b, subject, node->text);
     expr->function = PQL_FN_LATEST;
-    add_dependent(&b->program->signals[expr->index]->dependents, b->unit, ~0u);
+    add_dependent(&b->program->signals[expr->index]->dependents, b->unit, ~0u, NULL);
     if (subject == PQL_SUBJECT_USER) b->program->keeps_users = true;
     return expr;
 }

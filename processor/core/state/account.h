@@ -60,7 +60,7 @@ struct pql_account {
     size_t users_count, users_capacity;
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     size_t users_index_capacity;
-    uint64_t members;
+    uint32_t members;
     uint32_t *holding; /* by condition: members for whom it holds */
     struct pql_heap timers; /* of users */
     int64_t timer_ms;       /* its entry in the task's timers */

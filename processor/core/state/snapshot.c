@@ -451,7 +451,7 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
             if (pql_user_has(user, c)) account->holding[c]++;
         pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, t));
     }
-    account->members = account->users_count;
+    account->members = (uint32_t)account->users_count;
     pql_account_index(&engine->store, account);
     pql_account_retime(engine, account);
     return 0;
