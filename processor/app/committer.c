@@ -233,7 +233,10 @@ static size_t positions_of(struct pql_pipeline *p)
             struct pql_position *position = &c->positions[n++];
             *position = (struct pql_position){
                 .input = k, .partition = c->tasks[i]->partition, .offset = epoch->end.next[k]};
-            pql_metadata_write(&epoch->metadata, position->metadata);
+            struct pql_metadata metadata = epoch->metadata;
+            if (PQL_BREAKS(p, POINTER_BEFORE_S) && c->tasks[i]->pending.manifest >= 0)
+                metadata.manifest = c->tasks[i]->pending.manifest;
+            pql_metadata_write(&metadata, position->metadata);
         }
     }
     return n;
@@ -285,7 +288,9 @@ static void send_offsets(struct pql_pipeline *p)
     p->ports->group_facts(p->ports->self, &facts);
     drop_lost(p);
     if (c->state != PQL_TXN_OFFSETS) return;
-    if (facts.generation < 0 || !facts.has_member_id || p->ports->assignment_lost(p->ports->self)) {
+    bool is_member =
+        facts.generation >= 0 && facts.has_member_id && !p->ports->assignment_lost(p->ports->self);
+    if (!is_member && !PQL_BREAKS(p, MEMBERLESS_COMMIT)) {
         PQL_FAIL(&err, PQL_ERR_ABORT_TXN, "this process is no member of the group at present");
         txn_failed(p, &err);
         return;
@@ -353,6 +358,8 @@ static int outcome_of(const struct pql_task *task, const struct pql_position *po
 {
     struct pql_metadata m;
     struct pql_err err;
+    if (PQL_BREAKS(task->pipeline, UNKNOWN_IS_COMMITTED)) return 1;
+    if (PQL_BREAKS(task->pipeline, OUTCOME_BY_OFFSETS)) return position->offset == task->sealed->end.next[0];
     if (position->offset < 0) return task->committed_writer[0] ? -1 : 0;
     if (pql_metadata_parse(pql_slice_of(position->metadata), &m, &err)) return -1;
     if (same_epoch(&m, task->sealed->metadata.writer, task->sealed->metadata.epoch)) return 1;
@@ -399,7 +406,8 @@ static void produce_plain(struct pql_pipeline *p, bool journal)
     struct pql_err err = {0};
     for (int i = 0; i < PRODUCE_PER_STEP; i++) {
         struct pql_out_record record;
-        if (!next_record(c, journal ? 0 : 1)) {
+        bool journal_now = PQL_BREAKS(p, JOURNAL_AFTER_OUTPUTS) ? !journal : journal;
+        if (!next_record(c, journal_now ? 0 : 1)) {
             to(c, journal ? PQL_TXN_JOURNAL_ACKS : PQL_TXN_OUTPUTS_ACKS);
             return;
         }

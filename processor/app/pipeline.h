@@ -43,6 +43,24 @@ struct pql_decoding {
 typedef int pql_encode(void *context, enum pql_output output, const struct pql_record *record,
                        int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err);
 
+/* Rules that a test breaks on purpose, one at a time, to show that the simulation notices each. */
+#define PQL_BROKEN_RULES(X)                                                                                  \
+    X(NOTHING, "nothing")                                                                                    \
+    X(POINTER_BEFORE_S, "the pointer goes with an epoch that was closed before it")                          \
+    X(OUTCOME_BY_OFFSETS, "an unknown outcome is decided by offsets")                                        \
+    X(UNKNOWN_IS_COMMITTED, "an unknown outcome is taken for a commit")                                      \
+    X(TRIM_BY_FIRST_CHUNK, "what is older than the newest snapshot is trimmed at once")                      \
+    X(REFUSALS_NOT_JOURNALED, "a replay decides anew what to refuse")                                        \
+    X(SILENT_CLOCK, "ticks are not journaled")                                                               \
+    X(SILENT_RUNS, "the order of inputs is not journaled")                                                   \
+    X(JOURNAL_AFTER_OUTPUTS, "at least once: the journal is written after the outputs")                      \
+    X(MEMBERLESS_COMMIT, "offsets are sent without looking at membership")                                   \
+    X(NO_CLAIM, "a task that never ran begins without a claim")                                              \
+    X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
+    X(SEEK_TO_C, "a restore reads on from the committed offset")
+#define PQL_BROKEN_ENUM(name, help) PQL_BROKEN_##name,
+enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
+
 struct pql_pipeline_input {
     const char *topic;
     int64_t start;         /* PQL_OFFSET_EARLIEST, _LATEST, or a time in ms: for a task that never ran */
@@ -76,6 +94,7 @@ struct pql_pipeline_conf {
     struct pql_decoding decoding;
     pql_encode *encode;
     void *encode_context;
+    enum pql_broken broken; /* for tests */
 };
 
 /* Every number at its default; what has none is empty. */

@@ -227,6 +227,18 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
     return 0;
 }
 
+/* What a claim prevents; see PQL_BROKEN_NO_CLAIM. */
+static void begin_unclaimed(struct pql_pipeline *p, struct pql_task *task)
+{
+    pql_epoch_free(task->sealed);
+    task->sealed = NULL;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) {
+        task->feed[i] = PQL_FEED_SEEK;
+        task->feed_from[i] = task->place.next[i];
+    }
+    pql_task_set_phase(task, PQL_PHASE_READY);
+}
+
 /* The first entry of every journal: where the task began, and under which program. */
 static void write_claim(struct pql_pipeline *p, struct pql_task *task)
 {
@@ -241,7 +253,10 @@ static void write_claim(struct pql_pipeline *p, struct pql_task *task)
     pql_task_seal(p, task, now_us(p));
     task->target = task->place;
     task->target_metadata = task->sealed->metadata;
-    pql_task_set_phase(task, PQL_PHASE_CLAIM);
+    if (PQL_BREAKS(p, NO_CLAIM))
+        begin_unclaimed(p, task);
+    else
+        pql_task_set_phase(task, PQL_PHASE_CLAIM);
     pql_wake_all(p);
     pql_unlock(p);
 }
@@ -503,7 +518,8 @@ static bool has_journal(const struct pql_pipeline *p, const struct pql_task *tas
 static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
-    if (task->place.journal > 0 && last_sequence(task) >= r->committed.journal) {
+    if (PQL_BREAKS(p, JOURNAL_TO_LSO) ||
+        (task->place.journal > 0 && last_sequence(task) >= r->committed.journal)) {
         r->state = ASK_FIRST;
         return 0;
     }
@@ -584,7 +600,10 @@ static void make_ready(struct pql_pipeline *p, struct pql_task *task)
         task->pointer.predecessor_low = r->manifest.predecessor_low;
         task->pointer.before_predecessor_low = r->manifest.before_predecessor_low;
     }
-    for (uint32_t i = 0; i < p->conf->inputs_count; i++) task->feed_from[i] = task->place.next[i];
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) {
+        bool to_c = PQL_BREAKS(p, SEEK_TO_C);
+        task->feed_from[i] = to_c ? task->target.next[i] : task->place.next[i];
+    }
     memcpy(task->committed_writer, r->metadata.writer, sizeof task->committed_writer);
     task->committed_epoch = r->metadata.epoch;
     pql_restore_free(task);

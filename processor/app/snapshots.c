@@ -279,7 +279,9 @@ static void finish(struct pql_worker *w)
         .manifest = s->chunks[s->chunks_count - 1].offset,
         .low = s->low,
         .predecessor_low = task->pointer.low,
-        .before_predecessor_low = task->pointer.predecessor_low,
+        .before_predecessor_low = PQL_BREAKS(w->pipeline, TRIM_BY_FIRST_CHUNK)
+                                      ? s->chunks[0].offset
+                                      : task->pointer.predecessor_low,
         .records = s->records,
         .hash = s->hash,
     };

@@ -280,6 +280,9 @@ struct pql_pipeline {
     size_t settled_count;
 };
 
+/* Whether a test wants this rule broken. */
+#define PQL_BREAKS(p, rule) ((p)->conf->broken == PQL_BROKEN_##rule)
+
 /* --- pipeline.c --- */
 void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
                        const struct pql_err *err); /* takes the lock */

@@ -154,7 +154,8 @@ static void check_place(struct pql_worker *w, struct pql_task *task, const struc
 
 static void journal_run(struct pql_worker *w, struct pql_task *task, uint32_t input)
 {
-    if (!is_scripted(task) && task->run_input >= 0 && task->run_input != (int)input)
+    if (!is_scripted(task) && task->run_input >= 0 && task->run_input != (int)input &&
+        !PQL_BREAKS(w->pipeline, SILENT_RUNS))
         pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, w->wall_ms);
     task->run_input = (int)input;
 }
@@ -187,10 +188,11 @@ static enum taken refuse(struct pql_worker *w, struct pql_task *task, const stru
     w->stats.refused++;
     journal_run(w, task, m->input);
     moved(task, m);
-    pql_task_journal(
-        w->pipeline, task,
-        &(struct pql_journal){.kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
-        w->wall_ms);
+    if (!PQL_BREAKS(w->pipeline, REFUSALS_NOT_JOURNALED))
+        pql_task_journal(w->pipeline, task,
+                         &(struct pql_journal){
+                             .kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
+                         w->wall_ms);
     pql_output_dead_letter(w, task, m, reason, words);
     pql_share_add(&task->share, true);
     check_share(w, task);
@@ -498,8 +500,9 @@ static void tick(struct pql_worker *w, struct pql_task *task)
         pql_unlock(w->pipeline);
     }
     if (!confirmed) return;
-    pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms},
-                     w->wall_ms);
+    if (!PQL_BREAKS(w->pipeline, SILENT_CLOCK))
+        pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms},
+                         w->wall_ms);
     pql_engine_tick(task->engine, to_ms);
     w->stats.ticks++;
     w->did_something = true;

@@ -508,7 +508,7 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
     struct model *m = c->model;
     (void)timeout_ms;
     if (begin(c, err)) return -1;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && !m->reads_unstable; i++)
         for (int t = 0; t < m->txns_count; t++)
             if (m->txns[t].has_pending[positions[i].input][positions[i].partition])
                 return PQL_FAIL(err, PQL_ERR_RETRY, "a transaction holds the offset");
@@ -624,6 +624,13 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     return 0;
 }
 
+/* A heartbeat tells a member that it is none any more, maybe long before the program asks for events. */
+static void heartbeat(struct model_client *c)
+{
+    bool gone = c->membership == MEMBER && (c->model->member != c || c->model->generation != c->generation);
+    if (gone && model_chance(&c->model->random, 0.3)) c->generation = -1;
+}
+
 static void group_facts(void *self, struct pql_group_facts *facts)
 {
     struct model_client *c = self;
@@ -631,6 +638,7 @@ static void group_facts(void *self, struct pql_group_facts *facts)
     if (!is_alive(c)) return;
     if (happens(c, NO_MEMBER, c->model->faults.no_member)) c->no_member_until_us = c->model->now_us + 200000;
     if (c->model->now_us < c->no_member_until_us) return;
+    heartbeat(c);
     facts->generation = c->generation;
     facts->has_member_id = c->generation >= 0;
 }
@@ -703,6 +711,11 @@ static int txn_recreate(void *self, struct pql_err *err)
     struct model_client *c = self;
     if (!is_alive(c)) return dead(err);
     c->is_fatal = c->is_ready = c->in_txn = false;
+    if (c->model->has_new_ids && c->model->txns_count < 60) {
+        char id[32];
+        snprintf(id, sizeof id, "again-%d", c->model->txns_count);
+        c->txn = txn_of(c->model, id);
+    }
     return 0;
 }
 

@@ -90,6 +90,9 @@ struct model {
     int generation;
     struct model_client *member; /* who has all partitions, or NULL */
     int max_message_bytes;
+    /* Broken clients: every handle has a transactional id of its own; offsets are read without
+     * require-stable. */
+    bool has_new_ids, reads_unstable;
     uint64_t counts[16]; /* of faults that happened, in the order of struct model_faults */
 };
 

@@ -112,6 +112,7 @@ static void make_conf(struct world *world)
     conf.decoding = (struct pql_decoding){
         .context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
     conf.encode = encode;
+    conf.broken = world->plan->broken;
     world->conf = conf;
 }
 
@@ -119,6 +120,8 @@ void world_init(struct world *world, const struct world_plan *plan)
 {
     *world = (struct world){.plan = plan, .random = {plan->seed ^ 0x5eed}};
     model_init(&world->model, plan->seed, plan->inputs_count, plan->partitions_count);
+    world->model.has_new_ids = plan->has_new_ids;
+    world->model.reads_unstable = plan->reads_unstable;
     make_program(world);
     make_conf(world);
 }

@@ -21,6 +21,8 @@ struct world_plan {
     uint64_t crash_call; /* > 0: one crash, at this call of the first process */
     bool crash_after;
     int64_t checkpoint_interval_ms;
+    enum pql_broken broken;
+    bool has_new_ids, reads_unstable;
     double damage; /* chance that the last snapshot is damaged before the final restore */
 };
 
