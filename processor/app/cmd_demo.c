@@ -1,6 +1,7 @@
-/* demo: the whole thing on generated traffic, in one process. Without --broker on librdkafka's embedded mock broker, at
- * least once, since that stores no transactional offsets; with it on a real cluster, exactly once, under a topic prefix
- * of its own. Nothing here is a shortcut through the pipeline: traffic goes in by Kafka, what is shown comes out of it. */
+/* demo: the whole thing on generated traffic, in one process. Without --broker on librdkafka's embedded mock
+ * broker, at least once, since that stores no transactional offsets; with it on a real cluster, exactly once,
+ * under a topic prefix of its own. Nothing here is a shortcut through the pipeline: traffic goes in by Kafka,
+ * what is shown comes out of it. */
 #include "app/demo_traffic.h"
 #include "app/embedded.h"
 #include "app/kafka_say.h"
@@ -102,7 +103,8 @@ static int write_file(const char *path, struct pql_slice text, struct pql_err *e
     FILE *file = fopen(path, "wb");
     if (!file) return PQL_FAIL(err, PQL_ERR_FATAL, "%s cannot be written", path);
     size_t written = fwrite(text.ptr, 1, text.len, file);
-    if (fclose(file) || written != text.len) return PQL_FAIL(err, PQL_ERR_FATAL, "%s cannot be written", path);
+    if (fclose(file) || written != text.len)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "%s cannot be written", path);
     return 0;
 }
 
@@ -125,7 +127,8 @@ static void main_text(const struct demo *demo, const char *broker, struct pql_bu
                    "checkpoint_interval = \"5s\";\n"
                    "replication_factor = 1;\n"
                    "definition_files = [ \"rules_*.conf\" ];\n",
-                   demo->prefix, broker, demo->mock ? 10 : 100, demo->mock ? "at_least_once" : "exactly_once", demo->prefix);
+                   demo->prefix, broker, demo->mock ? 10 : 100, demo->mock ? "at_least_once" : "exactly_once",
+                   demo->prefix);
 }
 
 static void path_of(const struct demo *demo, const char *embedded, char out[PATH_LEN])
@@ -133,17 +136,22 @@ static void path_of(const struct demo *demo, const char *embedded, char out[PATH
     snprintf(out, PATH_LEN, "%.120s/rules_%.60s", demo->folder, strrchr(embedded, '/') + 1);
 }
 
-static bool is_rules(const struct pql_embedded *file) { return strncmp(file->path, "conf/rules/", 11) == 0; }
+static bool is_rules(const struct pql_embedded *file)
+{
+    return strncmp(file->path, "conf/rules/", 11) == 0;
+}
 
 static int write_configuration(struct demo *demo, const char *broker, struct pql_err *err)
 {
     char path[PATH_LEN];
     struct pql_buf text = {0};
     const char *where = getenv("TMPDIR");
-    snprintf(demo->folder, sizeof(demo->folder), "%s/pqlstream-demo-XXXXXX", where && *where ? where : "/tmp");
+    snprintf(demo->folder, sizeof(demo->folder), "%s/pqlstream-demo-XXXXXX",
+             where && *where ? where : "/tmp");
     if (!mkdtemp(demo->folder)) {
         demo->folder[0] = '\0';
-        return PQL_FAIL(err, PQL_ERR_FATAL, "no folder for the demo's configuration can be made in %s", where ? where : "/tmp");
+        return PQL_FAIL(err, PQL_ERR_FATAL, "no folder for the demo's configuration can be made in %s",
+                        where ? where : "/tmp");
     }
     main_text(demo, broker, &text);
     snprintf(path, sizeof(path), "%.150s/demo.conf", demo->folder);
@@ -251,7 +259,8 @@ static int open_all(struct demo *demo, int *exit_code, struct pql_err *err)
 {
     *exit_code = PQL_EXIT_FAILURE;
     if (!demo->flags->broker && !(demo->mock = pql_kafka_mock_new(1, err))) return -1;
-    if (load(demo, demo->mock ? pql_kafka_mock_bootstrap(demo->mock) : demo->flags->broker, exit_code, err)) return -1;
+    if (load(demo, demo->mock ? pql_kafka_mock_bootstrap(demo->mock) : demo->flags->broker, exit_code, err))
+        return -1;
     if (demo->mock ? make_mock_topics(demo, err) : make_real_topics(demo, err)) return -1;
     if (open_feed(demo, err) || open_tail(demo, err)) return -1;
     demo->runner = pql_runner_start(&demo->setup, was_interrupted, NULL, exit_code, err);
@@ -276,10 +285,15 @@ static uint64_t taken(struct demo *demo)
 static void send_one(struct demo *demo, struct pql_buf *key, struct pql_buf *value)
 {
     struct pql_err err;
-    const struct pql_out_record record = {.output = PQL_OUT_PQL, .partition = -1, .has_key = true, .has_value = true,
-                                          .key = {key->ptr, key->len}, .value = {value->ptr, value->len},
+    const struct pql_out_record record = {.output = PQL_OUT_PQL,
+                                          .partition = -1,
+                                          .has_key = true,
+                                          .has_value = true,
+                                          .key = {key->ptr, key->len},
+                                          .value = {value->ptr, value->len},
                                           .timestamp_ms = PQL_NO_TIME};
-    while (demo->feed_ports.plain_produce(demo->feed_ports.self, PQL_LANE_OUTPUT, &record, 0, &err) && !interrupted)
+    while (demo->feed_ports.plain_produce(demo->feed_ports.self, PQL_LANE_OUTPUT, &record, 0, &err) &&
+           !interrupted)
         take_acks(demo, 50);
     demo->sent++;
 }
@@ -330,14 +344,16 @@ static void clear_status(const struct demo *demo)
 /* "2026-03-01T09:30:00.000Z" to "03-01 09:30". */
 static void show_line(const struct demo *demo, const struct pql_value *slots)
 {
-    struct pql_slice at = slots[F_OCCURRED].text, who = slots[F_USER].kind == PQL_TEXT ? slots[F_USER].text : slots[F_ACCOUNT].text;
+    struct pql_slice at = slots[F_OCCURRED].text,
+                     who = slots[F_USER].kind == PQL_TEXT ? slots[F_USER].text : slots[F_ACCOUNT].text;
     bool entered = pql_slice_is(slots[F_TRANSITION].text, "entered");
     const char *green = demo->is_terminal ? "\033[32m" : "", *red = demo->is_terminal ? "\033[31m" : "",
                *plain = demo->is_terminal ? "\033[0m" : "";
     clear_status(demo);
     if (at.len >= 16) printf("%.5s %.5s  ", at.ptr + 5, at.ptr + 11);
-    printf("%-32.*s %s%s%s %-15.*s %.*s\n", PQL_SLICE_ARG(who), entered ? green : red, entered ? "qualified as" : "no longer   ",
-           plain, PQL_SLICE_ARG(slots[F_DEFINITION].text), PQL_SLICE_ARG(slots[F_REASON].text));
+    printf("%-32.*s %s%s%s %-15.*s %.*s\n", PQL_SLICE_ARG(who), entered ? green : red,
+           entered ? "qualified as" : "no longer   ", plain, PQL_SLICE_ARG(slots[F_DEFINITION].text),
+           PQL_SLICE_ARG(slots[F_REASON].text));
 }
 
 static void hear_record(struct demo *demo, const struct pql_tail_record *record)
@@ -345,10 +361,12 @@ static void hear_record(struct demo *demo, const struct pql_tail_record *record)
     struct pql_value slots[F_COUNT];
     struct pql_err err;
     pql_arena_reset(&demo->scratch);
-    if (pql_json_plan_run(demo->plan, record->value.ptr, record->value.len, &demo->scratch, slots, &err)) return;
+    if (pql_json_plan_run(demo->plan, record->value.ptr, record->value.len, &demo->scratch, slots, &err))
+        return;
     if (slots[F_DEFINITION].kind != PQL_TEXT || slots[F_TRANSITION].kind != PQL_TEXT) return;
     struct count *count = count_of(demo, slots[F_DEFINITION].text);
-    bool entered = pql_slice_is(slots[F_TRANSITION].text, "entered"), left = pql_slice_is(slots[F_TRANSITION].text, "left");
+    bool entered = pql_slice_is(slots[F_TRANSITION].text, "entered"),
+         left = pql_slice_is(slots[F_TRANSITION].text, "left");
     count->entered += entered;
     count->left += left;
     demo->transitions++;
@@ -365,8 +383,8 @@ static void hear_dead_letter(struct demo *demo)
     demo->dead++;
     if (demo->dead > 3 && demo->dead % 20) return;
     clear_status(demo);
-    printf("             %-32s dead letter: %.*s (%.*s)\n", "a record that nobody can use", PQL_SLICE_ARG(reason),
-           PQL_SLICE_ARG(words));
+    printf("             %-32s dead letter: %.*s (%.*s)\n", "a record that nobody can use",
+           PQL_SLICE_ARG(reason), PQL_SLICE_ARG(words));
 }
 
 static void hear_all(struct demo *demo, int timeout_ms)
@@ -388,8 +406,10 @@ static void show_status(struct demo *demo)
     if (!demo->is_terminal || now - demo->status_ms < STATUS_MS) return;
     demo->status_ms = now;
     pql_pipeline_stats(pql_runner_pipeline(demo->runner), &stats);
-    printf("\r%" PRIu64 " events in, %" PRIu64 " waiting, %" PRIu64 " accounts, %" PRIu64 " transitions out\033[K", stats.messages,
-           demo->sent > stats.messages ? demo->sent - stats.messages : 0, stats.accounts, demo->transitions);
+    printf("\r%" PRIu64 " events in, %" PRIu64 " waiting, %" PRIu64 " accounts, %" PRIu64
+           " transitions out\033[K",
+           stats.messages, demo->sent > stats.messages ? demo->sent - stats.messages : 0, stats.accounts,
+           demo->transitions);
     fflush(stdout);
 }
 
@@ -399,12 +419,14 @@ static void introduce(const struct demo *demo)
 {
     size_t definitions = demo->setup.config->program.definitions_count;
     if (demo->mock)
-        printf("pqlstream on an embedded mock broker in this process: the real pipeline, at least once (the mock keeps no\n"
+        printf("pqlstream on an embedded mock broker in this process: the real pipeline, at least once (the "
+               "mock keeps no\n"
                "transactions; --broker HOST:PORT shows the same exactly once on a cluster).\n");
     else
         printf("pqlstream on %s, exactly once, topics %s.*\n", demo->flags->broker, demo->prefix);
-    printf("%d accounts, %d days of traffic in about %" PRId64 " seconds, %zu definitions from conf/rules.\n\n", ACCOUNTS, DAYS,
-           demo->seconds, definitions);
+    printf("%d accounts, %d days of traffic in about %" PRId64
+           " seconds, %zu definitions from conf/rules.\n\n",
+           ACCOUNTS, DAYS, demo->seconds, definitions);
 }
 
 static bool is_settled(struct demo *demo)
@@ -438,12 +460,12 @@ static void sum_up(struct demo *demo, const struct pql_pipeline_stats *stats, in
     qsort(demo->counts, demo->counts_count, sizeof(*demo->counts), by_entered);
     printf("\n%-18s %10s %10s %10s\n", "definition", "qualified", "left", "now");
     for (size_t i = 0; i < demo->counts_count; i++)
-        printf("%-18s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", demo->counts[i].name, demo->counts[i].entered,
-               demo->counts[i].left, demo->counts[i].entered - demo->counts[i].left);
-    printf("\n%" PRIu64 " events of %" PRIu64 " accounts in %.1f s; %" PRIu64 " transitions (%" PRIu64 " not shown above), %" PRIu64
-           " dead letters, %" PRIu64 " commits, %" PRIu64 " snapshots\n",
-           stats->messages, stats->accounts, (double)took_ms / 1000, demo->transitions, demo->hidden, demo->dead, stats->epochs,
-           stats->snapshots);
+        printf("%-18s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", demo->counts[i].name,
+               demo->counts[i].entered, demo->counts[i].left, demo->counts[i].entered - demo->counts[i].left);
+    printf("\n%" PRIu64 " events of %" PRIu64 " accounts in %.1f s; %" PRIu64 " transitions (%" PRIu64
+           " not shown above), %" PRIu64 " dead letters, %" PRIu64 " commits, %" PRIu64 " snapshots\n",
+           stats->messages, stats->accounts, (double)took_ms / 1000, demo->transitions, demo->hidden,
+           demo->dead, stats->epochs, stats->snapshots);
 }
 
 static void say_next(const struct demo *demo)
@@ -452,9 +474,10 @@ static void say_next(const struct demo *demo)
         printf("\nNext: pqlstream demo --broker localhost:9092   the same on your cluster, exactly once\n"
                "      pqlstream check --print-config-template    a configuration to begin with\n");
     else
-        printf("\nThe records are in %s.pql, .pqa, .state and .dlq. To remove all topics of this demo again:\n"
-               "      pqlstream demo --broker %s --remove %s\n",
-               demo->prefix, demo->flags->broker, demo->prefix);
+        printf(
+            "\nThe records are in %s.pql, .pqa, .state and .dlq. To remove all topics of this demo again:\n"
+            "      pqlstream demo --broker %s --remove %s\n",
+            demo->prefix, demo->flags->broker, demo->prefix);
 }
 
 static int end(struct demo *demo, struct pql_err *err)
@@ -497,7 +520,8 @@ static int show(const struct demo_flags *flags)
     demo.to_ms = pql_wall_ms() / 1000 * 1000;
     demo.from_ms = demo.to_ms - DAYS * DAY_MS;
     snprintf(demo.prefix, sizeof(demo.prefix), "pqlstream-demo-%" PRIx64, (uint64_t)demo.to_ms / 1000);
-    demo.traffic = pql_traffic_new(&(struct pql_traffic_conf){.seed = 1, .accounts = ACCOUNTS, .from_ms = demo.from_ms, .to_ms = demo.to_ms});
+    demo.traffic = pql_traffic_new(&(struct pql_traffic_conf){
+        .seed = 1, .accounts = ACCOUNTS, .from_ms = demo.from_ms, .to_ms = demo.to_ms});
     if (open_all(&demo, &exit_code, &err)) goto out;
     introduce(&demo);
     demo.began_ms = mono_ms();
@@ -525,7 +549,9 @@ static int remove_topics(const struct demo_flags *flags)
     struct pql_kafka *kafka = NULL;
     struct pql_kafka_log log = pql_kafka_say();
     if (!flags->broker || strncmp(flags->remove, "pqlstream-demo-", 15) != 0) {
-        fprintf(stderr, "pqlstream demo: --remove wants --broker and the prefix that a demo printed, pqlstream-demo-…\n");
+        fprintf(
+            stderr,
+            "pqlstream demo: --remove wants --broker and the prefix that a demo printed, pqlstream-demo-…\n");
         return PQL_EXIT_CONFIG;
     }
     snprintf(demo.prefix, sizeof(demo.prefix), "%s", flags->remove);
@@ -548,14 +574,17 @@ int pql_cmd_demo(int argc, char **argv)
 {
     struct demo_flags chosen = {0};
     const struct pql_flag flags[] = {
-        {"--broker", 0, PQL_FLAG_TEXT, "HOST:PORT", "on this cluster, exactly once, instead of the embedded mock broker", &chosen.broker},
+        {"--broker", 0, PQL_FLAG_TEXT, "HOST:PORT",
+         "on this cluster, exactly once, instead of the embedded mock broker", &chosen.broker},
         {"--seconds", 0, PQL_FLAG_TEXT, "N", "how long the traffic takes; 25", &chosen.seconds},
-        {"--remove", 0, PQL_FLAG_TEXT, "PREFIX", "with --broker: delete the topics of a demo", &chosen.remove},
+        {"--remove", 0, PQL_FLAG_TEXT, "PREFIX", "with --broker: delete the topics of a demo",
+         &chosen.remove},
     };
     int rest, exit_code;
     struct sigaction action = {.sa_handler = interrupt};
     if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Generated product traffic through the real pipeline, with the ready definitions: shows who qualified "
+                        "Generated product traffic through the real pipeline, with the ready definitions: "
+                        "shows who qualified "
                         "and why.",
                         argc, argv, &rest, &exit_code))
         return exit_code;

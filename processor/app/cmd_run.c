@@ -65,8 +65,9 @@ static int run(const struct pql_config_flags *flags)
     sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* for every thread made from here on */
     if (!pql_setup_init(&setup, flags, true, &exit_code)) goto out;
-    pql_log(PQL_LOG_INFO, "pqlstream", "version=%s app=%s config=%s delivery=%s", PQL_VERSION, setup.config->app,
-            setup.config->path, setup.config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once");
+    pql_log(PQL_LOG_INFO, "pqlstream", "version=%s app=%s config=%s delivery=%s", PQL_VERSION,
+            setup.config->app, setup.config->path,
+            setup.config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once");
     struct pql_runner *runner = pql_runner_start(&setup, was_asked_to_stop, &stopped, &exit_code, &err);
     if (runner) {
         watch(runner);
@@ -83,10 +84,12 @@ int pql_cmd_run(int argc, char **argv)
     struct pql_config_flags config = {0};
     const struct pql_flag flags[] = {PQL_CONFIG_FLAGS(&config)};
     int rest, exit_code;
-    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Reads product events and publishes qualifications until SIGTERM or SIGINT, which end it in order. "
-                        "Goes on where\nthe consumer group is; topics must be there (pqlstream topics --create).",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            flags, sizeof flags / sizeof *flags,
+            "Reads product events and publishes qualifications until SIGTERM or SIGINT, which end it in "
+            "order. "
+            "Goes on where\nthe consumer group is; topics must be there (pqlstream topics --create).",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     return run(&config);
 }

@@ -17,8 +17,8 @@ static void print_difference(void *context, const struct pql_topic_difference *d
 {
     size_t *count = context;
     ++*count;
-    printf("%s: %s: %s\n    %s\n", difference->refuses ? "error" : "warning", difference->topic, difference->what,
-           difference->mend);
+    printf("%s: %s: %s\n    %s\n", difference->refuses ? "error" : "warning", difference->topic,
+           difference->what, difference->mend);
 }
 
 static void print_created(void *context, const char *topic, int32_t partitions)
@@ -31,7 +31,8 @@ static int print_plan(const struct pql_config *config, struct pql_kafka *kafka, 
     struct pql_kafka_topic lead;
     if (pql_kafka_describe(kafka, &config->inputs[0].topic, 1, &lead, 10000, err)) return -1;
     if (!lead.exists)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "input topic %s does not exist: how many partitions are wanted is not known",
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "input topic %s does not exist: how many partitions are wanted is not known",
                         config->inputs[0].topic);
     pql_topics_print(config, lead.partitions, stdout);
     return 0;
@@ -41,19 +42,21 @@ static int verify(const struct pql_config *config, struct pql_kafka *kafka, stru
 {
     size_t refused, differences = 0;
     if (pql_topics_verify(config, kafka, print_difference, &differences, &refused, err)) return -1;
-    if (refused) return PQL_FAIL(err, PQL_ERR_CONFIG, "%zu of the differences must be mended before a run", refused);
+    if (refused)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "%zu of the differences must be mended before a run", refused);
     puts(differences ? "all topics are there" : "all topics are there and fit");
     return 0;
 }
 
-static int delete_outputs(const struct topics_flags *flags, const struct pql_config *config, struct pql_kafka *kafka,
-                          struct pql_err *err)
+static int delete_outputs(const struct topics_flags *flags, const struct pql_config *config,
+                          struct pql_kafka *kafka, struct pql_err *err)
 {
     static char word[] = "deleted";
     if (!flags->is_sure)
-        return PQL_FAIL(err, PQL_ERR_CONFIG,
-                        "this deletes the output topics and the checkpoint of %s for ever; add --yes if that is meant",
-                        config->app);
+        return PQL_FAIL(
+            err, PQL_ERR_CONFIG,
+            "this deletes the output topics and the checkpoint of %s for ever; add --yes if that is meant",
+            config->app);
     return pql_topics_delete(config, kafka, print_created, word, err);
 }
 
@@ -67,7 +70,8 @@ static int act(const struct topics_flags *flags, const struct pql_config *config
     if (pql_kafka_await(kafka, ATTEMPTS_MAX, NULL, NULL, err)) return -1;
     if (flags->prints && print_plan(config, kafka, err)) return -1;
     if (flags->deletes && delete_outputs(flags, config, kafka, err)) return -1;
-    if (flags->creates && pql_topics_create(config, kafka, (int32_t)partitions, print_created, word, err)) return -1;
+    if (flags->creates && pql_topics_create(config, kafka, (int32_t)partitions, print_created, word, err))
+        return -1;
     bool is_plain = !flags->prints && !flags->deletes && !flags->creates;
     return flags->verifies || flags->creates || is_plain ? verify(config, kafka, err) : 0;
 }
@@ -99,16 +103,20 @@ int pql_cmd_topics(int argc, char **argv)
         PQL_CONFIG_FLAGS(&chosen.config),
         {"--verify", 0, PQL_FLAG_YES, NULL, "compare with the cluster; the default", &chosen.verifies},
         {"--create", 0, PQL_FLAG_YES, NULL, "create what is missing, then verify", &chosen.creates},
-        {"--input-partitions", 0, PQL_FLAG_TEXT, "N", "with --create: missing inputs too, with N partitions", &chosen.input_partitions},
-        {"--print", 0, PQL_FLAG_YES, NULL, "print the commands of Kafka's own tools that create them", &chosen.prints},
-        {"--delete", 0, PQL_FLAG_YES, NULL, "delete the outputs and the checkpoint, never an input", &chosen.deletes},
+        {"--input-partitions", 0, PQL_FLAG_TEXT, "N", "with --create: missing inputs too, with N partitions",
+         &chosen.input_partitions},
+        {"--print", 0, PQL_FLAG_YES, NULL, "print the commands of Kafka's own tools that create them",
+         &chosen.prints},
+        {"--delete", 0, PQL_FLAG_YES, NULL, "delete the outputs and the checkpoint, never an input",
+         &chosen.deletes},
         {"--yes", 0, PQL_FLAG_YES, NULL, "with --delete: yes", &chosen.is_sure},
     };
     int rest, exit_code;
-    if (!pql_flags_read(flags, sizeof flags / sizeof *flags,
-                        "Compares the topics that the configuration needs with those of the cluster, and says for each "
-                        "difference\nthe command that mends it.",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            flags, sizeof flags / sizeof *flags,
+            "Compares the topics that the configuration needs with those of the cluster, and says for each "
+            "difference\nthe command that mends it.",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     return topics(&chosen);
 }

@@ -40,25 +40,23 @@ static const struct habit everyday[] = {
 enum { HABITS = sizeof(everyday) / sizeof(*everyday) };
 
 static const struct behaviour {
-    unsigned share;      /* of all accounts, in hundredths */
-    int64_t pause_ms;    /* average time between two events of a user */
+    unsigned share;   /* of all accounts, in hundredths */
+    int64_t pause_ms; /* average time between two events of a user */
     unsigned users_max;
     unsigned joins_one_in; /* events until another colleague joins, about */
-    int64_t stays_ms;    /* then silence; 0: for good */
+    int64_t stays_ms;      /* then silence; 0: for good */
 } behaviours[PROFILE_COUNT] = {
-    [QUIET] = {42, 90 * HOUR, 2, 60, 0},
-    [TRIAL] = {25, 20 * HOUR, 4, 12, 5 * DAY},
-    [TEAM] = {18, 22 * HOUR, USERS_MAX, 7, 0},
-    [HEAVY] = {8, 9 * HOUR, 6, 20, 0},
+    [QUIET] = {42, 90 * HOUR, 2, 60, 0},        [TRIAL] = {25, 20 * HOUR, 4, 12, 5 * DAY},
+    [TEAM] = {18, 22 * HOUR, USERS_MAX, 7, 0},  [HEAVY] = {8, 9 * HOUR, 6, 20, 0},
     [LEAVING] = {7, 18 * HOUR, 8, 8, 12 * DAY},
 };
 
 struct account {
     char id[NAME_MAX_LEN];
     enum profile profile;
-    unsigned users;    /* joined */
-    unsigned greeted;  /* of which the first event was their sign-up */
-    bool is_known;     /* its group event was sent */
+    unsigned users;   /* joined */
+    unsigned greeted; /* of which the first event was their sign-up */
+    bool is_known;    /* its group event was sent */
     int64_t began_ms;
     int64_t next_ms;
 };
@@ -82,7 +80,10 @@ static uint64_t draw(struct pql_traffic *traffic)
     return z ^ (z >> 31);
 }
 
-static uint64_t below(struct pql_traffic *traffic, uint64_t limit) { return draw(traffic) % limit; }
+static uint64_t below(struct pql_traffic *traffic, uint64_t limit)
+{
+    return draw(traffic) % limit;
+}
 
 /* Around `average`, mostly shorter and sometimes much longer. */
 static int64_t pause(struct pql_traffic *traffic, int64_t average)
@@ -104,10 +105,12 @@ static enum profile draw_profile(struct pql_traffic *traffic)
 
 static void name_account(struct pql_traffic *traffic, size_t index, char out[NAME_MAX_LEN])
 {
-    static const char *const first[] = {"north", "blue", "silver", "oak", "river", "stone", "bright", "ember",
-                                        "maple", "harbor", "summit", "cedar", "lunar", "copper", "willow", "atlas"};
-    static const char *const second[] = {"wind", "field", "works", "bridge", "point", "ware", "line", "peak",
-                                         "gate", "forge", "path", "cast", "grid", "leaf", "port", "craft"};
+    static const char *const first[] = {"north",  "blue",   "silver", "oak",    "river",  "stone",
+                                        "bright", "ember",  "maple",  "harbor", "summit", "cedar",
+                                        "lunar",  "copper", "willow", "atlas"};
+    static const char *const second[] = {"wind", "field", "works", "bridge", "point", "ware",
+                                         "line", "peak",  "gate",  "forge",  "path",  "cast",
+                                         "grid", "leaf",  "port",  "craft"};
     static const char *const third[] = {"labs", "inc", "gmbh", "co", "studio", "systems", "health", "energy"};
     snprintf(out, NAME_MAX_LEN, "%s%s-%s-%zu", first[below(traffic, 16)], second[below(traffic, 16)],
              third[below(traffic, 8)], index + 1);
@@ -158,8 +161,7 @@ struct pql_traffic *pql_traffic_new(const struct pql_traffic_conf *conf)
         make_account(traffic, i);
         traffic->heap[i] = i;
     }
-    for (size_t i = conf->accounts; i-- > 0;)
-        sink(traffic, i);
+    for (size_t i = conf->accounts; i-- > 0;) sink(traffic, i);
     return traffic;
 }
 
@@ -180,10 +182,12 @@ int64_t pql_traffic_next_ms(const struct pql_traffic *traffic)
 
 /* --- records --- */
 
-static void begin(struct pql_traffic *traffic, const char *type, const struct account *account, struct pql_buf *value)
+static void begin(struct pql_traffic *traffic, const char *type, const struct account *account,
+                  struct pql_buf *value)
 {
-    pql_buf_printf(value, "{\"type\":\"%s\",\"event_id\":\"%" PRIx64 "-%" PRIx64 "\",\"occurred_at\":%" PRId64
-                          ",\"account_id\":\"%s\"",
+    pql_buf_printf(value,
+                   "{\"type\":\"%s\",\"event_id\":\"%" PRIx64 "-%" PRIx64 "\",\"occurred_at\":%" PRId64
+                   ",\"account_id\":\"%s\"",
                    type, traffic->conf.seed, traffic->count, account->next_ms, account->id);
 }
 
@@ -192,8 +196,8 @@ static void write_group(struct pql_traffic *traffic, struct account *account, st
     static const char *const plans[] = {"free", "trial", "trial", "starter", "pro"};
     begin(traffic, "group", account, value);
     pql_buf_printf(value, ",\"traits\":{\"plan\":\"%s\",\"size\":%u,\"storage_limit\":%u}}",
-                   plans[account->profile == TRIAL ? 1 : below(traffic, 5)], 5 + (unsigned)below(traffic, 400),
-                   20000 + 10000 * (unsigned)below(traffic, 8));
+                   plans[account->profile == TRIAL ? 1 : below(traffic, 5)],
+                   5 + (unsigned)below(traffic, 400), 20000 + 10000 * (unsigned)below(traffic, 8));
     account->is_known = true;
 }
 
@@ -201,8 +205,9 @@ static void write_sign_up(struct pql_traffic *traffic, struct account *account, 
 {
     static const char *const roles[] = {"member", "member", "member", "admin", "owner"};
     begin(traffic, "identify", account, value);
-    pql_buf_printf(value, ",\"user_id\":\"u%u@%s\",\"traits\":{\"role\":\"%s\",\"department\":\"%s\"}}", account->greeted + 1,
-                   account->id, account->greeted == 0 ? "owner" : roles[below(traffic, 5)],
+    pql_buf_printf(value, ",\"user_id\":\"u%u@%s\",\"traits\":{\"role\":\"%s\",\"department\":\"%s\"}}",
+                   account->greeted + 1, account->id,
+                   account->greeted == 0 ? "owner" : roles[below(traffic, 5)],
                    below(traffic, 2) ? "growth" : "engineering");
     account->greeted++;
 }
@@ -210,8 +215,7 @@ static void write_sign_up(struct pql_traffic *traffic, struct account *account, 
 static const struct habit *draw_habit(struct pql_traffic *traffic)
 {
     unsigned total = 0;
-    for (size_t i = 0; i < HABITS; i++)
-        total += everyday[i].weight;
+    for (size_t i = 0; i < HABITS; i++) total += everyday[i].weight;
     unsigned at = (unsigned)below(traffic, total), sum = 0;
     for (size_t i = 0; i < HABITS; i++)
         if (at < (sum += everyday[i].weight)) return &everyday[i];
@@ -222,13 +226,14 @@ static void write_track(struct pql_traffic *traffic, const struct account *accou
 {
     const struct habit *habit = draw_habit(traffic);
     begin(traffic, "track", account, value);
-    pql_buf_printf(value, ",\"user_id\":\"u%u@%s\",\"event\":\"%s\"", 1 + (unsigned)below(traffic, account->greeted),
-                   account->id, habit->event);
+    pql_buf_printf(value, ",\"user_id\":\"u%u@%s\",\"event\":\"%s\"",
+                   1 + (unsigned)below(traffic, account->greeted), account->id, habit->event);
     if (habit->property && habit->kinds)
         pql_buf_printf(value, ",\"properties\":{\"%s\":\"%s-%u\"}", habit->property, habit->property,
                        (unsigned)below(traffic, habit->kinds));
     else if (habit->property)
-        pql_buf_printf(value, ",\"properties\":{\"%s\":%u}", habit->property, 1000 * (1 + (unsigned)below(traffic, 9)));
+        pql_buf_printf(value, ",\"properties\":{\"%s\":%u}", habit->property,
+                       1000 * (1 + (unsigned)below(traffic, 9)));
     pql_buf_text(value, "}");
 }
 
@@ -237,10 +242,20 @@ static void write_broken(struct pql_traffic *traffic, const struct account *acco
 {
     switch (below(traffic, 4)) {
     case 0: pql_buf_text(value, "{\"type\":\"track\",\"event\":\"login\",\"account_id\":\"cut off"); break;
-    case 1: pql_buf_printf(value, "{\"type\":\"track\",\"account_id\":\"%s\",\"occurred_at\":%" PRId64 "}", account->id, account->next_ms); break;
-    case 2: pql_buf_printf(value, "{\"type\":\"track\",\"event\":\"login\",\"account_id\":\"%s\",\"occurred_at\":\"yesterday\"}", account->id); break;
+    case 1:
+        pql_buf_printf(value, "{\"type\":\"track\",\"account_id\":\"%s\",\"occurred_at\":%" PRId64 "}",
+                       account->id, account->next_ms);
+        break;
+    case 2:
+        pql_buf_printf(
+            value,
+            "{\"type\":\"track\",\"event\":\"login\",\"account_id\":\"%s\",\"occurred_at\":\"yesterday\"}",
+            account->id);
+        break;
     default:
-        pql_buf_printf(value, "{\"type\":\"track\",\"event\":\"login\",\"account_id\":\"%s\",\"user_id\":\"u1@%s\",\"occurred_at\":%" PRId64 "}",
+        pql_buf_printf(value,
+                       "{\"type\":\"track\",\"event\":\"login\",\"account_id\":\"%s\",\"user_id\":\"u1@%s\","
+                       "\"occurred_at\":%" PRId64 "}",
                        account->id, account->id, traffic->conf.to_ms + 400 * DAY);
     }
 }
@@ -256,7 +271,8 @@ static void schedule(struct pql_traffic *traffic, struct account *account)
     account->next_ms += pause(traffic, behaviour->pause_ms / (int64_t)account->users) + 1;
     if (behaviour->stays_ms && account->next_ms > account->began_ms + behaviour->stays_ms)
         account->next_ms = INT64_MAX;
-    if (account->users < behaviour->users_max && below(traffic, behaviour->joins_one_in) == 0) account->users++;
+    if (account->users < behaviour->users_max && below(traffic, behaviour->joins_one_in) == 0)
+        account->users++;
 }
 
 bool pql_traffic_write(struct pql_traffic *traffic, struct pql_buf *key, struct pql_buf *value)

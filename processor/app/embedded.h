@@ -1,5 +1,5 @@
-/* embedded.h - files of the repository that the program carries inside, so that it needs none beside it: the schema of
- * what it writes, and the ready definitions. CMake makes the table from the files. */
+/* embedded.h - files of the repository that the program carries inside, so that it needs none beside it: the
+ * schema of what it writes, and the ready definitions. CMake makes the table from the files. */
 #ifndef PQL_APP_EMBEDDED_H
 #define PQL_APP_EMBEDDED_H
 

@@ -11,4 +11,7 @@ static void write_line(void *context, int level, const char *text)
             "kafka client", "says=%s", text);
 }
 
-struct pql_kafka_log pql_kafka_say(void) { return (struct pql_kafka_log){.write = write_line}; }
+struct pql_kafka_log pql_kafka_say(void)
+{
+    return (struct pql_kafka_log){.write = write_line};
+}

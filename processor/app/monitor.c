@@ -103,7 +103,9 @@ static void show_on_terminal(const struct pql_monitor *monitor, const struct pql
                  (double)standing->lag / monitor->rate);
     else if (standing->lag >= 0)
         snprintf(left, sizeof(left), "lag %" PRId64, standing->lag);
-    fprintf(stderr, "\r%" PRIu64 " events, %.0f/s, %s, %" PRIu64 " accounts, %" PRIu64 " transitions, %u/%u tasks live\033[K\r",
+    fprintf(stderr,
+            "\r%" PRIu64 " events, %.0f/s, %s, %" PRIu64 " accounts, %" PRIu64
+            " transitions, %u/%u tasks live\033[K\r",
             stats->messages, monitor->rate, left, stats->accounts, stats->records, stats->live, stats->tasks);
 }
 
@@ -113,11 +115,13 @@ static void show_in_log(const struct pql_monitor *monitor, const struct pql_pipe
     struct pql_buf offsets = {0};
     write_offsets(standing, pql_wiring_conf(pql_runner_wiring(monitor->runner))->inputs_count, &offsets);
     pql_log(PQL_LOG_INFO, "progress",
-            "events=%" PRIu64 " events_per_s=%.0f lag=%" PRId64 " committed=%.*s tasks=%u live=%u waiting=%u blocked=%u "
-            "accounts=%" PRIu64 " transitions=%" PRIu64 " refused=%" PRIu64 " commit_us=%" PRId64 " snapshots=%" PRIu64,
-            stats->messages, monitor->rate, standing->lag, (int)offsets.len, offsets.ptr ? offsets.ptr : "", stats->tasks,
-            stats->live, stats->waiting, stats->blocked, stats->accounts, stats->records, stats->refused,
-            stats->last_commit_us, stats->snapshots);
+            "events=%" PRIu64 " events_per_s=%.0f lag=%" PRId64
+            " committed=%.*s tasks=%u live=%u waiting=%u blocked=%u "
+            "accounts=%" PRIu64 " transitions=%" PRIu64 " refused=%" PRIu64 " commit_us=%" PRId64
+            " snapshots=%" PRIu64,
+            stats->messages, monitor->rate, standing->lag, (int)offsets.len, offsets.ptr ? offsets.ptr : "",
+            stats->tasks, stats->live, stats->waiting, stats->blocked, stats->accounts, stats->records,
+            stats->refused, stats->last_commit_us, stats->snapshots);
     pql_buf_deinit(&offsets);
 }
 
@@ -139,9 +143,10 @@ void pql_monitor_end(struct pql_monitor *monitor)
     pql_pipeline_stats(pql_runner_pipeline(monitor->runner), &stats);
     if (monitor->is_terminal) fputs("\r\033[K", stderr);
     pql_log(PQL_LOG_INFO, "summary",
-            "seconds=%.1f events=%" PRIu64 " replayed=%" PRIu64 " transitions=%" PRIu64 " refused=%" PRIu64 " late=%" PRIu64
-            " duplicates=%" PRIu64 " commits=%" PRIu64 " aborted=%" PRIu64 " snapshots=%" PRIu64 " snapshot_bytes=%" PRIu64,
-            seconds, stats.messages, stats.replayed, stats.records, stats.refused, stats.late, stats.duplicates,
-            stats.epochs, stats.aborted, stats.snapshots, stats.snapshot_bytes);
+            "seconds=%.1f events=%" PRIu64 " replayed=%" PRIu64 " transitions=%" PRIu64 " refused=%" PRIu64
+            " late=%" PRIu64 " duplicates=%" PRIu64 " commits=%" PRIu64 " aborted=%" PRIu64
+            " snapshots=%" PRIu64 " snapshot_bytes=%" PRIu64,
+            seconds, stats.messages, stats.replayed, stats.records, stats.refused, stats.late,
+            stats.duplicates, stats.epochs, stats.aborted, stats.snapshots, stats.snapshot_bytes);
     free(monitor);
 }

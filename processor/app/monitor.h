@@ -1,5 +1,5 @@
-/* monitor.h - how far a running pipeline is: a line that is rewritten every second on a terminal, a line of the log
- * every ten seconds elsewhere, and a summary at the end. Thread: one. */
+/* monitor.h - how far a running pipeline is: a line that is rewritten every second on a terminal, a line of
+ * the log every ten seconds elsewhere, and a summary at the end. Thread: one. */
 #ifndef PQL_APP_MONITOR_H
 #define PQL_APP_MONITOR_H
 

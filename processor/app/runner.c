@@ -25,8 +25,8 @@ static void *run(void *context)
 static void log_difference(void *context, const struct pql_topic_difference *difference)
 {
     struct pql_topic_difference *first = context;
-    pql_log(difference->refuses ? PQL_LOG_ERROR : PQL_LOG_WARN, difference->what, "topic=%s mend=%s", difference->topic,
-            difference->mend);
+    pql_log(difference->refuses ? PQL_LOG_ERROR : PQL_LOG_WARN, difference->what, "topic=%s mend=%s",
+            difference->topic, difference->mend);
     if (difference->refuses && !first->topic) *first = *difference;
 }
 
@@ -43,8 +43,8 @@ static int see_to_topics(const struct pql_config *config, struct pql_kafka *kafk
     if (config->create_topics && pql_topics_create(config, kafka, 0, log_created, NULL, err)) return -1;
     if (pql_topics_verify(config, kafka, log_difference, &first, &refused, err)) return -1;
     if (!refused) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s: %s; this mends it: %s%s", first.topic, first.what, first.mend,
-                    refused > 1 ? " (and more, see above)" : "");
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s: %s; this mends it: %s%s", first.topic, first.what,
+                    first.mend, refused > 1 ? " (and more, see above)" : "");
 }
 
 /* --- starting, with patience --- */
@@ -58,7 +58,8 @@ struct patience {
 /* True after a pause; false: stop. */
 static bool wait_to_retry(struct patience *patience, const struct pql_err *err)
 {
-    pql_log(PQL_LOG_WARN, "not started yet", "cause=%s retry_ms=%lld", err->msg, (long long)patience->pause_ms);
+    pql_log(PQL_LOG_WARN, "not started yet", "cause=%s retry_ms=%lld", err->msg,
+            (long long)patience->pause_ms);
     for (int64_t waited = 0; waited < patience->pause_ms; waited += 50) {
         if (patience->should_stop && patience->should_stop(patience->context)) return false;
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
@@ -77,10 +78,13 @@ static int try_start(struct pql_runner *runner, const struct pql_setup *setup, s
     return runner->pipeline ? 0 : -1;
 }
 
-static int exit_of(enum pql_err_class cls) { return cls == PQL_ERR_CONFIG ? PQL_EXIT_CONFIG : PQL_EXIT_FAILURE; }
+static int exit_of(enum pql_err_class cls)
+{
+    return cls == PQL_ERR_CONFIG ? PQL_EXIT_CONFIG : PQL_EXIT_FAILURE;
+}
 
-static int start(struct pql_runner *runner, const struct pql_setup *setup, struct patience *patience, int *exit_code,
-                 struct pql_err *err)
+static int start(struct pql_runner *runner, const struct pql_setup *setup, struct patience *patience,
+                 int *exit_code, struct pql_err *err)
 {
     if (pql_kafka_await(pql_wiring_admin(runner->wiring), 0, patience->should_stop, patience->context, err)) {
         *exit_code = err->cls == PQL_ERR_RETRY ? PQL_EXIT_OK : exit_of(err->cls); /* asked to stop */
@@ -97,8 +101,8 @@ static int start(struct pql_runner *runner, const struct pql_setup *setup, struc
     return 0;
 }
 
-struct pql_runner *pql_runner_start(const struct pql_setup *setup, bool (*should_stop)(void *context), void *context,
-                                    int *exit_code, struct pql_err *err)
+struct pql_runner *pql_runner_start(const struct pql_setup *setup, bool (*should_stop)(void *context),
+                                    void *context, int *exit_code, struct pql_err *err)
 {
     struct patience patience = {should_stop, context, RETRY_MIN_MS};
     struct pql_kafka_log say = pql_kafka_say();
@@ -120,7 +124,10 @@ struct pql_runner *pql_runner_start(const struct pql_setup *setup, bool (*should
 
 /* --- ending --- */
 
-void pql_runner_stop(struct pql_runner *runner) { pql_pipeline_stop(runner->pipeline); }
+void pql_runner_stop(struct pql_runner *runner)
+{
+    pql_pipeline_stop(runner->pipeline);
+}
 
 bool pql_runner_is_done(struct pql_runner *runner)
 {
@@ -153,6 +160,12 @@ int pql_runner_finish(struct pql_runner *runner, struct pql_err *err)
     return exit_of_stop(stop);
 }
 
-struct pql_pipeline *pql_runner_pipeline(struct pql_runner *runner) { return runner->pipeline; }
+struct pql_pipeline *pql_runner_pipeline(struct pql_runner *runner)
+{
+    return runner->pipeline;
+}
 
-struct pql_wiring *pql_runner_wiring(struct pql_runner *runner) { return runner->wiring; }
+struct pql_wiring *pql_runner_wiring(struct pql_runner *runner)
+{
+    return runner->wiring;
+}

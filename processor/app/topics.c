@@ -10,10 +10,11 @@ enum { ASK_MS = 15000, APPEAR_MS = 10000 };
 /* What matters of each output, by Kafka's names. */
 static const struct pql_kafka_extra keeps[] = {{"cleanup.policy", "delete"}};
 static const struct pql_kafka_extra compacts[] = {{"cleanup.policy", "compact"}};
-/* Trimmed by pqlstream itself, so nothing else may remove from it; small segments, so that trimming frees space. */
+/* Trimmed by pqlstream itself, so nothing else may remove from it; small segments, so that trimming frees
+ * space. */
 static const struct pql_kafka_extra checkpoint[] = {
-    {"cleanup.policy", "delete"},     {"retention.ms", "-1"},      {"retention.bytes", "-1"},
-    {"segment.bytes", "67108864"},    {"segment.ms", "3600000"},   {"unclean.leader.election.enable", "false"},
+    {"cleanup.policy", "delete"},  {"retention.ms", "-1"},    {"retention.bytes", "-1"},
+    {"segment.bytes", "67108864"}, {"segment.ms", "3600000"}, {"unclean.leader.election.enable", "false"},
 };
 
 static const struct output_plan {
@@ -25,7 +26,10 @@ static const struct output_plan {
 };
 _Static_assert(sizeof(output_plans) / sizeof(*output_plans) == PQL_OUT_COUNT, "one plan per output");
 
-size_t pql_topics_max(const struct pql_config *config) { return config->inputs_count + PQL_OUT_COUNT; }
+size_t pql_topics_max(const struct pql_config *config)
+{
+    return config->inputs_count + PQL_OUT_COUNT;
+}
 
 static struct pql_topic_plan plan_output(const struct pql_config *config, size_t output, int32_t partitions)
 {
@@ -47,8 +51,7 @@ size_t pql_topics_plan(const struct pql_config *config, int32_t partitions, stru
                                                .is_input = true,
                                                .partitions = partitions,
                                                .replicas = (int32_t)config->replication_factor};
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
-        out[count++] = plan_output(config, i, partitions);
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) out[count++] = plan_output(config, i, partitions);
     return count;
 }
 
@@ -67,8 +70,9 @@ void pql_topics_print(const struct pql_config *config, int32_t partitions, FILE 
     size_t count = pql_topics_plan(config, partitions, plans);
     for (size_t i = 0; i < count; i++) {
         if (plans[i].is_input) continue;
-        fprintf(out, "kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d "
-                     "--replication-factor %d",
+        fprintf(out,
+                "kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d "
+                "--replication-factor %d",
                 brokers_of(config), plans[i].name, plans[i].partitions, plans[i].replicas);
         for (const struct pql_kafka_extra *setting = plans[i].settings; setting->name; setting++)
             fprintf(out, " --config %s=%s", setting->name, setting->value);
@@ -88,7 +92,8 @@ struct comparison {
     bool settings_unknown; /* told once */
 };
 
-static struct pql_topic_difference *begin(struct pql_topic_difference *difference, const char *topic, bool refuses)
+static struct pql_topic_difference *begin(struct pql_topic_difference *difference, const char *topic,
+                                          bool refuses)
 {
     *difference = (struct pql_topic_difference){.topic = topic, .refuses = refuses};
     return difference;
@@ -108,8 +113,9 @@ static void tell_missing(struct comparison *cmp, const struct pql_topic_plan *pl
     begin(&difference, plan->name, true);
     SAY(difference.what, "%s topic does not exist", plan->is_input ? "input" : "output");
     if (plan->is_input)
-        SAY(difference.mend, "correct the topic's name in `inputs`, or create it: pqlstream topics --config %s --create "
-                             "--input-partitions N",
+        SAY(difference.mend,
+            "correct the topic's name in `inputs`, or create it: pqlstream topics --config %s --create "
+            "--input-partitions N",
             cmp->config->path);
     else
         SAY(difference.mend, "pqlstream topics --config %s --create", cmp->config->path);
@@ -121,8 +127,9 @@ static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *pla
     struct pql_topic_difference difference;
     begin(&difference, plan->name, true);
     SAY(difference.what, "the broker does not let this program %s it", right);
-    SAY(difference.mend, "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation %s "
-                         "--operation Describe --topic %s",
+    SAY(difference.mend,
+        "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation %s "
+        "--operation Describe --topic %s",
         brokers_of(cmp->config), right, plan->name);
     tell(cmp, &difference);
 }
@@ -147,15 +154,18 @@ static void compare_partitions(struct comparison *cmp, const struct pql_topic_pl
     SAY(difference.what, "%d partitions, but input %s has %d: they must be equal", found->partitions,
         cmp->config->inputs[0].topic, tasks);
     if (is_checkpoint && found->partitions < tasks)
-        SAY(difference.mend, "kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d, if the input grew "
-                             "its state must be rebuilt as well: pqlstream checkpoint --help",
+        SAY(difference.mend,
+            "kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d, if the input grew "
+            "its state must be rebuilt as well: pqlstream checkpoint --help",
             brokers_of(cmp->config), plan->name, tasks);
     else if (is_checkpoint)
-        SAY(difference.mend, "pqlstream topics --config %s --delete --yes, then --create: state is rebuilt from the input",
+        SAY(difference.mend,
+            "pqlstream topics --config %s --delete --yes, then --create: state is rebuilt from the input",
             cmp->config->path);
     else
-        SAY(difference.mend, "write the input with fewer partitions again into a topic with %d, keyed by account "
-                             "(adding partitions to the topic as it is would move accounts)",
+        SAY(difference.mend,
+            "write the input with fewer partitions again into a topic with %d, keyed by account "
+            "(adding partitions to the topic as it is would move accounts)",
             found->partitions > tasks ? found->partitions : tasks);
     tell(cmp, &difference);
 }
@@ -164,12 +174,14 @@ static void tell_setting(struct comparison *cmp, const struct pql_topic_plan *pl
                          const char *is, const char *wanted)
 {
     struct pql_topic_difference difference;
-    bool is_compacted = strcmp(name, "cleanup.policy") == 0 && strstr(is, "compact") && !strstr(wanted, "compact");
+    bool is_compacted =
+        strcmp(name, "cleanup.policy") == 0 && strstr(is, "compact") && !strstr(wanted, "compact");
     /* A compacted checkpoint or log of transitions loses records; everything else is a matter of care. */
     begin(&difference, plan->name, is_compacted);
     SAY(difference.what, "%s is %s, should be %s", name, is, wanted);
-    SAY(difference.mend, "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "
-                         "--add-config %s=%s",
+    SAY(difference.mend,
+        "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s "
+        "--add-config %s=%s",
         brokers_of(cmp->config), plan->name, name, wanted);
     tell(cmp, &difference);
 }
@@ -180,7 +192,8 @@ static void tell_settings_unknown(struct comparison *cmp, const struct pql_topic
     if (cmp->settings_unknown || cmp->config->kafka.is_mock) return; /* the mock has none */
     cmp->settings_unknown = true;
     begin(&difference, plan->name, false);
-    SAY(difference.what, "the broker does not tell this program the settings of topics; they are not checked");
+    SAY(difference.what,
+        "the broker does not tell this program the settings of topics; they are not checked");
     SAY(difference.mend, "allow DescribeConfigs on the topics of %s", cmp->config->app);
     tell(cmp, &difference);
 }
@@ -208,13 +221,14 @@ static void compare_replicas(struct comparison *cmp, const struct pql_topic_plan
     bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
     if (!is_checkpoint || found->replicas == 0 || found->replicas >= plan->replicas) return;
     begin(&difference, plan->name, false);
-    SAY(difference.what, "%d replicas, should be %d: when a broker is lost so is state", found->replicas, plan->replicas);
+    SAY(difference.what, "%d replicas, should be %d: when a broker is lost so is state", found->replicas,
+        plan->replicas);
     SAY(difference.mend, "kafka-reassign-partitions.sh, or set replication_factor = %d", found->replicas);
     tell(cmp, &difference);
 }
 
-static int compare(struct comparison *cmp, const struct pql_topic_plan *plan, const struct pql_kafka_topic *found,
-                   int32_t tasks, struct pql_err *err)
+static int compare(struct comparison *cmp, const struct pql_topic_plan *plan,
+                   const struct pql_kafka_topic *found, int32_t tasks, struct pql_err *err)
 {
     if (found->denied) {
         tell_rights(cmp, plan, "Describe");
@@ -253,8 +267,7 @@ static int inventory_init(struct inventory *inv, const struct pql_config *config
     inv->names = pql_xcalloc(max, sizeof(*inv->names));
     inv->found = pql_xcalloc(max, sizeof(*inv->found));
     inv->count = pql_topics_plan(config, 0, inv->plans);
-    for (size_t i = 0; i < inv->count; i++)
-        inv->names[i] = inv->plans[i].name;
+    for (size_t i = 0; i < inv->count; i++) inv->names[i] = inv->plans[i].name;
     return pql_kafka_describe(kafka, inv->names, inv->count, inv->found, ASK_MS, err);
 }
 
@@ -266,7 +279,8 @@ int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
     struct inventory inv = {0};
     int result = inventory_init(&inv, config, kafka, err);
     for (size_t i = 0; !result && i < inv.count; i++)
-        result = compare(&cmp, &inv.plans[i], &inv.found[i], inv.found[0].exists ? inv.found[0].partitions : 0, err);
+        result = compare(&cmp, &inv.plans[i], &inv.found[i],
+                         inv.found[0].exists ? inv.found[0].partitions : 0, err);
     *refused = cmp.refused;
     inventory_deinit(&inv);
     return result;
@@ -302,14 +316,15 @@ static int wait_until_there(const struct pql_config *config, struct pql_kafka *k
         inventory_deinit(&inv);
         if (result || !missing) return result;
         if (waited_ms >= APPEAR_MS)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the cluster's metadata", missing);
+            return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the cluster's metadata",
+                            missing);
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
     }
 }
 
 int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, int32_t input_partitions,
-                      void (*tell_created)(void *context, const char *topic, int32_t partitions), void *context,
-                      struct pql_err *err)
+                      void (*tell_created)(void *context, const char *topic, int32_t partitions),
+                      void *context, struct pql_err *err)
 {
     struct inventory inv = {0};
     int result = inventory_init(&inv, config, kafka, err);
@@ -319,8 +334,10 @@ int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, 
         if (inv.found[i].exists || inv.found[i].denied) continue;
         if (plan->is_input && input_partitions <= 0)
             result = PQL_FAIL(err, PQL_ERR_CONFIG,
-                              "input topic %s does not exist; correct its name in `inputs`, or create it with N partitions: "
-                              "pqlstream topics --config %s --create --input-partitions N", plan->name, config->path);
+                              "input topic %s does not exist; correct its name in `inputs`, or create it "
+                              "with N partitions: "
+                              "pqlstream topics --config %s --create --input-partitions N",
+                              plan->name, config->path);
         else
             result = create(config, kafka, plan, partitions, err);
         if (!result) tell_created(context, plan->name, plan->partitions ? plan->partitions : partitions);
@@ -330,8 +347,8 @@ int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, 
 }
 
 int pql_topics_delete(const struct pql_config *config, struct pql_kafka *kafka,
-                      void (*tell_deleted)(void *context, const char *topic, int32_t partitions), void *context,
-                      struct pql_err *err)
+                      void (*tell_deleted)(void *context, const char *topic, int32_t partitions),
+                      void *context, struct pql_err *err)
 {
     struct inventory inv = {0};
     int result = inventory_init(&inv, config, kafka, err);

@@ -1,5 +1,6 @@
-/* topics.h - the topics that a configuration needs: what they should be, what they are, and the command that mends each
- * difference. `topics` prints, creates and verifies them; `run` refuses to start over a difference that would hurt. */
+/* topics.h - the topics that a configuration needs: what they should be, what they are, and the command that
+ * mends each difference. `topics` prints, creates and verifies them; `run` refuses to start over a difference
+ * that would hurt. */
 #ifndef PQL_APP_TOPICS_H
 #define PQL_APP_TOPICS_H
 
@@ -17,8 +18,8 @@ struct pql_topic_plan {
     struct pql_kafka_extra settings[PQL_TOPIC_SETTINGS_MAX]; /* ends with name NULL */
 };
 
-/* All topics of the configuration: inputs first, then outputs. partitions: of inputs. Returns how many; at most
- * pql_topics_max(config). */
+/* All topics of the configuration: inputs first, then outputs. partitions: of inputs. Returns how many; at
+ * most pql_topics_max(config). */
 size_t pql_topics_plan(const struct pql_config *config, int32_t partitions, struct pql_topic_plan *out);
 size_t pql_topics_max(const struct pql_config *config);
 
@@ -33,13 +34,14 @@ struct pql_topic_difference {
     char mend[500]; /* a command, or what to decide */
 };
 
-/* Compares; calls tell for each difference. *refused: how many refuse. -1 where the cluster cannot be asked. */
+/* Compares; calls tell for each difference. *refused: how many refuse. -1 where the cluster cannot be asked.
+ */
 int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
-                      void (*tell)(void *context, const struct pql_topic_difference *difference), void *context,
-                      size_t *refused, struct pql_err *err) PQL_CHECKED;
+                      void (*tell)(void *context, const struct pql_topic_difference *difference),
+                      void *context, size_t *refused, struct pql_err *err) PQL_CHECKED;
 
-/* Creates what is missing, also inputs if input_partitions > 0, and waits until the cluster shows it. tell hears the
- * name of each topic created. */
+/* Creates what is missing, also inputs if input_partitions > 0, and waits until the cluster shows it. tell
+ * hears the name of each topic created. */
 int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, int32_t input_partitions,
                       void (*tell)(void *context, const char *topic, int32_t partitions), void *context,
                       struct pql_err *err) PQL_CHECKED;

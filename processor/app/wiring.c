@@ -75,8 +75,7 @@ out:
 static void close_decoders(void *opened)
 {
     struct decoders *decoders = opened;
-    for (size_t i = 0; decoders && i < decoders->count; i++)
-        pql_decoder_free(decoders->items[i]);
+    for (size_t i = 0; decoders && i < decoders->count; i++) pql_decoder_free(decoders->items[i]);
     free(decoders);
 }
 
@@ -104,8 +103,8 @@ static void *open_decoders(void *context, int32_t task)
     return decoders;
 }
 
-static int decode(void *opened, const struct pql_message_view *view, struct pql_arena *arena, struct pql_event *event,
-                  struct pql_err *err)
+static int decode(void *opened, const struct pql_message_view *view, struct pql_arena *arena,
+                  struct pql_event *event, struct pql_err *err)
 {
     const struct decoders *decoders = opened;
     struct pql_decoder *decoder = decoders->items[view->input];
@@ -133,8 +132,7 @@ static void schema_id(void *opened, uint32_t input, char out[64])
 static void save_decoders(void *opened, struct pql_buf *out)
 {
     const struct decoders *decoders = opened;
-    for (size_t i = 0; i < decoders->count; i++)
-        pql_decoder_save(decoders->items[i], out);
+    for (size_t i = 0; i < decoders->count; i++) pql_decoder_save(decoders->items[i], out);
 }
 
 static int load_decoders(void *opened, struct pql_slice saved, struct pql_err *err)
@@ -156,16 +154,16 @@ static void wake_workers(void *context)
 
 /* --- encoding --- */
 
-static int encode(void *context, enum pql_output index, const struct pql_record *record, int64_t produced_at_ms,
-                  struct pql_buf *value, struct pql_err *err)
+static int encode(void *context, enum pql_output index, const struct pql_record *record,
+                  int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err)
 {
     (void)err;
     const struct pql_wiring *wiring = context;
     const struct output *output = &wiring->outputs[index];
     PQL_ASSERT(output->encoder);
     if (output->has_id) { /* the registry's wire format */
-        const char prefix[5] = {0, (char)(output->id >> 24), (char)(output->id >> 16), (char)(output->id >> 8),
-                                (char)output->id};
+        const char prefix[5] = {0, (char)(output->id >> 24), (char)(output->id >> 16),
+                                (char)(output->id >> 8), (char)output->id};
         pql_buf_put(value, prefix, sizeof(prefix));
     }
     pql_encode_record(output->encoder, record, produced_at_ms, value);
@@ -198,9 +196,12 @@ int pql_wiring_resolve_schemas(struct pql_wiring *wiring, struct pql_err *err)
         int (*ask)(struct pql_registry *, const char *, struct pql_slice, uint32_t *, struct pql_err *) =
             conf->registers ? pql_registry_register : pql_registry_lookup;
         if (!wiring->registry)
-            return PQL_FAIL(err, PQL_ERR_CONFIG, "output %s is Avro with an id, but there is no registry: set registry.url, "
-                                                 "a fixed id, or schema = \"bare\"", conf->topic);
-        if (ask(wiring->registry, subject, pql_embedded_text("schemas/qualification/v1.avsc"), &output->id, err)) {
+            return PQL_FAIL(err, PQL_ERR_CONFIG,
+                            "output %s is Avro with an id, but there is no registry: set registry.url, "
+                            "a fixed id, or schema = \"bare\"",
+                            conf->topic);
+        if (ask(wiring->registry, subject, pql_embedded_text("schemas/qualification/v1.avsc"), &output->id,
+                err)) {
             pql_err_prefix(err, "schema of output %s: ", conf->topic);
             return -1;
         }
@@ -242,7 +243,8 @@ static unsigned workers_of(const struct pql_config *config)
 
 static void draw_writer(char out[PQL_WRITER_MAX], const struct pql_ports *ports)
 {
-    snprintf(out, PQL_WRITER_MAX, "%llx%lx", (unsigned long long)ports->wall_ms(ports->self) & 0xffffffffff, (long)getpid());
+    snprintf(out, PQL_WRITER_MAX, "%llx%lx", (unsigned long long)ports->wall_ms(ports->self) & 0xffffffffff,
+             (long)getpid());
 }
 
 static void fill_conf(struct pql_wiring *wiring)
@@ -255,8 +257,7 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->revision = config->revision;
     conf->inputs = wiring->inputs;
     conf->inputs_count = (uint32_t)config->inputs_count;
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
-        conf->outputs[i] = config->outputs[i].topic;
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) conf->outputs[i] = config->outputs[i].topic;
     conf->at_least_once = config->delivery == PQL_AT_LEAST_ONCE;
     conf->workers = workers_of(config);
     conf->keepers = KEEPERS;
@@ -273,8 +274,12 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->misplaced_max = config->misplaced_max;
     conf->exit_on_bad_input = config->on_bad_input == PQL_BAD_INPUT_EXIT;
     conf->epoch_bytes_max = EPOCH_BYTES_MAX;
-    conf->decoding = (struct pql_decoding){.context = wiring, .open = open_decoders, .close = close_decoders,
-                                           .decode = decode, .schema_id = schema_id, .save = save_decoders,
+    conf->decoding = (struct pql_decoding){.context = wiring,
+                                           .open = open_decoders,
+                                           .close = close_decoders,
+                                           .decode = decode,
+                                           .schema_id = schema_id,
+                                           .save = save_decoders,
                                            .load = load_decoders};
     conf->encode = encode;
     conf->encode_context = wiring;
@@ -288,8 +293,7 @@ static int open_kafka(struct pql_wiring *wiring, struct pql_err *err)
                                         .inputs = wiring->topics,
                                         .inputs_count = config->inputs_count,
                                         .workers_count = workers_of(config)};
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
-        conf.outputs[i] = config->outputs[i].topic;
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) conf.outputs[i] = config->outputs[i].topic;
     wiring->kafka = pql_kafka_ports_new(&conf, err);
     if (!wiring->kafka) return -1;
     wiring->ports = pql_kafka_ports_table(wiring->kafka);
@@ -339,15 +343,23 @@ void pql_wiring_free(struct pql_wiring *wiring)
     if (!wiring) return;
     pql_registry_free(wiring->registry); /* first: it wakes workers */
     pql_kafka_ports_free(wiring->kafka);
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
-        pql_encoder_free(wiring->outputs[i].encoder);
+    for (size_t i = 0; i < PQL_OUT_COUNT; i++) pql_encoder_free(wiring->outputs[i].encoder);
     free(wiring->schemas);
     pql_arena_deinit(&wiring->arena);
     free(wiring);
 }
 
-const struct pql_ports *pql_wiring_ports(const struct pql_wiring *wiring) { return &wiring->ports; }
+const struct pql_ports *pql_wiring_ports(const struct pql_wiring *wiring)
+{
+    return &wiring->ports;
+}
 
-struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring) { return pql_kafka_ports_admin(wiring->kafka); }
+struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring)
+{
+    return pql_kafka_ports_admin(wiring->kafka);
+}
 
-const struct pql_pipeline_conf *pql_wiring_conf(const struct pql_wiring *wiring) { return &wiring->conf; }
+const struct pql_pipeline_conf *pql_wiring_conf(const struct pql_wiring *wiring)
+{
+    return &wiring->conf;
+}

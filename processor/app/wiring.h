@@ -1,5 +1,5 @@
-/* wiring.h - from a configuration that is known to be good to a pipeline that can run: decoders, registry, encoders,
- * Kafka. `run` and `demo` differ in where the configuration comes from and in what they show. */
+/* wiring.h - from a configuration that is known to be good to a pipeline that can run: decoders, registry,
+ * encoders, Kafka. `run` and `demo` differ in where the configuration comes from and in what they show. */
 #ifndef PQL_APP_WIRING_H
 #define PQL_APP_WIRING_H
 

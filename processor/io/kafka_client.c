@@ -30,7 +30,8 @@ static const struct defect {
     {0x020300ff, "a producer may end with 'sequence desynchronization' after a disconnect (#4438)"},
     {0x020400ff, "closing a consumer may hang (#4528)"},
     {0x020500ff, "a retried large batch may fail with 'Unable to reconstruct MessageSet' (#4736)"},
-    {0x020601ff, "a member may spin for ever in the assignor (#4783): exactly once is not supported below 2.6.1"},
+    {0x020601ff,
+     "a member may spin for ever in the assignor (#4783): exactly once is not supported below 2.6.1"},
     {0x020a00ff, "a commit during a rebalance may lose the assignment (#4059)"},
     {0x020d02ff, "a batch read may move the position at the end of a partition (#4844)"},
     {0x020e02ff, "leaving a group whose coordinator is away may crash (#5089)"},
@@ -67,8 +68,8 @@ static const struct owned {
     {"request.required.acks", "outputs are always acknowledged by all replicas"},
 };
 
-/* What this program needs or measured to be right. A property of the configuration wins unless it is owned. An
- * optional one may be unknown to an older librdkafka. */
+/* What this program needs or measured to be right. A property of the configuration wins unless it is owned.
+ * An optional one may be unknown to an older librdkafka. */
 static const struct preset {
     const char *name, *value;
     unsigned roles; /* bits of enum pql_kafka_role */
@@ -86,7 +87,8 @@ static const struct preset {
     {"isolation.level", "read_committed", CONSUMER | 1u << PQL_KAFKA_READER, false},
     {"isolation.level", "read_uncommitted", 1u << PQL_KAFKA_READER_RAW, false},
     {"enable.partition.eof", "true", CONSUMER | READERS, false},
-    /* Every position is given explicitly; one that the log no longer has is an error to be seen, never a jump. */
+    /* Every position is given explicitly; one that the log no longer has is an error to be seen, never a
+       jump. */
     {"auto.offset.reset", "error", CONSUMER | READERS, false},
     {"partition.assignment.strategy", "cooperative-sticky", CONSUMER, false},
     {"session.timeout.ms", "10000", CONSUMER, false},
@@ -100,7 +102,8 @@ static const struct preset {
     {"partitioner", "murmur2_random", TXN | PRODUCER, false},
     {"compression.codec", "lz4", TXN, false},
     {"linger.ms", "2", TXN | PRODUCER, false},
-    /* The pace of back-to-back transactions: the broker asks to retry while it still writes the last markers. */
+    /* The pace of back-to-back transactions: the broker asks to retry while it still writes the last markers.
+     */
     {"retry.backoff.ms", "5", TXN, false},
     {"transaction.timeout.ms", "10000", TXN, false},
     {"message.timeout.ms", "10000", TXN, false},
@@ -113,7 +116,10 @@ static const struct preset {
 #undef PRODUCER
 };
 
-static bool is_producer(enum pql_kafka_role role) { return role == PQL_KAFKA_TXN || role == PQL_KAFKA_PRODUCER; }
+static bool is_producer(enum pql_kafka_role role)
+{
+    return role == PQL_KAFKA_TXN || role == PQL_KAFKA_PRODUCER;
+}
 
 static bool applies(const struct pql_kafka_property *property, enum pql_kafka_role role)
 {
@@ -128,8 +134,8 @@ static const char *instead_of(const char *name)
     return NULL;
 }
 
-/* librdkafka knows which side a property belongs to only by its table; a global one of the other side is accepted and
- * warned about by itself, so that both sides may share the group `kafka`. */
+/* librdkafka knows which side a property belongs to only by its table; a global one of the other side is
+ * accepted and warned about by itself, so that both sides may share the group `kafka`. */
 void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
 {
     rd_kafka_conf_t *rk_conf = rd_kafka_conf_new();
@@ -163,8 +169,7 @@ static const char *process_random(void)
         size_t got = source ? fread(bytes, 1, sizeof(bytes), source) : 0;
         if (source) fclose(source);
         PQL_ASSERT(got == sizeof(bytes));
-        for (size_t i = 0; i < sizeof(bytes); i++)
-            snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+        for (size_t i = 0; i < sizeof(bytes); i++) snprintf(text + 2 * i, 3, "%02x", bytes[i]);
     }
     pthread_mutex_unlock(&lock);
     return text;
@@ -203,8 +208,11 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     pql_kafka_heard(kafka, code, reason);
     /* What is about connecting is said once by whoever waits for it, and not by each handle again. */
     bool is_minor = is_about_connecting(code) || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-    pql_kafka_log_printf(&kafka->log, code == RD_KAFKA_RESP_ERR__FATAL ? 3 : is_minor ? 7 : 4, "%s: %s",
-                         rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
+    pql_kafka_log_printf(&kafka->log,
+                         code == RD_KAFKA_RESP_ERR__FATAL ? 3
+                         : is_minor                       ? 7
+                                                          : 4,
+                         "%s: %s", rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
 }
 
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
@@ -224,7 +232,8 @@ void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size)
 
 /* --- handles --- */
 
-static int set(rd_kafka_conf_t *rk_conf, const char *name, const char *value, bool optional, struct pql_err *err)
+static int set(rd_kafka_conf_t *rk_conf, const char *name, const char *value, bool optional,
+               struct pql_err *err)
 {
     char text[300];
     rd_kafka_conf_res_t result = rd_kafka_conf_set(rk_conf, name, value, text, sizeof(text));
@@ -232,8 +241,8 @@ static int set(rd_kafka_conf_t *rk_conf, const char *name, const char *value, bo
     return PQL_FAIL(err, PQL_ERR_CONFIG, "librdkafka: %s", text);
 }
 
-static int set_properties(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf, enum pql_kafka_role role,
-                          struct pql_err *err)
+static int set_properties(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf,
+                          enum pql_kafka_role role, struct pql_err *err)
 {
     for (size_t i = 0; i < sizeof(presets) / sizeof(*presets); i++)
         if (presets[i].roles & 1u << role &&
@@ -259,7 +268,8 @@ static int set_identity(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *c
     if (role == PQL_KAFKA_TXN && set(rk_conf, "transactional.id", id, false, err)) return -1;
     /* A reader never joins the group: it needs a name for assign() only. */
     if (!is_producer(role) && set(rk_conf, "group.id", conf->app, false, err)) return -1;
-    if (role == PQL_KAFKA_CONSUMER && conf->instance) return set(rk_conf, "group.instance.id", conf->instance, false, err);
+    if (role == PQL_KAFKA_CONSUMER && conf->instance)
+        return set(rk_conf, "group.instance.id", conf->instance, false, err);
     return 0;
 }
 
@@ -285,7 +295,8 @@ struct pql_kafka *pql_kafka_open(const struct pql_kafka_conf *conf, enum pql_kaf
     if (prepare) prepare(rk_conf);
 
     char text[400];
-    kafka->rk = rd_kafka_new(is_producer(role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, rk_conf, text, sizeof(text));
+    kafka->rk =
+        rd_kafka_new(is_producer(role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, rk_conf, text, sizeof(text));
     if (!kafka->rk) {
         PQL_FAIL(err, PQL_ERR_CONFIG, "librdkafka: %s", text);
         goto fail;
@@ -344,8 +355,8 @@ static bool pause_or_stop(int64_t pause_ms, bool (*should_stop)(void *), void *c
     return should_stop && should_stop(context);
 }
 
-int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context), void *context,
-                    struct pql_err *err)
+int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context),
+                    void *context, struct pql_err *err)
 {
     int64_t pause_ms = 500;
     for (int attempt = 1;; attempt++) {
@@ -359,13 +370,16 @@ int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_sto
         char why[400];
         pql_kafka_last_said(kafka, why, sizeof(why));
         if (!why[0]) snprintf(why, sizeof(why), "%s: %s", brokers_of(kafka->conf), rd_kafka_err2str(code));
-        if (waits_in_vain(kafka->said->code)) return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
+        if (waits_in_vain(kafka->said->code))
+            return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
         if (attempts_max && attempt >= attempts_max)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "no broker of '%s' answers: %s", brokers_of(kafka->conf), why);
+            return PQL_FAIL(err, PQL_ERR_RETRY, "no broker of '%s' answers: %s", brokers_of(kafka->conf),
+                            why);
         pql_kafka_log_printf(&kafka->log, 4, "no broker of '%s' answers (%s); trying again in %.1f s",
                              brokers_of(kafka->conf), why, (double)pause_ms / 1000);
         if (pause_or_stop(pause_ms, should_stop, context))
-            return PQL_FAIL(err, PQL_ERR_RETRY, "stopped while waiting for a broker of '%s'", brokers_of(kafka->conf));
+            return PQL_FAIL(err, PQL_ERR_RETRY, "stopped while waiting for a broker of '%s'",
+                            brokers_of(kafka->conf));
         pause_ms = pause_ms * 2 > 15000 ? 15000 : pause_ms * 2;
     }
 }
@@ -375,25 +389,36 @@ int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_sto
 enum pql_err_class pql_kafka_class(int code)
 {
     static const int config[] = {
-        RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,       RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
-        RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,          RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,  RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+        RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+        RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+        RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED,
         RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,  RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+        RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
+        RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
     };
     static const int retry[] = {
-        RD_KAFKA_RESP_ERR__TRANSPORT,        RD_KAFKA_RESP_ERR__TIMED_OUT,
-        RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,    RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
-        RD_KAFKA_RESP_ERR__RESOLVE,          RD_KAFKA_RESP_ERR__QUEUE_FULL,
-        RD_KAFKA_RESP_ERR__WAIT_COORD,       RD_KAFKA_RESP_ERR__STATE,
-        RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,  RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
-        RD_KAFKA_RESP_ERR_NOT_COORDINATOR,   RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+        RD_KAFKA_RESP_ERR__TRANSPORT,
+        RD_KAFKA_RESP_ERR__TIMED_OUT,
+        RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+        RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+        RD_KAFKA_RESP_ERR__RESOLVE,
+        RD_KAFKA_RESP_ERR__QUEUE_FULL,
+        RD_KAFKA_RESP_ERR__WAIT_COORD,
+        RD_KAFKA_RESP_ERR__STATE,
+        RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
+        RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
         RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
         RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
         RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
         RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION, RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+        RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+        RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
         RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
         RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH, /* what a reader knows of a leader that has restarted is old */
         RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,

@@ -1,5 +1,5 @@
-/* kafka_conf.h - what the configuration says about Kafka: plain data, filled by io/config (or a test), read by
- * io/kafka_*. Texts belong to whoever filled the struct and must outlive the handles made from it. */
+/* kafka_conf.h - what the configuration says about Kafka: plain data, filled by io/config (or a test), read
+ * by io/kafka_*. Texts belong to whoever filled the struct and must outlive the handles made from it. */
 #ifndef PQL_IO_KAFKA_CONF_H
 #define PQL_IO_KAFKA_CONF_H
 

@@ -15,7 +15,8 @@ static void read_committed(const struct pql_kafka_ports *ports, const rd_kafka_t
         if (element->partition != position->partition ||
             strcmp(element->topic, ports->conf.inputs[position->input]) != 0 || element->offset < 0)
             continue;
-        size_t len = element->metadata_size < PQL_METADATA_MAX - 1 ? element->metadata_size : PQL_METADATA_MAX - 1;
+        size_t len =
+            element->metadata_size < PQL_METADATA_MAX - 1 ? element->metadata_size : PQL_METADATA_MAX - 1;
         position->offset = element->offset;
         if (len) memcpy(position->metadata, element->metadata, len);
         position->metadata[len] = '\0';
@@ -40,18 +41,20 @@ static rd_kafka_resp_err_t read_groups(const struct pql_kafka_ports *ports, rd_k
     const rd_kafka_topic_partition_list_t *found = rd_kafka_group_result_partitions(groups[0]);
     rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
     if (!code && found) code = first_error(found);
-    for (size_t i = 0; !code && found && i < count; i++)
-        read_committed(ports, found, &positions[i]);
+    for (size_t i = 0; !code && found && i < count; i++) read_committed(ports, found, &positions[i]);
     return code;
 }
 
-static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+static int committed(void *self, struct pql_position *positions, size_t count, int timeout_ms,
+                     struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
     rd_kafka_t *rk = pql_kafka_ports_admin(ports)->rk;
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(ports, positions, count, false);
-    rd_kafka_ListConsumerGroupOffsets_t *asked = rd_kafka_ListConsumerGroupOffsets_new(ports->conf.kafka->app, list);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+    rd_kafka_ListConsumerGroupOffsets_t *asked =
+        rd_kafka_ListConsumerGroupOffsets_new(ports->conf.kafka->app, list);
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     char ignored[100];
     rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ignored, sizeof(ignored));
@@ -74,7 +77,8 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
 
 /* --- edges --- */
 
-static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms, struct pql_err *err)
+static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms,
+                   struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
     struct pql_kafka_offset *asked = pql_xcalloc(count + 1, sizeof(*asked));
@@ -86,8 +90,7 @@ static int offsets(void *self, struct pql_position *positions, size_t count, int
                                                                            : offset};
     }
     int result = pql_kafka_offsets(pql_kafka_ports_admin(ports), asked, count, timeout_ms, err);
-    for (size_t i = 0; !result && i < count; i++)
-        positions[i].offset = asked[i].offset;
+    for (size_t i = 0; !result && i < count; i++) positions[i].offset = asked[i].offset;
     free(asked);
     return result;
 }
@@ -104,8 +107,10 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
 {
     struct pql_kafka *kafka = pql_kafka_ports_admin(ports);
     struct pql_kafka_topic found;
-    struct pql_kafka_setting settings[] = {
-        {.name = "max.message.bytes"}, {.name = "retention.ms"}, {.name = "retention.bytes"}, {.name = "cleanup.policy"}};
+    struct pql_kafka_setting settings[] = {{.name = "max.message.bytes"},
+                                           {.name = "retention.ms"},
+                                           {.name = "retention.bytes"},
+                                           {.name = "cleanup.policy"}};
     struct pql_topic_facts answer = {.max_message_bytes = 1000000, .retention_ms = -1, .retention_bytes = -1};
     if (pql_kafka_describe(kafka, &topic, 1, &found, timeout_ms, err)) return -1;
     if (found.denied) {
@@ -116,7 +121,8 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
     answer.exists = found.exists;
     answer.partitions_count = found.partitions;
     snprintf(answer.id, sizeof(answer.id), "%s", found.id[0] ? found.id : "-");
-    if (found.exists && pql_kafka_settings(kafka, topic, settings, 4, &answer.has_configuration, timeout_ms, err))
+    if (found.exists &&
+        pql_kafka_settings(kafka, topic, settings, 4, &answer.has_configuration, timeout_ms, err))
         return -1;
     if (answer.has_configuration) {
         answer.max_message_bytes = number_of(&settings[0], answer.max_message_bytes);
@@ -129,7 +135,8 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
     return 0;
 }
 
-static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms, struct pql_err *err)
+static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                       struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
     return topic_facts(ports, ports->conf.inputs[input], facts, timeout_ms, err);

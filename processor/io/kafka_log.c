@@ -1,5 +1,5 @@
-/* Reading the checkpoint topic, partition by partition: each open log is a consumer of its own, outside the group, so
- * that one task's restore waits for nobody. */
+/* Reading the checkpoint topic, partition by partition: each open log is a consumer of its own, outside the
+ * group, so that one task's restore waits for nobody. */
 #include "io/kafka_admin.h"
 #include "io/kafka_parts.h"
 #include <stdlib.h>
@@ -21,7 +21,8 @@ static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t 
     struct pql_kafka *kafka = pql_kafka_ports_admin(ports);
     struct pql_kafka_offset first = {checkpoint_topic(ports), partition, PQL_KAFKA_EARLIEST};
     struct pql_kafka_offset last = {checkpoint_topic(ports), partition, PQL_KAFKA_LATEST};
-    if (pql_kafka_offsets(kafka, &first, 1, timeout_ms, err) || pql_kafka_offsets(kafka, &last, 1, timeout_ms, err))
+    if (pql_kafka_offsets(kafka, &first, 1, timeout_ms, err) ||
+        pql_kafka_offsets(kafka, &last, 1, timeout_ms, err))
         return -1;
     *low = first.offset;
     *end = last.offset;
@@ -38,8 +39,8 @@ static void log_close(void *self, struct pql_log *log)
     free(log);
 }
 
-static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolation isolation, struct pql_log **log,
-                    struct pql_err *err)
+static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolation isolation,
+                    struct pql_log **log, struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
     int64_t low, end;
@@ -49,7 +50,8 @@ static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolat
     opened->kafka = pql_kafka_open(ports->conf.kafka, role, &ports->conf.log, NULL, NULL, opened, err);
     if (!opened->kafka) goto fail;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, checkpoint_topic(ports), partition)->offset = from > low ? from : low;
+    rd_kafka_topic_partition_list_add(list, checkpoint_topic(ports), partition)->offset =
+        from > low ? from : low;
     rd_kafka_resp_err_t code = rd_kafka_assign(opened->kafka->rk, list);
     rd_kafka_topic_partition_list_destroy(list);
     if (code) {
@@ -88,8 +90,8 @@ static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_
 static int checkpoint_trim(void *self, int32_t partition, int64_t before, int timeout_ms, struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
-    if (!pql_kafka_delete_records(pql_kafka_ports_admin(ports), checkpoint_topic(ports), partition, before, timeout_ms,
-                                  err))
+    if (!pql_kafka_delete_records(pql_kafka_ports_admin(ports), checkpoint_topic(ports), partition, before,
+                                  timeout_ms, err))
         return 0;
     if (err && err->cls != PQL_ERR_RETRY) err->cls = PQL_ERR_CONFIG;
     return -1;

@@ -50,9 +50,11 @@ const char *pql_kafka_mock_bootstrap(const struct pql_kafka_mock *mock)
     return rd_kafka_mock_cluster_bootstraps(mock->cluster);
 }
 
-int pql_kafka_mock_create_topic(struct pql_kafka_mock *mock, const char *topic, int partitions, struct pql_err *err)
+int pql_kafka_mock_create_topic(struct pql_kafka_mock *mock, const char *topic, int partitions,
+                                struct pql_err *err)
 {
-    rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(mock->cluster, topic, partitions, mock->brokers_count);
+    rd_kafka_resp_err_t code =
+        rd_kafka_mock_topic_create(mock->cluster, topic, partitions, mock->brokers_count);
     return code ? PQL_FAIL(err, PQL_ERR_FATAL, "%s: %s", topic, rd_kafka_err2str(code)) : 0;
 }
 
@@ -60,25 +62,21 @@ void pql_kafka_mock_fail(struct pql_kafka_mock *mock, int16_t api_key, size_t co
 {
     rd_kafka_resp_err_t codes[CODES_MAX];
     PQL_ASSERT(count <= CODES_MAX);
-    for (size_t i = 0; i < count; i++)
-        codes[i] = (rd_kafka_resp_err_t)code;
+    for (size_t i = 0; i < count; i++) codes[i] = (rd_kafka_resp_err_t)code;
     rd_kafka_mock_push_request_errors_array(mock->cluster, api_key, count, codes);
 }
 
 void pql_kafka_mock_down(struct pql_kafka_mock *mock)
 {
-    for (int i = 1; i <= mock->brokers_count; i++)
-        rd_kafka_mock_broker_set_down(mock->cluster, i);
+    for (int i = 1; i <= mock->brokers_count; i++) rd_kafka_mock_broker_set_down(mock->cluster, i);
 }
 
 void pql_kafka_mock_up(struct pql_kafka_mock *mock)
 {
-    for (int i = 1; i <= mock->brokers_count; i++)
-        rd_kafka_mock_broker_set_up(mock->cluster, i);
+    for (int i = 1; i <= mock->brokers_count; i++) rd_kafka_mock_broker_set_up(mock->cluster, i);
 }
 
 void pql_kafka_mock_delay(struct pql_kafka_mock *mock, int ms)
 {
-    for (int i = 1; i <= mock->brokers_count; i++)
-        rd_kafka_mock_broker_set_rtt(mock->cluster, i, ms);
+    for (int i = 1; i <= mock->brokers_count; i++) rd_kafka_mock_broker_set_rtt(mock->cluster, i, ms);
 }

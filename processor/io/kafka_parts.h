@@ -1,5 +1,5 @@
-/* kafka_parts.h - what the files behind kafka_ports.h share. Each part fills its rows of the table and owns its member
- * of struct pql_kafka_ports. Included by io/kafka_*.c only. */
+/* kafka_parts.h - what the files behind kafka_ports.h share. Each part fills its rows of the table and owns
+ * its member of struct pql_kafka_ports. Included by io/kafka_*.c only. */
 #ifndef PQL_IO_KAFKA_PARTS_H
 #define PQL_IO_KAFKA_PARTS_H
 
@@ -31,11 +31,11 @@ void pql_kafka_plain_free(struct pql_kafka_plain *plain);
 void pql_kafka_plain_fill(struct pql_ports *table);
 struct pql_kafka *pql_kafka_plain_handle(struct pql_kafka_plain *plain);
 
-void pql_kafka_log_fill(struct pql_ports *table);   /* kafka_log.c: reading and trimming the checkpoint topic */
+void pql_kafka_log_fill(struct pql_ports *table); /* kafka_log.c: reading and trimming the checkpoint topic */
 void pql_kafka_facts_fill(struct pql_ports *table); /* kafka_facts.c: offsets and topics */
 
-/* Positions as librdkafka's list, in the same order, with offsets as they are and metadata where `with_metadata`.
- * The caller destroys it. */
+/* Positions as librdkafka's list, in the same order, with offsets as they are and metadata where
+ * `with_metadata`. The caller destroys it. */
 rd_kafka_topic_partition_list_t *pql_kafka_list(const struct pql_kafka_ports *ports,
                                                 const struct pql_position *positions, size_t count,
                                                 bool with_metadata);

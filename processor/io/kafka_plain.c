@@ -23,9 +23,15 @@ struct sent {
     uint64_t cookie;
 };
 
-static struct pql_kafka_plain *plain_of(void *self) { return ((struct pql_kafka_ports *)self)->plain; }
+static struct pql_kafka_plain *plain_of(void *self)
+{
+    return ((struct pql_kafka_ports *)self)->plain;
+}
 
-struct pql_kafka *pql_kafka_plain_handle(struct pql_kafka_plain *plain) { return plain->kafka; }
+struct pql_kafka *pql_kafka_plain_handle(struct pql_kafka_plain *plain)
+{
+    return plain->kafka;
+}
 
 static enum pql_err_class delivery_class(rd_kafka_resp_err_t code)
 {
@@ -53,7 +59,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     free(sent);
 }
 
-static void prepare(rd_kafka_conf_t *rk_conf) { rd_kafka_conf_set_dr_msg_cb(rk_conf, on_delivery); }
+static void prepare(rd_kafka_conf_t *rk_conf)
+{
+    rd_kafka_conf_set_dr_msg_cb(rk_conf, on_delivery);
+}
 
 static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_record *record, uint64_t cookie,
                          struct pql_err *err)
@@ -102,7 +111,8 @@ int pql_kafka_plain_new(struct pql_kafka_ports *ports, struct pql_err *err)
     ports->plain = plain;
     plain->ports = ports;
     pthread_mutex_init(&plain->lock, NULL);
-    plain->kafka = pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, NULL, prepare, plain, err);
+    plain->kafka =
+        pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, NULL, prepare, plain, err);
     return plain->kafka ? 0 : -1;
 }
 
@@ -116,8 +126,7 @@ void pql_kafka_plain_free(struct pql_kafka_plain *plain)
     }
     pql_kafka_close(plain->kafka);
     pthread_mutex_destroy(&plain->lock);
-    for (int i = 0; i < PQL_LANE_COUNT; i++)
-        free(plain->lanes[i].acks);
+    for (int i = 0; i < PQL_LANE_COUNT; i++) free(plain->lanes[i].acks);
     free(plain);
 }
 

@@ -34,14 +34,16 @@ rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports 
     union {
         const char *from;
         void *to;
-    } key = {record->has_key ? record->key.ptr : NULL}, value = {record->has_value ? record->value.ptr : NULL};
+    } key = {record->has_key ? record->key.ptr : NULL},
+      value = {record->has_value ? record->value.ptr : NULL};
     /* An empty key or value is not the same as none. */
     static char nothing[1];
     if (record->has_key && record->key.len == 0) key.to = nothing;
     if (record->has_value && record->value.len == 0) value.to = nothing;
     rd_kafka_resp_err_t code = rd_kafka_producev(
         rk, RD_KAFKA_V_TOPIC(ports->conf.outputs[record->output]), RD_KAFKA_V_PARTITION(record->partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.to, record->has_key ? record->key.len : 0),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(key.to, record->has_key ? record->key.len : 0),
         RD_KAFKA_V_VALUE(value.to, record->has_value ? record->value.len : 0),
         RD_KAFKA_V_TIMESTAMP(record->timestamp_ms == PQL_NO_TIME ? 0 : record->timestamp_ms),
         RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);

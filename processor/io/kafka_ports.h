@@ -1,5 +1,5 @@
-/* kafka_ports.h - struct pql_ports on librdkafka: one consumer of the group, one transactional producer, one plain
- * producer, and a reader per open log.
+/* kafka_ports.h - struct pql_ports on librdkafka: one consumer of the group, one transactional producer, one
+ * plain producer, and a reader per open log.
  *
  *   control thread ──poll── consumer queue: rebalances, errors, end offsets
  *   worker w ──poll── queue w ◄─forwarded─ partition queues of its tasks (of every input)
@@ -25,7 +25,8 @@ struct pql_kafka_ports_conf {
 struct pql_kafka_ports;
 
 /* Makes consumer and plain producer, without waiting for a broker. conf's texts must outlive it. */
-struct pql_kafka_ports *pql_kafka_ports_new(const struct pql_kafka_ports_conf *conf, struct pql_err *err) PQL_CHECKED;
+struct pql_kafka_ports *pql_kafka_ports_new(const struct pql_kafka_ports_conf *conf,
+                                            struct pql_err *err) PQL_CHECKED;
 /* After leave (or instead of it, when the group need not be told) and after the release of every message. */
 void pql_kafka_ports_free(struct pql_kafka_ports *ports);
 

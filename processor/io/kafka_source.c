@@ -1,5 +1,5 @@
-/* The group and its messages. Callbacks of librdkafka are not used: its consumer queue is polled for events, so that a
- * rebalance is data, answered when the pipeline has settled what is taken. */
+/* The group and its messages. Callbacks of librdkafka are not used: its consumer queue is polled for events,
+ * so that a rebalance is data, answered when the pipeline has settled what is taken. */
 #include "io/kafka_parts.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +11,9 @@
 
 enum { MESSAGES_MAX = 1024, RETRY_PAUSE_MS = 5, ASSIGN_MS = 10000 };
 
-/* Where an assigned partition begins does not matter, since it is sought before it is resumed. It must not be a logical
- * offset (the end, say): that is looked up, and an answer that a seek made outdated is asked for again half a second
- * later and then moves the position (rd_kafka_toppar_handle_Offset). */
+/* Where an assigned partition begins does not matter, since it is sought before it is resumed. It must not be
+ * a logical offset (the end, say): that is looked up, and an answer that a seek made outdated is asked for
+ * again half a second later and then moves the position (rd_kafka_toppar_handle_Offset). */
 enum { ANY_OFFSET = 0 };
 
 struct worker {
@@ -41,11 +41,20 @@ struct pql_kafka_source {
     rd_kafka_consumer_group_metadata_t *metadata; /* the committer's */
 };
 
-static struct pql_kafka_source *source_of(void *self) { return ((struct pql_kafka_ports *)self)->source; }
+static struct pql_kafka_source *source_of(void *self)
+{
+    return ((struct pql_kafka_ports *)self)->source;
+}
 
-rd_kafka_t *pql_kafka_source_rk(struct pql_kafka_source *source) { return source->kafka->rk; }
+rd_kafka_t *pql_kafka_source_rk(struct pql_kafka_source *source)
+{
+    return source->kafka->rk;
+}
 
-static void sleep_ms(int ms) { nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL); }
+static void sleep_ms(int ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL);
+}
 
 static int64_t now_ms(void)
 {
@@ -61,7 +70,8 @@ static rd_kafka_topic_partition_list_t *widened(const struct pql_kafka_source *s
                                                 size_t count)
 {
     const struct pql_kafka_ports_conf *conf = &source->ports->conf;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(count * conf->inputs_count));
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)(count * conf->inputs_count));
     for (size_t i = 0; i < count; i++)
         for (size_t input = 0; input < conf->inputs_count; input++)
             rd_kafka_topic_partition_list_add(list, conf->inputs[input], tasks[i])->offset = ANY_OFFSET;
@@ -92,9 +102,11 @@ static bool pause_all(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list)
     return true;
 }
 
-/* Paused before it starts, so that nothing is fetched in between. A partition can be paused as soon as metadata say
- * that it is there, which those of the inputs that are not subscribed may still be waiting for. */
-static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count, struct pql_err *err)
+/* Paused before it starts, so that nothing is fetched in between. A partition can be paused as soon as
+ * metadata say that it is there, which those of the inputs that are not subscribed may still be waiting for.
+ */
+static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count,
+                  struct pql_err *err)
 {
     struct pql_kafka_source *source = source_of(self);
     const struct pql_kafka_ports_conf *conf = &source->ports->conf;
@@ -108,7 +120,8 @@ static int assign(void *self, const int32_t *tasks, const unsigned *workers, siz
         sleep_ms(RETRY_PAUSE_MS);
     rd_kafka_error_t *error = is_paused ? rd_kafka_incremental_assign(source->kafka->rk, list) : NULL;
     rd_kafka_topic_partition_list_destroy(list);
-    if (!is_paused) return PQL_FAIL(err, PQL_ERR_RETRY, "an assigned partition is not in the metadata of its topic");
+    if (!is_paused)
+        return PQL_FAIL(err, PQL_ERR_RETRY, "an assigned partition is not in the metadata of its topic");
     return error ? fail_with(err, error) : 0;
 }
 
@@ -164,7 +177,8 @@ static void hear_rebalance(struct pql_kafka_source *source, rd_kafka_event_t *ev
 {
     rd_kafka_t *rk = source->kafka->rk;
     const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
-    source->tasks = pql_xgrow(source->tasks, &source->tasks_capacity, (size_t)list->cnt + 1, sizeof(*source->tasks));
+    source->tasks =
+        pql_xgrow(source->tasks, &source->tasks_capacity, (size_t)list->cnt + 1, sizeof(*source->tasks));
     out->tasks = source->tasks;
     out->count = 0;
     for (int i = 0; i < list->cnt; i++)
@@ -215,8 +229,8 @@ static void hear_error(struct pql_kafka_source *source, int code, bool is_fatal,
     out->kind = PQL_CONTROL_ERROR;
     pql_kafka_fail(&out->err, code, text);
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        PQL_FAIL(&out->err, PQL_ERR_FENCED, "another process runs as instance '%s': %s", source->ports->conf.kafka->instance,
-                 text);
+        PQL_FAIL(&out->err, PQL_ERR_FENCED, "another process runs as instance '%s': %s",
+                 source->ports->conf.kafka->instance, text);
     else if (is_fatal)
         out->err.cls = PQL_ERR_FATAL;
     else if (out->err.cls != PQL_ERR_CONFIG) /* not known to be lasting: the client goes on by itself */
@@ -233,7 +247,8 @@ static void hear(struct pql_kafka_source *source, rd_kafka_event_t *event, struc
         hear_error(source, rd_kafka_event_error(event), rd_kafka_event_error_is_fatal(event),
                    rd_kafka_event_error_string(event), out);
         break;
-    case RD_KAFKA_EVENT_FETCH: /* messages go to the workers; what comes here is an error of the member as a whole */
+    case RD_KAFKA_EVENT_FETCH: /* messages go to the workers; what comes here is an error of the member as a
+                                  whole */
         while ((message = rd_kafka_event_message_next(event)))
             if (message->err) hear_error(source, message->err, false, rd_kafka_message_errstr(message), out);
         break;
@@ -255,7 +270,8 @@ static void poll_control(void *self, int timeout_ms, struct pql_control *out)
     } while (out->kind == PQL_CONTROL_NONE && now_ms() < deadline_ms);
 }
 
-static int end_offsets_ask(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+static int end_offsets_ask(void *self, const struct pql_position *positions, size_t count,
+                           struct pql_err *err)
 {
     (void)err;
     struct pql_kafka_source *source = source_of(self);
@@ -263,9 +279,9 @@ static int end_offsets_ask(void *self, const struct pql_position *positions, siz
     clock_gettime(CLOCK_MONOTONIC, &now);
     source->asked_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(source->ports, positions, count, false);
-    for (int i = 0; i < list->cnt; i++)
-        list->elems[i].offset = RD_KAFKA_OFFSET_SPEC_LATEST;
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(source->kafka->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+    for (int i = 0; i < list->cnt; i++) list->elems[i].offset = RD_KAFKA_OFFSET_SPEC_LATEST;
+    rd_kafka_AdminOptions_t *options =
+        rd_kafka_AdminOptions_new(source->kafka->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     char ignored[100];
     rd_kafka_AdminOptions_set_request_timeout(options, 1000, ignored, sizeof(ignored));
     rd_kafka_ListOffsets(source->kafka->rk, list, options, source->control);
@@ -283,18 +299,19 @@ static int pause_or_resume(void *self, const struct pql_position *positions, siz
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(source->ports, positions, count, false);
     rd_kafka_resp_err_t code = pauses ? rd_kafka_pause_partitions(source->kafka->rk, list)
                                       : rd_kafka_resume_partitions(source->kafka->rk, list);
-    for (int i = 0; !code && i < list->cnt; i++)
-        code = list->elems[i].err;
+    for (int i = 0; !code && i < list->cnt; i++) code = list->elems[i].err;
     rd_kafka_topic_partition_list_destroy(list);
     return code ? pql_kafka_fail(err, code, NULL) : 0;
 }
 
-static int pause_positions(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+static int pause_positions(void *self, const struct pql_position *positions, size_t count,
+                           struct pql_err *err)
 {
     return pause_or_resume(self, positions, count, true, err);
 }
 
-static int resume_positions(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
+static int resume_positions(void *self, const struct pql_position *positions, size_t count,
+                            struct pql_err *err)
 {
     return pause_or_resume(self, positions, count, false, err);
 }
@@ -329,15 +346,14 @@ static int seek(void *self, struct pql_position *positions, size_t count, int ti
     struct pql_kafka_source *source = source_of(self);
     int64_t deadline_ms = now_ms() + timeout_ms;
     rd_kafka_resp_err_t last = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (size_t i = 0; i < count; i++)
-        positions[i].failed = PQL_ERR_RETRY;
+    for (size_t i = 0; i < count; i++) positions[i].failed = PQL_ERR_RETRY;
     for (;;) {
         int64_t left_ms = deadline_ms - now_ms();
         size_t failed_count = seek_failed(source, positions, count, left_ms > 10 ? (int)left_ms : 10, &last);
         if (failed_count == 0) return 0;
         if (now_ms() >= deadline_ms)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "%zu of %zu partitions could not be sought: %s", failed_count, count,
-                            rd_kafka_err2str(last));
+            return PQL_FAIL(err, PQL_ERR_RETRY, "%zu of %zu partitions could not be sought: %s", failed_count,
+                            count, rd_kafka_err2str(last));
         sleep_ms(RETRY_PAUSE_MS);
     }
 }
@@ -375,7 +391,8 @@ static uint32_t input_of_message(struct pql_kafka_source *source, const rd_kafka
     return (uint32_t)input;
 }
 
-static void view_of(struct pql_kafka_source *source, rd_kafka_message_t *message, struct pql_message_view *view)
+static void view_of(struct pql_kafka_source *source, rd_kafka_message_t *message,
+                    struct pql_message_view *view)
 {
     *view = (struct pql_message_view){
         .kind = PQL_MESSAGE_RECORD,
@@ -412,9 +429,9 @@ static size_t worker_poll(void *self, unsigned worker, struct pql_message_view *
 {
     struct pql_kafka_source *source = source_of(self);
     struct worker *mine = &source->workers[worker];
-    ssize_t count = rd_kafka_consume_batch_queue(mine->queue, 0, mine->messages, max < MESSAGES_MAX ? max : MESSAGES_MAX);
-    for (ssize_t i = 0; i < count; i++)
-        view_of(source, mine->messages[i], &out[i]);
+    ssize_t count =
+        rd_kafka_consume_batch_queue(mine->queue, 0, mine->messages, max < MESSAGES_MAX ? max : MESSAGES_MAX);
+    for (ssize_t i = 0; i < count; i++) view_of(source, mine->messages[i], &out[i]);
     return count < 0 ? 0 : (size_t)count;
 }
 
@@ -461,7 +478,10 @@ const rd_kafka_consumer_group_metadata_t *pql_kafka_source_metadata(const struct
     return source->metadata;
 }
 
-static bool assignment_lost(void *self) { return rd_kafka_assignment_lost(source_of(self)->kafka->rk); }
+static bool assignment_lost(void *self)
+{
+    return rd_kafka_assignment_lost(source_of(self)->kafka->rk);
+}
 
 static bool is_stale_member(rd_kafka_resp_err_t code)
 {
@@ -484,8 +504,7 @@ static int commit_offsets(void *self, const struct pql_position *positions, size
     }
     const rd_kafka_topic_partition_list_t *done =
         answer && !code ? rd_kafka_event_topic_partition_list(answer) : NULL;
-    for (int i = 0; done && !code && i < done->cnt; i++)
-        code = done->elems[i].err;
+    for (int i = 0; done && !code && i < done->cnt; i++) code = done->elems[i].err;
     if (answer) rd_kafka_event_destroy(answer);
     rd_kafka_queue_destroy(queue);
     rd_kafka_topic_partition_list_destroy(list);

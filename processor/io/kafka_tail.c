@@ -60,7 +60,8 @@ bool pql_kafka_tail_read(struct pql_kafka_tail *tail, int timeout_ms, struct pql
                                        .offset = message->offset,
                                        .key = {message->key, message->key_len},
                                        .value = {message->payload, message->len}};
-    while (record->topic < tail->count && strcmp(tail->topics[record->topic], rd_kafka_topic_name(message->rkt)) != 0)
+    while (record->topic < tail->count &&
+           strcmp(tail->topics[record->topic], rd_kafka_topic_name(message->rkt)) != 0)
         record->topic++;
     return true;
 }

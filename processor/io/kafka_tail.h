@@ -1,5 +1,5 @@
-/* kafka_tail.h - reads topics as a consumer of them would: committed records, from the first one on, outside any group.
- * For what is shown to people. Thread: one. */
+/* kafka_tail.h - reads topics as a consumer of them would: committed records, from the first one on, outside
+ * any group. For what is shown to people. Thread: one. */
 #ifndef PQL_IO_KAFKA_TAIL_H
 #define PQL_IO_KAFKA_TAIL_H
 
@@ -16,7 +16,8 @@ struct pql_tail_record {
 
 /* The topics must be there. */
 struct pql_kafka_tail *pql_kafka_tail_open(const struct pql_kafka_conf *conf, const struct pql_kafka_log *log,
-                                           const char *const *topics, size_t count, struct pql_err *err) PQL_CHECKED;
+                                           const char *const *topics, size_t count,
+                                           struct pql_err *err) PQL_CHECKED;
 void pql_kafka_tail_close(struct pql_kafka_tail *tail);
 
 /* True: a record. False: none within the time (faults of the connection pass by themselves). */

@@ -9,11 +9,11 @@
 
 /* The handle's life. Retriable faults leave the state as it is. */
 enum txn_state {
-    TXN_NONE,    /* no handle, or one not initialised */
-    TXN_READY,   /* between transactions */
-    TXN_OPEN,    /* begun */
+    TXN_NONE,     /* no handle, or one not initialised */
+    TXN_READY,    /* between transactions */
+    TXN_OPEN,     /* begun */
     TXN_ABORTING, /* must be aborted */
-    TXN_DEAD,    /* fenced */
+    TXN_DEAD,     /* fenced */
 };
 
 struct pql_kafka_txn {
@@ -25,7 +25,10 @@ struct pql_kafka_txn {
     char refused_topic[250];
 };
 
-static struct pql_kafka_txn *txn_of(void *self) { return ((struct pql_kafka_ports *)self)->txn; }
+static struct pql_kafka_txn *txn_of(void *self)
+{
+    return ((struct pql_kafka_ports *)self)->txn;
+}
 
 static bool may_move(enum txn_state from, enum txn_state to)
 {
@@ -45,8 +48,8 @@ static void move(struct pql_kafka_txn *txn, enum txn_state to)
     txn->state = to;
 }
 
-/* Delivery faults make the transaction abortable or fatal by themselves; this only remembers which record it was.
- * Records purged by an abort are not refused. */
+/* Delivery faults make the transaction abortable or fatal by themselves; this only remembers which record it
+ * was. Records purged by an abort are not refused. */
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
 {
     struct pql_kafka *kafka = opaque;
@@ -73,7 +76,8 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
                   code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
     err->reason = fenced ? "fenced" : pql_kafka_reason(cause);
     if (txn->refused)
-        snprintf(err->msg, sizeof(err->msg), "%s: %s (%s)", txn->refused_topic, rd_kafka_err2str(txn->refused), text);
+        snprintf(err->msg, sizeof(err->msg), "%s: %s (%s)", txn->refused_topic,
+                 rd_kafka_err2str(txn->refused), text);
     else
         snprintf(err->msg, sizeof(err->msg), "%s", text);
 }
@@ -99,8 +103,8 @@ static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_e
     return -1;
 }
 
-/* Batches stay below what the strictest output topic takes: the broker refuses a whole batch, and librdkafka never
- * splits one. */
+/* Batches stay below what the strictest output topic takes: the broker refuses a whole batch, and librdkafka
+ * never splits one. */
 static int open_handle(struct pql_kafka_txn *txn, int timeout_ms, struct pql_err *err)
 {
     int64_t smallest = 1000000;
@@ -113,8 +117,10 @@ static int open_handle(struct pql_kafka_txn *txn, int timeout_ms, struct pql_err
     }
     char bytes[24];
     snprintf(bytes, sizeof(bytes), "%lld", (long long)(smallest > 2000 ? smallest - 500 : 1500));
-    const struct pql_kafka_extra extras[] = {{"message.max.bytes", bytes}, {"batch.size", bytes}, {NULL, NULL}};
-    txn->kafka = pql_kafka_open(txn->ports->conf.kafka, PQL_KAFKA_TXN, &txn->ports->conf.log, extras, prepare, txn, err);
+    const struct pql_kafka_extra extras[] = {
+        {"message.max.bytes", bytes}, {"batch.size", bytes}, {NULL, NULL}};
+    txn->kafka = pql_kafka_open(txn->ports->conf.kafka, PQL_KAFKA_TXN, &txn->ports->conf.log, extras, prepare,
+                                txn, err);
     return txn->kafka ? 0 : -1;
 }
 
@@ -141,7 +147,8 @@ static int txn_begin(void *self, struct pql_err *err)
     return 0;
 }
 
-static int fail_produce(struct pql_kafka_txn *txn, const char *topic, rd_kafka_resp_err_t code, struct pql_err *err)
+static int fail_produce(struct pql_kafka_txn *txn, const char *topic, rd_kafka_resp_err_t code,
+                        struct pql_err *err)
 {
     char text[300];
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -178,7 +185,8 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
     const rd_kafka_consumer_group_metadata_t *metadata = pql_kafka_source_metadata(txn->ports->source);
     PQL_ASSERT(txn->state == TXN_OPEN && metadata);
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(txn->ports, positions, count, true);
-    rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(txn->kafka->rk, list, metadata, timeout_ms);
+    rd_kafka_error_t *error =
+        rd_kafka_send_offsets_to_transaction(txn->kafka->rk, list, metadata, timeout_ms);
     rd_kafka_topic_partition_list_destroy(list);
     return error ? fold(txn, error, err) : 0;
 }

@@ -1,9 +1,9 @@
-/* The ports on librdkafka against its mock cluster: the group, messages, lanes, logs, and what each fault of a
- * transaction becomes. */
+/* The ports on librdkafka against its mock cluster: the group, messages, lanes, logs, and what each fault of
+ * a transaction becomes. */
+#include "core/record.h"
 #include "io/kafka_admin.h"
 #include "io/kafka_mock.h"
 #include "io/kafka_ports.h"
-#include "core/record.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,13 @@
 // cmocka wants the four above before it
 #include <cmocka.h>
 
-enum { API_PRODUCE = 0, API_TXN_OFFSET_COMMIT = 28, API_END_TXN = 26, API_ADD_PARTITIONS = 24, API_INIT_PRODUCER = 22 };
+enum {
+    API_PRODUCE = 0,
+    API_TXN_OFFSET_COMMIT = 28,
+    API_END_TXN = 26,
+    API_ADD_PARTITIONS = 24,
+    API_INIT_PRODUCER = 22
+};
 enum {
     CODE_ILLEGAL_GENERATION = 22,
     CODE_UNKNOWN_MEMBER = 25,
@@ -66,11 +72,12 @@ static int set_up(void **state)
     log_lines[0] = '\0';
     fx->mock = pql_kafka_mock_new(1, &err);
     assert_non_null(fx->mock);
-    fx->properties[0] = (struct pql_kafka_property){.name = "bootstrap.servers",
-                                                    .value = pql_kafka_mock_bootstrap(fx->mock)};
-    fx->properties[1] =
-        (struct pql_kafka_property){.name = "fetch.wait.max.ms", .value = "10", .side = PQL_KAFKA_CONSUMER_SIDE};
-    fx->kafka = (struct pql_kafka_conf){.properties = fx->properties, .properties_count = 2, .app = "a", .is_mock = true};
+    fx->properties[0] =
+        (struct pql_kafka_property){.name = "bootstrap.servers", .value = pql_kafka_mock_bootstrap(fx->mock)};
+    fx->properties[1] = (struct pql_kafka_property){
+        .name = "fetch.wait.max.ms", .value = "10", .side = PQL_KAFKA_CONSUMER_SIDE};
+    fx->kafka = (struct pql_kafka_conf){
+        .properties = fx->properties, .properties_count = 2, .app = "a", .is_mock = true};
     struct pql_kafka_ports_conf conf = ports_conf(fx);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(pql_kafka_mock_create_topic(fx->mock, inputs[i], 2, &err), 0);
@@ -92,9 +99,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-#define OK(call) \
-    do { \
-        if (call) fail_msg("%s: class %d: %s", #call, (int)err.cls, err.msg); \
+#define OK(call)                                                                                             \
+    do {                                                                                                     \
+        if (call) fail_msg("%s: class %d: %s", #call, (int)err.cls, err.msg);                                \
     } while (0)
 
 /* Puts `count` records "0", "1" … on a partition of an input, by a handle of its own. */
@@ -109,9 +116,14 @@ static void feed(struct fixture *fx, size_t input, int32_t partition, int count)
     for (int i = 0; i < count; i++) {
         char text[12];
         int len = snprintf(text, sizeof(text), "%d", i);
-        struct pql_out_record record = {.output = PQL_OUT_PQL, .partition = partition, .has_key = true,
-                                        .has_value = true, .key = PQL_SLICE_LITERAL("k"),
-                                        .value = {text, (size_t)len}, .headers = &header, .headers_count = 1,
+        struct pql_out_record record = {.output = PQL_OUT_PQL,
+                                        .partition = partition,
+                                        .has_key = true,
+                                        .has_value = true,
+                                        .key = PQL_SLICE_LITERAL("k"),
+                                        .value = {text, (size_t)len},
+                                        .headers = &header,
+                                        .headers_count = 1,
                                         .timestamp_ms = 1000 + i};
         OK(table.plain_produce(table.self, PQL_LANE_OUTPUT, &record, (uint64_t)i, &err));
     }
@@ -156,8 +168,7 @@ static size_t take(struct fixture *fx, unsigned worker, struct pql_message_view 
 
 static void release(struct fixture *fx, struct pql_message_view *views, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        fx->table.message_release(fx->table.self, &views[i]);
+    for (size_t i = 0; i < count; i++) fx->table.message_release(fx->table.self, &views[i]);
 }
 
 static void test_messages(void **state)
@@ -252,7 +263,8 @@ static void test_offsets(void **state)
     assert_int_equal(asked[0].offset, 5);
 
     join(fx);
-    struct pql_position positions[] = {{.partition = 0, .offset = 3, .metadata = "v1;t=-;w=x"}, {.partition = 1}};
+    struct pql_position positions[] = {{.partition = 0, .offset = 3, .metadata = "v1;t=-;w=x"},
+                                       {.partition = 1}};
     OK(fx->table.commit_offsets(fx->table.self, positions, 1, 5000, &err));
     OK(fx->table.committed(fx->table.self, positions, 2, 5000, &err));
     assert_int_equal(positions[0].offset, 3);
@@ -271,8 +283,11 @@ static void test_offsets(void **state)
 static void put(struct fixture *fx, enum pql_lane lane, const char *value, uint64_t cookie)
 {
     struct pql_err err = {0};
-    struct pql_out_record record = {.output = PQL_OUT_CHECKPOINT, .partition = 1, .has_value = true,
-                                    .value = pql_slice_of(value), .timestamp_ms = PQL_NO_TIME};
+    struct pql_out_record record = {.output = PQL_OUT_CHECKPOINT,
+                                    .partition = 1,
+                                    .has_value = true,
+                                    .value = pql_slice_of(value),
+                                    .timestamp_ms = PQL_NO_TIME};
     OK(fx->table.plain_produce(fx->table.self, lane, &record, cookie, &err));
 }
 
@@ -304,15 +319,13 @@ static void test_log(void **state)
     OK(fx->table.log_open(fx->table.self, 1, 1, PQL_READ_UNCOMMITTED, &log, &err));
     const char *const wanted[] = {"two", "three"};
     for (int i = 0; i < 2; i++) {
-        do
-            OK(fx->table.log_read(fx->table.self, log, 1000, &record, &err));
+        do OK(fx->table.log_read(fx->table.self, log, 1000, &record, &err));
         while (record.kind == PQL_LOG_NOTHING);
         assert_int_equal(record.kind, PQL_LOG_RECORD);
         assert_int_equal(record.offset, 1 + i);
         assert_true(pql_slice_is(record.value, wanted[i]));
     }
-    do
-        OK(fx->table.log_read(fx->table.self, log, 1000, &record, &err));
+    do OK(fx->table.log_read(fx->table.self, log, 1000, &record, &err));
     while (record.kind == PQL_LOG_NOTHING);
     assert_int_equal(record.kind, PQL_LOG_END);
     assert_int_equal(record.offset, 3);
@@ -324,8 +337,12 @@ static void test_log(void **state)
 static int transaction(struct fixture *fx, struct pql_err *err)
 {
     struct pql_group_facts facts;
-    struct pql_out_record record = {.output = PQL_OUT_PQA, .partition = -1, .has_key = true, .has_value = true,
-                                    .key = PQL_SLICE_LITERAL("d/acme"), .value = PQL_SLICE_LITERAL("{}"),
+    struct pql_out_record record = {.output = PQL_OUT_PQA,
+                                    .partition = -1,
+                                    .has_key = true,
+                                    .has_value = true,
+                                    .key = PQL_SLICE_LITERAL("d/acme"),
+                                    .value = PQL_SLICE_LITERAL("{}"),
                                     .timestamp_ms = PQL_NO_TIME};
     struct pql_position position = {.partition = 0, .offset = 1, .metadata = "v1"};
     struct pql_ports *table = &fx->table;
@@ -342,8 +359,7 @@ static void test_transaction(void **state)
     struct pql_err err = {0};
     join(fx);
     OK(fx->table.txn_init(fx->table.self, 10000, &err));
-    for (int i = 0; i < 3; i++)
-        OK(transaction(fx, &err));
+    for (int i = 0; i < 3; i++) OK(transaction(fx, &err));
     OK(fx->table.leave(fx->table.self, 10000, &err));
 }
 
@@ -379,7 +395,8 @@ static void test_transaction_faults(void **state)
         pql_kafka_mock_fail(fx->mock, rows[i].api, 1, rows[i].code);
         int result = transaction(fx, &err);
         if (err.cls != rows[i].cls || result != (rows[i].cls ? -1 : 0))
-            fail_msg("request %d answered %d: class %d, %s", rows[i].api, rows[i].code, (int)err.cls, err.msg);
+            fail_msg("request %d answered %d: class %d, %s", rows[i].api, rows[i].code, (int)err.cls,
+                     err.msg);
         if (rows[i].reason) assert_string_equal(err.reason, rows[i].reason);
         if (rows[i].cls == PQL_ERR_ABORT_TXN) OK(fx->table.txn_abort(fx->table.self, 10000, &err));
         if (rows[i].cls == PQL_ERR_FENCED) {

@@ -1,5 +1,6 @@
-/* The whole program's way from configuration to topics, on the mock cluster and at least once: what comes out, what a
- * restart finds, what bad records and a broker that goes away do, and what is refused at the start. */
+/* The whole program's way from configuration to topics, on the mock cluster and at least once: what comes
+ * out, what a restart finds, what bad records and a broker that goes away do, and what is refused at the
+ * start. */
 #include "app/runner.h"
 #include "app/setup.h"
 #include "core/wire/json.h"
@@ -69,7 +70,8 @@ static void load(struct fixture *fx, const char *settings)
 
 static void make_topics(struct fixture *fx)
 {
-    static const char *const names[] = {"events", "t.pql", "t.pqa", "t.state", "t.alerts", "t.dlq", "t.checkpoint"};
+    static const char *const names[] = {"events",   "t.pql", "t.pqa",       "t.state",
+                                        "t.alerts", "t.dlq", "t.checkpoint"};
     struct pql_err err;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         assert_int_equal(pql_kafka_mock_create_topic(fx->mock, names[i], PARTITIONS, &err), 0);
@@ -92,14 +94,22 @@ static void send_values(struct fixture *fx, const char *key, const char *const *
 {
     struct pql_err err = {0};
     const char *const inputs[] = {"events"};
-    struct pql_kafka_ports_conf conf = {.kafka = &fx->setup.config->kafka, .log = said, .inputs = inputs, .inputs_count = 1,
-                                        .outputs = {[PQL_OUT_PQL] = "events"}, .workers_count = 1};
+    struct pql_kafka_ports_conf conf = {.kafka = &fx->setup.config->kafka,
+                                        .log = said,
+                                        .inputs = inputs,
+                                        .inputs_count = 1,
+                                        .outputs = {[PQL_OUT_PQL] = "events"},
+                                        .workers_count = 1};
     struct pql_kafka_ports *ports = pql_kafka_ports_new(&conf, &err);
     assert_non_null(ports);
     struct pql_ports table = pql_kafka_ports_table(ports);
     for (size_t i = 0; i < count; i++) {
-        struct pql_out_record record = {.output = PQL_OUT_PQL, .partition = -1, .has_key = true, .has_value = true,
-                                        .key = pql_slice_of(key), .value = pql_slice_of(values[i]),
+        struct pql_out_record record = {.output = PQL_OUT_PQL,
+                                        .partition = -1,
+                                        .has_key = true,
+                                        .has_value = true,
+                                        .key = pql_slice_of(key),
+                                        .value = pql_slice_of(values[i]),
                                         .timestamp_ms = PQL_NO_TIME};
         assert_int_equal(table.plain_produce(table.self, PQL_LANE_OUTPUT, &record, i, &err), 0);
     }
@@ -107,8 +117,7 @@ static void send_values(struct fixture *fx, const char *key, const char *const *
     for (size_t got = 0; got < count;) {
         size_t n = table.plain_acks(table.self, PQL_LANE_OUTPUT, acks, 10, 10000);
         assert_true(n > 0);
-        for (size_t i = 0; i < n; i++)
-            assert_int_equal(acks[i].failed, PQL_ERR_NONE);
+        for (size_t i = 0; i < n; i++) assert_int_equal(acks[i].failed, PQL_ERR_NONE);
         got += n;
     }
     pql_kafka_ports_free(ports);
@@ -118,10 +127,11 @@ static void send_event(struct fixture *fx, const char *account, const char *user
 {
     char text[300];
     int n = fx->events++;
-    snprintf(text, sizeof(text),
-             "{\"type\":\"track\",\"event_id\":\"e%d\",\"event\":\"%s\",\"account_id\":\"%s\",\"user_id\":\"%s\","
-             "\"occurred_at\":%lld}",
-             n, event, account, user, 1770000000000LL + n * 1000LL);
+    snprintf(
+        text, sizeof(text),
+        "{\"type\":\"track\",\"event_id\":\"e%d\",\"event\":\"%s\",\"account_id\":\"%s\",\"user_id\":\"%s\","
+        "\"occurred_at\":%lld}",
+        n, event, account, user, 1770000000000LL + n * 1000LL);
     const char *const values[] = {text};
     send_values(fx, account, values, 1);
 }
@@ -152,7 +162,8 @@ static void expect(struct fixture *fx, const char *topic, size_t wanted, struct 
         bool is_json = !pql_json_plan_run(plan, record.value.ptr, record.value.len, &arena, &value, &err);
         snprintf(out[count].key, sizeof(out->key), "%.*s", PQL_SLICE_ARG(record.key));
         snprintf(out[count].reason, sizeof(out->reason), "%.*s", PQL_SLICE_ARG(reason));
-        if (is_json && value.kind == PQL_TEXT) snprintf(out[count].id, sizeof(out->id), "%.*s", PQL_SLICE_ARG(value.text));
+        if (is_json && value.kind == PQL_TEXT)
+            snprintf(out[count].id, sizeof(out->id), "%.*s", PQL_SLICE_ARG(value.text));
         count++;
     }
     pql_arena_deinit(&arena);
