@@ -224,6 +224,17 @@ static int open_registry(const struct flags *flags, struct pql_registry **regist
     return result;
 }
 
+/* A single object says by whose schema it was written. */
+static int check_fingerprint(const char *path, struct pql_slice text, uint64_t expected, struct pql_err *err)
+{
+    struct pql_schema *schema = pql_schema_parse(text, err);
+    if (!schema) return -1;
+    uint64_t found = pql_schema_fingerprint(schema);
+    pql_schema_free(schema);
+    if (found == expected) return 0;
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s is another schema: its fingerprint is %016llx", path, (unsigned long long)found);
+}
+
 /* The writer's schema of the key: of the registry where the message names an id and there is one, else of the file. */
 static int find_schema(const struct flags *flags, struct pql_registry *registry, const struct pql_schema_key *key,
                        struct pql_buf *text, struct pql_err *err)
@@ -234,7 +245,11 @@ static int find_schema(const struct flags *flags, struct pql_registry *registry,
         pql_buf_put(text, found.ptr, found.len);
         return 0;
     }
-    if (flags->schema) return read_all(flags->schema, text, err);
+    if (flags->schema) {
+        if (read_all(flags->schema, text, err)) return -1;
+        if (key->kind != PQL_SCHEMA_FINGERPRINT) return 0;
+        return check_fingerprint(flags->schema, (struct pql_slice){text->ptr, text->len}, key->low, err);
+    }
     return PQL_FAIL(err, PQL_ERR_CONFIG, "the writer's schema is needed: --registry URL for ids, or --schema FILE");
 }
 
