@@ -1,5 +1,6 @@
 """run on a real broker, over a generated stream: the oracle's transitions, the records of replay, the contract."""
 import tempfile
+import time
 import unittest
 
 import dataset
@@ -49,6 +50,25 @@ class Run(unittest.TestCase):
         job.create_input()
         events = dataset.redelivered(dataset.shuffled(EVENTS, 3, 3600), 4, 0.1)
         program = kill.run_killed(self, job, events + END, rate=400, kills=3, seconds=120)
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        self.check(job)
+
+    def test_killed_where_the_clock_goes_on_by_itself(self):
+        """Bursts of events with silences, in which ticks release what was buffered; killed in both."""
+        job = scenario.Scenario("run-ticks", self.directory, clock="wall",
+                                settings='lateness = "1h"; idle_after = "1s"; instance = "a";')
+        job.create_input()
+        program, size = job.run(), len(EVENTS) // 6 + 1
+        for n in range(0, len(EVENTS), size):
+            job.produce(EVENTS[n:n + size])
+            if n % (2 * size):
+                job.wait_done(program, 60)
+                time.sleep(3)
+            program.check_alive()
+            program.kill()
+            program = job.run()
+        job.produce(END)
+        job.wait_done(program, 60)
         self.assertEqual(program.stop(), 0, program.log_tail())
         self.check(job)
 

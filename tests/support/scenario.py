@@ -52,7 +52,6 @@ outputs = {{ pql = {{ format = "avro"; schema = "register"; }}; pqa = {{ format 
             state = {{ format = "json"; }}; alerts = {{ format = "json"; }}; }};
 create_topics = true;
 replication_factor = 1;
-clock = "events";
 {settings}
 definitions = ( {definitions} );
 """
@@ -92,7 +91,7 @@ class Program:
 
 class Scenario:
     def __init__(self, app, directory, *, input_format="avro", definitions=DEFINITIONS, settings='lateness = "1s";',
-                 mapping=""):
+                 mapping="", clock="events"):
         self.app, self.directory, self.input_format = app, directory, input_format
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
@@ -100,7 +99,7 @@ class Scenario:
         self.config_path = os.path.join(directory, f"{app}.conf")
         with open(self.config_path, "w", encoding="utf-8") as out:
             out.write(CONFIGURATION.format(app=app, broker=self.broker, registry=self.registry, format=input_format,
-                                           settings=settings, mapping=mapping, definitions=definitions))
+                                           settings=f'clock = "{clock}"; {settings}', mapping=mapping, definitions=definitions))
 
     # --- input ---
 
