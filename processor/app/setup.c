@@ -74,7 +74,8 @@ static void compile(struct pql_setup *setup)
             pql_mapping_new(&config->mappings[i], pql_program_names(setup->program), &setup->diags);
     for (size_t i = 0; i < config->inputs_count; i++) {
         const struct pql_input_conf *input = &config->inputs[i];
-        bool has_mapping = input->mapping < config->mappings_count && setup->mappings[input->mapping];
+        bool has_mapping =
+            input->topic && input->mapping < config->mappings_count && setup->mappings[input->mapping];
         bool has_files = input->schema || input->reader_schema || config->schemas_count;
         if (input->format == PQL_FORMAT_AVRO && has_mapping && has_files) check_schemas(setup, input);
     }
