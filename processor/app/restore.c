@@ -408,7 +408,7 @@ static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_
     if (pql_checkpoint_open(value, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
     if (pql_chunk_parse(content, &chunk, err)) return -1;
-    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot ||
+    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot || chunk.number != r->chunk ||
         !pql_slice_eq(chunk.writer, r->manifest.writer))
         return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
     r->loaded_bytes += value.len;

@@ -3,6 +3,8 @@
  *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged ─► manifest
  * written ─► acknowledged: the task's pending pointer, carried by the next epoch that is sealed
  *
+ * Pages are one stream of bytes, cut into chunks anywhere: a page (the events that wait, an account of many users) may be
+ * larger than a record can be. So chunks are read in the order of their numbers, and their offsets rise with these.
  * A worker never waits for it: a producer that is slow is left alone until the attempt is given up. */
 #include "app/task.h"
 
@@ -12,6 +14,7 @@
 enum {
     SLICE_BYTES = 64 << 10,
     CHUNK_BYTES = 192 << 10,
+    CHUNK_OVERHEAD = 512, /* of its head, and of framing it in a batch */
     INFLIGHT_BYTES = 32 << 20,
     FINAL_SLICES = 16, /* of a closing task in one turn */
     STALLED_US = 60000000,
@@ -28,7 +31,7 @@ static void forget(struct pql_worker *w)
     struct pql_snapshot *s = &w->snapshot;
     for (size_t i = 0; i < s->chunks_count; i++) pql_buf_deinit(&s->chunks[i].bytes);
     s->task = NULL;
-    s->chunk.len = 0;
+    pql_buf_deinit(&s->pages);
     s->chunks_count = s->acked = 0;
     s->bytes = s->inflight = 0;
     s->is_complete = s->manifest_sent = false;
@@ -38,7 +41,6 @@ static void forget(struct pql_worker *w)
 void pql_snapshot_deinit(struct pql_worker *w)
 {
     forget(w);
-    pql_buf_deinit(&w->snapshot.chunk);
     free(w->snapshot.chunks);
 }
 
@@ -196,32 +198,42 @@ static bool send_waiting(struct pql_worker *w)
     return true;
 }
 
-/* One slice of pages; a chunk that is full, or the last, is sealed and on its way. */
+static void cut_chunk(struct pql_worker *w, struct pql_slice pages)
+{
+    struct pql_snapshot *s = &w->snapshot;
+    struct pql_chunk head = {.task = s->task->partition,
+                             .writer = pql_slice_of(w->pipeline->conf->writer),
+                             .snapshot = s->number,
+                             .number = (uint32_t)s->chunks_count};
+    struct pql_buf bytes = {0};
+    pql_chunk_begin(&head, &bytes);
+    pql_buf_put(&bytes, pages.ptr, pages.len);
+    pql_checkpoint_seal(&bytes, 0);
+    add_chunk(w, &bytes);
+}
+
+static size_t chunk_bytes(const struct pql_worker *w)
+{
+    size_t most = (size_t)w->pipeline->max_bytes[PQL_OUT_CHECKPOINT] - CHUNK_OVERHEAD;
+    return most < CHUNK_BYTES ? most : CHUNK_BYTES;
+}
+
+/* One slice of pages; chunks that are full, or the last, are sealed and on their way. */
 static void slice(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
-    struct pql_task *task = s->task;
-    if (!s->chunk.len) {
-        struct pql_chunk head = {.task = task->partition,
-                                 .writer = pql_slice_of(w->pipeline->conf->writer),
-                                 .snapshot = s->number,
-                                 .number = (uint32_t)s->chunks_count};
-        pql_chunk_begin(&head, &s->chunk);
-    }
-    size_t before = s->chunk.len;
-    s->is_complete = pql_snapshot_step(task->engine, &s->chunk, SLICE_BYTES);
-    w->tokens -= (int64_t)(s->chunk.len - before);
+    size_t before = s->pages.len, most = chunk_bytes(w), at = 0;
+    s->is_complete = pql_snapshot_step(s->task->engine, &s->pages, SLICE_BYTES);
+    w->tokens -= (int64_t)(s->pages.len - before);
     s->progress_us = w->now_us;
     w->did_something = true;
-    if (s->chunk.len < CHUNK_BYTES && !s->is_complete) return;
-    pql_checkpoint_seal(&s->chunk, 0);
-    add_chunk(w, &s->chunk);
-}
-
-static int by_offset(const void *a, const void *b)
-{
-    const int64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
+    for (; s->pages.len - at >= most; at += most)
+        cut_chunk(w, (struct pql_slice){s->pages.ptr + at, most});
+    s->pages.len -= at;
+    if (at) memmove(s->pages.ptr, s->pages.ptr + at, s->pages.len);
+    if (!s->is_complete || !s->pages.len) return;
+    cut_chunk(w, (struct pql_slice){s->pages.ptr, s->pages.len});
+    s->pages.len = 0;
 }
 
 static void write_manifest(struct pql_worker *w)
@@ -232,7 +244,6 @@ static void write_manifest(struct pql_worker *w)
     struct pql_buf bytes = {0}, schemas = {0};
     int64_t *offsets = pql_xmalloc(s->chunks_count * sizeof *offsets);
     for (size_t i = 0; i < s->chunks_count; i++) offsets[i] = s->chunks[i].offset;
-    qsort(offsets, s->chunks_count, sizeof *offsets, by_offset);
     if (p->conf->decoding.save) p->conf->decoding.save(task->decoders, &schemas);
     s->low = offsets[0] < s->journal_from ? offsets[0] : s->journal_from;
     struct pql_manifest manifest = {
@@ -295,30 +306,44 @@ static void finish(struct pql_worker *w)
     forget(w);
 }
 
-/* Acknowledgements of an earlier attempt have another serial. One without an offset is written again. */
+/* A chunk that was not written, or nobody knows where: all from the first that is not settled are written again, so that
+ * offsets rise with numbers. The new serial tells apart what is still on its way. */
+static void write_again(struct pql_snapshot *s)
+{
+    s->serial++;
+    for (size_t i = s->acked; i < s->chunks_count; i++) {
+        s->chunks[i].is_acked = false;
+        s->chunks[i].offset = -2;
+    }
+}
+
+static void take_ack(struct pql_worker *w, const struct pql_ack *ack)
+{
+    struct pql_snapshot *s = &w->snapshot;
+    size_t index = (uint32_t)ack->cookie;
+    if (ack->cookie != cookie(w, index) || index >= s->chunks_count) return;
+    s->progress_us = w->now_us;
+    if (ack->failed == PQL_ERR_NONE && ack->offset >= 0) {
+        s->chunks[index].offset = ack->offset;
+        s->chunks[index].is_acked = true;
+    } else if (ack->failed == PQL_ERR_NONE || ack->failed == PQL_ERR_RETRY) {
+        write_again(s);
+    } else {
+        give_up(w, ack->reason ? ack->reason : "the broker refused a chunk");
+    }
+}
+
+/* Acknowledgements of an earlier attempt have another serial. The bytes of a chunk are kept until all before it are
+ * acknowledged too. */
 static void take_acks(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
-    for (size_t i = 0; i < w->acks_taken.count && s->task; i++) {
-        const struct pql_ack *ack = &w->acks_taken.items[i];
-        size_t index = (uint32_t)ack->cookie;
-        if (ack->cookie != cookie(w, index) || index >= s->chunks_count || s->chunks[index].is_acked)
-            continue;
-        struct pql_chunk_out *chunk = &s->chunks[index];
-        s->progress_us = w->now_us;
-        if (ack->failed == PQL_ERR_NONE && ack->offset >= 0) {
-            chunk->offset = ack->offset;
-            chunk->is_acked = true;
-            s->inflight -= chunk->bytes.len;
-            pql_buf_deinit(&chunk->bytes);
-        } else if (ack->failed == PQL_ERR_NONE || ack->failed == PQL_ERR_RETRY) {
-            chunk->offset = -2;
-        } else {
-            give_up(w, ack->reason ? ack->reason : "the broker refused a chunk");
-        }
-    }
+    for (size_t i = 0; i < w->acks_taken.count && s->task; i++) take_ack(w, &w->acks_taken.items[i]);
     w->acks_taken.count = 0;
-    while (s->task && s->acked < s->chunks_count && s->chunks[s->acked].is_acked) s->acked++;
+    for (; s->task && s->acked < s->chunks_count && s->chunks[s->acked].is_acked; s->acked++) {
+        s->inflight -= s->chunks[s->acked].bytes.len;
+        pql_buf_deinit(&s->chunks[s->acked].bytes);
+    }
 }
 
 static void earn_tokens(struct pql_worker *w)

@@ -159,7 +159,7 @@ struct pql_snapshot {
     struct pql_share share;
     int64_t journal_from, lag_ms;
     int run_input;
-    struct pql_buf chunk; /* being filled */
+    struct pql_buf pages; /* not yet cut into chunks */
     bool is_complete;     /* the engine gave all pages */
     bool manifest_sent;
     struct pql_chunk_out *chunks; /* the manifest is the last */

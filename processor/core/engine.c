@@ -20,6 +20,7 @@ void pql_engine_free(struct pql_engine *engine)
 {
     if (!engine) return;
     pql_snapshot_abandon(engine);
+    pql_buf_deinit(&engine->snapshot.early);
     pql_store_deinit(&engine->store, engine->program);
     pql_heap_deinit(&engine->timers);
     pql_reorder_deinit(&engine->reorder);

@@ -68,13 +68,13 @@ uint64_t pql_engine_records_hash(const struct pql_engine *engine);
  *
  * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet written is
  * serialised first (copy on update). step appends whole pages to out until about bytes_max are added, and returns
- * true when the snapshot is complete. Cut into chunks between pages, and loaded in the order written, they make an
+ * true when the snapshot is complete. Cut into chunks anywhere, and loaded in the order written, they make an
  * engine of the same program whole again. */
 void pql_snapshot_begin(struct pql_engine *engine);
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max);
 void pql_snapshot_abandon(struct pql_engine *engine);
 
-/* Loads the pages of one chunk into a fresh engine. Every read is checked: damaged bytes are an error, never a crash. */
+/* Loads the next bytes of a snapshot into a fresh engine. Every read is checked: damaged bytes are an error, never a crash. */
 int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, struct pql_err *err) PQL_CHECKED;
 /* After the last chunk: recounts what is derived, sets timers. Error if the state is not whole. */
 int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err) PQL_CHECKED;

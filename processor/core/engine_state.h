@@ -15,7 +15,8 @@ struct pql_snapshot {
     size_t accounts_count, next_account;
     size_t next_bucket, next_id;      /* of dedup */
     size_t *bucket_counts, buckets_count;
-    struct pql_buf early;             /* pages written ahead of step: the task, and accounts about to change */
+    struct pql_buf early;             /* pages written ahead of step: the task, and accounts about to change; while
+                                         loading, a page not yet whole */
     size_t early_at;
     uint64_t digest;                  /* sum over the pages written */
 };

@@ -97,7 +97,7 @@ void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32
                             .partitions_count = partitions_count,
                             .now_us = 1000000,
                             .txn_timeout_us = 10000000,
-                            .max_message_bytes = 1000000};
+                            .checkpoint_bytes_max = 1000000, .max_message_bytes = 1000000};
 }
 
 void model_deinit(struct model *model)
@@ -727,6 +727,8 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     struct model_client *c = self;
     struct model *m = c->model;
     if (begin(c, err)) return -1;
+    if (record->output == PQL_OUT_CHECKPOINT && (int64_t)record->value.len > m->checkpoint_bytes_max)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the record is too large");
     struct acks *acks = &c->acks[lane];
     struct pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE},
                               m->now_us + model_below(&m->random, 3000)};
@@ -867,6 +869,8 @@ static int output_facts(void *self, enum pql_output output, struct pql_topic_fac
                         struct pql_err *err)
 {
     if (input_facts(self, 0, facts, timeout_ms, err)) return -1;
+    if (output == PQL_OUT_CHECKPOINT)
+        facts->max_message_bytes = ((struct model_client *)self)->model->checkpoint_bytes_max;
     snprintf(facts->id, sizeof facts->id, "output-%d", (int)output);
     return 0;
 }

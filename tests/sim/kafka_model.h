@@ -93,6 +93,7 @@ struct model {
     /* Broken clients: every handle has a transactional id of its own; offsets are read without
      * require-stable. */
     bool has_new_ids, reads_unstable;
+    int64_t checkpoint_bytes_max; /* of a record of the checkpoint topic */
     uint64_t counts[16]; /* of faults that happened, in the order of struct model_faults */
 };
 

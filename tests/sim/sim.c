@@ -194,6 +194,13 @@ struct fold {
     struct lines *expected;
 };
 
+static void expect_letter(struct fold *f, uint32_t input, int64_t offset)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "%u %d %" PRId64, input, f->partition, offset);
+    add_line(f->expected, PQL_OUT_DLQ, PQL_SLICE_LITERAL(""), text, (size_t)n);
+}
+
 /* Applies one input from where it stands up to `end`. */
 static void fold_input(struct fold *f, uint32_t input, int64_t end)
 {
@@ -213,7 +220,8 @@ static void fold_input(struct fold *f, uint32_t input, int64_t end)
             event.input = input;
             event.partition = f->partition;
             event.offset = r->offset;
-            (void)pql_engine_apply(f->engine, &event);
+            if (pql_engine_apply(f->engine, &event) == PQL_APPLY_LATE_DEAD_LETTER)
+                expect_letter(f, input, r->offset);
         }
         pql_arena_deinit(&arena);
     }
@@ -242,10 +250,7 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
     if (entry->place.journal == 1) f->place = entry->place;
     fold_to(f, &entry->place, refused ? entry->input : UINT32_MAX);
     if (refused) {
-        char offset[64];
-        int n = snprintf(offset, sizeof offset, "%u %d %" PRId64, entry->input, f->partition,
-                         f->place.next[entry->input]++);
-        add_line(f->expected, PQL_OUT_DLQ, PQL_SLICE_LITERAL(""), offset, (size_t)n);
+        expect_letter(f, entry->input, f->place.next[entry->input]++);
         f->s->result->refused++;
     }
     if (entry->kind == PQL_JOURNAL_TICK) pql_engine_tick(f->engine, entry->time_ms);
@@ -451,6 +456,12 @@ struct world_plan sim_plan_of(uint64_t seed)
         .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),
         .damage = model_chance(&random, 0.2) ? 0.5 : 0,
         .twin = model_chance(&random, 0.3) ? 0.0005 : 0,
+        .lateness_ms = model_chance(&random, 0.4) ? 2000 : 0,
+        .late_dead_letter = model_chance(&random, 0.3),
+        .dedup_horizon_ms = model_chance(&random, 0.5) ? 4000 : 0,
+        .twice = model_chance(&random, 0.5) ? 0.1 : 0,
+        .users = model_chance(&random, 0.3) ? 150 : 0,
+        .checkpoint_bytes = model_chance(&random, 0.5) ? 3000 : 0,
     };
     struct {
         double *rate, value;

@@ -44,6 +44,7 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
     if (pql_slice_is(schema, "later") && world->model.now_us < world->schema_known_us)
         return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
     for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
+    event->id = (struct pql_slice){event->account.ptr, (size_t)(time.ptr + time.len - event->account.ptr)};
     event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
     return 0;
 }
@@ -81,6 +82,9 @@ static void make_program(struct world *world)
                                                     .settings = pql_settings_default(),
                                                     .definitions = world->definitions,
                                                     .definitions_count = 2};
+    world->program_conf.settings.lateness_ms = world->plan->lateness_ms;
+    world->program_conf.settings.dedup_horizon_ms = world->plan->dedup_horizon_ms;
+    if (world->plan->late_dead_letter) world->program_conf.settings.late_policy = PQL_LATE_DEAD_LETTER;
     pql_diags_init(&world->diags);
     world->program = pql_program_new(&world->program_conf, &world->diags);
     if (!world->program) pql_diags_print(&world->diags, stderr);
@@ -122,6 +126,7 @@ void world_init(struct world *world, const struct world_plan *plan)
     model_init(&world->model, plan->seed, plan->inputs_count, plan->partitions_count);
     world->model.has_new_ids = plan->has_new_ids;
     world->model.reads_unstable = plan->reads_unstable;
+    if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;
     make_program(world);
     make_conf(world);
 }
@@ -210,22 +215,30 @@ void world_put_event(struct world *world, const char *account)
               account, value);
 }
 
-void world_produce(struct world *world)
+static void produce_event(struct world *world, struct world_sent *sent)
 {
-    char account[16], value[96];
     struct model_random *random = &world->random;
-    snprintf(account, sizeof account, "a%u", (unsigned)model_below(random, ACCOUNTS));
+    unsigned users = world->plan->users;
+    snprintf(sent->account, sizeof sent->account, "a%u", (unsigned)model_below(random, users ? 2 : ACCOUNTS));
     bool bad = model_chance(random, world->plan->bad),
          later = !bad && model_chance(random, world->plan->unknown_schema);
     if (later && world->schema_known_us < world->model.now_us)
         world->schema_known_us = world->model.now_us + model_below(random, 2000000);
     int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
-    snprintf(value, sizeof value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", account,
-             (unsigned)model_below(random, 3), time);
-    if (bad) snprintf(value, sizeof value, "bad");
-    world_put(world, (uint32_t)model_below(random, world->plan->inputs_count),
-              (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count),
-              account, value);
+    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", sent->account,
+             (unsigned)model_below(random, users ? users : 3), time);
+    if (bad) snprintf(sent->value, sizeof sent->value, "bad");
+    sent->input = (uint32_t)model_below(random, world->plan->inputs_count);
+    sent->partition = (int32_t)pql_partition_murmur2(pql_slice_of(sent->account),
+                                                     (uint32_t)world->plan->partitions_count);
+}
+
+void world_produce(struct world *world)
+{
+    struct world_sent *sent = &world->last;
+    bool again = world->produced && model_chance(&world->random, world->plan->twice);
+    if (!again) produce_event(world, sent);
+    world_put(world, sent->input, sent->partition, sent->account, sent->value);
     world->produced++;
 }
 

@@ -23,6 +23,11 @@ struct world_plan {
     int64_t checkpoint_interval_ms;
     enum pql_broken broken;
     bool has_new_ids, reads_unstable;
+    int64_t lateness_ms, dedup_horizon_ms;
+    bool late_dead_letter;
+    double twice;            /* share of the events that are sent again */
+    unsigned users;          /* of an account; 0: a few */
+    int64_t checkpoint_bytes; /* > 0: the largest record that the checkpoint topic takes */
     double damage; /* chance that the last snapshot is damaged before the final restore */
 };
 
@@ -46,6 +51,11 @@ struct world {
     struct pql_pipeline_input inputs[MODEL_INPUTS_MAX];
     struct pql_pipeline_conf conf; /* of processes to come */
     size_t produced;
+    struct world_sent { /* the last event, to be sent again */
+        uint32_t input;
+        int32_t partition;
+        char account[16], value[96];
+    } last;
     uint64_t schema_known_us;
     unsigned starts;
 };

@@ -227,7 +227,11 @@ static void snapshot_equals_its_state(void **state)
         define_many(other);
         start(other);
         struct pql_err err;
-        assert_int_equal(pql_snapshot_load(other->engine, pages.ptr, pages.len, &err), 0);
+        for (size_t at = 0, n; at < pages.len; at += n) {
+            n = 1 + at % 400;
+            if (n > pages.len - at) n = pages.len - at;
+            assert_int_equal(pql_snapshot_load(other->engine, pages.ptr + at, n, &err), 0);
+        }
         assert_int_equal(pql_snapshot_loaded(other->engine, &err), 0);
         assert_true(pql_engine_digest(other->engine) == digest);
 

@@ -423,14 +423,24 @@ static int load_page(struct pql_engine *engine, struct pql_slice page, struct pq
     return PQL_FAIL(err, PQL_ERR_FATAL, "a page of type %u of the snapshot is damaged", type);
 }
 
+/* The beginning of a page whose end is in the next bytes waits in `early`. */
 int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, struct pql_err *err)
 {
-    struct pql_reader reader = pql_reader_of(bytes, len);
+    struct pql_buf *cut = &engine->snapshot.early;
+    if (cut->len) pql_buf_put(cut, bytes, len);
+    struct pql_reader reader = cut->len ? pql_reader_of(cut->ptr, cut->len) : pql_reader_of(bytes, len);
+    const char *at = reader.at;
     while (pql_reader_left(&reader)) {
         struct pql_slice page = pql_read_slice(&reader);
-        if (reader.failed || !page.len) return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of the snapshot is cut off");
+        if (reader.failed) break;
+        if (!page.len) return PQL_FAIL(err, PQL_ERR_FATAL, "a page of the snapshot is empty");
         if (load_page(engine, page, err)) return -1;
+        at = reader.at;
     }
+    size_t left = (size_t)(reader.end - at);
+    if (cut->len) memmove(cut->ptr, at, left);
+    else pql_buf_put(cut, at, left);
+    cut->len = left;
     return 0;
 }
 
@@ -459,6 +469,9 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
 
 int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err)
 {
+    bool is_cut = engine->snapshot.early.len > 0;
+    pql_buf_deinit(&engine->snapshot.early);
+    if (is_cut) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot is cut off");
     for (size_t i = 0; i < engine->store.count; i++) {
         if (!engine->store.accounts[i]) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks an account");
         if (loaded_account(engine, engine->store.accounts[i], err)) return -1;
