@@ -303,7 +303,7 @@ static void compile_enum(struct compiler *c, const struct pql_avro *writer, cons
         struct pql_slice symbol = writer->symbols[i], found = reader ? (struct pql_slice){NULL, 0} : symbol;
         for (size_t j = 0; reader && j < reader->symbols_count; j++)
             if (pql_slice_eq(reader->symbols[j], symbol)) found = symbol;
-        if (!found.ptr && reader->default_symbol >= 0) found = reader->symbols[reader->default_symbol];
+        if (!found.ptr && reader && reader->default_symbol >= 0) found = reader->symbols[reader->default_symbol];
         plan->symbols[plan->symbols_count++] = found.ptr ? pql_arena_copy(&plan->arena, found) : found;
     }
 }
