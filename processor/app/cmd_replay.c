@@ -58,6 +58,7 @@ struct replay {
     uint64_t events, records, refused[PQL_REJECT_COUNT], refused_total;
     struct pql_progress progress;
     uint64_t bytes_before; /* of files that are done */
+    bool tells_digest;
 };
 
 /* --- records --- */
@@ -285,6 +286,8 @@ static void finish(struct replay *replay, int64_t advance_ms)
     int64_t lateness = replay->setup.config->program.settings.lateness_ms;
     for (uint32_t i = 0; i < replay->tasks_count; i++) {
         struct pql_engine *engine = replay->tasks[i].engine;
+        if (replay->tells_digest)
+            fprintf(stderr, "partition %" PRIu32 ": digest %016" PRIx64 "\n", i, pql_engine_digest(engine));
         pql_engine_finish(engine);
         if (pql_engine_seen(engine) == PQL_NO_TIME) continue;
         if (advance_ms == INT64_MAX)
@@ -331,6 +334,7 @@ static void print_summary(struct replay *replay)
 struct replay_flags {
     struct pql_config_flags config;
     const char *input, *format, *partitions, *advance;
+    bool digest;
 };
 
 static int say(const char *flag, const char *value, const char *wanted)
@@ -460,6 +464,8 @@ int pql_cmd_replay(int argc, char **argv)
         {"--partitions", 'p', PQL_FLAG_TEXT, "P", "as on a topic of P partitions; else 1", &given.partitions},
         {"--advance", 'a', PQL_FLAG_TEXT, "DURATION|end",
          "at the end move the clock; end: until no timer is left", &given.advance},
+        {"--digest", 0, PQL_FLAG_YES, NULL,
+         "say the digest of each partition's state after its last event, as `checkpoint digest` does", &given.digest},
     };
     int rest, exit_code, format;
     uint32_t partitions;
@@ -478,6 +484,7 @@ int pql_cmd_replay(int argc, char **argv)
     exit_code = read_flags(&given, &format, &partitions, &advance_ms);
     if (exit_code != PQL_EXIT_OK) return exit_code;
     struct replay replay = {0};
+    replay.tells_digest = given.digest;
     pql_arena_init(&replay.scratch);
     if (pql_setup_init(&replay.setup, &given.config, false, &exit_code)) {
         if (choose_input(&replay, given.input) != 0) {
