@@ -45,7 +45,8 @@ struct pql_arena_block {
     size_t size;
 };
 
-enum { ARENA_BLOCK = 16 * 1024, ARENA_HEADER = 16 };
+/* Blocks double, so that the many small arenas (a decode plan per task and schema) stay small. */
+enum { ARENA_BLOCK_MIN = 1024, ARENA_BLOCK_MAX = 16 * 1024, ARENA_HEADER = 16 };
 _Static_assert(sizeof(struct pql_arena_block) <= ARENA_HEADER, "the header keeps the alignment");
 
 void pql_arena_init(struct pql_arena *arena) { *arena = (struct pql_arena){0}; }
@@ -70,7 +71,9 @@ static void next_block(struct pql_arena *arena, size_t size)
 {
     struct pql_arena_block *after = arena->current ? arena->current->next : arena->first;
     if (!after || after->size < size) {
-        size_t to = size > ARENA_BLOCK ? size : ARENA_BLOCK;
+        size_t to = arena->current ? arena->current->size * 2 : ARENA_BLOCK_MIN;
+        if (to > ARENA_BLOCK_MAX) to = ARENA_BLOCK_MAX;
+        if (to < size) to = size;
         struct pql_arena_block *block = pql_xmalloc(ARENA_HEADER + to);
         block->size = to;
         block->next = after;
