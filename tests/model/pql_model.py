@@ -432,7 +432,7 @@ class Model:
         if event.kind == "clock":
             self.rise(event.time)
             self.remember(event)
-            self.advance_to(self.seen - lateness - (1 if lateness else 0))
+            self.advance_to(event.time - lateness - (1 if lateness else 0))
             return
         if self.done is not None and (event.time <= self.done if lateness else event.time < self.done):
             self.late += 1
