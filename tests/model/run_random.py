@@ -18,6 +18,7 @@ import pql_replay
 HOUR, DAY = 3600000, 86400000
 START = 1767225600000           # 2026-01-01, a Thursday
 NAMES = ("x", "y", "z")
+REFUSED = ({"account_id": None, "type": "track"}, {"occurred_at": None}, {"account_id": "", "type": "track"}, {"type": "track", "event": None})
 WORDS = ("a", "b", "ab", "7", "")
 SPANS = (1000, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY)
 RARE_SPANS = (1, 250, 90 * DAY, 1000 * DAY)
@@ -270,6 +271,8 @@ def make_events(rng, spans, settings):
         delay = rng.randint(0, lateness) if lateness else 0
         if rng.random() < disorder:
             delay = rng.choice(spans) + rng.choice((-1, 0, 1))
+        if rng.random() < 0.02:
+            arrival.append((event["occurred_at"] + delay, dict(event, **rng.choice(REFUSED))))
         arrival.append((event["occurred_at"] + delay, event))
         if rng.random() < (0.15 if settings.get("dedup_horizon") else 0.02):
             arrival.append((event["occurred_at"] + delay + rng.choice(spans), dict(event)))
@@ -305,7 +308,7 @@ def attempt_case(rng):
     if rng.random() < 0.35:
         settings["dedup_horizon"] = rng.choice((10, 1000, HOUR, 10 * DAY))
     if rng.random() < 0.2:
-        settings["late_policy"] = "drop"
+        settings["late_policy"] = rng.choice(("drop", "drop", "dead_letter"))
     if rng.random() < 0.4:
         settings["evidence_max"] = rng.choice((1, 1, 2))
     if rng.random() < 0.3:
