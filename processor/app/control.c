@@ -62,7 +62,7 @@ static void settle(struct pql_pipeline *p, enum pql_control_state state, const i
         p->settled[p->settled_count++] = task->partition;
     }
     p->control = state;
-    p->settle_deadline_us = now + SETTLE_MS * UINT64_C(1000);
+    p->settle_deadline_us = now + (uint64_t)(SETTLE_MS + p->conf->handover_budget_ms) * 1000;
     pql_wake_all(p);
     pql_unlock(p);
 }

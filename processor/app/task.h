@@ -129,6 +129,7 @@ struct pql_task {
         mark; /* where n and x begin, if later than the snapshot loaded; journal 0 and inputs 0: S */
     bool has_mark;
     uint64_t replayed;
+    uint64_t replay_begun_us, replay_told_us;
 
     /* worker */
     struct pql_epoch *open;

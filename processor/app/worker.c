@@ -52,6 +52,22 @@ static void block(struct pql_worker *w, struct pql_task *task, enum pql_stop sto
     pql_task_block(w->pipeline, task, stop, err);
 }
 
+/* A line a second while it takes long. Offsets stand for records: an estimate. */
+static void tell_replay(struct pql_worker *w, struct pql_task *task)
+{
+    if (!task->replay_begun_us) task->replay_begun_us = task->replay_told_us = w->now_us;
+    if (w->now_us - task->replay_told_us < 1000000) return;
+    task->replay_told_us = w->now_us;
+    uint64_t ms = (w->now_us - task->replay_begun_us) / 1000 + 1, left = 0;
+    for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
+        if (task->target.next[i] > task->place.next[i])
+            left += (uint64_t)(task->target.next[i] - task->place.next[i]);
+    pql_log(PQL_LOG_INFO, "replaying", "partition=%d records=%llu left=%llu records_per_s=%llu eta_s=%llu",
+            task->partition, (unsigned long long)task->replayed, (unsigned long long)left,
+            (unsigned long long)(task->replayed * 1000 / ms),
+            (unsigned long long)(left * ms / 1000 / (task->replayed + 1)));
+}
+
 /* At C the replay must have made what was published: a difference stops here instead of reaching a reader. */
 static void finish_replay(struct pql_worker *w, struct pql_task *task)
 {
@@ -662,7 +678,10 @@ void pql_worker_step(struct pql_pipeline *p, unsigned index, int wait_ms)
         for (size_t i = 0; i < w->count; i++) drain_inboxes(w, w->tasks[i]);
         take_batch(w);
     }
-    for (size_t i = 0; i < w->count; i++) tick(w, w->tasks[i]);
+    for (size_t i = 0; i < w->count; i++) {
+        tick(w, w->tasks[i]);
+        if (w->tasks[i]->phase == PQL_PHASE_REPLAY) tell_replay(w, w->tasks[i]);
+    }
     pql_snapshots_step(w);
     report(w);
     if (!w->did_something && wait_ms > 0) p->ports->worker_wait(p->ports->self, index, wait_ms);
