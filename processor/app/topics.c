@@ -122,25 +122,32 @@ static void tell_missing(struct comparison *cmp, const struct pql_topic_plan *pl
     tell(cmp, &difference);
 }
 
+static bool is_checkpoint(const struct comparison *cmp, const struct pql_topic_plan *plan)
+{
+    return strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
+}
+
 static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *plan, const char *right)
 {
     struct pql_topic_difference difference;
+    const char *wanted = plan->is_input             ? "--operation Describe --operation Read"
+                         : is_checkpoint(cmp, plan) ? "--operation Describe --operation DescribeConfigs "
+                                                      "--operation Read --operation Write --operation Delete"
+                                                    : "--operation Describe --operation Write";
     begin(&difference, plan->name, true);
     SAY(difference.what, "the broker does not let this program %s it", right);
     SAY(difference.mend,
-        "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation %s "
-        "--operation Describe --topic %s",
-        brokers_of(cmp->config), right, plan->name);
+        "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME %s --topic %s",
+        brokers_of(cmp->config), wanted, plan->name);
     tell(cmp, &difference);
 }
 
 static void compare_rights(struct comparison *cmp, const struct pql_topic_plan *plan,
                            const struct pql_kafka_topic *found)
 {
-    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
     if (!found->rights_known) return;
-    if ((plan->is_input || is_checkpoint) && !found->may_read) tell_rights(cmp, plan, "Read");
-    if (!plan->is_input && !found->may_write) tell_rights(cmp, plan, "Write");
+    if ((plan->is_input || is_checkpoint(cmp, plan)) && !found->may_read) tell_rights(cmp, plan, "read");
+    if (!plan->is_input && !found->may_write) tell_rights(cmp, plan, "write");
 }
 
 /* Inputs among each other, and the checkpoint, must have one partition per task; other outputs are free. */
@@ -148,25 +155,22 @@ static void compare_partitions(struct comparison *cmp, const struct pql_topic_pl
                                const struct pql_kafka_topic *found, int32_t tasks)
 {
     struct pql_topic_difference difference;
-    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
-    if (found->partitions == tasks || (!plan->is_input && !is_checkpoint)) return;
+    bool is_bound = plan->is_input || is_checkpoint(cmp, plan);
+    if (!is_bound || tasks == 0 || found->partitions == tasks) return;
     begin(&difference, plan->name, true);
     SAY(difference.what, "%d partitions, but input %s has %d: they must be equal", found->partitions,
         cmp->config->inputs[0].topic, tasks);
-    if (is_checkpoint && found->partitions < tasks)
-        SAY(difference.mend,
-            "kafka-topics.sh --bootstrap-server %s --alter --topic %s --partitions %d, if the input grew "
-            "its state must be rebuilt as well: pqlstream checkpoint --help",
-            brokers_of(cmp->config), plan->name, tasks);
-    else if (is_checkpoint)
-        SAY(difference.mend,
-            "pqlstream topics --config %s --delete --yes, then --create: state is rebuilt from the input",
-            cmp->config->path);
-    else
+    if (plan->is_input)
         SAY(difference.mend,
             "write the input with fewer partitions again into a topic with %d, keyed by account "
             "(adding partitions to the topic as it is would move accounts)",
             found->partitions > tasks ? found->partitions : tasks);
+    else
+        SAY(difference.mend,
+            "if nothing ran yet: pqlstream topics --config %s --delete --yes, then --create; else the input "
+            "was "
+            "changed: pqlstream checkpoint forget drops the state, which is then built anew",
+            cmp->config->path);
     tell(cmp, &difference);
 }
 
@@ -218,8 +222,7 @@ static void compare_replicas(struct comparison *cmp, const struct pql_topic_plan
                              const struct pql_kafka_topic *found)
 {
     struct pql_topic_difference difference;
-    bool is_checkpoint = strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
-    if (!is_checkpoint || found->replicas == 0 || found->replicas >= plan->replicas) return;
+    if (!is_checkpoint(cmp, plan) || found->replicas == 0 || found->replicas >= plan->replicas) return;
     begin(&difference, plan->name, false);
     SAY(difference.what, "%d replicas, should be %d: when a broker is lost so is state", found->replicas,
         plan->replicas);
@@ -231,7 +234,7 @@ static int compare(struct comparison *cmp, const struct pql_topic_plan *plan,
                    const struct pql_kafka_topic *found, int32_t tasks, struct pql_err *err)
 {
     if (found->denied) {
-        tell_rights(cmp, plan, "Describe");
+        tell_rights(cmp, plan, "describe");
         return 0;
     }
     if (!found->exists) {

@@ -9,6 +9,12 @@
 
 enum { WORKERS_MAX = 64, KEEPERS = 2, EPOCH_BYTES_MAX = 16 << 20 };
 
+/* Schema files of one input. */
+struct schemas {
+    struct pql_slice *texts;
+    size_t count;
+};
+
 struct output {
     struct pql_encoder *encoder; /* NULL: dead letters and the checkpoint, which are bytes */
     bool has_id;
@@ -25,8 +31,7 @@ struct pql_wiring {
     const char *topics[PQL_INPUTS_MAX];
     struct pql_slice topic_slices[PQL_INPUTS_MAX];
     struct pql_arena arena; /* schema texts */
-    struct pql_slice *schemas;
-    size_t schemas_count;
+    struct schemas schemas[PQL_INPUTS_MAX];
     struct output outputs[PQL_OUT_COUNT];
 };
 
@@ -41,35 +46,17 @@ struct decoders {
 
 static struct pql_decoder *open_decoder(const struct pql_wiring *wiring, size_t input, struct pql_err *err)
 {
-    const struct pql_config *config = wiring->setup->config;
-    const struct pql_input_conf *conf = &config->inputs[input];
-    /* The input's own schema file first: it is that of bare messages. */
-    struct pql_slice *schemas = pql_xcalloc(wiring->schemas_count + 1, sizeof(*schemas));
-    size_t count = 0;
-    struct pql_decoder *decoder = NULL;
-    struct pql_slice reader = {0};
-    struct pql_arena arena;
-    pql_arena_init(&arena);
-    if (conf->reader_schema && pql_setup_read_schema(&arena, conf->reader_schema, &reader, err)) goto out;
-    if (conf->schema && pql_setup_read_schema(&arena, conf->schema, &schemas[count++], err)) goto out;
-    if (wiring->schemas_count)
-        memcpy(schemas + count, wiring->schemas, wiring->schemas_count * sizeof(*schemas));
+    const struct pql_input_conf *conf = &wiring->setup->config->inputs[input];
     const struct pql_decoder_conf decoder_conf = {
         .format = (enum pql_format)conf->format,
         .framing = (enum pql_framing)conf->framing,
-        .schemas = schemas,
-        .schemas_count = count + wiring->schemas_count,
-        .reader = reader,
+        .schemas = wiring->schemas[input].texts,
+        .schemas_count = wiring->schemas[input].count,
         .mapping = wiring->setup->mappings[conf->mapping],
         .find_schema = wiring->registry ? pql_registry_find : NULL,
         .ctx = wiring->registry,
     };
-    decoder = pql_decoder_new(&decoder_conf, err);
-    if (!decoder) pql_err_prefix(err, "input %s: ", conf->topic);
-out:
-    pql_arena_deinit(&arena);
-    free(schemas);
-    return decoder;
+    return pql_decoder_new(&decoder_conf, err);
 }
 
 static void close_decoders(void *opened)
@@ -300,13 +287,17 @@ static int open_kafka(struct pql_wiring *wiring, struct pql_err *err)
     return 0;
 }
 
-static int read_schemas(struct pql_wiring *wiring, struct pql_err *err)
+/* The input's own file first: it is that of bare messages. */
+static int read_schemas(struct pql_wiring *wiring, size_t input, struct pql_err *err)
 {
     const struct pql_config *config = wiring->setup->config;
-    wiring->schemas = pql_xcalloc(config->schemas_count + 1, sizeof(*wiring->schemas));
+    const char *own = config->inputs[input].schema;
+    struct schemas *schemas = &wiring->schemas[input];
+    schemas->texts = pql_arena_zalloc(&wiring->arena, (config->schemas_count + 1) * sizeof(*schemas->texts));
+    if (own && pql_setup_read_schema(&wiring->arena, own, &schemas->texts[schemas->count++], err)) return -1;
     for (size_t i = 0; i < config->schemas_count; i++)
-        if (pql_setup_read_schema(&wiring->arena, config->schemas[i], &wiring->schemas[i], err)) return -1;
-    wiring->schemas_count = config->schemas_count;
+        if (pql_setup_read_schema(&wiring->arena, config->schemas[i], &schemas->texts[schemas->count++], err))
+            return -1;
     return 0;
 }
 
@@ -321,7 +312,8 @@ struct pql_wiring *pql_wiring_new(const struct pql_setup *setup, struct pql_err 
         goto fail;
     }
     fill_inputs(wiring);
-    if (read_schemas(wiring, err)) goto fail;
+    for (size_t i = 0; i < setup->config->inputs_count; i++)
+        if (read_schemas(wiring, i, err)) goto fail;
     if (setup->config->registry.url &&
         !(wiring->registry = pql_registry_new(&setup->config->registry, NULL, wake_workers, wiring, err)))
         goto fail;
@@ -344,7 +336,6 @@ void pql_wiring_free(struct pql_wiring *wiring)
     pql_registry_free(wiring->registry); /* first: it wakes workers */
     pql_kafka_ports_free(wiring->kafka);
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) pql_encoder_free(wiring->outputs[i].encoder);
-    free(wiring->schemas);
     pql_arena_deinit(&wiring->arena);
     free(wiring);
 }

@@ -220,14 +220,21 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     struct pql_kafka *kafka = rd_kafka_opaque(rk);
     /* What on_error reports better, in the same words, comes here as well. */
     if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0) level = 7;
-    if (level < 7) pql_kafka_log_printf(&kafka->log, level, "%s: %s", facility, text);
+    pql_kafka_log_printf(&kafka->log, level, "%s: %s", facility, text);
+}
+
+static int last_said(struct pql_kafka *kafka, char *out, size_t size)
+{
+    pthread_mutex_lock(&kafka->said->lock);
+    int code = kafka->said->code;
+    snprintf(out, size, "%s", kafka->said->text);
+    pthread_mutex_unlock(&kafka->said->lock);
+    return code;
 }
 
 void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size)
 {
-    pthread_mutex_lock(&kafka->said->lock);
-    snprintf(out, size, "%s", kafka->said->text);
-    pthread_mutex_unlock(&kafka->said->lock);
+    (void)last_said(kafka, out, size);
 }
 
 /* --- handles --- */
@@ -368,10 +375,9 @@ int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_sto
         }
         poll_callbacks(kafka);
         char why[400];
-        pql_kafka_last_said(kafka, why, sizeof(why));
+        int said = last_said(kafka, why, sizeof(why));
         if (!why[0]) snprintf(why, sizeof(why), "%s: %s", brokers_of(kafka->conf), rd_kafka_err2str(code));
-        if (waits_in_vain(kafka->said->code))
-            return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
+        if (waits_in_vain(said)) return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
         if (attempts_max && attempt >= attempts_max)
             return PQL_FAIL(err, PQL_ERR_RETRY, "no broker of '%s' answers: %s", brokers_of(kafka->conf),
                             why);

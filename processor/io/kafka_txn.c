@@ -82,16 +82,27 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
         snprintf(err->msg, sizeof(err->msg), "%s", text);
 }
 
+static void add_mend(const struct pql_kafka_txn *txn, struct pql_err *err)
+{
+    size_t len = strlen(err->msg);
+    snprintf(err->msg + len, sizeof(err->msg) - len,
+             "; this mends it: kafka-acls.sh --add --allow-principal User:NAME --operation Write --operation "
+             "Describe "
+             "--transactional-id %s- --resource-pattern-type prefixed",
+             txn->ports->conf.kafka->app);
+}
+
 /* Folds an error of librdkafka, which is freed. */
 static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_err *err)
 {
     int code = rd_kafka_error_code(error);
+    bool is_begun = txn->state == TXN_OPEN || txn->state == TXN_ABORTING;
     enum pql_err_class cls = pql_kafka_class(code);
     if (rd_kafka_error_is_fatal(error)) {
         /* Rights that are missing stay missing on a new handle. */
         if (cls != PQL_ERR_CONFIG) cls = PQL_ERR_FENCED;
         move(txn, TXN_DEAD);
-    } else if (rd_kafka_error_txn_requires_abort(error)) {
+    } else if (rd_kafka_error_txn_requires_abort(error) && is_begun) {
         cls = PQL_ERR_ABORT_TXN;
         move(txn, TXN_ABORTING);
     } else if (rd_kafka_error_is_retriable(error)) {
@@ -99,6 +110,7 @@ static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_e
     }
     PQL_FAIL(err, cls, "%s", "");
     describe(txn, code, rd_kafka_error_string(error), err);
+    if (err && code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) add_mend(txn, err);
     rd_kafka_error_destroy(error);
     return -1;
 }
@@ -124,10 +136,21 @@ static int open_handle(struct pql_kafka_txn *txn, int timeout_ms, struct pql_err
     return txn->kafka ? 0 : -1;
 }
 
+static int txn_recreate(void *self, struct pql_err *err)
+{
+    (void)err;
+    struct pql_kafka_txn *txn = txn_of(self);
+    pql_kafka_close(txn->kafka);
+    txn->kafka = NULL; /* txn_init opens the next one, under the same transactional id */
+    txn->state = TXN_NONE;
+    return 0;
+}
+
 static int txn_init(void *self, int timeout_ms, struct pql_err *err)
 {
     struct pql_kafka_txn *txn = txn_of(self);
-    PQL_ASSERT(txn->state == TXN_NONE);
+    PQL_ASSERT(txn->state == TXN_NONE || txn->state == TXN_DEAD);
+    if (txn->state == TXN_DEAD && txn_recreate(self, err)) return -1;
     if (!txn->kafka && open_handle(txn, timeout_ms, err)) return -1;
     rd_kafka_error_t *error = rd_kafka_init_transactions(txn->kafka->rk, timeout_ms);
     if (error) return fold(txn, error, err);
@@ -209,16 +232,6 @@ static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
     rd_kafka_error_t *error = rd_kafka_abort_transaction(txn->kafka->rk, timeout_ms);
     if (error) return fold(txn, error, err);
     move(txn, TXN_READY);
-    return 0;
-}
-
-static int txn_recreate(void *self, struct pql_err *err)
-{
-    (void)err;
-    struct pql_kafka_txn *txn = txn_of(self);
-    pql_kafka_close(txn->kafka);
-    txn->kafka = NULL; /* txn_init opens the next one, under the same transactional id */
-    txn->state = TXN_NONE;
     return 0;
 }
 

@@ -20,7 +20,8 @@ enum { WAIT_S = 60, RECORDS_MAX = 100, PARTITIONS = 2 };
 
 static const char configuration[] =
     "app = \"t\";\n"
-    "kafka = { bootstrap_servers = \"%s\"; consumer = { fetch_wait_max_ms = 10; }; };\n"
+    "kafka = { bootstrap_servers = \"%s\"; consumer = { fetch_wait_max_ms = 10;\n"
+    "  session_timeout_ms = 1000; heartbeat_interval_ms = 200; }; };\n"
     "delivery = \"at_least_once\"; replication_factor = 1; clock = \"events\"; workers = 2; %s\n"
     "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"canonical\"; } );\n"
     "definitions = (\n"
