@@ -530,7 +530,7 @@ static int read_registered(const struct pql_http_answer *answer, void *out, stru
 
 static int read_looked_up(const struct pql_http_answer *answer, void *out, struct pql_err *err)
 {
-    return read_id(answer, "register the schema first, or let pqlstream do it", out, err);
+    return read_id(answer, "register it there, or say schema = \"register\" in the output", out, err);
 }
 
 static int read_compatible(const struct pql_http_answer *answer, void *out, struct pql_err *err)

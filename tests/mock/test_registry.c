@@ -500,7 +500,7 @@ static void what_the_registry_refuses_is_for_the_operator(void **state)
     assert_int_equal(err.cls, PQL_ERR_CONFIG);
     assert_int_equal(pql_registry_lookup(registry, "nobody", schema, &id, &err), -1);
     assert_int_equal(err.cls, PQL_ERR_CONFIG);
-    assert_said("register the schema first");
+    assert_said("register it there, or say schema = \"register\" in the output");
     pql_registry_free(registry);
 }
 
