@@ -942,6 +942,7 @@ static void build_text(struct builder *b)
         pql_buf_printf(&text, "activity %.*s\n", PQL_SLICE_ARG(conf->activity[i]));
     for (size_t i = 0; i < conf->start_events_count; i++)
         pql_buf_printf(&text, "start %.*s\n", PQL_SLICE_ARG(conf->start_events[i]));
+    pql_buf_put(&text, conf->inputs_text.ptr, conf->inputs_text.len);
     struct pql_slice ignore = normal_text(b, program->ignore);
     pql_buf_printf(&text, "ignore %.*s\n", PQL_SLICE_ARG(ignore));
     for (size_t i = 0; i < conf->definitions_count; i++)

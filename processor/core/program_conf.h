@@ -62,6 +62,9 @@ struct pql_program_conf {
     /* Sign-ups: names of events, or "kind:identify", "kind:group". */
     const struct pql_slice *start_events;
     size_t start_events_count;
+    /* What else decides which events the bytes of a record are (formats, mappings), in a canonical form of whoever
+     * fills the struct: part of the program's text, read by nothing else. May be empty. */
+    struct pql_slice inputs_text;
     struct pql_source ignore; /* condition over properties and attributes; empty: none */
 };
 

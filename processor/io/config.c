@@ -338,6 +338,7 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     read_inputs(&loader);
     read_outputs(&loader);
     pql_config_rules_finish(&loader.reader, &loader.rules, config);
+    config->program.inputs_text = pql_config_inputs_text(config, &arena);
     check_whole(&loader);
     pql_config_rules_deinit(&loader.rules);
     config->arena = arena;

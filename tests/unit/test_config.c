@@ -381,6 +381,41 @@ static void test_mapping(void **state)
     assert_true(pql_slice_is(config->program.ignore.text, "bot = true"));
 }
 
+/* The text of inputs: other for whatever makes other events, the same for names, topics and words. */
+static void test_inputs_text(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const same[] = {"inputs[0].topic=x", "mappings.m.labels[0].text=y", "app=other"};
+    static const char *const others[] = {"inputs[0].format=avro",
+                                         "inputs[0].mapping=segment",
+                                         "mappings.m.time_unit=s",
+                                         "mappings.m.user[0]=who",
+                                         "mappings.m.time[0]=broker:timestamp",
+                                         "mappings.m.rename[0].to=c",
+                                         "mappings.m.kinds[0].kind=identify"};
+    write_file(
+        fixture, "main.conf",
+        KAFKA RULES
+        "registry = { url = \"http://r\"; };\n"
+        "inputs = ( { topic = \"e\"; format = \"json\"; mapping = \"m\"; } );\n"
+        "mappings = { m = { preset = \"canonical\"; user = [ \"u\" ]; time = [ \"t\" ];\n"
+        "  labels = ( { event = \"a\"; text = \"b\"; } ); rename = ( { from = \"a\"; to = \"b\"; } );\n"
+        "  kinds = ( { from = \"page\"; kind = \"track\"; } ); }; };\n");
+    char first[4000];
+    struct pql_slice text = load_with(fixture, NULL, NULL, 0)->program.inputs_text;
+    snprintf(first, sizeof first, "%.*s", PQL_SLICE_ARG(text));
+    assert_string_equal(fixture->printed, "");
+    assert_non_null(strstr(first, "input 0 format 1 framing 0\n"));
+    for (size_t i = 0; i < 3 + sizeof others / sizeof *others; i++) {
+        const char *set = i < 3 ? same[i] : others[i - 3];
+        pql_config_free(fixture->config);
+        free(fixture->printed);
+        const struct pql_config *config = load_with(fixture, NULL, &set, 1);
+        assert_string_equal(fixture->printed, "");
+        assert_int_equal(pql_slice_is(config->program.inputs_text, first), i < 3);
+    }
+}
+
 static void test_parameters(void **state)
 {
     struct fixture *fixture = *state;
@@ -554,6 +589,7 @@ int main(void)
         TEST(test_secrets),
         TEST(test_missing_secret),
         TEST(test_mapping),
+        TEST(test_inputs_text),
         TEST(test_parameters),
         TEST(test_outputs),
         TEST(test_avro_output_needs_a_schema),
