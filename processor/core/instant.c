@@ -45,15 +45,6 @@ static void push_all(struct pql_engine *engine, const struct pql_dependents *dep
         if (dependents->items[i].mask & mask) push(engine, dependents->items[i].unit, user, by_event);
 }
 
-static bool is_same(const struct pql_value *a, const struct pql_value *b)
-{
-    if (a->kind != b->kind) return false;
-    if (a->kind == PQL_TEXT) return pql_slice_eq(a->text, b->text);
-    if (a->kind == PQL_NUMBER) return a->number == b->number;
-    if (a->kind == PQL_BOOL) return a->boolean == b->boolean;
-    return a->kind == PQL_NULL || a->ms == b->ms;
-}
-
 /* A step of a counter behind quantifiers: who reads one of them is looked at if its value changed by the step. */
 static void step_counter(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
                          uint32_t *counter, bool up)
@@ -64,7 +55,7 @@ static void step_counter(struct pql_engine *engine, const struct pql_dependents 
     *counter = up ? *counter + 1 : *counter - 1;
     for (size_t i = 0; i < dependents->count; i++) {
         struct pql_value after = pql_expr_value(dependents->items[i].via, &scope);
-        if (!is_same(&before[i], &after)) push(engine, dependents->items[i].unit, NULL, by_event);
+        if (!pql_value_same(&before[i], &after)) push(engine, dependents->items[i].unit, NULL, by_event);
     }
 }
 
@@ -300,13 +291,10 @@ static void set_attribute(struct pql_engine *engine, const struct pql_signal_def
     struct pql_subject_state *state = state_of(engine->account, user);
     void **slot = pql_cells_get(&state->cells, def->slot);
     struct pql_cell *cell = *slot;
-    struct pql_reading before;
-    pql_signal_read(&def->signal, cell, engine->t_ms, &before);
-    bool changes = !is_same(&before.value, value);
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
-    bool taken = pql_signal_add(&def->signal, &cell, &occurrence, NULL, engine->t_ms) != 0;
+    unsigned changed = pql_signal_add(&def->signal, &cell, &occurrence, NULL, engine->t_ms);
     *slot = cell;
-    if (taken && changes) push_all(engine, &def->dependents, ~0u, user, true);
+    push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, true);
 }
 
 static void set_attributes(struct pql_engine *engine, struct pql_user *user, const struct pql_value *values,

@@ -44,6 +44,20 @@ static bool is_exact(struct pql_slice text)
     return digits <= DIGITS_EXACT;
 }
 
+bool pql_value_same(const struct pql_value *a, const struct pql_value *b)
+{
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
+    case PQL_NULL: return true;
+    case PQL_BOOL: return a->boolean == b->boolean;
+    case PQL_NUMBER: return a->number == b->number;
+    case PQL_TEXT: return pql_slice_eq(a->text, b->text);
+    case PQL_DURATION:
+    case PQL_TIME: break;
+    }
+    return a->ms == b->ms;
+}
+
 struct pql_slice pql_value_canonical(const struct pql_value *value, char scratch[PQL_DECIMAL_TEXT_MAX])
 {
     pql_decimal number = 0;

@@ -43,6 +43,9 @@ bool pql_value_as_number(const struct pql_value *value, pql_decimal *out);
 /* True only for the boolean true and the text 'true'. */
 bool pql_value_holds(const struct pql_value *value);
 
+/* The same kind and content; null is the same as null. */
+bool pql_value_same(const struct pql_value *a, const struct pql_value *b);
+
 /* Canonical text, by which distinct, by and spread compare: 7, 7.0 and '7' are one value. An empty slice for null.
  * The text is a view of the value or of scratch. */
 struct pql_slice pql_value_canonical(const struct pql_value *value, char scratch[PQL_DECIMAL_TEXT_MAX]);

@@ -309,15 +309,23 @@ static void set_newest(struct pql_cell **cell, const struct pql_occurrence *occ)
     memcpy(c->data, &newest, sizeof newest);
 }
 
+/* Only latest has a rolling window here. */
+static bool has_left(const struct pql_signal *signal, int64_t time_ms, int64_t t_ms)
+{
+    return signal->window.kind == PQL_WINDOW_ROLLING && time_ms <= t_ms - signal->window.ms;
+}
+
 static unsigned add_newest(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
                            bool is_new, int64_t t_ms)
 {
     const struct payload_newest *newest = payload(*cell);
     bool is_latest = signal->kind == PQL_SIGNAL_LATEST;
-    if (is_latest && signal->window.kind == PQL_WINDOW_ROLLING && occ->time_ms <= t_ms - signal->window.ms) return 0;
+    if (has_left(signal, occ->time_ms, t_ms)) return 0;
     if (!is_new && (is_latest ? occ->time_ms < newest->time_ms : occ->time_ms >= newest->time_ms)) return 0;
+    struct pql_value before = is_new || has_left(signal, newest->time_ms, t_ms) ? pql_null() : newest_value(*cell);
+    bool changes = !pql_value_same(&before, &occ->value);
     set_newest(cell, occ);
-    return PQL_CHANGE_ANY | PQL_CHANGE_VALUE;
+    return PQL_CHANGE_ANY | (changes ? PQL_CHANGE_VALUE : 0);
 }
 
 /* --- first W --- */
@@ -509,7 +517,7 @@ static void read_newest(const struct pql_signal *signal, const struct pql_cell *
                         struct pql_reading *reading)
 {
     const struct payload_newest *newest = payload(cell);
-    if (signal->window.kind == PQL_WINDOW_ROLLING && newest->time_ms <= t_ms - signal->window.ms) return;
+    if (has_left(signal, newest->time_ms, t_ms)) return;
     reading->value = newest_value(cell);
     reading->first_at = reading->last_at = newest->time_ms;
     reading->n = 1;
