@@ -42,6 +42,13 @@ static void to(struct pql_committer *c, enum pql_txn_state state)
 
 /* --- what to do about a fault: the one place that acts on its class --- */
 
+/* The client may not be asked anything more: its handle can be dead. */
+static void halt(struct pql_pipeline *p, enum pql_stop stop, const struct pql_err *err)
+{
+    pql_pipeline_fail(p, stop, err);
+    to(&p->committer, PQL_TXN_HALTED);
+}
+
 /* A fault that would come again whatever is repeated stops the program at its second time. */
 static bool is_lasting(struct pql_pipeline *p, const struct pql_err *err)
 {
@@ -49,7 +56,7 @@ static bool is_lasting(struct pql_pipeline *p, const struct pql_err *err)
     const char *before = c->permanent;
     c->permanent = err->reason;
     if (!err->reason || !before || strcmp(err->reason, before) != 0) return false;
-    pql_pipeline_fail(p, PQL_STOP_CONFIG, err);
+    halt(p, PQL_STOP_CONFIG, err);
     return true;
 }
 
@@ -64,12 +71,13 @@ static void fenced(struct pql_pipeline *p, const struct pql_err *err)
             &why,
             "another process has this instance's transactional id (fenced twice within a minute); give each "
             "its own `instance`: ");
-        pql_pipeline_fail(p, PQL_STOP_FENCED, &why);
-        again_after(p, BACKOFF_US);
+        halt(p, PQL_STOP_FENCED, &why);
         return;
     }
     if (by_another) c->fenced_us = now;
+    pql_lock(p);
     c->unknown++;
+    pql_unlock(p);
     c->is_unknown = true;
     to(c, PQL_TXN_RECREATE);
 }
@@ -89,10 +97,10 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
         if (!is_lasting(p, err)) to(c, PQL_TXN_ABORT);
         return;
     case PQL_ERR_FENCED: fenced(p, err); return;
-    case PQL_ERR_CONFIG: pql_pipeline_fail(p, PQL_STOP_CONFIG, err); return;
+    case PQL_ERR_CONFIG: halt(p, PQL_STOP_CONFIG, err); return;
     case PQL_ERR_NONE:
     case PQL_ERR_RECORD:
-    case PQL_ERR_FATAL: pql_pipeline_fail(p, PQL_STOP_FATAL, err); return;
+    case PQL_ERR_FATAL: halt(p, PQL_STOP_FATAL, err); return;
     }
 }
 
@@ -330,10 +338,10 @@ static void committed(struct pql_pipeline *p)
     for (size_t i = 0; i < c->count; i++) settle_task(p, c->tasks[i]);
     c->count = 0;
     c->epochs++;
-    pql_wake_all(p);
-    pql_unlock(p);
     c->last_us = now_us(p);
     c->took_us = c->last_us - c->begun_us;
+    pql_wake_all(p);
+    pql_unlock(p);
     c->permanent = NULL;
     c->is_unknown = false;
     to(c, PQL_TXN_IDLE);
@@ -386,8 +394,7 @@ static void decide(struct pql_pipeline *p)
         PQL_FAIL(&err, PQL_ERR_FATAL,
                  "the group's offsets of %s were set by another process or by an operator meanwhile",
                  p->conf->inputs[0].topic);
-        pql_pipeline_fail(p, PQL_STOP_FENCED, &err);
-        again_after(p, BACKOFF_US);
+        halt(p, PQL_STOP_FENCED, &err);
         return;
     }
     pql_log(PQL_LOG_INFO, "outcome of a transaction found", "epoch=%llu committed=%d",
@@ -440,7 +447,7 @@ static void wait_acks(struct pql_pipeline *p, bool journal)
                  acks[i].reason ? acks[i].reason : "the broker does not say why");
         txn_failed(p, &err);
     }
-    if (c->expected_acks) return;
+    if (c->expected_acks || c->state == PQL_TXN_HALTED) return;
     bool failed = c->failed_acks > 0;
     c->failed_acks = 0;
     if (!c->count)
@@ -501,7 +508,9 @@ static void step_abort(struct pql_pipeline *p)
         txn_failed(p, &err);
         return;
     }
+    pql_lock(p);
     p->committer.aborted++;
+    pql_unlock(p);
     begin_again(&p->committer);
 }
 
@@ -549,6 +558,7 @@ void pql_committer_step(struct pql_pipeline *p, int wait_ms)
     case PQL_TXN_RECREATE: step_recreate(p); break;
     case PQL_TXN_REINIT: step_reinit(p); break;
     case PQL_TXN_DECIDE: decide(p); break;
+    case PQL_TXN_HALTED: again_after(p, BACKOFF_US); break;
     case PQL_TXN_JOURNAL: produce_plain(p, true); break;
     case PQL_TXN_JOURNAL_ACKS: wait_acks(p, true); break;
     case PQL_TXN_OUTPUTS: produce_plain(p, false); break;

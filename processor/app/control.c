@@ -100,7 +100,10 @@ static bool free_released(struct pql_pipeline *p)
 
 static void settling(struct pql_pipeline *p, int wait_ms)
 {
-    if (now_us(p) > p->settle_deadline_us ||
+    pql_lock(p);
+    bool has_failed = p->stop != PQL_STOP_NONE;
+    pql_unlock(p);
+    if (has_failed || now_us(p) > p->settle_deadline_us ||
         (p->control == PQL_CONTROL_SETTLE_REVOKED && p->ports->assignment_lost(p->ports->self)))
         drop_the_rest(p);
     pql_lock(p);
@@ -161,9 +164,11 @@ static void take_error(struct pql_pipeline *p, struct pql_err *err)
         PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "Kafka", "cause=%s", err->msg);
         return;
     }
-    pql_pipeline_fail(p, err->cls == PQL_ERR_CONFIG   ? PQL_STOP_CONFIG
-                         : err->cls == PQL_ERR_FENCED ? PQL_STOP_FENCED
-                                                      : PQL_STOP_FATAL, err);
+    pql_pipeline_fail(p,
+                      err->cls == PQL_ERR_CONFIG   ? PQL_STOP_CONFIG
+                      : err->cls == PQL_ERR_FENCED ? PQL_STOP_FENCED
+                                                   : PQL_STOP_FATAL,
+                      err);
 }
 
 /* Tasks block by themselves; where none is left that works, the program ends and says why. */

@@ -98,7 +98,8 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
         .value = message->value,
         .headers = headers,
         .headers_count = n,
-        .timestamp_ms = message->timestamp_ms,
+        /* A broker may refuse what lies ahead of its clock. */
+        .timestamp_ms = message->timestamp_ms > w->wall_ms ? w->wall_ms : message->timestamp_ms,
     };
     add_dead_letter(w, task, &record, headers);
 }

@@ -312,6 +312,7 @@ static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_sta
     out->snapshots_abandoned += w->shown.snapshots_abandoned;
     out->snapshot_bytes += w->shown.snapshot_bytes;
     out->ticks += w->shown.ticks;
+    out->waiting += w->shown.waiting;
 }
 
 void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
@@ -326,7 +327,6 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
         out->blocked += task->phase == PQL_PHASE_BLOCKED;
         out->restoring += task->phase < PQL_PHASE_LIVE;
         out->accounts += task->accounts;
-        for (uint32_t k = 0; k < p->conf->inputs_count; k++) out->waiting += task->inbox[k].waits;
     }
     out->records = p->committer.records;
     out->epochs = p->committer.epochs;

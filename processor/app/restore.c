@@ -317,6 +317,10 @@ static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const s
             return PQL_FAIL(err, PQL_ERR_FATAL,
                             "the state is ahead of the committed offset of %s (%" PRId64 " > %" PRId64 ")",
                             p->conf->inputs[i].topic, m->place.next[i], task->restore->committed.next[i]);
+    if (m->place.journal > task->restore->committed.journal)
+        return PQL_FAIL(err, PQL_ERR_FATAL,
+                        "the state is ahead of the committed journal (%" PRIu64 " > %" PRIu64 ")",
+                        m->place.journal, task->restore->committed.journal);
     return check_program(p, m->program_hash, m->revision, err);
 }
 
@@ -337,7 +341,10 @@ static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset
 {
     struct pql_log_record record;
     if (p->ports->log_read(p->ports->self, r->log, timeout_ms, &record, err)) return -1;
-    if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
+    /* A leader just elected may show an end that is behind what was acknowledged. */
+    bool is_silent =
+        record.kind == PQL_LOG_NOTHING || (record.kind == PQL_LOG_END && record.offset <= offset);
+    if (is_silent && now_us(p) - r->progress_us < SILENT_US) return 0;
     if (record.kind == PQL_LOG_RECORD && record.offset < offset) {
         r->progress_us = now_us(p);
         return 0;

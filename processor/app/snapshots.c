@@ -3,9 +3,10 @@
  *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged ─► manifest
  * written ─► acknowledged: the task's pending pointer, carried by the next epoch that is sealed
  *
- * Pages are one stream of bytes, cut into chunks anywhere: a page (the events that wait, an account of many users) may be
- * larger than a record can be. So chunks are read in the order of their numbers, and their offsets rise with these.
- * A worker never waits for it: a producer that is slow is left alone until the attempt is given up. */
+ * Pages are one stream of bytes, cut into chunks anywhere: a page (the events that wait, an account of many
+ * users) may be larger than a record can be. So chunks are read in the order of their numbers, and their
+ * offsets rise with these. A worker never waits for it: a producer that is slow is left alone until the
+ * attempt is given up. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -50,7 +51,7 @@ void pql_snapshots_abandon(struct pql_worker *w, struct pql_task *task)
     if (!w->snapshot.is_complete) pql_snapshot_abandon(task->engine);
     w->stats.snapshots_abandoned++;
     task->last_snapshot_us = w->now_us;
-    task->final_done |= task->closing;
+    task->final_done |= task->is_leaving;
     forget(w);
 }
 
@@ -79,7 +80,7 @@ static bool is_due(const struct pql_worker *w, const struct pql_task *task)
 {
     const struct pql_pipeline_conf *conf = w->pipeline->conf;
     if (task->phase != PQL_PHASE_LIVE || task->pending.manifest >= 0 || is_scripted(task)) return false;
-    if (task->closing) return !task->final_done;
+    if (task->is_leaving) return !task->final_done;
     uint64_t age_us = w->now_us - task->last_snapshot_us;
     if (!has_changed(task) || age_us < (uint64_t)conf->checkpoint_interval_ms * 1000 / 16) return false;
     return age_us >= (uint64_t)conf->checkpoint_interval_ms * 1000 ||
@@ -128,7 +129,7 @@ static void choose(struct pql_worker *w)
     struct pql_task *running = w->snapshot.task;
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
-        if (!task->closing || task->final_done || task->phase != PQL_PHASE_LIVE) continue;
+        if (!task->is_leaving || task->final_done || task->phase != PQL_PHASE_LIVE) continue;
         bool late = w->now_us > task->handover_deadline_us || is_scripted(task);
         if (running == task ? late : late || (!running && !has_changed(task))) {
             if (running == task) give_up(w, "handover_budget");
@@ -139,7 +140,7 @@ static void choose(struct pql_worker *w)
             !pql_place_reached(w->pipeline, &w->snapshot.place, &task->place)) {
             pql_snapshots_abandon(w, task);
             task->final_done = false;
-        } else if (running && running != task && !running->closing && !task->final_done) {
+        } else if (running && running != task && !running->is_leaving && !task->final_done) {
             give_up(w, "a partition is given back");
         }
         running = w->snapshot.task;
@@ -148,8 +149,8 @@ static void choose(struct pql_worker *w)
         struct pql_task *task = w->tasks[(w->snapshot_turn + i) % w->count];
         bool others_close = false;
         for (size_t k = 0; k < w->count; k++)
-            others_close |= w->tasks[k]->closing && !w->tasks[k]->final_done;
-        if ((others_close && !task->closing) || !is_due(w, task) || !knows_end(w, task)) continue;
+            others_close |= w->tasks[k]->is_leaving && !w->tasks[k]->final_done;
+        if ((others_close && !task->is_leaving) || !is_due(w, task) || !knows_end(w, task)) continue;
         w->snapshot_turn = (w->snapshot_turn + i + 1) % w->count;
         begin(w, task);
     }
@@ -227,8 +228,7 @@ static void slice(struct pql_worker *w)
     w->tokens -= (int64_t)(s->pages.len - before);
     s->progress_us = w->now_us;
     w->did_something = true;
-    for (; s->pages.len - at >= most; at += most)
-        cut_chunk(w, (struct pql_slice){s->pages.ptr + at, most});
+    for (; s->pages.len - at >= most; at += most) cut_chunk(w, (struct pql_slice){s->pages.ptr + at, most});
     s->pages.len -= at;
     if (at) memmove(s->pages.ptr, s->pages.ptr + at, s->pages.len);
     if (!s->is_complete || !s->pages.len) return;
@@ -297,7 +297,7 @@ static void finish(struct pql_worker *w)
         .hash = s->hash,
     };
     task->last_snapshot_us = w->now_us;
-    task->final_done |= task->closing;
+    task->final_done |= task->is_leaving;
     w->stats.snapshots++;
     w->stats.snapshot_bytes += s->bytes;
     pql_log(PQL_LOG_DEBUG, "snapshot written", "partition=%d manifest=%lld bytes=%llu chunks=%zu ms=%llu",
@@ -306,8 +306,8 @@ static void finish(struct pql_worker *w)
     forget(w);
 }
 
-/* A chunk that was not written, or nobody knows where: all from the first that is not settled are written again, so that
- * offsets rise with numbers. The new serial tells apart what is still on its way. */
+/* A chunk that was not written, or nobody knows where: all from the first that is not settled are written
+ * again, so that offsets rise with numbers. The new serial tells apart what is still on its way. */
 static void write_again(struct pql_snapshot *s)
 {
     s->serial++;
@@ -333,8 +333,8 @@ static void take_ack(struct pql_worker *w, const struct pql_ack *ack)
     }
 }
 
-/* Acknowledgements of an earlier attempt have another serial. The bytes of a chunk are kept until all before it are
- * acknowledged too. */
+/* Acknowledgements of an earlier attempt have another serial. The bytes of a chunk are kept until all before
+ * it are acknowledged too. */
 static void take_acks(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
@@ -364,9 +364,9 @@ void pql_snapshots_step(struct pql_worker *w)
     earn_tokens(w);
     if (w->count) choose(w);
     if (!s->task) return;
-    int slices = s->task->closing ? FINAL_SLICES : 1;
+    int slices = s->task->is_leaving ? FINAL_SLICES : 1;
     while (slices-- > 0 && !s->is_complete && s->inflight < INFLIGHT_BYTES &&
-           (s->task->closing || w->tokens > 0))
+           (s->task->is_leaving || w->tokens > 0))
         slice(w);
     if (!send_waiting(w) && !s->task) return;
     bool all = s->is_complete && s->acked == s->chunks_count;

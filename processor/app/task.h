@@ -141,6 +141,7 @@ struct pql_task {
     uint64_t taken_since_snapshot;
     uint64_t last_snapshot_us;
     uint64_t last_seal_us;
+    bool is_leaving; /* closing, as the worker saw it at the begin of its step */
     bool final_done; /* closing: the last snapshot is settled or given up */
 };
 
@@ -217,6 +218,7 @@ enum pql_txn_state {
     PQL_TXN_RECREATE, /* outcome unknown from here on */
     PQL_TXN_REINIT,
     PQL_TXN_DECIDE,
+    PQL_TXN_HALTED,  /* the program ends; nothing more is asked of the client */
     PQL_TXN_JOURNAL, /* at least once: journal, its acknowledgements, outputs, theirs, offsets */
     PQL_TXN_JOURNAL_ACKS,
     PQL_TXN_OUTPUTS,

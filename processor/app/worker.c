@@ -68,6 +68,15 @@ static void tell_replay(struct pql_worker *w, struct pql_task *task)
             (unsigned long long)(left * ms / 1000 / (task->replayed + 1)));
 }
 
+/* How far events were behind is known as of S only; at C they were so by no more than they are now. */
+static void note_lag_at_most(struct pql_worker *w, struct pql_task *task)
+{
+    int64_t seen = pql_engine_seen(task->engine);
+    if (seen == PQL_NO_TIME) return;
+    int64_t now = w->wall_ms > seen ? w->wall_ms - seen : 0;
+    if (task->lag_ms < 0 || task->lag_ms > now) task->lag_ms = now;
+}
+
 /* At C the replay must have made what was published: a difference stops here instead of reaching a reader. */
 static void finish_replay(struct pql_worker *w, struct pql_task *task)
 {
@@ -86,8 +95,7 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
         block(w, task, PQL_STOP_STATE, &err);
         return;
     }
-    int64_t seen = pql_engine_seen(task->engine);
-    if (task->lag_ms < 0 && seen != PQL_NO_TIME) task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
+    note_lag_at_most(w, task);
     pql_log(PQL_LOG_INFO, "the task is live", "topic=%s partition=%d offset=%lld replayed=%llu accounts=%llu",
             w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->place.next[0],
             (unsigned long long)task->replayed, (unsigned long long)pql_engine_stats(task->engine).accounts);
@@ -104,7 +112,9 @@ static void apply_entry(struct pql_task *task, const struct pql_journal *entry)
     if (entry->kind == PQL_JOURNAL_TICK) pql_engine_tick(task->engine, entry->time_ms);
     task->place.journal = entry->place.journal;
     task->run_input = -1;
-    task->script.next++;
+    if (++task->script.next < task->script.count) return;
+    free(task->script.items); /* the entry as well */
+    task->script = (struct pql_script){0};
 }
 
 /* Does what is due at the present place: entries, the zero of n and x, the end of the replay. */
@@ -188,12 +198,15 @@ static void check_share(struct pql_worker *w, struct pql_task *task)
     const struct pql_pipeline_conf *conf = w->pipeline->conf;
     if (task->share.seen < PQL_SHARE_WINDOW || task->share.bad <= conf->dlq_max_share * PQL_SHARE_WINDOW)
         return;
+    pql_lock(w->pipeline);
+    int64_t committed = task->committed.next[0];
+    pql_unlock(w->pipeline);
     struct pql_err err;
     PQL_FAIL(&err, PQL_ERR_CONFIG,
              "%u of the last %u records could not be used, more than dlq_max_share: a wrong schema or "
              "mapping? Nothing "
              "behind offset %lld is committed; correct it and start again",
-             task->share.bad, task->share.seen, (long long)task->committed.next[0]);
+             task->share.bad, task->share.seen, (long long)committed);
     block(w, task, PQL_STOP_CONFIG, &err);
     if (conf->exit_on_bad_input) pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
 }
@@ -268,7 +281,9 @@ static enum taken decode_failed(struct pql_worker *w, struct pql_task *task, con
         pql_err_prefix(err, "the record was used before and cannot be decoded now: ");
         block(w, task, PQL_STOP_STATE, err);
     } else {
-        pql_pipeline_fail(w->pipeline, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_FATAL, err);
+        enum pql_stop stop = err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_FATAL;
+        pql_pipeline_fail(w->pipeline, stop, err);
+        block(w, task, stop, err);
     }
     return STOPPED;
 }
@@ -481,7 +496,7 @@ static void take_batch(struct pql_worker *w)
 static bool wants_tick(struct pql_worker *w, struct pql_task *task, int64_t *to_ms)
 {
     uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
-    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->closing || is_scripted(task) ||
+    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->is_leaving || is_scripted(task) ||
         task->lag_ms < 0 || w->now_us - task->last_record_us < idle_us)
         return false;
     for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
@@ -580,12 +595,14 @@ static void accept_feeds(struct pql_worker *w, struct pql_task *task)
     }
 }
 
-/* Under the lock. At a batch boundary, so everything in an open epoch is whole. */
+/* Under the lock. At a batch boundary, so everything in an open epoch is whole; unless the program ends over
+ * a fault, by which a record may have been left out. */
 static void hand_over(struct pql_worker *w)
 {
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
-        if (task->phase == PQL_PHASE_LIVE && !task->lost && !task->sealed && has_something(task))
+        if (w->pipeline->stop == PQL_STOP_NONE && task->phase == PQL_PHASE_LIVE && !task->lost &&
+            !task->sealed && has_something(task))
             pql_task_seal(w->pipeline, task, w->now_us);
     }
     w->handover_wanted = false;
@@ -602,7 +619,10 @@ static void take_requests(struct pql_worker *w)
         if (p->tasks[i]->worker == w->index && p->tasks[i]->phase == PQL_PHASE_READY &&
             !p->tasks[i]->closing && !p->tasks[i]->lost)
             adopt(w, p->tasks[i]);
-    for (size_t i = 0; i < w->count; i++) accept_feeds(w, w->tasks[i]);
+    for (size_t i = 0; i < w->count; i++) {
+        w->tasks[i]->is_leaving = w->tasks[i]->closing;
+        accept_feeds(w, w->tasks[i]);
+    }
     if (w->handover_wanted) hand_over(w);
     struct pql_ack_queue acks = w->acks;
     w->acks = w->acks_taken;
@@ -639,14 +659,15 @@ static void want_feed_again(struct pql_worker *w, struct pql_task *task)
 
 static void report(struct pql_worker *w)
 {
-    uint64_t oldest = 0, bytes = 0, accounts = 0;
+    uint64_t oldest = 0, bytes = 0;
     bool has_moved = false;
+    w->stats.waiting = 0;
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
         if (task->phase == PQL_PHASE_LIVE && w->now_us - task->last_seal_us > day_us)
             pql_task_open_epoch(task)->moved = true;
-        accounts = pql_engine_stats(task->engine).accounts;
-        task->accounts = accounts;
+        for (uint32_t k = 0; k < w->pipeline->conf->inputs_count; k++)
+            w->stats.waiting += task->inbox[k].waits;
         if (task->phase != PQL_PHASE_LIVE) continue;
         has_moved |= has_something(task);
         if (!task->open) continue;
@@ -660,8 +681,10 @@ static void report(struct pql_worker *w)
     w->has_moved = has_moved;
     w->is_full = bytes > w->pipeline->conf->epoch_bytes_max;
     w->shown = w->stats;
-    for (size_t i = 0; i < w->count; i++)
+    for (size_t i = 0; i < w->count; i++) {
+        w->tasks[i]->accounts = pql_engine_stats(w->tasks[i]->engine).accounts;
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
+    }
     if (news || w->is_full) pql_wake_all(w->pipeline);
     pql_unlock(w->pipeline);
 }

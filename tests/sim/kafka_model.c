@@ -97,7 +97,8 @@ void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32
                             .partitions_count = partitions_count,
                             .now_us = 1000000,
                             .txn_timeout_us = 10000000,
-                            .checkpoint_bytes_max = 1000000, .max_message_bytes = 1000000};
+                            .checkpoint_bytes_max = 1000000,
+                            .max_message_bytes = 1000000};
 }
 
 void model_deinit(struct model *model)

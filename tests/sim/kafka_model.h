@@ -94,7 +94,7 @@ struct model {
      * require-stable. */
     bool has_new_ids, reads_unstable;
     int64_t checkpoint_bytes_max; /* of a record of the checkpoint topic */
-    uint64_t counts[16]; /* of faults that happened, in the order of struct model_faults */
+    uint64_t counts[16];          /* of faults that happened, in the order of struct model_faults */
 };
 
 void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count);

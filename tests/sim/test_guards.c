@@ -223,6 +223,106 @@ static void too_large_goes_to_the_dead_letters(void **state)
     world_deinit(&world);
 }
 
+/* --- the program ends in the middle --- */
+
+/* Workers and committer go on for a while before control hears of it. */
+static void run_without_control(struct world *world, struct world_process *process)
+{
+    for (int i = 0; i < 3000; i++) {
+        world_pass_time(world);
+        pql_worker_step(process->pipeline, 0, 0);
+        pql_committer_step(process->pipeline, 0);
+    }
+}
+
+static void what_cannot_be_decoded_is_not_skipped(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 10);
+    run_until_committed(&world, process);
+    world_put(&world, 0, 0, "a1", "fatal|a1|u1|1|");
+    put_events(&world, 200);
+    run_without_control(&world, process);
+    expect_stop(&world, process, PQL_STOP_FATAL, "no decoder");
+    assert_int_equal(world.model.offsets[0][0].offset, 10);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void what_cannot_be_encoded_is_not_left_out(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    world_put_event(&world, "a1");
+    run_until_committed(&world, process);
+    world.encode_fails = true;
+    for (int i = 0; i < 100; i++) world_put_event(&world, "a1"); /* the next one qualifies u1 */
+    run_without_control(&world, process);
+    expect_stop(&world, process, PQL_STOP_FATAL, "no encoder");
+    assert_int_equal(world.model.offsets[0][0].offset, 1);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static int produced;
+
+static int may_not_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
+{
+    (void)self;
+    (void)record;
+    produced++;
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "no right to write");
+}
+
+/* The handle may be dead by then. */
+static void after_a_lasting_fault_the_client_is_left_alone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    process->ports.txn_produce = may_not_produce;
+    produced = 0;
+    put_events(&world, 10);
+    while (!produced) world_run(&world, process, 1);
+    run_without_control(&world, process);
+    expect_stop(&world, process, PQL_STOP_CONFIG, "no right to write");
+    assert_int_equal(produced, 1);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* --- the clock --- */
+
+/* The snapshot was taken while old events were read; what came after it was of today. */
+static void the_clock_of_a_quiet_task_goes_on_after_a_restart(void **state)
+{
+    (void)state;
+    struct world world;
+    char value[64];
+    world_init(&world, &plain);
+    snprintf(value, sizeof value, "known|a1|u1|%" PRId64 "|", model_wall_ms(&world.model) - 864000000);
+    world_put(&world, 0, 0, "a1", value);
+    settle_some(&world, 0);
+    world.conf.checkpoint_interval_ms = 86400000;
+    struct world_process *process = world_start(&world, "pql-0");
+    for (int i = 0; i < 5; i++) world_put_event(&world, "a1");
+    run_until_committed(&world, process);
+    world_kill(process);
+    size_t entered = visible(&world, PQL_OUT_PQL);
+    assert_true(entered > 0);
+    process = world_start(&world, "pql-0");
+    world_run(&world, process, STEPS);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), entered + 1); /* left, by a tick */
+    world_kill(process);
+    world_deinit(&world);
+}
+
 /* --- topics --- */
 
 static int (*real_input_facts)(void *, uint32_t, struct pql_topic_facts *, int, struct pql_err *);
@@ -337,6 +437,21 @@ static void offsets_reset_by_an_operator_stop(void **state)
     world.model.offsets[0][0].offset = 0;
     struct world_process *process = world_start(&world, "pql-0");
     expect_stop(&world, process, PQL_STOP_STATE, "pqlstream checkpoint adopt");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void state_ahead_of_its_journal_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    char *journal = strstr(world.model.offsets[0][0].metadata, ";j=");
+    assert_non_null(journal);
+    journal[3] = '0';
+    struct world_process *process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "ahead of the committed journal");
     world_kill(process);
     world_deinit(&world);
 }
@@ -481,10 +596,15 @@ int main(void)
         cmocka_unit_test(registry_away_one_partition_waits),
         cmocka_unit_test(not_partitioned_by_account_stops),
         cmocka_unit_test(too_large_goes_to_the_dead_letters),
+        cmocka_unit_test(what_cannot_be_decoded_is_not_skipped),
+        cmocka_unit_test(what_cannot_be_encoded_is_not_left_out),
+        cmocka_unit_test(after_a_lasting_fault_the_client_is_left_alone),
+        cmocka_unit_test(the_clock_of_a_quiet_task_goes_on_after_a_restart),
         cmocka_unit_test(topics_that_do_not_fit),
         cmocka_unit_test(damaged_manifest_stops),
         cmocka_unit_test(newer_format_stops),
         cmocka_unit_test(offsets_reset_by_an_operator_stop),
+        cmocka_unit_test(state_ahead_of_its_journal_stops),
         cmocka_unit_test(state_without_offset_stops),
         cmocka_unit_test(missing_input_stops),
         cmocka_unit_test(topic_created_again_stops),

@@ -43,6 +43,7 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
     }
     if (pql_slice_is(schema, "later") && world->model.now_us < world->schema_known_us)
         return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
+    if (pql_slice_is(schema, "fatal")) return PQL_FAIL(err, PQL_ERR_FATAL, "no decoder");
     for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
     event->id = (struct pql_slice){event->account.ptr, (size_t)(time.ptr + time.len - event->account.ptr)};
     event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
@@ -52,10 +53,10 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
 static int encode(void *context, enum pql_output output, const struct pql_record *record,
                   int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err)
 {
-    (void)context;
+    const struct world *world = context;
     (void)output;
     (void)produced_at_ms;
-    (void)err;
+    if (world->encode_fails) return PQL_FAIL(err, PQL_ERR_FATAL, "no encoder");
     pql_buf_printf(value, "%s %" PRId64, record->event_id, record->version);
     return 0;
 }
@@ -116,6 +117,7 @@ static void make_conf(struct world *world)
     conf.decoding = (struct pql_decoding){
         .context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
     conf.encode = encode;
+    conf.encode_context = world;
     conf.broken = world->plan->broken;
     world->conf = conf;
 }
@@ -225,12 +227,12 @@ static void produce_event(struct world *world, struct world_sent *sent)
     if (later && world->schema_known_us < world->model.now_us)
         world->schema_known_us = world->model.now_us + model_below(random, 2000000);
     int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
-    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known", sent->account,
-             (unsigned)model_below(random, users ? users : 3), time);
+    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known",
+             sent->account, (unsigned)model_below(random, users ? users : 3), time);
     if (bad) snprintf(sent->value, sizeof sent->value, "bad");
     sent->input = (uint32_t)model_below(random, world->plan->inputs_count);
-    sent->partition = (int32_t)pql_partition_murmur2(pql_slice_of(sent->account),
-                                                     (uint32_t)world->plan->partitions_count);
+    sent->partition =
+        (int32_t)pql_partition_murmur2(pql_slice_of(sent->account), (uint32_t)world->plan->partitions_count);
 }
 
 void world_produce(struct world *world)

@@ -25,10 +25,10 @@ struct world_plan {
     bool has_new_ids, reads_unstable;
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
-    double twice;            /* share of the events that are sent again */
-    unsigned users;          /* of an account; 0: a few */
+    double twice;             /* share of the events that are sent again */
+    unsigned users;           /* of an account; 0: a few */
     int64_t checkpoint_bytes; /* > 0: the largest record that the checkpoint topic takes */
-    double damage; /* chance that the last snapshot is damaged before the final restore */
+    double damage;            /* chance that the last snapshot is damaged before the final restore */
 };
 
 struct world_process {
@@ -57,6 +57,7 @@ struct world {
         char account[16], value[96];
     } last;
     uint64_t schema_known_us;
+    bool encode_fails;
     unsigned starts;
 };
 
