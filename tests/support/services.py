@@ -96,10 +96,11 @@ class Service:
 
 
 class Broker(Service):
-    """Apache Kafka, one node, KRaft."""
+    """Apache Kafka, one node, KRaft; settings: lines for its properties file."""
 
-    def __init__(self):
+    def __init__(self, settings=""):
         super().__init__("broker")
+        self.settings = settings
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.kafka = self.java("-Xmx512m", "-cp", os.path.join(os.environ["PQL_TEST_KAFKA"], "*"),
@@ -110,6 +111,7 @@ class Broker(Service):
     def start(self):
         with open(self.properties, "w", encoding="utf-8") as out:
             out.write(BROKER_PROPERTIES.format(port=self.port, controller=free_port(), directory=self.directory))
+            out.write(self.settings)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         subprocess.run([*self.kafka, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
