@@ -588,6 +588,10 @@ static void accept_feeds(struct pql_worker *w, struct pql_task *task)
 {
     for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++) {
         if (task->feed[i] != PQL_FEED_SOUGHT) continue;
+        if (!is_running(task)) { /* it was blocked meanwhile */
+            task->feed[i] = PQL_FEED_CLOSED;
+            continue;
+        }
         task->feed[i] = PQL_FEED_RESUME;
         task->accepts[i] = true;
         task->ended[i] = false;
