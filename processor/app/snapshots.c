@@ -130,7 +130,7 @@ static void choose(struct pql_worker *w)
     for (size_t i = 0; i < w->count; i++) {
         struct pql_task *task = w->tasks[i];
         if (!task->is_leaving || task->final_done || task->phase != PQL_PHASE_LIVE) continue;
-        bool late = w->now_us > task->handover_deadline_us || is_scripted(task);
+        bool late = w->now_us > task->leave_by_us || is_scripted(task);
         if (running == task ? late : late || (!running && !has_changed(task))) {
             if (running == task) give_up(w, "handover_budget");
             task->final_done = true;

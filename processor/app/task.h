@@ -141,7 +141,8 @@ struct pql_task {
     uint64_t taken_since_snapshot;
     uint64_t last_snapshot_us;
     uint64_t last_seal_us;
-    bool is_leaving; /* closing, as the worker saw it at the begin of its step */
+    bool is_leaving; /* its copies of closing and handover_deadline_us, as of the last step */
+    uint64_t leave_by_us;
     bool final_done; /* closing: the last snapshot is settled or given up */
 };
 

@@ -625,6 +625,7 @@ static void take_requests(struct pql_worker *w)
             adopt(w, p->tasks[i]);
     for (size_t i = 0; i < w->count; i++) {
         w->tasks[i]->is_leaving = w->tasks[i]->closing;
+        w->tasks[i]->leave_by_us = w->tasks[i]->handover_deadline_us;
         accept_feeds(w, w->tasks[i]);
     }
     if (w->handover_wanted) hand_over(w);
