@@ -228,10 +228,18 @@ static unsigned workers_of(const struct pql_config *config)
     return cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
 }
 
-static void draw_writer(char out[PQL_WRITER_MAX], const struct pql_ports *ports)
+/* Two processes of one name would take each other's epochs for their own, and in containers all have one
+ * process id. */
+static int draw_writer(char out[PQL_WRITER_MAX], struct pql_err *err)
 {
-    snprintf(out, PQL_WRITER_MAX, "%llx%lx", (unsigned long long)ports->wall_ms(ports->self) & 0xffffffffff,
-             (long)getpid());
+    unsigned char bytes[10];
+    FILE *source = fopen("/dev/urandom", "rb");
+    size_t got = source ? fread(bytes, 1, sizeof(bytes), source) : 0;
+    if (source) fclose(source);
+    if (got < sizeof(bytes))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "no random numbers: /dev/urandom cannot be read");
+    for (size_t i = 0; i < sizeof(bytes); i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
 }
 
 static void fill_conf(struct pql_wiring *wiring)
@@ -321,7 +329,7 @@ struct pql_wiring *pql_wiring_new(const struct pql_setup *setup, struct pql_err 
     close_decoders(tried);
     if (open_kafka(wiring, err)) goto fail;
     fill_conf(wiring);
-    draw_writer(wiring->conf.writer, &wiring->ports);
+    if (draw_writer(wiring->conf.writer, err)) goto fail;
     for (size_t i = 0; i < PQL_OUT_COUNT; i++)
         if (i != PQL_OUT_DLQ && i != PQL_OUT_CHECKPOINT) open_encoder(wiring, i);
     return wiring;

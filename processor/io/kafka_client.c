@@ -95,13 +95,18 @@ static const struct preset {
     {"check.crcs", "true", CONSUMER | READERS, false},
     /* Per worker queue; with the defaults a slow turn of the loop runs into a back-off of 1 s (#3662). */
     {"queued.min.messages", "1000000", CONSUMER, false},
-    {"queued.max.messages.kbytes", "65536", CONSUMER | READERS, false},
+    {"queued.max.messages.kbytes", "65536", CONSUMER, false},
+    {"queued.max.messages.kbytes", "8192", READERS, false}, /* there is one for each task that is restored */
     {"fetch.queue.backoff.ms", "5", CONSUMER | READERS, true},
     {"fetch.wait.max.ms", "100", CONSUMER | READERS, false},
     {"enable.idempotence", "true", TXN | PRODUCER, false},
     {"partitioner", "murmur2_random", TXN | PRODUCER, false},
     {"compression.codec", "lz4", TXN, false},
     {"linger.ms", "2", TXN | PRODUCER, false},
+    /* What a topic takes is looked at when a record is made, topic by topic; this is of all topics. A batch,
+     * which a broker refuses as a whole, is kept small; a larger record is one by itself. */
+    {"message.max.bytes", "100000000", TXN | PRODUCER, false},
+    {"batch.size", "100000", PRODUCER, false},
     /* The pace of back-to-back transactions: the broker asks to retry while it still writes the last markers.
      */
     {"retry.backoff.ms", "5", TXN, false},

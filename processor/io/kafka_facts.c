@@ -10,7 +10,7 @@ static void read_committed(const struct pql_kafka_ports *ports, const rd_kafka_t
 {
     position->offset = PQL_OFFSET_NONE;
     position->metadata[0] = '\0';
-    for (int i = 0; i < found->cnt; i++) {
+    for (int i = 0; found && i < found->cnt; i++) {
         const rd_kafka_topic_partition_t *element = &found->elems[i];
         if (element->partition != position->partition ||
             strcmp(element->topic, ports->conf.inputs[position->input]) != 0 || element->offset < 0)
@@ -41,7 +41,7 @@ static rd_kafka_resp_err_t read_groups(const struct pql_kafka_ports *ports, rd_k
     const rd_kafka_topic_partition_list_t *found = rd_kafka_group_result_partitions(groups[0]);
     rd_kafka_resp_err_t code = rd_kafka_error_code(rd_kafka_group_result_error(groups[0]));
     if (!code && found) code = first_error(found);
-    for (size_t i = 0; !code && found && i < count; i++) read_committed(ports, found, &positions[i]);
+    for (size_t i = 0; !code && i < count; i++) read_committed(ports, found, &positions[i]);
     return code;
 }
 

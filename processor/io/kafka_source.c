@@ -36,8 +36,6 @@ struct pql_kafka_source {
     struct pql_position *ends;
     size_t ends_capacity;
 
-    uint64_t asked_us;
-
     rd_kafka_consumer_group_metadata_t *metadata; /* the committer's */
 };
 
@@ -217,7 +215,7 @@ static void hear_ends(struct pql_kafka_source *source, rd_kafka_event_t *event, 
     out->kind = PQL_CONTROL_OFFSETS;
     out->offsets = source->ends;
     out->offsets_count = count;
-    out->asked_us = source->asked_us;
+    out->asked_us = (uint64_t)(uintptr_t)rd_kafka_event_opaque(event);
 }
 
 static void hear_error(struct pql_kafka_source *source, int code, bool is_fatal, const char *text,
@@ -282,13 +280,15 @@ static int end_offsets_ask(void *self, const struct pql_position *positions, siz
     struct pql_kafka_source *source = source_of(self);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    source->asked_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    uint64_t asked_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(source->ports, positions, count, false);
     for (int i = 0; i < list->cnt; i++) list->elems[i].offset = RD_KAFKA_OFFSET_SPEC_LATEST;
     rd_kafka_AdminOptions_t *options =
         rd_kafka_AdminOptions_new(source->kafka->rk, RD_KAFKA_ADMIN_OP_LISTOFFSETS);
     char ignored[100];
     rd_kafka_AdminOptions_set_request_timeout(options, 1000, ignored, sizeof(ignored));
+    /* Of this question: another may be put before its answer comes. */
+    rd_kafka_AdminOptions_set_opaque(options, (void *)(uintptr_t)asked_us);
     rd_kafka_ListOffsets(source->kafka->rk, list, options, source->control);
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_topic_partition_list_destroy(list);

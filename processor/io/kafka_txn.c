@@ -129,8 +129,7 @@ static int open_handle(struct pql_kafka_txn *txn, int timeout_ms, struct pql_err
     }
     char bytes[24];
     snprintf(bytes, sizeof(bytes), "%lld", (long long)(smallest > 2000 ? smallest - 500 : 1500));
-    const struct pql_kafka_extra extras[] = {
-        {"message.max.bytes", bytes}, {"batch.size", bytes}, {NULL, NULL}};
+    const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
     txn->kafka = pql_kafka_open(txn->ports->conf.kafka, PQL_KAFKA_TXN, &txn->ports->conf.log, extras, prepare,
                                 txn, err);
     return txn->kafka ? 0 : -1;
@@ -214,14 +213,28 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
     return error ? fold(txn, error, err) : 0;
 }
 
+/* Flushed first, so that what times out then is the end of the transaction. It may still arrive, later than
+ * the next one begins (the brokers' first transaction protocol cannot tell, KAFKA-14402), so it is not asked
+ * for again on this handle: the next handle's epoch fences it, and the group's offsets say whether it came
+ * through. */
 static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
 {
     struct pql_kafka_txn *txn = txn_of(self);
     PQL_ASSERT(txn->state == TXN_OPEN);
+    if (rd_kafka_flush(txn->kafka->rk, timeout_ms) == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        return PQL_FAIL(err, PQL_ERR_RETRY, "records are still on their way after %d ms", timeout_ms);
     rd_kafka_error_t *error = rd_kafka_commit_transaction(txn->kafka->rk, timeout_ms);
-    if (error) return fold(txn, error, err);
-    move(txn, TXN_READY);
-    return 0;
+    if (!error) {
+        move(txn, TXN_READY);
+        return 0;
+    }
+    bool is_unknown = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT &&
+                      !rd_kafka_error_is_fatal(error) && !rd_kafka_error_txn_requires_abort(error);
+    fold(txn, error, err);
+    if (!is_unknown) return -1;
+    move(txn, TXN_DEAD);
+    if (err) err->cls = PQL_ERR_FENCED;
+    return -1;
 }
 
 static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
