@@ -18,25 +18,39 @@ static const struct pql_slice replacement = {"\xef\xbf\xbd", 3};
 /* Takes the next piece of text: valid UTF-8 as long as possible, or one byte that is none. */
 static struct pql_slice next_piece(struct pql_slice *rest, bool *is_valid)
 {
-    size_t len = 0, one;
-    while (len < rest->len && (one = pql_utf8_len((struct pql_slice){rest->ptr + len, rest->len - len}))) len += one;
+    size_t len = 0, one = 1;
+    for (; len < rest->len && one; len += one) {
+        bool is_ascii = (unsigned char)rest->ptr[len] < 0x80;
+        one = is_ascii ? 1 : pql_utf8_len((struct pql_slice){rest->ptr + len, rest->len - len});
+    }
     *is_valid = len > 0;
     struct pql_slice piece = {rest->ptr, len ? len : 1};
     *rest = (struct pql_slice){rest->ptr + piece.len, rest->len - piece.len};
     return piece;
 }
 
-static void put_json_char(struct pql_buf *out, char c)
+static bool is_json_plain(char c) { return (unsigned char)c >= 0x20 && c != '"' && c != '\\'; }
+
+static void put_json_escape(struct pql_buf *out, char c)
 {
-    static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-    const char *at = c ? strchr(plain, c) : NULL;
+    static const char escaped[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+    const char *at = c ? strchr(escaped, c) : NULL;
     if (at) {
-        char escape[] = {'\\', letter[at - plain]};
+        char escape[] = {'\\', letter[at - escaped]};
         pql_buf_put(out, escape, 2);
-    } else if ((unsigned char)c < 0x20) {
-        pql_buf_printf(out, "\\u%04x", (unsigned)c);
     } else {
-        pql_buf_put(out, &c, 1);
+        pql_buf_printf(out, "\\u%04x", (unsigned)c);
+    }
+}
+
+/* Runs of plain characters in one go: nearly all of a record is such text. */
+static void put_json_piece(struct pql_buf *out, struct pql_slice piece)
+{
+    for (size_t i = 0; i < piece.len;) {
+        size_t from = i;
+        while (i < piece.len && is_json_plain(piece.ptr[i])) i++;
+        pql_buf_put(out, piece.ptr + from, i - from);
+        if (i < piece.len) put_json_escape(out, piece.ptr[i++]);
     }
 }
 
@@ -47,7 +61,7 @@ void pql_encode_json_text(struct pql_buf *out, struct pql_slice value)
         bool is_valid;
         struct pql_slice piece = next_piece(&value, &is_valid);
         if (!is_valid) piece = replacement;
-        for (size_t i = 0; i < piece.len; i++) put_json_char(out, piece.ptr[i]);
+        put_json_piece(out, piece);
     }
     pql_buf_u8(out, '"');
 }
