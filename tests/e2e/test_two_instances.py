@@ -9,10 +9,22 @@ import oracle
 import scenario
 
 EVENTS = dataset.generate(seed=31)
-RATE = 350
+RATE = 250
 
 
 class TwoInstances(unittest.TestCase):
+    def wait_assigned(self, times, *programs):
+        """Until so many assignments were given; all instances say so in one log."""
+        deadline = time.monotonic() + 40
+        while True:
+            for program in programs:
+                program.check_alive()
+            with open(programs[0].log_path, encoding="utf-8") as log:
+                if log.read().count('msg="partitions assigned"') >= times:
+                    return
+            self.assertLess(time.monotonic(), deadline, programs[0].log_tail())
+            time.sleep(0.1)
+
     def test_joined_left_and_killed(self):
         events = [*dataset.shuffled(EVENTS, 5, 3600), dataset.closing_clock(EVENTS)]
         with tempfile.TemporaryDirectory() as directory:
@@ -20,14 +32,11 @@ class TwoInstances(unittest.TestCase):
             job.create_input()
             producer = job.produce_paced(events, RATE)
             first = job.run()
-            time.sleep(len(events) / RATE * 0.25)
+            self.wait_assigned(1, first)
+            time.sleep(len(events) / RATE * 0.2)
             second = job.run()
-            time.sleep(len(events) / RATE * 0.25)
-            first.check_alive()
-            second.check_alive()
-            with open(first.log_path, encoding="utf-8") as log:
-                assigned = log.read().count('msg="partitions assigned"')
-            self.assertGreaterEqual(assigned, 2, "the second instance was given nothing")
+            self.wait_assigned(2, first, second)
+            time.sleep(len(events) / RATE * 0.1)
             self.assertEqual(first.stop(), 0, first.log_tail())
             time.sleep(len(events) / RATE * 0.2)
             second.kill()
