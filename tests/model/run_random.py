@@ -276,8 +276,30 @@ def make_events(rng, spans, settings):
         arrival.append((event["occurred_at"] + delay, event))
         if rng.random() < (0.15 if settings.get("dedup_horizon") else 0.02):
             arrival.append((event["occurred_at"] + delay + rng.choice(spans), dict(event)))
+        if settings.get("dedup_horizon") and rng.random() < 0.15:
+            arrival += again_when_forgotten(rng, event, settings["dedup_horizon"])
+    if settings["start_grace"] < 365 * DAY:
+        arrival += around_the_grace(rng, spans[0] + settings["start_grace"] + (lateness + 1 if lateness else 0), spans[0],
+                                    users, accounts)
     arrival.sort(key=lambda pair: pair[0])
     return first_events(settings, users, accounts) + [event for _, event in arrival]
+
+
+def again_when_forgotten(rng, event, horizon):
+    """A second delivery at about the instant at which the id is forgotten, and a clock that gets there."""
+    at = (event["occurred_at"] // (horizon // 10) + 1) * (horizon // 10) + horizon + rng.choice((-1, 0, 1, 1))
+    return [(at, {"type": "clock", "message_id": f"again-{event['message_id']}", "occurred_at": at}), (at, dict(event))]
+
+
+def around_the_grace(rng, closes, window, users, accounts):
+    """Late events for a first window at about the instant at which it closes."""
+    found = []
+    for number in range(3):
+        at = START + closes + rng.choice((-1, 0, 0, 1))
+        late = {"type": "track", "message_id": f"grace{number}", "event": rng.choice(NAMES), "user_id": rng.choice(users),
+                "account_id": rng.choice(accounts), "occurred_at": START + rng.randint(0, window)}
+        found += [(at, {"type": "clock", "message_id": f"clock{number}", "occurred_at": at}), (at, late)]
+    return found
 
 
 def first_events(settings, users, accounts):
@@ -320,6 +342,9 @@ def attempt_case(rng):
     if "start_events" not in settings and rng.random() < 0.2:
         settings["start_grace"] = rng.choice((1, HOUR, spans[0], 7 * DAY))
     definitions, conditions = make_definitions(rng, spans)
+    if settings["start_grace"] < 365 * DAY:
+        definitions.append({"name": "early", "subject": rng.choice(("user", "account")), "publish_missed": True,
+                            "qualify": f"count(one_of(x, y, z), first {span_text(spans[0])}) >= {rng.randint(1, 5)}"})
     settings.update(signals=conditions.signals, parameters=conditions.parameters)
     return {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings),
             "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY, "end")), "partitions": rng.choice((1, 1, 1, 2, 3))}
