@@ -98,7 +98,9 @@ static const struct preset {
     {"queued.max.messages.kbytes", "65536", CONSUMER, false},
     {"queued.max.messages.kbytes", "8192", READERS, false}, /* there is one for each task that is restored */
     {"fetch.queue.backoff.ms", "5", CONSUMER | READERS, true},
-    {"fetch.wait.max.ms", "100", CONSUMER | READERS, false},
+    {"fetch.wait.max.ms", "100", CONSUMER, false},
+    /* A restore waits for the end of its partitions, which a broker tells only after this time. */
+    {"fetch.wait.max.ms", "10", READERS, false},
     {"enable.idempotence", "true", TXN | PRODUCER, false},
     {"partitioner", "murmur2_random", TXN | PRODUCER, false},
     {"compression.codec", "lz4", TXN, false},
