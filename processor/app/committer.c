@@ -20,6 +20,7 @@ enum {
     BACKOFF_US = 100000,
     QUEUE_FULL_US = 2000,
     FENCE_WINDOW_US = 60000000,
+    FOREIGN_US = 20000000, /* longer than the group takes to tell a member that it is none */
     DELAY_FACTOR = 4, /* outputs wait at most this many transactions' time, so that under load few are made */
     ACKS = 256,
 };
@@ -379,6 +380,7 @@ static void decide(struct pql_pipeline *p)
     struct pql_committer *c = &p->committer;
     struct pql_err err = {0};
     if (!c->count || !c->is_unknown) {
+        c->foreign_us = 0;
         begin_again(c);
         return;
     }
@@ -390,6 +392,12 @@ static void decide(struct pql_pipeline *p)
     int outcome = outcome_of(c->tasks[0], &c->positions[0]);
     for (size_t i = 1; i < c->count; i++)
         if (outcome_of(c->tasks[i], &c->positions[i * p->conf->inputs_count]) != outcome) outcome = -1;
+    if (!c->foreign_us) c->foreign_us = now_us(p);
+    if (outcome < 0 && now_us(p) - c->foreign_us < FOREIGN_US) {
+        again_after(p, BACKOFF_US); /* awake after a long sleep: control will hear which tasks are lost */
+        return;
+    }
+    c->foreign_us = 0;
     if (outcome < 0) {
         PQL_FAIL(&err, PQL_ERR_FATAL,
                  "the group's offsets of %s were set by another process or by an operator meanwhile",

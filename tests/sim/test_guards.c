@@ -550,6 +550,37 @@ static void fenced_twice_is_another_process(void **state)
     world_deinit(&world);
 }
 
+/* Another process took over while this one slept in the middle of a transaction: it gives up what it has
+ * lost, and stays. */
+static void a_sleeper_that_wakes_stays(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    world_init(&world, &plain);
+    struct world_process *sleeper = world_start(&world, "pql-0");
+    put_events(&world, 10);
+    run_until_committed(&world, sleeper);
+    put_events(&world, 10);
+    while (!world.model.txns[0].has_pending[0][0]) world_run(&world, sleeper, 1);
+    struct world_process *other = world_start(&world, "pql-1");
+    run_until_committed(&world, other);
+    for (int i = 0; i < 200; i++) {
+        world_pass_time(&world);
+        pql_committer_step(sleeper->pipeline, 0);
+    }
+    pql_pipeline_stats(sleeper->pipeline, &stats);
+    assert_int_equal(stats.unknown, 1);
+    assert_false(pql_pipeline_finished(sleeper->pipeline, NULL, NULL));
+    world_run(&world, sleeper, 5000);
+    assert_false(pql_pipeline_finished(sleeper->pipeline, NULL, NULL));
+    world_kill(other);
+    put_events(&world, 10);
+    run_until_committed(&world, sleeper);
+    world_kill(sleeper);
+    world_deinit(&world);
+}
+
 static void nothing_is_committed_without_membership(void **state)
 {
     (void)state;
@@ -610,6 +641,7 @@ int main(void)
         cmocka_unit_test(topic_created_again_stops),
         cmocka_unit_test(other_program_stops),
         cmocka_unit_test(fenced_twice_is_another_process),
+        cmocka_unit_test(a_sleeper_that_wakes_stays),
         cmocka_unit_test(nothing_is_committed_without_membership),
         cmocka_unit_test(planned_restart_replays_nothing),
     };
