@@ -1,4 +1,4 @@
-"""Event streams for the acceptance runs: a generated one, and the relax data set where $PQL_DATA has it."""
+"""Event streams for the acceptance runs: a generated one, and the data sets of $PQL_DATA where they are."""
 import csv
 import datetime
 import json
@@ -60,27 +60,33 @@ def closing_clock(events):
     return {"type": "clock", "message_id": "end", "occurred_at": at}
 
 
-def relax(*options):
-    """The relax data as events; options as its to_events.py takes them."""
-    converter = os.path.join(os.environ["PQL_DATA"], "relax", "to_events.py")
+def converted(name, *options):
+    """The events of a data set; options as its to_events.py takes them."""
+    converter = os.path.join(os.environ["PQL_DATA"], name, "to_events.py")
     lines = subprocess.run([sys.executable, converter, *options], check=True, capture_output=True).stdout
     return [json.loads(line) for line in lines.splitlines()]
 
 
+def rows(name, table):
+    """A table of a data set's answers."""
+    with open(os.path.join(os.environ["PQL_DATA"], name, "expected", table), encoding="utf-8") as lines:
+        yield from csv.DictReader(lines)
+
+
+def change(row):
+    """(at in ms, 'entered' | 'left') of a row of a table of transitions."""
+    at = datetime.datetime.fromisoformat(row["at"].replace("Z", "+00:00"))
+    return round(at.timestamp() * 1000), {"enter": "entered", "exit": "left"}[row["change"]]
+
+
+def relax(*options):
+    return converted("relax", *options)
+
+
 def relax_expected(events):
     """The published answers, in the form of oracle.acceptance."""
-    folder = os.path.join(os.environ["PQL_DATA"], "relax", "expected")
-
-    def rows(name):
-        with open(os.path.join(folder, name), encoding="utf-8") as table:
-            yield from csv.DictReader(table)
-
-    def parts(row):
-        at = datetime.datetime.fromisoformat(row["at"].replace("Z", "+00:00"))
-        return int(at.timestamp()) * 1000, {"enter": "entered", "exit": "left"}[row["change"]]
-
     account = {e["user_id"]: e["account_id"] for e in events if e.get("event") == "signed_up"}
-    found = [("adopted", account[r["user_id"]], r["user_id"], *parts(r)) for r in rows("r1_transitions.csv")]
-    found += [("half_adopted", r["org_id"], None, *parts(r)) for r in rows("a1_org_transitions.csv")]
-    found += [("active", r["org_id"], None, *parts(r)) for r in rows("a3_org_transitions.csv")]
+    found = [("adopted", account[r["user_id"]], r["user_id"], *change(r)) for r in rows("relax", "r1_transitions.csv")]
+    found += [("half_adopted", r["org_id"], None, *change(r)) for r in rows("relax", "a1_org_transitions.csv")]
+    found += [("active", r["org_id"], None, *change(r)) for r in rows("relax", "a3_org_transitions.csv")]
     return sorted(found, key=str)

@@ -43,7 +43,7 @@ registry = {{ url = "{registry}"; }};
 inputs = ( {{ topic = "{app}.events"; format = "{format}"; mapping = "test"; }} );
 mappings = {{
   test = {{
-    kind = "type"; event = "event"; account = [ "account_id" ]; user = [ "user_id" ];
+    kind = "type"; event = "event"; {account} user = [ "user_id" ];
     time = "occurred_at"; time_unit = "ms"; id = "message_id";
     properties = [ "properties.*" ]; attributes = [ "traits.*" ]; start_events = [ "signed_up" ]; {mapping}
   }};
@@ -91,7 +91,7 @@ class Program:
 
 class Scenario:
     def __init__(self, app, directory, *, input_format="avro", definitions=DEFINITIONS, settings='lateness = "1s";',
-                 mapping="", clock="events"):
+                 account='account = [ "account_id" ];', mapping="", clock="events"):
         self.app, self.directory, self.input_format = app, directory, input_format
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
@@ -99,7 +99,8 @@ class Scenario:
         self.config_path = os.path.join(directory, f"{app}.conf")
         with open(self.config_path, "w", encoding="utf-8") as out:
             out.write(CONFIGURATION.format(app=app, broker=self.broker, registry=self.registry, format=input_format,
-                                           settings=f'clock = "{clock}"; {settings}', mapping=mapping, definitions=definitions))
+                                           settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
+                                           definitions=definitions))
 
     # --- input ---
 
@@ -177,13 +178,13 @@ class Scenario:
         return {suffix: [record(m) for m in client.read_committed(self.broker, f"{self.app}.{suffix}")]
                 for suffix in ("pql", "pqa")}
 
-    def replay(self, events, *options):
+    def replay(self, events, partitions=PARTITIONS):
         """The records that replay writes for the same events in the same order, with their key."""
         path = os.path.join(self.directory, f"{self.app}.jsonl")
         with open(path, "w", encoding="utf-8") as out:
             out.writelines(json.dumps(event) + "\n" for event in events)
         done = subprocess.run([os.environ["PQL_TEST_BINARY"], "replay", "--config", self.config_path,
-                               "--partitions", str(PARTITIONS), "--format", "jsonl", *options, path],
+                               "--partitions", str(partitions), "--format", "jsonl", path],
                               capture_output=True, timeout=170)
         if done.returncode != 0:
             raise AssertionError(f"replay ended with {done.returncode}:\n{done.stderr.decode()[-4000:]}")
