@@ -21,12 +21,14 @@ void pql_engine_free(struct pql_engine *engine)
     if (!engine) return;
     pql_snapshot_abandon(engine);
     pql_buf_deinit(&engine->snapshot.early);
-    pql_store_deinit(&engine->store, engine->program);
+    pql_store_deinit(&engine->store);
     pql_heap_deinit(&engine->timers);
     pql_reorder_deinit(&engine->reorder);
     pql_dedup_deinit(&engine->dedup);
     pql_heap_deinit(&engine->agenda);
     free(engine->fired);
+    free(engine->taken);
+    free(engine->events);
     pql_arena_deinit(&engine->scratch);
     free(engine);
 }
@@ -52,18 +54,22 @@ static void take_timer(struct pql_engine *engine, struct pql_account *account)
     account->timer_ms = INT64_MAX;
 }
 
+/* The first timer: an instant of its account without events, unless it was set too early. */
+static void fire_first(struct pql_engine *engine, struct pql_account *account)
+{
+    int64_t due = account->timer_ms;
+    take_timer(engine, account);
+    if (pql_account_is_due(engine, account, due))
+        pql_instant(engine, account, due, NULL, 0);
+    else
+        pql_account_retime(engine, account);
+}
+
 /* Timers due before or at `upto`, one account and instant after the other. */
 static void fire_timers(struct pql_engine *engine, int64_t upto_ms)
 {
     struct pql_account *account;
-    while ((account = first_timer(engine)) && account->timer_ms <= upto_ms) {
-        int64_t due = account->timer_ms;
-        take_timer(engine, account);
-        if (pql_account_is_due(engine, account, due))
-            pql_instant(engine, account, due, NULL, 0);
-        else
-            pql_account_retime(engine, account);
-    }
+    while ((account = first_timer(engine)) && account->timer_ms <= upto_ms) fire_first(engine, account);
 }
 
 static bool is_ignored(struct pql_engine *engine, const struct pql_account *account, const struct pql_event *event)
@@ -91,29 +97,24 @@ static void apply_alone(struct pql_engine *engine, int64_t t_ms, const struct pq
 /* All waiting events of one account and instant, then one evaluation. */
 static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
 {
-    struct pql_waiting **taken = NULL;
-    struct pql_event *events = NULL;
-    size_t count = 0, taken_count = 0, capacity = 0, events_capacity = 0;
-    const struct pql_waiting *first = pql_reorder_first(&engine->reorder), *next = first;
-    struct pql_slice id = first->event.account;
+    size_t count = 0, taken = 0;
+    struct pql_slice id = pql_reorder_first(&engine->reorder)->event.account;
     struct pql_account *account = pql_store_find(&engine->store, id);
-    while (next && next->event.time_ms == first->event.time_ms && pql_slice_eq(next->event.account, id)) {
-        taken = pql_xgrow(taken, &capacity, taken_count + 1, sizeof(struct pql_waiting *));
-        events = pql_xgrow(events, &events_capacity, count + 1, sizeof *events);
-        taken[taken_count] = pql_reorder_take(&engine->reorder);
-        if (is_ignored(engine, account, &taken[taken_count]->event))
+    const struct pql_waiting *next;
+    while ((next = pql_reorder_first(&engine->reorder)) && next->event.time_ms == t_ms &&
+           pql_slice_eq(next->event.account, id)) {
+        engine->taken = pql_xgrow(engine->taken, &engine->taken_capacity, taken + 1, sizeof(struct pql_waiting *));
+        engine->events = pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
+        engine->taken[taken] = pql_reorder_take(&engine->reorder);
+        if (is_ignored(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
         else
-            events[count++] = taken[taken_count]->event;
-        taken_count++;
-        first = taken[0];
-        next = pql_reorder_first(&engine->reorder);
+            engine->events[count++] = engine->taken[taken]->event;
+        taken++;
     }
     if (count && !account) account = pql_store_add(&engine->store, id);
-    if (count) pql_instant(engine, account, t_ms, events, count);
-    for (size_t i = 0; i < taken_count; i++) free(taken[i]);
-    free(taken);
-    free(events);
+    if (count) pql_instant(engine, account, t_ms, engine->events, count);
+    for (size_t i = 0; i < taken; i++) free(engine->taken[i]);
 }
 
 /* Every instant up to `upto`, each as a whole. An account's timers due at an instant are applied with its events. */
@@ -125,16 +126,10 @@ static void process(struct pql_engine *engine, int64_t upto_ms)
         bool timer_first = account && (account->timer_ms < waiting->event.time_ms ||
                                        (account->timer_ms == waiting->event.time_ms &&
                                         pql_slice_cmp(account->id, waiting->event.account) < 0));
-        if (!timer_first) {
-            apply_waiting(engine, waiting->event.time_ms);
-            continue;
-        }
-        int64_t due = account->timer_ms;
-        take_timer(engine, account);
-        if (pql_account_is_due(engine, account, due))
-            pql_instant(engine, account, due, NULL, 0);
+        if (timer_first)
+            fire_first(engine, account);
         else
-            pql_account_retime(engine, account);
+            apply_waiting(engine, waiting->event.time_ms);
     }
     fire_timers(engine, upto_ms);
 }

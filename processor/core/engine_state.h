@@ -43,6 +43,9 @@ struct pql_engine {
     struct pql_user **fired;        /* users whose timer fired */
     size_t fired_count, fired_capacity;
     bool account_fired;
+    struct pql_waiting **taken; /* of the reorder buffer, and their events without the ignored ones */
+    struct pql_event *events;
+    size_t taken_capacity, events_capacity;
     struct pql_arena scratch;
 
     struct pql_engine_stats stats;

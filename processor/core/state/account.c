@@ -111,9 +111,8 @@ static void account_free(struct pql_account *account)
     free(account);
 }
 
-void pql_store_deinit(struct pql_store *store, const struct pql_program *program)
+void pql_store_deinit(struct pql_store *store)
 {
-    (void)program;
     for (size_t i = 0; i < store->count; i++)
         if (store->accounts[i]) account_free(store->accounts[i]);
     free(store->accounts);
