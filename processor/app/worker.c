@@ -105,6 +105,9 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
     pql_wake_all(w->pipeline);
     pql_unlock(w->pipeline);
     task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
+    /* Offsets of inputs that the group does not subscribe to expire by themselves: a process that never lives
+     * for a day renews them too. */
+    if (w->pipeline->conf->inputs_count > 1) pql_task_open_epoch(task)->moved = true;
 }
 
 static void apply_entry(struct pql_task *task, const struct pql_journal *entry)

@@ -599,6 +599,24 @@ static void nothing_is_committed_without_membership(void **state)
     world_deinit(&world);
 }
 
+static void offsets_of_several_inputs_are_renewed_by_a_start(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    world_init(&world, &two_inputs);
+    settle_some(&world, 50);
+    struct pql_metadata before = committed_metadata(&world);
+    struct world_process *process = world_start(&world, "pql-0");
+    world_run(&world, process, 10000);
+    struct pql_metadata after = committed_metadata(&world);
+    assert_string_not_equal(before.writer, after.writer);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.messages, 0);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 static void planned_restart_replays_nothing(void **state)
 {
     (void)state;
@@ -643,6 +661,7 @@ int main(void)
         cmocka_unit_test(fenced_twice_is_another_process),
         cmocka_unit_test(a_sleeper_that_wakes_stays),
         cmocka_unit_test(nothing_is_committed_without_membership),
+        cmocka_unit_test(offsets_of_several_inputs_are_renewed_by_a_start),
         cmocka_unit_test(planned_restart_replays_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
