@@ -629,7 +629,7 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
 static void heartbeat(struct model_client *c)
 {
     bool gone = c->membership == MEMBER && (c->model->member != c || c->model->generation != c->generation);
-    if (gone && model_chance(&c->model->random, 0.3)) c->generation = -1;
+    if (gone && model_chance(&c->model->random, 0.8)) c->generation = -1;
 }
 
 static void group_facts(void *self, struct pql_group_facts *facts)

@@ -71,13 +71,21 @@ static void restart_if_dead(struct sim *s)
     if (s->world.starts > STARTS_MAX) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
 }
 
+static bool has_open_transaction(const struct model *model)
+{
+    for (int i = 0; i < model->txns_count; i++)
+        if (model->txns[i].is_open) return true;
+    return false;
+}
+
 /* The process stops in the middle of something, another one takes over under the same name or its own, and
  * the first one wakes up and goes on as if nothing had happened. */
 static void twins(struct sim *s, double chance)
 {
     struct model_random *random = &s->world.random;
     uint64_t now = s->world.model.now_us;
-    if (!s->twin && s->world.starts < STARTS_MAX && model_chance(random, chance)) {
+    if (!s->twin && s->world.starts < STARTS_MAX &&
+        model_chance(random, has_open_transaction(&s->world.model) ? 20 * chance : chance)) {
         s->twin = s->process;
         s->twin_wakes_us = now + model_below(random, 5000000);
         s->twin_dies_us = s->twin_wakes_us + model_below(random, 3000000);
