@@ -22,7 +22,7 @@ import services
 
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.join(os.path.dirname(SUPPORT), "e2e")
-SHORT_SECONDS, LONG_SECONDS = 240, 1200
+SHORT_SECONDS, LONG_SECONDS = 400, 1200
 
 
 def chosen_tests(options):
