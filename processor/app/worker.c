@@ -539,6 +539,7 @@ static void tick(struct pql_worker *w, struct pql_task *task)
                          w->wall_ms);
     pql_engine_tick(task->engine, to_ms);
     w->stats.ticks++;
+    task->taken_since_snapshot++;
     w->did_something = true;
 }
 

@@ -599,6 +599,31 @@ static void nothing_is_committed_without_membership(void **state)
     world_deinit(&world);
 }
 
+/* Else the journal of a task that is only ticked would grow for ever. */
+static void a_tick_without_records_is_part_of_the_next_snapshot(void **state)
+{
+    (void)state;
+    static const struct world_plan late = {.seed = 7,
+                                           .inputs_count = 1,
+                                           .partitions_count = 1,
+                                           .workers = 1,
+                                           .checkpoint_interval_ms = 500,
+                                           .lateness_ms = 5000};
+    struct world world;
+    struct pql_pipeline_stats stats;
+    world_init(&world, &late);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 1);
+    run_until_committed(&world, process);
+    world_run(&world, process, STEPS);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.ticks, 1);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), 0);
+    assert_int_equal(stats.snapshots, 2);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 static void offsets_of_several_inputs_are_renewed_by_a_start(void **state)
 {
     (void)state;
@@ -662,6 +687,7 @@ int main(void)
         cmocka_unit_test(a_sleeper_that_wakes_stays),
         cmocka_unit_test(nothing_is_committed_without_membership),
         cmocka_unit_test(offsets_of_several_inputs_are_renewed_by_a_start),
+        cmocka_unit_test(a_tick_without_records_is_part_of_the_next_snapshot),
         cmocka_unit_test(planned_restart_replays_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
