@@ -21,12 +21,13 @@ void pql_engine_free(struct pql_engine *engine)
     if (!engine) return;
     pql_snapshot_abandon(engine);
     pql_buf_deinit(&engine->snapshot.early);
-    pql_store_deinit(&engine->store);
+    pql_store_deinit(&engine->store, engine->program);
     pql_heap_deinit(&engine->timers);
     pql_reorder_deinit(&engine->reorder);
     pql_dedup_deinit(&engine->dedup);
     pql_heap_deinit(&engine->agenda);
     free(engine->fired);
+    free(engine->stepped);
     free(engine->taken);
     free(engine->events);
     pql_arena_deinit(&engine->scratch);

@@ -43,6 +43,8 @@ struct pql_engine {
     struct pql_user **fired;        /* users whose timer fired */
     size_t fired_count, fired_capacity;
     bool account_fired;
+    struct pql_stepped *stepped; /* quantifiers whose counters moved */
+    size_t stepped_count, stepped_capacity;
     struct pql_waiting **taken; /* of the reorder buffer, and their events without the ignored ones */
     struct pql_event *events;
     size_t taken_capacity, events_capacity;

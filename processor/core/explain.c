@@ -25,6 +25,7 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: fprintf(out, "one value with its time, 48 bytes and the text"); break;
     case PQL_SIGNAL_FIRST:
+    case PQL_SIGNAL_FIRST_VALUE:
         fprintf(out, "up to %u occurrences, 32 bytes each, until %lld days after the window; then 64 bytes",
                 signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
         break;

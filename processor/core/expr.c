@@ -18,7 +18,8 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    pql_signal_read(&def->signal, cell_of(def, state), scope->t_ms, reading);
+    struct pql_first first = {state ? state->start_ms : PQL_NO_TIME};
+    pql_signal_read(&def->signal, cell_of(def, state), &first, scope->t_ms, reading);
     switch (expr->function) {
     case PQL_FN_COUNT:
     case PQL_FN_DISTINCT:
@@ -342,7 +343,7 @@ static bool is_ended(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    return def->signal.kind == PQL_SIGNAL_FIRST && state && state->start != PQL_START_NONE &&
+    return def->signal.window.kind == PQL_WINDOW_FIRST && state && state->start != PQL_START_NONE &&
            scope->t_ms - state->start_ms >= def->signal.window.ms;
 }
 

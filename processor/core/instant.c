@@ -8,6 +8,7 @@
 struct agenda_item {
     struct pql_user *user; /* NULL: the account */
     bool by_event;
+    const struct pql_expr *via; /* the cause counts only if the value of this quantifier is another than before */
 };
 
 static int agenda_order(const void *a, const void *b)
@@ -18,11 +19,17 @@ static int agenda_order(const void *a, const void *b)
     return pql_slice_cmp(x->id, y->id);
 }
 
-static void push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event)
+static void push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event,
+                     const struct pql_expr *via)
 {
     struct agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
-    *item = (struct agenda_item){user, by_event};
+    *item = (struct agenda_item){user, by_event, via};
     pql_heap_push(&engine->agenda, agenda_order, unit->order, item);
+}
+
+static void push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event)
+{
+    push_via(engine, unit, user, by_event, NULL);
 }
 
 /* A unit of users, pushed because of the account, is looked at for every user. */
@@ -45,18 +52,49 @@ static void push_all(struct pql_engine *engine, const struct pql_dependents *dep
         if (dependents->items[i].mask & mask) push(engine, dependents->items[i].unit, user, by_event);
 }
 
-/* A step of a counter behind quantifiers: who reads one of them is looked at if its value changed by the step. */
+/* The value of a quantifier before the instant, noted at its first step in it. */
+struct pql_stepped {
+    const struct pql_expr *via;
+    struct pql_value before;
+};
+
+static struct pql_scope account_scope(const struct pql_engine *engine)
+{
+    return (struct pql_scope){.program = engine->program, .account = engine->account, .t_ms = engine->t_ms};
+}
+
+static const struct pql_stepped *find_stepped(const struct pql_engine *engine, const struct pql_expr *via)
+{
+    for (size_t i = 0; i < engine->stepped_count; i++)
+        if (engine->stepped[i].via == via) return &engine->stepped[i];
+    return NULL;
+}
+
+static void note_before(struct pql_engine *engine, const struct pql_expr *via)
+{
+    if (find_stepped(engine, via)) return;
+    struct pql_scope scope = account_scope(engine);
+    engine->stepped = pql_xgrow(engine->stepped, &engine->stepped_capacity, engine->stepped_count + 1, sizeof *engine->stepped);
+    engine->stepped[engine->stepped_count++] = (struct pql_stepped){via, pql_expr_value(via, &scope)};
+}
+
+/* A step of a counter behind quantifiers. Whether it is a cause is seen when their readers are evaluated: of several
+ * steps one may undo the other. */
 static void step_counter(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
                          uint32_t *counter, bool up)
 {
-    struct pql_scope scope = {.program = engine->program, .account = engine->account, .t_ms = engine->t_ms};
-    struct pql_value *before = pql_arena_alloc(&engine->scratch, dependents->count * sizeof *before);
-    for (size_t i = 0; i < dependents->count; i++) before[i] = pql_expr_value(dependents->items[i].via, &scope);
+    for (size_t i = 0; i < dependents->count; i++) note_before(engine, dependents->items[i].via);
     *counter = up ? *counter + 1 : *counter - 1;
-    for (size_t i = 0; i < dependents->count; i++) {
-        struct pql_value after = pql_expr_value(dependents->items[i].via, &scope);
-        if (!pql_value_same(&before[i], &after)) push(engine, dependents->items[i].unit, NULL, by_event);
-    }
+    for (size_t i = 0; i < dependents->count; i++)
+        push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
+}
+
+static bool is_cause(const struct pql_engine *engine, const struct agenda_item *item)
+{
+    if (!item->by_event || !item->via) return item->by_event;
+    struct pql_scope scope = account_scope(engine);
+    struct pql_value now = pql_expr_value(item->via, &scope);
+    return !pql_value_same(&find_stepped(engine, item->via)->before, &now);
 }
 
 static void push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count, struct pql_user *user,
@@ -250,10 +288,10 @@ static void start_moved(struct pql_engine *engine, struct pql_user *user, const 
         void **cell = pql_cells_find(state->cells, def->slot);
         if (!cell) continue;
         struct pql_reading was, is;
-        pql_signal_read(&def->signal, *cell, engine->t_ms, &was);
+        pql_signal_read(&def->signal, *cell, before, engine->t_ms, &was);
         pql_signal_start_moves(&def->signal, *cell, before, &now, engine->t_ms);
-        pql_signal_read(&def->signal, *cell, engine->t_ms, &is);
-        if (was.n != is.n || was.sum != is.sum) push_all(engine, &def->dependents, ~0u, user, true);
+        pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
+        if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value)) push_all(engine, &def->dependents, ~0u, user, true);
     }
     push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
 }
@@ -527,7 +565,7 @@ static bool has_ended_first(const struct pql_program *program, const struct pql_
 {
     if (expr->op == PQL_EXPR_SIGNAL) {
         const struct pql_signal *signal = &program->signals[expr->index]->signal;
-        return signal->kind == PQL_SIGNAL_FIRST && scope->t_ms - state->start_ms >= signal->window.ms;
+        return signal->window.kind == PQL_WINDOW_FIRST && scope->t_ms - state->start_ms >= signal->window.ms;
     }
     for (size_t i = 0; i < expr->kids_count; i++)
         if (has_ended_first(program, expr->kids[i], scope, state)) return true;
@@ -588,10 +626,11 @@ static void run_agenda(struct pql_engine *engine)
     while (engine->agenda.count) {
         struct pql_heap_entry top = pql_heap_pop(&engine->agenda, agenda_order);
         struct agenda_item item = *(struct agenda_item *)top.item;
+        item.by_event = is_cause(engine, &item);
         while (engine->agenda.count && engine->agenda.entries[0].due == top.due &&
                ((struct agenda_item *)engine->agenda.entries[0].item)->user == item.user) {
             const struct agenda_item *same = pql_heap_pop(&engine->agenda, agenda_order).item;
-            item.by_event = item.by_event || same->by_event;
+            item.by_event = item.by_event || is_cause(engine, same);
         }
         const struct pql_unit *unit = engine->program->units[top.due];
         struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = item.user,
@@ -612,6 +651,7 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     account->instant_ms = t_ms;
     engine->t_ms = t_ms;
     engine->source = NULL;
+    engine->stepped_count = 0;
     fire_due(engine);
     if (account->state.start == PQL_START_NONE)
         push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],

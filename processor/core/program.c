@@ -111,8 +111,8 @@ static const struct signal_row {
     [PQL_FN_FIRST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_FIRST},
     [PQL_FN_LAST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_LAST},
     [PQL_FN_SINCE] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_LAST},
-    [PQL_FN_LATEST] = {"latest", PQL_SIGNAL_LATEST, PQL_SIGNAL_LATEST, NONE, PQL_CHANGE_VALUE},
-    [PQL_FN_EARLIEST] = {"earliest", NONE, PQL_SIGNAL_EARLIEST, NONE, PQL_CHANGE_VALUE},
+    [PQL_FN_LATEST] = {"latest", PQL_SIGNAL_LATEST, PQL_SIGNAL_LATEST, PQL_SIGNAL_FIRST_VALUE, PQL_CHANGE_VALUE},
+    [PQL_FN_EARLIEST] = {"earliest", NONE, PQL_SIGNAL_EARLIEST, PQL_SIGNAL_FIRST_VALUE, PQL_CHANGE_VALUE},
 };
 
 static enum pql_signal_kind kind_of(const struct pql_node *call)
@@ -617,7 +617,7 @@ static bool reads(const struct pql_program *program, const struct pql_expr *expr
 
 static bool is_first(const struct pql_program *program, const struct pql_expr *expr)
 {
-    return expr->op == PQL_EXPR_SIGNAL && program->signals[expr->index]->signal.kind == PQL_SIGNAL_FIRST;
+    return expr->op == PQL_EXPR_SIGNAL && program->signals[expr->index]->signal.window.kind == PQL_WINDOW_FIRST;
 }
 
 /* What is not a signal of the subject itself: it may hold at birth in ways that an empty subject does not tell. */
@@ -870,7 +870,7 @@ static void build_first(struct pql_program *program, enum pql_subject subject)
     size_t n = 0, windows_count = 0;
     for (uint32_t i = 0; i < program->signals_count; i++) {
         const struct pql_signal *signal = &program->signals[i]->signal;
-        if (signal->kind != PQL_SIGNAL_FIRST || signal->subject != subject) continue;
+        if (signal->window.kind != PQL_WINDOW_FIRST || signal->subject != subject) continue;
         signals[n++] = i;
         windows[windows_count++] = signal->window.ms;
     }
@@ -922,7 +922,7 @@ static void finish_signals(struct builder *b)
         def->signal.bounds = def->bounds;
         def->signal.bounds_count = def->bounds_count;
         enum pql_signal_kind kind = def->signal.kind;
-        if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST ||
+        if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST || kind == PQL_SIGNAL_FIRST_VALUE ||
             kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
             def->signal.k = 0;
     }

@@ -124,6 +124,8 @@ class Conditions:
             lambda: f"last_time({self.selector()}) - first_time({self.selector()}) "
                     f"{rng.choice(('<', '>='))} {span_text(rng.choice(self.spans))}",
             lambda: f"{rng.choice(('latest', 'earliest'))}({self.selector('s')}) = '{rng.choice(WORDS)}'",
+            lambda: f"{rng.choice(('latest', 'earliest'))}({self.selector(rng.choice('ps'))}, first "
+                    f"{span_text(rng.choice(self.spans))}) {self.relation()} {rng.choice(('1', repr('a'), repr('b')))}",
             lambda: f"latest({self.selector('p')}, {span_text(rng.choice(self.spans))}) {self.relation()} {rng.choice((1, 2))}",
             lambda: f"{self.number()} {rng.choice(('>', '<', '>='))} {rng.choice(('0.5', '1', '2'))} * {self.number()}",
             lambda: f"{self.number()} {rng.choice('+-*/')} {self.number()} {self.relation()} {rng.choice((0, 1, 2))}",

@@ -176,7 +176,7 @@ static uint32_t draw(uint32_t below)
 static void define_many(struct fixture *f)
 {
     define(f, "pql", PQL_SUBJECT_USER, "count(x, 3h) >= 2 and distinct(x.p, 1d) >= 1 or days(any, 5d) >= 3");
-    define(f, "early", PQL_SUBJECT_USER, "count(x, first 6h) >= 2 and not ever(z)");
+    define(f, "early", PQL_SUBJECT_USER, "count(x, first 6h) >= 2 and not ever(z) and latest(x.p, first 6h) != 'b'");
     define(f, "pqa", PQL_SUBJECT_ACCOUNT, "share(is(pql)) >= 0.4 and members() >= 2");
     define(f, "quiet", PQL_SUBJECT_ACCOUNT, "since(any) > 4h and users(count(x, 2d) >= 2) >= 1");
     f->definitions[0].stay.text = pql_slice_of("count(x, 3h) >= 1");
@@ -188,7 +188,8 @@ static void random_event(struct fixture *f, int64_t *clock)
 {
     static const char *const names[] = {"x", "x", "y", "z"};
     char account[8], user[8], id[16];
-    struct pql_value property = pql_number(pql_decimal_of_int((int64_t)draw(4)));
+    struct pql_value property = draw(2) ? pql_number(pql_decimal_of_int((int64_t)draw(4)))
+                                        : pql_text(pql_slice_of(draw(2) ? "a" : "b"));
     *clock += draw(HOUR);
     snprintf(account, sizeof account, "a%u", draw(5));
     snprintf(user, sizeof user, "u%u", draw(100));

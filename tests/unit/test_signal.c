@@ -19,7 +19,7 @@ static struct pql_signal first_of(enum pql_function function, uint32_t k)
 static uint64_t value_at(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
     struct pql_reading reading;
-    pql_signal_read(signal, cell, t_ms, &reading);
+    pql_signal_read(signal, cell, NULL, t_ms, &reading);
     return reading.n;
 }
 
@@ -47,7 +47,7 @@ static void first_keeps_its_value_beyond_the_limit(void **state)
         late.hash = 100;
         pql_signal_add(&signal, &cell, &late, &start, 14 * day);
         assert_int_equal(value_at(&signal, cell, 14 * day), before);
-        pql_signal_free(cell);
+        pql_signal_free(&signal, cell);
     }
 }
 
@@ -68,7 +68,7 @@ static void a_moved_start_counts_what_is_kept(void **state)
     /* At 13 those of days 1 and 5, outside the window, have outlived their grace; [0, 7) holds 6, 6. */
     pql_signal_start_moves(&signal, cell, &later, &earlier, 13 * day);
     assert_int_equal(value_at(&signal, cell, 13 * day), 2);
-    pql_signal_free(cell);
+    pql_signal_free(&signal, cell);
 }
 
 static void sums_follow_the_window(void **state)
@@ -88,11 +88,11 @@ static void sums_follow_the_window(void **state)
             if (at > t + hour / 2 - day && j * hour <= t) naive += j;
         }
         struct pql_reading reading;
-        pql_signal_read(&signal, cell, t + hour / 2, &reading); /* reading looks through what is not trimmed yet */
+        pql_signal_read(&signal, cell, NULL, t + hour / 2, &reading); /* reading looks through what is not trimmed yet */
         assert_true(reading.sum == naive);
     }
     assert_true(pql_signal_bytes(&signal, cell) < 4000);
-    pql_signal_free(cell);
+    pql_signal_free(&signal, cell);
 }
 
 int main(void)

@@ -85,10 +85,15 @@ const struct pql_standing *pql_standing_of(const struct pql_subject_state *state
     return found ? *found : NULL;
 }
 
-static void cells_free(struct pql_cells *cells)
+static void cells_free(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
 {
-    /* Cells and standings are single blocks. */
-    for (uint32_t i = 0; cells && i < cells->count; i++) free(cells->pointers[i]);
+    for (uint32_t i = 0; cells && i < cells->count; i++) {
+        uint32_t what = program->slots[subject][slots_of(cells)[i]];
+        if (what & PQL_SLOT_DEFINITION)
+            free(cells->pointers[i]); /* a standing */
+        else
+            pql_signal_free(&program->signals[what]->signal, cells->pointers[i]);
+    }
     free(cells);
 }
 
@@ -97,13 +102,13 @@ void pql_store_init(struct pql_store *store, const struct pql_program *program)
     *store = (struct pql_store){.key = program->key, .conditions_count = program->conditions_count};
 }
 
-static void account_free(struct pql_account *account)
+static void account_free(const struct pql_program *program, struct pql_account *account)
 {
     for (size_t i = 0; i < account->users_count; i++) {
-        if (account->users[i].user) cells_free(account->users[i].user->state.cells);
+        if (account->users[i].user) cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
         free(account->users[i].user);
     }
-    cells_free(account->state.cells);
+    cells_free(program, PQL_SUBJECT_ACCOUNT, account->state.cells);
     free(account->users);
     free(account->users_index);
     free(account->holding);
@@ -111,10 +116,10 @@ static void account_free(struct pql_account *account)
     free(account);
 }
 
-void pql_store_deinit(struct pql_store *store)
+void pql_store_deinit(struct pql_store *store, const struct pql_program *program)
 {
     for (size_t i = 0; i < store->count; i++)
-        if (store->accounts[i]) account_free(store->accounts[i]);
+        if (store->accounts[i]) account_free(program, store->accounts[i]);
     free(store->accounts);
     free(store->slots);
     *store = (struct pql_store){0};

@@ -80,7 +80,7 @@ struct pql_store {
 };
 
 void pql_store_init(struct pql_store *store, const struct pql_program *program);
-void pql_store_deinit(struct pql_store *store);
+void pql_store_deinit(struct pql_store *store, const struct pql_program *program);
 struct pql_account *pql_store_find(const struct pql_store *store, struct pql_slice id);
 struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id);
 struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account, struct pql_slice id);

@@ -77,6 +77,7 @@ static const struct kind_row {
     [PQL_SIGNAL_LATEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
+    [PQL_SIGNAL_FIRST_VALUE] = {sizeof(struct payload_first), sizeof(struct entry_first), false}, /* hash: the kind */
 };
 
 static void *entries(const struct pql_signal *signal, const struct pql_cell *cell)
@@ -375,19 +376,89 @@ static void recount(const struct pql_signal *signal, struct pql_cell *cell, cons
     memcpy(payload(cell), &value, sizeof value);
 }
 
+/* --- first W of latest and earliest: the entry that decides is found among those kept; texts are blocks of their own --- */
+
+struct text_block {
+    uint32_t len;
+    char bytes[];
+};
+
+static struct text_block *block_of(const struct entry_first *entry)
+{
+    uintptr_t at = (uintptr_t)entry->low;
+    return (struct text_block *)at;
+}
+
+static struct pql_value entry_value(const struct entry_first *entry)
+{
+    struct pql_value value = {.kind = (enum pql_kind)entry->hash};
+    switch (value.kind) {
+    case PQL_NULL: break;
+    case PQL_BOOL: value.boolean = entry->low != 0; break;
+    case PQL_NUMBER: value.number = decimal_of(entry->low, entry->high); break;
+    case PQL_DURATION:
+    case PQL_TIME: value.ms = (int64_t)entry->low; break;
+    case PQL_TEXT: value.text = (struct pql_slice){block_of(entry)->bytes, block_of(entry)->len}; break;
+    }
+    return value;
+}
+
+static struct entry_first entry_of(int64_t time_ms, const struct pql_value *value)
+{
+    struct entry_first entry = {.time_ms = time_ms, .hash = value->kind};
+    switch (value->kind) {
+    case PQL_NULL: break;
+    case PQL_BOOL: entry.low = value->boolean; break;
+    case PQL_NUMBER: entry.low = low_of(value->number), entry.high = high_of(value->number); break;
+    case PQL_DURATION:
+    case PQL_TIME: entry.low = (uint64_t)value->ms; break;
+    case PQL_TEXT: {
+        struct text_block *block = pql_xmalloc(sizeof *block + value->text.len);
+        block->len = (uint32_t)value->text.len;
+        if (block->len) memcpy(block->bytes, value->text.ptr, block->len);
+        entry.low = (uintptr_t)block;
+        break;
+    }
+    }
+    return entry;
+}
+
+static void entry_drop(const struct pql_signal *signal, const struct entry_first *entry)
+{
+    if (signal->kind == PQL_SIGNAL_FIRST_VALUE && entry->hash == PQL_TEXT) free(block_of(entry));
+}
+
+/* The newest, or the oldest, inside the window; cell->n if there is none. */
+static uint32_t decider(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first)
+{
+    bool is_latest = signal->function == PQL_FN_LATEST;
+    uint32_t after = count_upto(signal, cell, is_latest ? first->start_ms + signal->window.ms - 1 : first->start_ms - 1);
+    uint32_t i = is_latest ? after - 1 : after; /* after 0 wraps beyond n */
+    return i < cell->n && is_inside(signal, first, time_at(signal, cell, i)) ? i : cell->n;
+}
+
+static struct pql_value decided(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first)
+{
+    uint32_t i = decider(signal, cell, first);
+    return i < cell->n ? entry_value((const struct entry_first *)entries(signal, cell) + i) : pql_null();
+}
+
 enum inside { INSIDE_KEEP, INSIDE_DROP, INSIDE_DROP_REPEATED };
 
 static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                        int64_t t_ms, enum inside inside)
 {
     struct entry_first *list = entries(signal, cell);
-    uint32_t kept = 0;
+    uint32_t kept = 0, decides = signal->kind == PQL_SIGNAL_FIRST_VALUE ? decider(signal, cell, first) : UINT32_MAX;
     for (uint32_t i = 0; i < cell->n; i++) {
         bool stays = list[i].time_ms + signal->start_grace_ms > t_ms;
         if (is_inside(signal, first, list[i].time_ms))
-            stays = inside == INSIDE_KEEP ||
+            stays = inside == INSIDE_KEEP || i == decides ||
                     (inside == INSIDE_DROP_REPEATED && !has_inside(signal, cell, first, list[i].hash, kept));
-        if (stays) list[kept++] = list[i];
+        if (stays)
+            list[kept++] = list[i];
+        else
+            entry_drop(signal, &list[i]);
     }
     cell->n = kept;
     if (!kept) cell->head = 0;
@@ -427,8 +498,10 @@ static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, co
     if (cell->n < limit) return true;
     uint32_t oldest = 0;
     while (oldest < cell->n && is_inside(signal, first, time_at(signal, cell, oldest))) oldest++;
-    if (oldest < cell->n) remove_at(signal, cell, oldest);
-    return oldest < cell->n;
+    if (oldest == cell->n) return false;
+    entry_drop(signal, (const struct entry_first *)entries(signal, cell) + oldest);
+    remove_at(signal, cell, oldest);
+    return true;
 }
 
 static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
@@ -449,11 +522,30 @@ static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cel
     return PQL_CHANGE_ANY | ((is_sum ? occ->number != 0 : is_new) ? PQL_CHANGE_VALUE : 0);
 }
 
+static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
+                                const struct pql_first *first, int64_t t_ms)
+{
+    cut_first(signal, *cell, first, t_ms);
+    bool inside = is_inside(signal, first, occ->time_ms);
+    const struct payload_first *value = payload(*cell);
+    if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
+    bool has_room = make_room(signal, *cell, first, t_ms);
+    struct pql_value before = decided(signal, *cell, first);
+    if (!has_room) return 0;
+    struct entry_first entry = entry_of(occ->time_ms, &occ->value);
+    memcpy(insert_at(signal, cell, count_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
+    struct pql_value after = decided(signal, *cell, first);
+    return PQL_CHANGE_ANY | (pql_value_same(&before, &after) ? 0 : PQL_CHANGE_VALUE);
+}
+
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
                             const struct pql_first *after, int64_t t_ms)
 {
     cut_first(signal, cell, before, t_ms);
-    recount(signal, cell, after);
+    if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+        memset(payload(cell), 0, sizeof(struct payload_first));
+    else
+        recount(signal, cell, after);
 }
 
 /* --- the interface --- */
@@ -477,6 +569,7 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: return add_newest(signal, cell, occurrence, is_new, t_ms);
     case PQL_SIGNAL_FIRST: return add_first(signal, cell, occurrence, first, t_ms);
+    case PQL_SIGNAL_FIRST_VALUE: return add_first_value(signal, cell, occurrence, first, t_ms);
     case PQL_SIGNAL_KIND_COUNT: break;
     }
     PQL_ASSERT(false);
@@ -496,7 +589,7 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
     if (!cell) return;
     if (rows[signal->kind].is_rolling)
         drop_expired(signal, cell, t_ms);
-    else if (signal->kind == PQL_SIGNAL_FIRST)
+    else if (signal->window.kind == PQL_WINDOW_FIRST)
         cut_first(signal, cell, first, t_ms);
 }
 
@@ -523,8 +616,18 @@ static void read_newest(const struct pql_signal *signal, const struct pql_cell *
     reading->n = 1;
 }
 
-static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
-                      struct pql_reading *reading)
+static void read_first_value(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                             struct pql_reading *reading)
+{
+    uint32_t i = decider(signal, cell, first);
+    if (i == cell->n) return;
+    reading->value = decided(signal, cell, first);
+    reading->first_at = reading->last_at = time_at(signal, cell, i);
+    reading->n = 1;
+}
+
+static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                      int64_t t_ms, struct pql_reading *reading)
 {
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
@@ -554,15 +657,16 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
         if (value->n) reading->first_at = value->first_ms, reading->last_at = value->last_ms;
         break;
     }
+    case PQL_SIGNAL_FIRST_VALUE: read_first_value(signal, cell, first, reading); break;
     case PQL_SIGNAL_KIND_COUNT: PQL_ASSERT(false);
     }
 }
 
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
-                     struct pql_reading *reading)
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                     int64_t t_ms, struct pql_reading *reading)
 {
     *reading = (struct pql_reading){.first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME};
-    if (cell) read_cell(signal, cell, t_ms, reading);
+    if (cell) read_cell(signal, cell, first, t_ms, reading);
     if (signal->k && reading->n >= signal->k && signal->kind != PQL_SIGNAL_TIMES) {
         reading->n = signal->k;
         reading->at_least = true;
@@ -604,7 +708,12 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
     return INT64_MAX;
 }
 
-void pql_signal_free(struct pql_cell *cell) { free(cell); }
+void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell)
+{
+    for (uint32_t i = 0; cell && signal->kind == PQL_SIGNAL_FIRST_VALUE && i < cell->n; i++)
+        entry_drop(signal, (const struct entry_first *)entries(signal, cell) + i);
+    free(cell);
+}
 
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell)
 {
@@ -631,6 +740,35 @@ static void load_words(struct pql_reader *reader, void *words, size_t bytes)
     }
 }
 
+/* An entry that is a text is saved as its kind and the text. False: it is none. */
+static bool save_text(const struct pql_signal *signal, const char *at, struct pql_buf *out)
+{
+    struct entry_first entry;
+    if (signal->kind != PQL_SIGNAL_FIRST_VALUE) return false;
+    memcpy(&entry, at, sizeof entry);
+    if (entry.hash != PQL_TEXT) return false;
+    pql_buf_zigzag(out, PQL_TEXT);
+    pql_buf_slice(out, entry_value(&entry).text);
+    return true;
+}
+
+/* The rest of an entry of `first W` of latest and earliest. What cannot be read becomes null, which owns nothing. */
+static void load_value(struct pql_reader *reader, char *at)
+{
+    struct entry_first entry;
+    memcpy(&entry, at, sizeof entry);
+    int64_t kind = pql_read_zigzag(reader);
+    if (kind < PQL_NULL || kind > PQL_TIME) reader->failed = true;
+    entry.hash = reader->failed ? PQL_NULL : (uint64_t)kind;
+    if (entry.hash == PQL_TEXT) {
+        struct pql_value text = pql_text(pql_read_slice(reader));
+        entry = entry_of(entry.time_ms, &text);
+    } else {
+        load_words(reader, &entry.low, sizeof entry.low + sizeof entry.high);
+    }
+    memcpy(at, &entry, sizeof entry);
+}
+
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
 {
     const struct kind_row *row = &rows[signal->kind];
@@ -645,7 +783,7 @@ void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cel
         memcpy(&lead, at, sizeof lead);
         pql_buf_zigzag(out, (int64_t)((uint64_t)lead - (uint64_t)before));
         before = lead;
-        save_words(out, at + 8, row->entry - 8);
+        if (!save_text(signal, at, out)) save_words(out, at + 8, row->entry - 8);
     }
 }
 
@@ -679,12 +817,15 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
         lead += (uint64_t)pql_read_zigzag(reader);
         memcpy(at, &lead, sizeof lead);
-        load_words(reader, at + 8, row->entry - 8u);
+        if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+            load_value(reader, at);
+        else
+            load_words(reader, at + 8, row->entry - 8u);
     }
     bool bad_value = is_newest && ((const struct payload_newest *)payload(cell))->kind > PQL_TIME;
     if (reader->failed || bad_value) {
         reader->failed = true;
-        free(cell);
+        pql_signal_free(signal, cell);
         return NULL;
     }
     return cell;

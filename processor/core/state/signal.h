@@ -30,6 +30,7 @@ enum pql_signal_kind {
     PQL_SIGNAL_LATEST,       /* rolling or ever */
     PQL_SIGNAL_EARLIEST,     /* ever */
     PQL_SIGNAL_FIRST,        /* count, sum, avg, distinct, days in `first W` */
+    PQL_SIGNAL_FIRST_VALUE,  /* latest, earliest in `first W` */
     PQL_SIGNAL_KIND_COUNT,
 };
 
@@ -87,8 +88,8 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
 void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                      int64_t t_ms);
 /* The value at t. cell may be NULL. */
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
-                     struct pql_reading *reading);
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
+                     int64_t t_ms, struct pql_reading *reading);
 /* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT: is the value at t at least c (c >= 1, c <= k)? O(1). */
 bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms, uint32_t c);
 /* The first instant after t at which the value, or for signals read only by comparisons one of these, changes by
@@ -99,7 +100,7 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
                             const struct pql_first *after, int64_t t_ms);
 
-void pql_signal_free(struct pql_cell *cell);
+void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);
 /* NULL after bytes that make no sense; reader->failed is set then. */
