@@ -47,17 +47,22 @@ static int read_all(const char *path, struct pql_buf *out, struct pql_err *err)
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
     if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(errno));
     size_t n;
-    while (out->len <= MESSAGE_MAX && (n = fread(pql_buf_reserve(out, 65536), 1, 65536, file)) > 0) out->len += n;
+    while (out->len <= MESSAGE_MAX && (n = fread(pql_buf_reserve(out, 65536), 1, 65536, file)) > 0)
+        out->len += n;
     int cause = ferror(file) ? errno : 0;
     if (file != stdin) fclose(file);
     if (cause) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(cause));
-    if (out->len > MESSAGE_MAX) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: longer than %d bytes", path, MESSAGE_MAX);
+    if (out->len > MESSAGE_MAX)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: longer than %d bytes", path, MESSAGE_MAX);
     return 0;
 }
 
 static int hex_digit(int c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Hex digits with white space anywhere, in place. */
@@ -132,7 +137,9 @@ static void put_value(struct pql_buf *out, const struct pql_value *value)
     case PQL_BOOL: pql_buf_text(out, value->boolean ? "true" : "false"); return;
     case PQL_NUMBER: pql_buf_put(out, text, pql_decimal_text(value->number, text)); return;
     case PQL_TEXT: pql_encode_json_text(out, value->text); return;
-    case PQL_TIME: pql_encode_json_text(out, (struct pql_slice){text, pql_time_text(value->ms, text)}); return;
+    case PQL_TIME:
+        pql_encode_json_text(out, (struct pql_slice){text, pql_time_text(value->ms, text)});
+        return;
     case PQL_DURATION: pql_buf_printf(out, "%lld", (long long)value->ms); return;
     case PQL_NULL: break;
     }
@@ -156,7 +163,8 @@ static int put_fields(struct printer *printer, struct pql_slice bytes, struct pq
 static int print_value(struct printer *printer, struct pql_slice bytes, struct pql_err *err)
 {
     printer->line.len = 0;
-    if (printer->plan ? put_fields(printer, bytes, err) : pql_avro_json_print(printer->json, bytes, &printer->line, err))
+    if (printer->plan ? put_fields(printer, bytes, err)
+                      : pql_avro_json_print(printer->json, bytes, &printer->line, err))
         return -1;
     pql_buf_u8(&printer->line, '\n');
     fwrite(printer->line.ptr, 1, printer->line.len, stdout);
@@ -197,7 +205,8 @@ static int read_framing_name(const char *name, enum pql_framing *framing, struct
             *framing = (enum pql_framing)i;
             return 0;
         }
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "no framing '%s'; known are auto, prefix, single_object, bare", name);
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "no framing '%s'; known are auto, prefix, single_object, bare",
+                    name);
 }
 
 /* Somebody waits for the answer: an id that is unknown now is said at once. */
@@ -232,12 +241,14 @@ static int check_fingerprint(const char *path, struct pql_slice text, uint64_t e
     uint64_t found = pql_schema_fingerprint(schema);
     pql_schema_free(schema);
     if (found == expected) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s is another schema: its fingerprint is %016llx", path, (unsigned long long)found);
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s is another schema: its fingerprint is %016llx", path,
+                    (unsigned long long)found);
 }
 
-/* The writer's schema of the key: of the registry where the message names an id and there is one, else of the file. */
-static int find_schema(const struct flags *flags, struct pql_registry *registry, const struct pql_schema_key *key,
-                       struct pql_buf *text, struct pql_err *err)
+/* The writer's schema of the key: of the registry where the message names an id and there is one, else of the
+ * file. */
+static int find_schema(const struct flags *flags, struct pql_registry *registry,
+                       const struct pql_schema_key *key, struct pql_buf *text, struct pql_err *err)
 {
     struct pql_slice found;
     if (registry && (key->kind == PQL_SCHEMA_ID || key->kind == PQL_SCHEMA_GUID)) {
@@ -250,7 +261,8 @@ static int find_schema(const struct flags *flags, struct pql_registry *registry,
         if (key->kind != PQL_SCHEMA_FINGERPRINT) return 0;
         return check_fingerprint(flags->schema, (struct pql_slice){text->ptr, text->len}, key->low, err);
     }
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "the writer's schema is needed: --registry URL for ids, or --schema FILE");
+    return PQL_FAIL(err, PQL_ERR_CONFIG,
+                    "the writer's schema is needed: --registry URL for ids, or --schema FILE");
 }
 
 static int decode_bytes(const struct flags *flags, struct pql_slice message, struct pql_err *err)
@@ -292,20 +304,26 @@ int pql_cmd_decode(int argc, char **argv)
 {
     struct flags flags = {0};
     const struct pql_flag rows[] = {
-        {"--schema", 0, PQL_FLAG_TEXT, "FILE", "the writer's schema, where no registry knows it", &flags.schema},
-        {"--registry", 0, PQL_FLAG_TEXT, "URL", "schema registry for ids; else that of --config", &flags.registry},
-        {"--framing", 0, PQL_FLAG_TEXT, "NAME", "auto (default), prefix, single_object or bare", &flags.framing},
+        {"--schema", 0, PQL_FLAG_TEXT, "FILE", "the writer's schema, where no registry knows it",
+         &flags.schema},
+        {"--registry", 0, PQL_FLAG_TEXT, "URL", "schema registry for ids; else that of --config",
+         &flags.registry},
+        {"--framing", 0, PQL_FLAG_TEXT, "NAME", "auto (default), prefix, single_object or bare",
+         &flags.framing},
         {"--hex", 0, PQL_FLAG_YES, NULL, "the message is written in hex digits", &flags.is_hex},
         {"--container", 0, PQL_FLAG_YES, NULL, "standard input is a container file", &flags.is_container},
-        {"--field", 'f', PQL_FLAG_TEXTS, "PATH", "print this field only, as the processor reads it", &flags.fields},
-        {"--reader", 0, PQL_FLAG_TEXT, "FILE", "with --field: resolve the writer's schema to this one", &flags.reader},
+        {"--field", 'f', PQL_FLAG_TEXTS, "PATH", "print this field only, as the processor reads it",
+         &flags.fields},
+        {"--reader", 0, PQL_FLAG_TEXT, "FILE", "with --field: resolve the writer's schema to this one",
+         &flags.reader},
         PQL_CONFIG_FLAGS(&flags.config),
     };
     int rest, exit_code;
-    if (!pql_flags_read(rows, sizeof rows / sizeof *rows,
-                        "Prints a message (a file, or standard input) or an Avro container file as JSON, one value a "
-                        "line; on\nstandard error the framing found.",
-                        argc, argv, &rest, &exit_code))
+    if (!pql_flags_read(
+            rows, sizeof rows / sizeof *rows,
+            "Prints a message (a file, or standard input) or an Avro container file as JSON, one value a "
+            "line; on\nstandard error the framing found.",
+            argc, argv, &rest, &exit_code))
         return exit_code;
     const char *path = rest > 0 ? argv[1] : "-";
     if (rest > 1) {

@@ -465,7 +465,8 @@ int pql_cmd_replay(int argc, char **argv)
         {"--advance", 'a', PQL_FLAG_TEXT, "DURATION|end",
          "at the end move the clock; end: until no timer is left", &given.advance},
         {"--digest", 0, PQL_FLAG_YES, NULL,
-         "say the digest of each partition's state after its last event, as `checkpoint digest` does", &given.digest},
+         "say the digest of each partition's state after its last event, as `checkpoint digest` does",
+         &given.digest},
     };
     int rest, exit_code, format;
     uint32_t partitions;

@@ -238,7 +238,8 @@ struct pql_committer {
     uint64_t epoch;         /* number of the last one */
     uint64_t wait_until_us; /* after a fault */
     uint64_t begun_us, took_us, last_us;
-    uint64_t foreign_us;    /* since when the offsets of an unknown outcome are somebody else's; 0: they are not */
+    uint64_t
+        foreign_us; /* since when the offsets of an unknown outcome are somebody else's; 0: they are not */
     uint64_t fenced_us;    /* when a fence was last met; 0: never */
     const char *permanent; /* reason of the last lasting fault */
     struct pql_arena arena;

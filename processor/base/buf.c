@@ -30,7 +30,10 @@ void pql_buf_slice(struct pql_buf *buf, struct pql_slice text)
     pql_buf_put(buf, text.ptr, text.len);
 }
 
-void pql_buf_text(struct pql_buf *buf, const char *text) { pql_buf_put(buf, text, strlen(text)); }
+void pql_buf_text(struct pql_buf *buf, const char *text)
+{
+    pql_buf_put(buf, text, strlen(text));
+}
 
 void pql_buf_printf(struct pql_buf *buf, const char *format, ...)
 {
@@ -46,7 +49,10 @@ void pql_buf_printf(struct pql_buf *buf, const char *format, ...)
     va_end(again);
 }
 
-void pql_buf_u8(struct pql_buf *buf, uint8_t value) { pql_buf_put(buf, &value, 1); }
+void pql_buf_u8(struct pql_buf *buf, uint8_t value)
+{
+    pql_buf_put(buf, &value, 1);
+}
 
 static void put_fixed(struct pql_buf *buf, uint64_t value, int bytes)
 {
@@ -55,8 +61,14 @@ static void put_fixed(struct pql_buf *buf, uint64_t value, int bytes)
     buf->len += (size_t)bytes;
 }
 
-void pql_buf_u32(struct pql_buf *buf, uint32_t value) { put_fixed(buf, value, 4); }
-void pql_buf_u64(struct pql_buf *buf, uint64_t value) { put_fixed(buf, value, 8); }
+void pql_buf_u32(struct pql_buf *buf, uint32_t value)
+{
+    put_fixed(buf, value, 4);
+}
+void pql_buf_u64(struct pql_buf *buf, uint64_t value)
+{
+    put_fixed(buf, value, 8);
+}
 
 void pql_buf_varint(struct pql_buf *buf, uint64_t value)
 {
@@ -99,9 +111,18 @@ static uint64_t read_fixed(struct pql_reader *reader, size_t bytes)
     return value;
 }
 
-uint8_t pql_read_u8(struct pql_reader *reader) { return (uint8_t)read_fixed(reader, 1); }
-uint32_t pql_read_u32(struct pql_reader *reader) { return (uint32_t)read_fixed(reader, 4); }
-uint64_t pql_read_u64(struct pql_reader *reader) { return read_fixed(reader, 8); }
+uint8_t pql_read_u8(struct pql_reader *reader)
+{
+    return (uint8_t)read_fixed(reader, 1);
+}
+uint32_t pql_read_u32(struct pql_reader *reader)
+{
+    return (uint32_t)read_fixed(reader, 4);
+}
+uint64_t pql_read_u64(struct pql_reader *reader)
+{
+    return read_fixed(reader, 8);
+}
 
 uint64_t pql_read_varint(struct pql_reader *reader)
 {

@@ -1,8 +1,8 @@
 /* buf.h - bytes being written, and bytes being read.
- * Writer: grows, ends the process when memory is out (sizes are the program's own). Reader: every read is checked
- * against the end; the first failure sticks, later reads give 0 and an empty slice, so that a decoder checks once.
- * Integers: little endian fixed, or Avro's varint (unsigned LEB128) and zigzag (Avro 1.11 specification,
- * "Binary encoding"). Thread: the owner's. */
+ * Writer: grows, ends the process when memory is out (sizes are the program's own). Reader: every read is
+ * checked against the end; the first failure sticks, later reads give 0 and an empty slice, so that a decoder
+ * checks once. Integers: little endian fixed, or Avro's varint (unsigned LEB128) and zigzag (Avro 1.11
+ * specification, "Binary encoding"). Thread: the owner's. */
 #ifndef PQL_BASE_BUF_H
 #define PQL_BASE_BUF_H
 
@@ -33,7 +33,10 @@ struct pql_reader {
 };
 
 struct pql_reader pql_reader_of(const void *bytes, size_t len);
-static inline size_t pql_reader_left(const struct pql_reader *reader) { return (size_t)(reader->end - reader->at); }
+static inline size_t pql_reader_left(const struct pql_reader *reader)
+{
+    return (size_t)(reader->end - reader->at);
+}
 uint8_t pql_read_u8(struct pql_reader *reader);
 uint32_t pql_read_u32(struct pql_reader *reader);
 uint64_t pql_read_u64(struct pql_reader *reader);

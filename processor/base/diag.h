@@ -1,5 +1,5 @@
-/* diag.h - messages about a configuration, collected so that all errors are shown at once, each with file, line,
- * column, the line and a caret:
+/* diag.h - messages about a configuration, collected so that all errors are shown at once, each with file,
+ * line, column, the line and a caret:
  *
  *   conf/rules/team.conf:12:22: unknown function 'cuont'; did you mean 'count'?
  *       qualify = "users(cuont(saved_query_run, 7d) >= 1) >= 3";
@@ -13,10 +13,11 @@
 #include "base/memory.h"
 #include <stdio.h>
 
-/* A text of the configuration and where it stands. Adjacent strings of libconfig join, so one text may have several
- * parts; parts are sorted by offset and the first has offset 0. Without parts (a text of a test) line is 1. */
+/* A text of the configuration and where it stands. Adjacent strings of libconfig join, so one text may have
+ * several parts; parts are sorted by offset and the first has offset 0. Without parts (a text of a test) line
+ * is 1. */
 struct pql_source_part {
-    size_t offset; /* into text */
+    size_t offset;    /* into text */
     int line, column; /* 1-based place of that byte in the file */
 };
 
@@ -49,11 +50,11 @@ void pql_diags_init(struct pql_diags *diags);
 void pql_diags_deinit(struct pql_diags *diags);
 
 /* A message about bytes [at, at + span) of a source. */
-void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const struct pql_source *source, size_t at,
-                     size_t span, const char *format, ...) PQL_PRINTF(6, 7);
+void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const struct pql_source *source,
+                     size_t at, size_t span, const char *format, ...) PQL_PRINTF(6, 7);
 /* A message about a place of a file. line 0: about the file as a whole. */
-void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const char *file, int line, int column,
-                    size_t span, const char *format, ...) PQL_PRINTF(7, 8);
+void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const char *file, int line,
+                    int column, size_t span, const char *format, ...) PQL_PRINTF(7, 8);
 
 /* Prints all in the order of file, line, column; reads the files for the excerpts. */
 void pql_diags_print(const struct pql_diags *diags, FILE *out);

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int pql_err_set(struct pql_err *err, enum pql_err_class cls, const char *file, int line, const char *format, ...)
+int pql_err_set(struct pql_err *err, enum pql_err_class cls, const char *file, int line, const char *format,
+                ...)
 {
     if (!err) return -1;
     err->cls = cls;
@@ -36,7 +37,7 @@ void pql_err_prefix(struct pql_err *err, const char *format, ...)
 
 void pql_assert_failed(const char *condition, const char *file, int line)
 {
-    fprintf(stderr, "level=fatal msg=\"assertion failed, this is a bug\" condition=\"%s\" at=%s:%d\n", condition, file,
-            line);
+    fprintf(stderr, "level=fatal msg=\"assertion failed, this is a bug\" condition=\"%s\" at=%s:%d\n",
+            condition, file, line);
     abort();
 }

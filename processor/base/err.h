@@ -1,7 +1,7 @@
 /* err.h - what went wrong, and what the caller may do about it.
- * A function that can fail returns 0 or -1 and fills a struct pql_err given by the caller. The class is chosen
- * where the fault is known and acted on once, in the pipeline (record: dead letter; retry: wait; abort: produce
- * the epoch again; fatal: stop) or in main (config: exit code 2). Heap: none. Thread: any. */
+ * A function that can fail returns 0 or -1 and fills a struct pql_err given by the caller. The class is
+ * chosen where the fault is known and acted on once, in the pipeline (record: dead letter; retry: wait;
+ * abort: produce the epoch again; fatal: stop) or in main (config: exit code 2). Heap: none. Thread: any. */
 #ifndef PQL_BASE_ERR_H
 #define PQL_BASE_ERR_H
 
@@ -28,10 +28,11 @@ struct pql_err {
 #define PQL_PRINTF(at, first) __attribute__((format(printf, at, first)))
 #define PQL_CHECKED __attribute__((warn_unused_result))
 
-/* Fills *err and returns -1, so that `return PQL_FAIL(err, PQL_ERR_RECORD, "...")` is one line. err may be NULL. */
+/* Fills *err and returns -1, so that `return PQL_FAIL(err, PQL_ERR_RECORD, "...")` is one line. err may be
+ * NULL. */
 #define PQL_FAIL(err, cls, ...) pql_err_set((err), (cls), __FILE__, __LINE__, __VA_ARGS__)
-int pql_err_set(struct pql_err *err, enum pql_err_class cls, const char *file, int line, const char *format, ...)
-    PQL_PRINTF(5, 6);
+int pql_err_set(struct pql_err *err, enum pql_err_class cls, const char *file, int line, const char *format,
+                ...) PQL_PRINTF(5, 6);
 
 /* Puts context before the message, as in "product-events[3]@1734: ". */
 void pql_err_prefix(struct pql_err *err, const char *format, ...) PQL_PRINTF(2, 3);

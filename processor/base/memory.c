@@ -12,16 +12,25 @@ static void *checked(void *p, size_t size)
     abort();
 }
 
-void *pql_xmalloc(size_t size) { return checked(malloc(size ? size : 1), size); }
+void *pql_xmalloc(size_t size)
+{
+    return checked(malloc(size ? size : 1), size);
+}
 
 void *pql_xcalloc(size_t count, size_t size)
 {
     return checked(calloc(count ? count : 1, size ? size : 1), count * size);
 }
 
-void *pql_xrealloc(void *old, size_t size) { return checked(realloc(old, size ? size : 1), size); }
+void *pql_xrealloc(void *old, size_t size)
+{
+    return checked(realloc(old, size ? size : 1), size);
+}
 
-void *pql_trymalloc(size_t size) { return malloc(size ? size : 1); }
+void *pql_trymalloc(size_t size)
+{
+    return malloc(size ? size : 1);
+}
 
 char *pql_xstrndup(const char *text, size_t len)
 {
@@ -49,7 +58,10 @@ struct pql_arena_block {
 enum { ARENA_BLOCK_MIN = 1024, ARENA_BLOCK_MAX = 16 * 1024, ARENA_HEADER = 16 };
 _Static_assert(sizeof(struct pql_arena_block) <= ARENA_HEADER, "the header keeps the alignment");
 
-void pql_arena_init(struct pql_arena *arena) { *arena = (struct pql_arena){0}; }
+void pql_arena_init(struct pql_arena *arena)
+{
+    *arena = (struct pql_arena){0};
+}
 
 void pql_arena_deinit(struct pql_arena *arena)
 {
@@ -96,7 +108,10 @@ void *pql_arena_alloc(struct pql_arena *arena, size_t size)
     return p;
 }
 
-void *pql_arena_zalloc(struct pql_arena *arena, size_t size) { return memset(pql_arena_alloc(arena, size), 0, size); }
+void *pql_arena_zalloc(struct pql_arena *arena, size_t size)
+{
+    return memset(pql_arena_alloc(arena, size), 0, size);
+}
 
 struct pql_slice pql_arena_copy(struct pql_arena *arena, struct pql_slice text)
 {

@@ -1,6 +1,6 @@
-/* memory.h - two kinds of allocation, told apart by name. pql_xmalloc and friends are for sizes that the program
- * itself decided: they end the process when memory is out. pql_trymalloc is for sizes read from outside, checked
- * against a limit before; it returns NULL. */
+/* memory.h - two kinds of allocation, told apart by name. pql_xmalloc and friends are for sizes that the
+ * program itself decided: they end the process when memory is out. pql_trymalloc is for sizes read from
+ * outside, checked against a limit before; it returns NULL. */
 #ifndef PQL_BASE_MEMORY_H
 #define PQL_BASE_MEMORY_H
 
@@ -31,6 +31,7 @@ void *pql_arena_alloc(struct pql_arena *arena, size_t size) __attribute__((retur
 void *pql_arena_zalloc(struct pql_arena *arena, size_t size) __attribute__((returns_nonnull));
 /* A copy that lives as long as the arena, NUL-terminated beyond its length. */
 struct pql_slice pql_arena_copy(struct pql_arena *arena, struct pql_slice text);
-char *pql_arena_printf(struct pql_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *pql_arena_printf(struct pql_arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -25,7 +25,10 @@ static inline bool pql_slice_eq(struct pql_slice a, struct pql_slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-static inline bool pql_slice_is(struct pql_slice a, const char *text) { return pql_slice_eq(a, pql_slice_of(text)); }
+static inline bool pql_slice_is(struct pql_slice a, const char *text)
+{
+    return pql_slice_eq(a, pql_slice_of(text));
+}
 
 /* Order by bytes, the shorter first where one begins the other. */
 static inline int pql_slice_cmp(struct pql_slice a, struct pql_slice b)

@@ -1,13 +1,13 @@
-/* compiled.h - the inside of a program: what program.c builds and only engine, expr, evidence, snapshot and explain
- * read.
+/* compiled.h - the inside of a program: what program.c builds and only engine, expr, evidence, snapshot and
+ * explain read.
  *
  *   definition ──qualify──► expr tree ──leaf──► signal (kept per subject) ◄──listens── event name
  *        ▲                     │ users(c)                  │ dependents
  *        │ is(D)               ▼                           ▼
  *      unit ◄──────────── condition ──────────────────► unit      units are evaluated in `order`
  *
- * A unit is what is evaluated when something it reads has changed: a definition, or the condition inside a quantifier
- * (kept as one bit per user and one counter per account). All in one arena; immutable. */
+ * A unit is what is evaluated when something it reads has changed: a definition, or the condition inside a
+ * quantifier (kept as one bit per user and one counter per account). All in one arena; immutable. */
 #ifndef PQL_CORE_COMPILED_H
 #define PQL_CORE_COMPILED_H
 
@@ -68,8 +68,8 @@ struct pql_expr {
     const struct pql_node *node; /* where it was written */
 };
 
-/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows. via: the
- * quantifier through which a condition or the members are read; NULL elsewhere. */
+/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows.
+ * via: the quantifier through which a condition or the members are read; NULL elsewhere. */
 struct pql_dependent {
     struct pql_unit *unit;
     unsigned mask;
@@ -96,7 +96,7 @@ struct pql_signal_def {
     struct pql_signal signal;
     uint32_t slot; /* in the subject's cells */
     bool is_attribute;
-    int32_t path; /* index of the event's properties, or PQL_PATH_* */
+    int32_t path;          /* index of the event's properties, or PQL_PATH_* */
     struct pql_slice text; /* normalised */
     const struct pql_selector *selector;
     const struct pql_expr *where; /* or NULL */
@@ -108,14 +108,14 @@ struct pql_signal_def {
 
 /* A row of evidence: one comparison or bare boolean call of `qualify`, in text order. */
 struct pql_row {
-    const struct pql_expr *expr; /* the whole comparison */
-    const struct pql_expr *left; /* what is shown as value */
+    const struct pql_expr *expr;  /* the whole comparison */
+    const struct pql_expr *left;  /* what is shown as value */
     const struct pql_expr *right; /* constant or other expression; NULL: a bare boolean, in, between … */
     const char *comparison;
-    struct pql_slice text;   /* of left */
-    struct pql_slice full;   /* of the comparison, for `missing` */
+    struct pql_slice text; /* of left */
+    struct pql_slice full; /* of the comparison, for `missing` */
     struct pql_slice window;
-    struct pql_slice label;  /* words for the thing counted */
+    struct pql_slice label; /* words for the thing counted */
 };
 
 struct pql_definition {
@@ -129,8 +129,8 @@ struct pql_definition {
     struct pql_row *rows; /* rows_count of qualify, then context_count */
     size_t rows_count;
     bool can_be_missed; /* qualify reads a `first` signal */
-    bool lapses;        /* stay is and/or of comparisons of one signal with constants: expires_at can be told */
-    bool has_share;     /* rows over members: members, qualified_members, share are told */
+    bool lapses;    /* stay is and/or of comparisons of one signal with constants: expires_at can be told */
+    bool has_share; /* rows over members: members, qualified_members, share are told */
     const struct pql_expr *share; /* the first such expression */
     char hash[17];
     struct pql_slice hash_slice;
@@ -171,7 +171,8 @@ struct pql_program {
     struct pql_unit **units; /* by order */
     size_t units_count;
 
-    /* Per subject: what stands in slot i of its cells: signal index, or PQL_SLOT_DEFINITION | definition index. */
+    /* Per subject: what stands in slot i of its cells: signal index, or PQL_SLOT_DEFINITION | definition
+     * index. */
     uint32_t *slots[2];
     size_t slots_count[2];
 

@@ -34,7 +34,10 @@ void pql_engine_free(struct pql_engine *engine)
     free(engine);
 }
 
-static int64_t lateness_of(const struct pql_engine *engine) { return engine->program->conf->settings.lateness_ms; }
+static int64_t lateness_of(const struct pql_engine *engine)
+{
+    return engine->program->conf->settings.lateness_ms;
+}
 
 /* --- order of instants: timers and waiting events, by (time, account bytes) --- */
 
@@ -73,11 +76,15 @@ static void fire_timers(struct pql_engine *engine, int64_t upto_ms)
     while ((account = first_timer(engine)) && account->timer_ms <= upto_ms) fire_first(engine, account);
 }
 
-static bool is_ignored(struct pql_engine *engine, const struct pql_account *account, const struct pql_event *event)
+static bool is_ignored(struct pql_engine *engine, const struct pql_account *account,
+                       const struct pql_event *event)
 {
     const struct pql_expr *ignore = engine->program->ignore;
     if (!ignore) return false;
-    struct pql_scope scope = {.program = engine->program, .account = account, .event = event, .own_attributes = true,
+    struct pql_scope scope = {.program = engine->program,
+                              .account = account,
+                              .event = event,
+                              .own_attributes = true,
                               .t_ms = event->time_ms};
     if (account && event->user.len) scope.user = pql_account_find(&engine->store, account, event->user);
     return pql_expr_holds(ignore, &scope);
@@ -104,8 +111,10 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
     const struct pql_waiting *next;
     while ((next = pql_reorder_first(&engine->reorder)) && next->event.time_ms == t_ms &&
            pql_slice_eq(next->event.account, id)) {
-        engine->taken = pql_xgrow(engine->taken, &engine->taken_capacity, taken + 1, sizeof(struct pql_waiting *));
-        engine->events = pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
+        engine->taken =
+            pql_xgrow(engine->taken, &engine->taken_capacity, taken + 1, sizeof(struct pql_waiting *));
+        engine->events =
+            pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
         engine->taken[taken] = pql_reorder_take(&engine->reorder);
         if (is_ignored(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
@@ -118,7 +127,8 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
     for (size_t i = 0; i < taken; i++) free(engine->taken[i]);
 }
 
-/* Every instant up to `upto`, each as a whole. An account's timers due at an instant are applied with its events. */
+/* Every instant up to `upto`, each as a whole. An account's timers due at an instant are applied with its
+ * events. */
 static void process(struct pql_engine *engine, int64_t upto_ms)
 {
     const struct pql_waiting *waiting;
@@ -247,8 +257,14 @@ void pql_engine_finish(struct pql_engine *engine)
 
 /* --- what is told --- */
 
-void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin) { engine->origin = origin; }
-int64_t pql_engine_seen(const struct pql_engine *engine) { return engine->seen; }
+void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin)
+{
+    engine->origin = origin;
+}
+int64_t pql_engine_seen(const struct pql_engine *engine)
+{
+    return engine->seen;
+}
 
 struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine)
 {
@@ -265,10 +281,20 @@ uint64_t pql_engine_bytes(const struct pql_engine *engine)
 {
     uint64_t bytes = engine->reorder.bytes + engine->dedup.slots_capacity * sizeof(struct pql_dedup_slot) +
                      pql_dedup_count(&engine->dedup) * sizeof(uint64_t);
-    for (size_t i = 0; i < engine->store.count; i++) bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
+    for (size_t i = 0; i < engine->store.count; i++)
+        bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
     return bytes;
 }
 
-void pql_engine_mark(struct pql_engine *engine) { engine->records_since = engine->records_hash = 0; }
-uint64_t pql_engine_records_since(const struct pql_engine *engine) { return engine->records_since; }
-uint64_t pql_engine_records_hash(const struct pql_engine *engine) { return engine->records_hash; }
+void pql_engine_mark(struct pql_engine *engine)
+{
+    engine->records_since = engine->records_hash = 0;
+}
+uint64_t pql_engine_records_since(const struct pql_engine *engine)
+{
+    return engine->records_since;
+}
+uint64_t pql_engine_records_hash(const struct pql_engine *engine)
+{
+    return engine->records_hash;
+}

@@ -3,8 +3,8 @@
  *   event ─► duplicate? ─► late? ─► reorder buffer (lateness > 0) ─► expire and fire timers up to its instant
  *         ─► signals that listen to its name ─► definitions that read a signal that changed ─► emit(record)
  *
- * It does no I/O, reads no clock, starts no thread, logs nothing. Owner and thread: the worker that owns the task.
- * Memory: its own heap, counted (pql_engine_bytes). */
+ * It does no I/O, reads no clock, starts no thread, logs nothing. Owner and thread: the worker that owns the
+ * task. Memory: its own heap, counted (pql_engine_bytes). */
 #ifndef PQL_CORE_ENGINE_H
 #define PQL_CORE_ENGINE_H
 
@@ -22,15 +22,15 @@ struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *e
 void pql_engine_free(struct pql_engine *engine);
 
 enum pql_applied {
-    PQL_APPLY_DONE, /* taken: processed at once, or waiting in the reorder buffer */
+    PQL_APPLY_DONE,      /* taken: processed at once, or waiting in the reorder buffer */
     PQL_APPLY_DUPLICATE, /* id remembered: dropped, counted */
-    PQL_APPLY_LATE, /* late and applied by policy, counted */
+    PQL_APPLY_LATE,      /* late and applied by policy, counted */
     PQL_APPLY_LATE_DROPPED,
     PQL_APPLY_LATE_DEAD_LETTER, /* the caller sends the record to the dead-letter topic, reason "late" */
 };
 
-/* One accepted event (framing, decoding, mapping and future checks are the caller's). A PQL_EVENT_CLOCK raises `seen`
- * to its time and acts as a tick. An unsupported kind must not reach the engine. */
+/* One accepted event (framing, decoding, mapping and future checks are the caller's). A PQL_EVENT_CLOCK
+ * raises `seen` to its time and acts as a tick. An unsupported kind must not reach the engine. */
 enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_event *event);
 
 /* Moves the clock to t_ms without an event: everything due at or before R happens, R = t for lateness 0, else
@@ -45,7 +45,8 @@ int64_t pql_engine_next_tick(struct pql_engine *engine);
 /* End of a file: the buffer is flushed and every timer due at or before `seen` fires. */
 void pql_engine_finish(struct pql_engine *engine);
 
-/* Makes the next records carry this origin (live by default; replay and back-fill set PQL_ORIGIN_BACKFILL). */
+/* Makes the next records carry this origin (live by default; replay and back-fill set PQL_ORIGIN_BACKFILL).
+ */
 void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin);
 
 int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before the first event */
@@ -58,29 +59,32 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(
 /* Bytes of state, by own accounting. Walks every account. */
 uint64_t pql_engine_bytes(const struct pql_engine *engine);
 
-/* Records emitted since pql_engine_mark (or new), and the running hash of their event ids: what the metadata of a
- * committed offset carries as n and x. Part of no digest. */
+/* Records emitted since pql_engine_mark (or new), and the running hash of their event ids: what the metadata
+ * of a committed offset carries as n and x. Part of no digest. */
 void pql_engine_mark(struct pql_engine *engine);
 uint64_t pql_engine_records_since(const struct pql_engine *engine);
 uint64_t pql_engine_records_hash(const struct pql_engine *engine);
 
 /* --- Snapshot. State as pages; see state/snapshot.c for the page format. At most one at a time. ---
  *
- * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet written is
- * serialised first (copy on update). step appends whole pages to out until about bytes_max are added, and returns
- * true when the snapshot is complete. Cut into chunks anywhere, and loaded in the order written, they make an
- * engine of the same program whole again. */
+ * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet
+ * written is serialised first (copy on update). step appends whole pages to out until about bytes_max are
+ * added, and returns true when the snapshot is complete. Cut into chunks anywhere, and loaded in the order
+ * written, they make an engine of the same program whole again. */
 void pql_snapshot_begin(struct pql_engine *engine);
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max);
 void pql_snapshot_abandon(struct pql_engine *engine);
 
-/* Loads the next bytes of a snapshot into a fresh engine. Every read is checked: damaged bytes are an error, never a crash. */
-int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, struct pql_err *err) PQL_CHECKED;
+/* Loads the next bytes of a snapshot into a fresh engine. Every read is checked: damaged bytes are an error,
+ * never a crash. */
+int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len,
+                      struct pql_err *err) PQL_CHECKED;
 /* After the last chunk: recounts what is derived, sets timers. Error if the state is not whole. */
 int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err) PQL_CHECKED;
 
-/* Sum of keyed hashes of all page bytes: equal states give equal digests, whatever the history of the process. Walks
- * the whole state. The digest of a snapshot in progress is that of its fixed state, given by begin. */
+/* Sum of keyed hashes of all page bytes: equal states give equal digests, whatever the history of the
+ * process. Walks the whole state. The digest of a snapshot in progress is that of its fixed state, given by
+ * begin. */
 uint64_t pql_engine_digest(struct pql_engine *engine);
 /* The digest of the state at the last pql_snapshot_begin, known once step returned true. */
 uint64_t pql_snapshot_digest(const struct pql_engine *engine);

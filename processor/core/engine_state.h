@@ -1,5 +1,5 @@
-/* engine_state.h - the inside of an engine, for engine.c (clock, order, duplicates), instant.c (what happens at one
- * instant to one account) and state/snapshot.c. */
+/* engine_state.h - the inside of an engine, for engine.c (clock, order, duplicates), instant.c (what happens
+ * at one instant to one account) and state/snapshot.c. */
 #ifndef PQL_CORE_ENGINE_STATE_H
 #define PQL_CORE_ENGINE_STATE_H
 
@@ -8,17 +8,18 @@
 #include "core/state/dedup.h"
 #include "core/state/reorder.h"
 
-/* A snapshot in progress: accounts [next, count) are still to be written unless copied before they changed. */
+/* A snapshot in progress: accounts [next, count) are still to be written unless copied before they changed.
+ */
 struct pql_snapshot {
     bool is_running;
     uint32_t number;
     size_t accounts_count, next_account;
-    size_t next_bucket, next_id;      /* of dedup */
+    size_t next_bucket, next_id; /* of dedup */
     size_t *bucket_counts, buckets_count;
-    struct pql_buf early;             /* pages written ahead of step: the task, and accounts about to change; while
-                                         loading, a page not yet whole */
+    struct pql_buf early; /* pages written ahead of step: the task, and accounts about to change; while
+                             loading, a page not yet whole */
     size_t early_at;
-    uint64_t digest;                  /* sum over the pages written */
+    uint64_t digest; /* sum over the pages written */
 };
 
 struct pql_engine {
@@ -29,7 +30,8 @@ struct pql_engine {
 
     int64_t seen;     /* largest accepted time; PQL_NO_TIME before */
     int64_t complete; /* lateness 0: now, the instant being processed; else every instant up to it is done */
-    bool ticked;      /* lateness 0: the present instant was reached by a tick, so all that is due at it has happened */
+    bool ticked;      /* lateness 0: the present instant was reached by a tick, so all that is due at it has
+                         happened */
     struct pql_store store;
     struct pql_heap timers; /* of accounts */
     struct pql_reorder reorder;
@@ -55,13 +57,15 @@ struct pql_engine {
     struct pql_snapshot snapshot;
 };
 
-/* Timers of the account due at or before t, then the events (not ignored, all of this account), then one evaluation. */
-void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms, const struct pql_event *events,
-                 size_t count);
+/* Timers of the account due at or before t, then the events (not ignored, all of this account), then one
+ * evaluation. */
+void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms,
+                 const struct pql_event *events, size_t count);
 /* The next instant after t at which something of the subject is due. */
-int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state, enum pql_subject subject,
-                         int64_t t_ms);
-/* Is anything of the account truly due at t? Timers that were set too early are set again; no state changes. */
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
+                         enum pql_subject subject, int64_t t_ms);
+/* Is anything of the account truly due at t? Timers that were set too early are set again; no state changes.
+ */
 bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms);
 /* Puts the account into the task's timers as its subjects want. */
 void pql_account_retime(struct pql_engine *engine, struct pql_account *account);

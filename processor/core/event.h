@@ -1,5 +1,5 @@
-/* event.h - an input record after mapping: what the engine sees. Plain data; all slices and arrays are views that
- * live until the engine call that takes the event returns (the engine copies what it keeps). */
+/* event.h - an input record after mapping: what the engine sees. Plain data; all slices and arrays are views
+ * that live until the engine call that takes the event returns (the engine copies what it keeps). */
 #ifndef PQL_CORE_EVENT_H
 #define PQL_CORE_EVENT_H
 
@@ -21,16 +21,17 @@ extern const char *const pql_event_kind_names[PQL_EVENT_KIND_COUNT];
 
 struct pql_event {
     enum pql_event_kind kind;
-    struct pql_slice name;    /* of a track or outcome, after rename; else empty */
-    struct pql_slice account; /* empty: absent */
-    struct pql_slice user;    /* empty: absent */
+    struct pql_slice name;          /* of a track or outcome, after rename; else empty */
+    struct pql_slice account;       /* empty: absent */
+    struct pql_slice user;          /* empty: absent */
     struct pql_slice previous_user; /* of an alias */
     struct pql_slice id;            /* message id; empty: absent */
     int64_t time_ms;                /* event time, UTC */
-    /* Values of the program's property names (struct pql_names of the program), null where absent. NULL: none. */
+    /* Values of the program's property names (struct pql_names of the program), null where absent. NULL:
+     * none. */
     const struct pql_value *properties;
-    /* Values of the program's attribute names of the user and of the account; identify sets the former, group the
-     * latter. A null value means that this event does not set the attribute. */
+    /* Values of the program's attribute names of the user and of the account; identify sets the former, group
+     * the latter. A null value means that this event does not set the attribute. */
     const struct pql_value *user_attributes, *account_attributes;
     /* Where it came from. input is the index of the configuration's input. */
     uint32_t input;

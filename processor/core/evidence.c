@@ -16,12 +16,33 @@ static const char *relation_text(const struct pql_expr *expr)
     case PQL_EXPR_CONTAINS: return expr->negated ? "not contains" : "contains";
     case PQL_EXPR_MATCHES: return expr->negated ? "not matches" : "matches";
     case PQL_EXPR_IS_NULL: return expr->negated ? "is not null" : "is null";
-    case PQL_EXPR_COMPARE: case PQL_EXPR_REACHES: break;
-    case PQL_EXPR_CONST: case PQL_EXPR_PROPERTY: case PQL_EXPR_ATTRIBUTE: case PQL_EXPR_EVENT_USER:
-    case PQL_EXPR_EVENT_NAME: case PQL_EXPR_HOUR: case PQL_EXPR_WEEKDAY: case PQL_EXPR_NOT: case PQL_EXPR_AND:
-    case PQL_EXPR_OR: case PQL_EXPR_NEG: case PQL_EXPR_ADD: case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV:
-    case PQL_EXPR_SIGNAL: case PQL_EXPR_USERS: case PQL_EXPR_ANY_USER: case PQL_EXPR_ALL_USERS: case PQL_EXPR_SHARE:
-    case PQL_EXPR_MEMBERS: case PQL_EXPR_IS: case PQL_EXPR_WAS: case PQL_EXPR_IF: case PQL_EXPR_COALESCE:
+    case PQL_EXPR_COMPARE:
+    case PQL_EXPR_REACHES: break;
+    case PQL_EXPR_CONST:
+    case PQL_EXPR_PROPERTY:
+    case PQL_EXPR_ATTRIBUTE:
+    case PQL_EXPR_EVENT_USER:
+    case PQL_EXPR_EVENT_NAME:
+    case PQL_EXPR_HOUR:
+    case PQL_EXPR_WEEKDAY:
+    case PQL_EXPR_NOT:
+    case PQL_EXPR_AND:
+    case PQL_EXPR_OR:
+    case PQL_EXPR_NEG:
+    case PQL_EXPR_ADD:
+    case PQL_EXPR_SUB:
+    case PQL_EXPR_MUL:
+    case PQL_EXPR_DIV:
+    case PQL_EXPR_SIGNAL:
+    case PQL_EXPR_USERS:
+    case PQL_EXPR_ANY_USER:
+    case PQL_EXPR_ALL_USERS:
+    case PQL_EXPR_SHARE:
+    case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_IS:
+    case PQL_EXPR_WAS:
+    case PQL_EXPR_IF:
+    case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: return "";
     }
     switch ((int)expr->relation) {
@@ -51,14 +72,18 @@ static struct pql_slice label_of(struct pql_program *program, const struct pql_e
 {
     if (left->op == PQL_EXPR_SIGNAL) return event_label(program, left->node);
     if (left->op != PQL_EXPR_USERS && left->op != PQL_EXPR_SHARE) return (struct pql_slice){"", 0};
-    return pql_lang_words(left->node->kids[0], program->conf->labels, program->conf->labels_count, &program->arena);
+    return pql_lang_words(left->node->kids[0], program->conf->labels, program->conf->labels_count,
+                          &program->arena);
 }
 
 static struct pql_row row_of(struct pql_program *program, const struct pql_expr *expr, bool is_bare)
 {
     const struct pql_expr *left = is_bare ? expr : expr->kids[0];
-    bool has_right = !is_bare && expr->op != PQL_EXPR_IN && expr->op != PQL_EXPR_BETWEEN && expr->op != PQL_EXPR_IS_NULL;
-    struct pql_row row = {.expr = expr, .left = left, .right = has_right ? expr->kids[1] : NULL,
+    bool has_right =
+        !is_bare && expr->op != PQL_EXPR_IN && expr->op != PQL_EXPR_BETWEEN && expr->op != PQL_EXPR_IS_NULL;
+    struct pql_row row = {.expr = expr,
+                          .left = left,
+                          .right = has_right ? expr->kids[1] : NULL,
                           .comparison = is_bare ? "" : relation_text(expr)};
     row.text = pql_lang_text(left->node, &program->arena);
     row.full = pql_lang_text(expr->node, &program->arena);
@@ -74,7 +99,8 @@ static size_t count_rows(const struct pql_expr *expr)
     return n;
 }
 
-static void build_rows(struct pql_program *program, struct pql_definition *definition, const struct pql_expr *expr)
+static void build_rows(struct pql_program *program, struct pql_definition *definition,
+                       const struct pql_expr *expr)
 {
     bool is_join = expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_NOT ||
                    expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF;
@@ -118,7 +144,8 @@ static void fill_row(const struct pql_row *row, const struct pql_scope *scope, s
     }
     if (row->right) evidence->threshold = pql_expr_value(row->right, scope);
     /* Texts are views of cells: copied, since the cell may move before the record is written. */
-    if (evidence->value.kind == PQL_TEXT) evidence->value.text = pql_arena_copy(scratch, evidence->value.text);
+    if (evidence->value.kind == PQL_TEXT)
+        evidence->value.text = pql_arena_copy(scratch, evidence->value.text);
 }
 
 static int64_t lapse_of(const struct pql_definition *definition, struct pql_scope scope)
@@ -154,7 +181,10 @@ static void put_value(struct pql_buf *out, const struct pql_value *value)
     }
 }
 
-static void put_slice(struct pql_buf *out, struct pql_slice text) { pql_buf_put(out, text.ptr, text.len); }
+static void put_slice(struct pql_buf *out, struct pql_slice text)
+{
+    pql_buf_put(out, text.ptr, text.len);
+}
 
 /* "7 days", "36 hours", from the text of a duration. */
 static void put_span(struct pql_buf *out, int64_t ms)
@@ -162,8 +192,11 @@ static void put_span(struct pql_buf *out, int64_t ms)
     static const struct {
         int64_t ms;
         const char *one, *many;
-    } units[] = {{86400000, "day", "days"}, {3600000, "hour", "hours"}, {60000, "minute", "minutes"},
-                 {1000, "second", "seconds"}, {1, "millisecond", "milliseconds"}};
+    } units[] = {{86400000, "day", "days"},
+                 {3600000, "hour", "hours"},
+                 {60000, "minute", "minutes"},
+                 {1000, "second", "seconds"},
+                 {1, "millisecond", "milliseconds"}};
     size_t i = 0;
     while (ms % units[i].ms) i++;
     int64_t n = ms / units[i].ms;
@@ -189,7 +222,8 @@ static void put_need(struct pql_buf *out, const struct pql_row *row, const struc
     }
     static const struct {
         const char *comparison, *words;
-    } words[] = {{">=", ""}, {">", "more than "}, {"<=", "at most "}, {"<", "less than "}, {"=", "exactly "}, {"!=", "other than "}};
+    } words[] = {{">=", ""},          {">", "more than "}, {"<=", "at most "},
+                 {"<", "less than "}, {"=", "exactly "},   {"!=", "other than "}};
     pql_buf_text(out, " (needs ");
     const char *found = NULL;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
@@ -202,7 +236,8 @@ static void put_need(struct pql_buf *out, const struct pql_row *row, const struc
     pql_buf_text(out, ")");
 }
 
-/* How a value is told of: words around the value, then the label, then more. Of what is not here: "TEXT is VALUE". */
+/* How a value is told of: words around the value, then the label, then more. Of what is not here: "TEXT is
+ * VALUE". */
 static const struct phrase {
     enum pql_expr_op op;
     enum pql_function function; /* of a SIGNAL */
@@ -222,12 +257,14 @@ static const struct phrase {
 static const struct phrase *phrase_of(const struct pql_expr *left)
 {
     for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
-        if (phrases[i].op == left->op && (left->op != PQL_EXPR_SIGNAL || phrases[i].function == left->function))
+        if (phrases[i].op == left->op &&
+            (left->op != PQL_EXPR_SIGNAL || phrases[i].function == left->function))
             return &phrases[i];
     return NULL;
 }
 
-/* "3 teammates invited", "5 days with login", "2 different invitee of invite sent", "95000 bytes of upload". */
+/* "3 teammates invited", "5 days with login", "2 different invitee of invite sent", "95000 bytes of upload".
+ */
 static void put_thing(struct pql_buf *out, const struct pql_row *row, const struct pql_evidence *evidence)
 {
     const struct pql_expr *left = row->left;
@@ -251,11 +288,14 @@ static void put_thing(struct pql_buf *out, const struct pql_row *row, const stru
 
 static bool same_window(const struct pql_row *a, const struct pql_row *b)
 {
-    return a->left->op == PQL_EXPR_SIGNAL && b->left->op == PQL_EXPR_SIGNAL && a->window.len && pql_slice_eq(a->window, b->window);
+    return a->left->op == PQL_EXPR_SIGNAL && b->left->op == PQL_EXPR_SIGNAL && a->window.len &&
+           pql_slice_eq(a->window, b->window);
 }
 
-/* The clauses of the rows that explain the transition, cut at a clause. Rows of one window in a row name it once. */
-static void put_clauses(struct pql_buf *out, const struct pql_definition *definition, const struct pql_record *record)
+/* The clauses of the rows that explain the transition, cut at a clause. Rows of one window in a row name it
+ * once. */
+static void put_clauses(struct pql_buf *out, const struct pql_definition *definition,
+                        const struct pql_record *record)
 {
     bool is_left = record->transition == PQL_LEFT || record->transition == PQL_MISSED;
     const struct pql_row *before = NULL;
@@ -285,7 +325,8 @@ static void put_template(struct pql_buf *out, struct pql_slice text, const struc
     for (size_t i = 0; i < text.len; i++) {
         size_t end = i + 1;
         unsigned row = 0;
-        while (text.ptr[i] == '{' && end < text.len && end - i < 5 && text.ptr[end] >= '0' && text.ptr[end] <= '9')
+        while (text.ptr[i] == '{' && end < text.len && end - i < 5 && text.ptr[end] >= '0' &&
+               text.ptr[end] <= '9')
             row = row * 10 + (unsigned)(text.ptr[end++] - '0');
         if (row && end < text.len && text.ptr[end] == '}' && row <= record->evidence_count) {
             put_value(out, &record->evidence[row - 1].value);
@@ -303,11 +344,13 @@ static struct pql_slice cut_utf8(struct pql_slice text, size_t max)
     return (struct pql_slice){text.ptr, max};
 }
 
-static void fill_text(const struct pql_definition *definition, struct pql_arena *scratch, struct pql_record *record)
+static void fill_text(const struct pql_definition *definition, struct pql_arena *scratch,
+                      struct pql_record *record)
 {
     struct pql_buf text = {0};
     bool is_left = record->transition == PQL_LEFT;
-    if (is_left && record->reason != PQL_REASON_CONDITION) pql_buf_printf(&text, "%s: ", pql_reason_names[record->reason]);
+    if (is_left && record->reason != PQL_REASON_CONDITION)
+        pql_buf_printf(&text, "%s: ", pql_reason_names[record->reason]);
     if (definition->conf->reason.text.len && !is_left)
         put_template(&text, definition->conf->reason.text, record);
     else
@@ -318,7 +361,8 @@ static void fill_text(const struct pql_definition *definition, struct pql_arena 
     pql_buf_deinit(&text);
 }
 
-static void fill_members(const struct pql_definition *definition, const struct pql_scope *scope, struct pql_record *record)
+static void fill_members(const struct pql_definition *definition, const struct pql_scope *scope,
+                         struct pql_record *record)
 {
     if (!definition->has_share) return;
     const struct pql_account *account = scope->account;
@@ -329,7 +373,8 @@ static void fill_members(const struct pql_definition *definition, const struct p
                       ? account->holding[definition->share->of_index]
                       : account->members;
     record->share = 0;
-    (void)pql_decimal_div(pql_decimal_of_int(record->qualified_members), pql_decimal_of_int((int64_t)of), &record->share);
+    (void)pql_decimal_div(pql_decimal_of_int(record->qualified_members), pql_decimal_of_int((int64_t)of),
+                          &record->share);
 }
 
 static void fill_attributes(const struct pql_definition *definition, const struct pql_scope *scope,
@@ -338,7 +383,8 @@ static void fill_attributes(const struct pql_definition *definition, const struc
     if (!definition->shown_count) return;
     struct pql_attribute *attributes = pql_arena_alloc(scratch, definition->shown_count * sizeof *attributes);
     for (size_t i = 0; i < definition->shown_count; i++) {
-        struct pql_expr expr = {.op = PQL_EXPR_ATTRIBUTE, .index = definition->shown[i], .function = PQL_FN_LATEST};
+        struct pql_expr expr = {
+            .op = PQL_EXPR_ATTRIBUTE, .index = definition->shown[i], .function = PQL_FN_LATEST};
         struct pql_value value = pql_expr_value(&expr, scope);
         if (value.kind == PQL_TEXT) value.text = pql_arena_copy(scratch, value.text);
         attributes[i] = (struct pql_attribute){definition->shown_names[i], value};

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-/* What a subject keeps for one signal at most, in words and bytes; the figures are those of state/signal.c. */
+/* What a subject keeps for one signal at most, in words and bytes; the figures are those of state/signal.c.
+ */
 static void print_kept(const struct pql_signal_def *def, FILE *out)
 {
     const struct pql_signal *signal = &def->signal;
@@ -14,8 +15,8 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
             fprintf(out, "the times in the window, 8 bytes each");
         break;
     case PQL_SIGNAL_DISTINCT:
-        fprintf(out, "the newest %u %s, at most %u bytes", signal->k, signal->by_day ? "days" : "different values",
-                16 + 16 * signal->k);
+        fprintf(out, "the newest %u %s, at most %u bytes", signal->k,
+                signal->by_day ? "days" : "different values", 16 + 16 * signal->k);
         break;
     case PQL_SIGNAL_SUM: fprintf(out, "times and numbers in the window, 24 bytes each"); break;
     case PQL_SIGNAL_COUNT_EVER:
@@ -46,7 +47,8 @@ static void print_events(const struct pql_signal_def *def, FILE *out)
 static void print_signal(const struct pql_program *program, uint32_t index, FILE *out)
 {
     const struct pql_signal_def *def = program->signals[index];
-    fprintf(out, "    %.*s\n        kept per %s: ", PQL_SLICE_ARG(def->text), pql_subject_names[def->signal.subject]);
+    fprintf(out, "    %.*s\n        kept per %s: ", PQL_SLICE_ARG(def->text),
+            pql_subject_names[def->signal.subject]);
     print_kept(def, out);
     if (!def->is_attribute) {
         fprintf(out, "\n        touched by: ");
@@ -60,8 +62,8 @@ static void mark_signals(const struct pql_program *program, const struct pql_exp
     if (!expr) return;
     if (expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_ATTRIBUTE || expr->op == PQL_EXPR_REACHES)
         used[expr->index] = true;
-    bool has_condition = expr->op == PQL_EXPR_USERS || expr->op == PQL_EXPR_ANY_USER || expr->op == PQL_EXPR_ALL_USERS ||
-                         expr->op == PQL_EXPR_SHARE;
+    bool has_condition = expr->op == PQL_EXPR_USERS || expr->op == PQL_EXPR_ANY_USER ||
+                         expr->op == PQL_EXPR_ALL_USERS || expr->op == PQL_EXPR_SHARE;
     if (has_condition) mark_signals(program, program->conditions[expr->index]->expr, used);
     if (has_condition && expr->of_index != PQL_NO_INDEX)
         mark_signals(program, program->conditions[expr->of_index]->expr, used);

@@ -39,12 +39,35 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
     case PQL_FN_SINCE:
         if (reading->n) reading->value = pql_duration(scope->t_ms - reading->last_at);
         break;
-    case PQL_FN_LATEST: case PQL_FN_EARLIEST: break;
-    case PQL_FN_MIN: case PQL_FN_MAX: case PQL_FN_WEEKS: case PQL_FN_MONTHS: case PQL_FN_STREAK: case PQL_FN_NTH:
-    case PQL_FN_SEQUENCE: case PQL_FN_USAGE: case PQL_FN_AGE: case PQL_FN_USERS: case PQL_FN_ANY_USER:
-    case PQL_FN_ALL_USERS: case PQL_FN_SHARE: case PQL_FN_SPREAD: case PQL_FN_MEMBERS: case PQL_FN_IS: case PQL_FN_WAS:
-    case PQL_FN_SCORE: case PQL_FN_TIER: case PQL_FN_IN_STATE_FOR: case PQL_FN_HOUR: case PQL_FN_WEEKDAY: case PQL_FN_IF:
-    case PQL_FN_COALESCE: case PQL_FN_AT_LEAST: case PQL_FN_PROPERTY: case PQL_FN_TOTAL: PQL_ASSERT(false);
+    case PQL_FN_LATEST:
+    case PQL_FN_EARLIEST: break;
+    case PQL_FN_MIN:
+    case PQL_FN_MAX:
+    case PQL_FN_WEEKS:
+    case PQL_FN_MONTHS:
+    case PQL_FN_STREAK:
+    case PQL_FN_NTH:
+    case PQL_FN_SEQUENCE:
+    case PQL_FN_USAGE:
+    case PQL_FN_AGE:
+    case PQL_FN_USERS:
+    case PQL_FN_ANY_USER:
+    case PQL_FN_ALL_USERS:
+    case PQL_FN_SHARE:
+    case PQL_FN_SPREAD:
+    case PQL_FN_MEMBERS:
+    case PQL_FN_IS:
+    case PQL_FN_WAS:
+    case PQL_FN_SCORE:
+    case PQL_FN_TIER:
+    case PQL_FN_IN_STATE_FOR:
+    case PQL_FN_HOUR:
+    case PQL_FN_WEEKDAY:
+    case PQL_FN_IF:
+    case PQL_FN_COALESCE:
+    case PQL_FN_AT_LEAST:
+    case PQL_FN_PROPERTY:
+    case PQL_FN_TOTAL: PQL_ASSERT(false);
     }
 }
 
@@ -53,7 +76,8 @@ static struct pql_value attribute_of(const struct pql_expr *expr, const struct p
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     if (scope->own_attributes) {
         bool of_user = def->signal.subject == PQL_SUBJECT_USER;
-        const struct pql_value *own = of_user ? scope->event->user_attributes : scope->event->account_attributes;
+        const struct pql_value *own =
+            of_user ? scope->event->user_attributes : scope->event->account_attributes;
         if (own && own[def->path].kind != PQL_NULL) return own[def->path];
     }
     struct pql_reading reading;
@@ -80,8 +104,8 @@ static struct pql_value weekday_of(int64_t t_ms)
 static int compare(enum pql_type ta, const struct pql_value *a, enum pql_type tb, const struct pql_value *b)
 {
     static const enum pql_kind kinds[PQL_TYPE_COUNT] = {
-        [PQL_TYPE_BOOL] = PQL_BOOL, [PQL_TYPE_NUMBER] = PQL_NUMBER, [PQL_TYPE_TEXT] = PQL_TEXT,
-        [PQL_TYPE_DURATION] = PQL_DURATION, [PQL_TYPE_TIME] = PQL_TIME, [PQL_TYPE_OPEN] = PQL_NULL,
+        [PQL_TYPE_BOOL] = PQL_BOOL,         [PQL_TYPE_NUMBER] = PQL_NUMBER, [PQL_TYPE_TEXT] = PQL_TEXT,
+        [PQL_TYPE_DURATION] = PQL_DURATION, [PQL_TYPE_TIME] = PQL_TIME,     [PQL_TYPE_OPEN] = PQL_NULL,
         [PQL_TYPE_NULL] = PQL_NULL};
     return pql_value_relate(a, b, kinds[ta == PQL_TYPE_OPEN ? tb : ta]);
 }
@@ -121,7 +145,8 @@ static bool between_holds(const struct pql_expr *expr, const struct pql_scope *s
     return (to_low >= 0 && to_high <= 0) != expr->negated;
 }
 
-/* `*` any run, `?` one character (a UTF-8 sequence). Linear: on a mismatch only the last star takes one more. */
+/* `*` any run, `?` one character (a UTF-8 sequence). Linear: on a mismatch only the last star takes one more.
+ */
 static bool matches(struct pql_slice text, struct pql_slice pattern)
 {
     size_t t = 0, p = 0, star = SIZE_MAX, resume = 0;
@@ -154,7 +179,8 @@ static bool has_within(struct pql_slice text, struct pql_slice part)
 
 static bool text_holds(const struct pql_expr *expr, const struct pql_scope *scope)
 {
-    struct pql_value value = pql_expr_value(expr->kids[0], scope), other = pql_expr_value(expr->kids[1], scope);
+    struct pql_value value = pql_expr_value(expr->kids[0], scope),
+                     other = pql_expr_value(expr->kids[1], scope);
     if (value.kind != PQL_TEXT || other.kind != PQL_TEXT) return false;
     struct pql_slice text = value.text, part = other.text;
     bool fits = part.len <= text.len, holds = false;
@@ -171,7 +197,8 @@ static bool text_holds(const struct pql_expr *expr, const struct pql_scope *scop
 
 /* --- arithmetic --- */
 
-/* Whole milliseconds, rounded to the nearest, ties away from zero as constants are; beyond 292 million years null. */
+/* Whole milliseconds, rounded to the nearest, ties away from zero as constants are; beyond 292 million years
+ * null. */
 static struct pql_value duration_of(pql_decimal ms)
 {
     pql_decimal whole = (ms + (ms < 0 ? -PQL_DECIMAL_ONE / 2 : PQL_DECIMAL_ONE / 2)) / PQL_DECIMAL_ONE;
@@ -233,7 +260,8 @@ static struct pql_value share_of(const struct pql_expr *expr, const struct pql_a
 {
     uint64_t of = expr->of_index == PQL_NO_INDEX ? account->members : account->holding[expr->of_index];
     pql_decimal share;
-    if (!pql_decimal_div(pql_decimal_of_int(account->holding[expr->index]), pql_decimal_of_int((int64_t)of), &share))
+    if (!pql_decimal_div(pql_decimal_of_int(account->holding[expr->index]), pql_decimal_of_int((int64_t)of),
+                         &share))
         return pql_null();
     return pql_number(share);
 }
@@ -257,7 +285,8 @@ static bool reaches(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    return pql_signal_reaches(&def->signal, cell_of(def, state), scope->t_ms, expr->threshold) != expr->negated;
+    return pql_signal_reaches(&def->signal, cell_of(def, state), scope->t_ms, expr->threshold) !=
+           expr->negated;
 }
 
 bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
@@ -279,18 +308,35 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
     }
     case PQL_EXPR_IN: return in_holds(expr, scope);
     case PQL_EXPR_BETWEEN: return between_holds(expr, scope);
-    case PQL_EXPR_STARTS: case PQL_EXPR_ENDS: case PQL_EXPR_CONTAINS: case PQL_EXPR_MATCHES:
-        return text_holds(expr, scope);
+    case PQL_EXPR_STARTS:
+    case PQL_EXPR_ENDS:
+    case PQL_EXPR_CONTAINS:
+    case PQL_EXPR_MATCHES: return text_holds(expr, scope);
     case PQL_EXPR_IS_NULL: return (pql_expr_value(expr->kids[0], scope).kind == PQL_NULL) != expr->negated;
-    case PQL_EXPR_IS: case PQL_EXPR_WAS: return standing_holds(expr, scope);
+    case PQL_EXPR_IS:
+    case PQL_EXPR_WAS: return standing_holds(expr, scope);
     case PQL_EXPR_ANY_USER: return scope->account->holding[expr->index] > 0;
     case PQL_EXPR_ALL_USERS:
         return scope->account->members > 0 && scope->account->holding[expr->index] == scope->account->members;
     case PQL_EXPR_AT_LEAST: return at_least_holds(expr, scope);
-    case PQL_EXPR_CONST: case PQL_EXPR_PROPERTY: case PQL_EXPR_ATTRIBUTE: case PQL_EXPR_EVENT_USER:
-    case PQL_EXPR_EVENT_NAME: case PQL_EXPR_HOUR: case PQL_EXPR_WEEKDAY: case PQL_EXPR_NEG: case PQL_EXPR_ADD:
-    case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV: case PQL_EXPR_SIGNAL: case PQL_EXPR_USERS:
-    case PQL_EXPR_SHARE: case PQL_EXPR_MEMBERS: case PQL_EXPR_IF: case PQL_EXPR_COALESCE: {
+    case PQL_EXPR_CONST:
+    case PQL_EXPR_PROPERTY:
+    case PQL_EXPR_ATTRIBUTE:
+    case PQL_EXPR_EVENT_USER:
+    case PQL_EXPR_EVENT_NAME:
+    case PQL_EXPR_HOUR:
+    case PQL_EXPR_WEEKDAY:
+    case PQL_EXPR_NEG:
+    case PQL_EXPR_ADD:
+    case PQL_EXPR_SUB:
+    case PQL_EXPR_MUL:
+    case PQL_EXPR_DIV:
+    case PQL_EXPR_SIGNAL:
+    case PQL_EXPR_USERS:
+    case PQL_EXPR_SHARE:
+    case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_IF:
+    case PQL_EXPR_COALESCE: {
         struct pql_value value = pql_expr_value(expr, scope);
         return pql_value_holds(&value);
     }
@@ -298,7 +344,10 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
     return false;
 }
 
-static struct pql_value text_or_null(struct pql_slice text) { return text.len ? pql_text(text) : pql_null(); }
+static struct pql_value text_or_null(struct pql_slice text)
+{
+    return text.len ? pql_text(text) : pql_null();
+}
 
 struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_scope *scope)
 {
@@ -311,8 +360,11 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_EVENT_NAME: return text_or_null(scope->event->name);
     case PQL_EXPR_HOUR: return hour_of(scope->event->time_ms);
     case PQL_EXPR_WEEKDAY: return weekday_of(scope->event->time_ms);
-    case PQL_EXPR_NEG: case PQL_EXPR_ADD: case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV:
-        return arithmetic(expr, scope);
+    case PQL_EXPR_NEG:
+    case PQL_EXPR_ADD:
+    case PQL_EXPR_SUB:
+    case PQL_EXPR_MUL:
+    case PQL_EXPR_DIV: return arithmetic(expr, scope);
     case PQL_EXPR_SIGNAL: {
         struct pql_reading reading;
         pql_expr_read(expr, scope, &reading);
@@ -321,18 +373,30 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_USERS: return pql_number(pql_decimal_of_int(scope->account->holding[expr->index]));
     case PQL_EXPR_SHARE: return share_of(expr, scope->account);
     case PQL_EXPR_MEMBERS: return pql_number(pql_decimal_of_int((int64_t)scope->account->members));
-    case PQL_EXPR_IF:
-        return pql_expr_value(expr->kids[pql_expr_holds(expr->kids[0], scope) ? 1 : 2], scope);
+    case PQL_EXPR_IF: return pql_expr_value(expr->kids[pql_expr_holds(expr->kids[0], scope) ? 1 : 2], scope);
     case PQL_EXPR_COALESCE:
         for (size_t i = 0; i < expr->kids_count; i++) {
             struct pql_value value = pql_expr_value(expr->kids[i], scope);
             if (value.kind != PQL_NULL) return value;
         }
         return pql_null();
-    case PQL_EXPR_NOT: case PQL_EXPR_AND: case PQL_EXPR_OR: case PQL_EXPR_COMPARE: case PQL_EXPR_REACHES:
-    case PQL_EXPR_IN: case PQL_EXPR_BETWEEN: case PQL_EXPR_STARTS: case PQL_EXPR_ENDS: case PQL_EXPR_CONTAINS:
-    case PQL_EXPR_MATCHES: case PQL_EXPR_IS_NULL: case PQL_EXPR_ANY_USER: case PQL_EXPR_ALL_USERS: case PQL_EXPR_IS:
-    case PQL_EXPR_WAS: case PQL_EXPR_AT_LEAST: return pql_bool(pql_expr_holds(expr, scope));
+    case PQL_EXPR_NOT:
+    case PQL_EXPR_AND:
+    case PQL_EXPR_OR:
+    case PQL_EXPR_COMPARE:
+    case PQL_EXPR_REACHES:
+    case PQL_EXPR_IN:
+    case PQL_EXPR_BETWEEN:
+    case PQL_EXPR_STARTS:
+    case PQL_EXPR_ENDS:
+    case PQL_EXPR_CONTAINS:
+    case PQL_EXPR_MATCHES:
+    case PQL_EXPR_IS_NULL:
+    case PQL_EXPR_ANY_USER:
+    case PQL_EXPR_ALL_USERS:
+    case PQL_EXPR_IS:
+    case PQL_EXPR_WAS:
+    case PQL_EXPR_AT_LEAST: return pql_bool(pql_expr_holds(expr, scope));
     }
     return pql_null();
 }
@@ -351,14 +415,41 @@ static bool is_ended(const struct pql_expr *expr, const struct pql_scope *scope)
 static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     switch (expr->op) {
-    case PQL_EXPR_ATTRIBUTE: case PQL_EXPR_USERS: case PQL_EXPR_ANY_USER: case PQL_EXPR_ALL_USERS: case PQL_EXPR_SHARE:
-    case PQL_EXPR_MEMBERS: case PQL_EXPR_IS: case PQL_EXPR_WAS: case PQL_EXPR_REACHES: return false;
+    case PQL_EXPR_ATTRIBUTE:
+    case PQL_EXPR_USERS:
+    case PQL_EXPR_ANY_USER:
+    case PQL_EXPR_ALL_USERS:
+    case PQL_EXPR_SHARE:
+    case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_IS:
+    case PQL_EXPR_WAS:
+    case PQL_EXPR_REACHES: return false;
     case PQL_EXPR_SIGNAL: return is_ended(expr, scope);
-    case PQL_EXPR_CONST: case PQL_EXPR_PROPERTY: case PQL_EXPR_EVENT_USER: case PQL_EXPR_EVENT_NAME: case PQL_EXPR_HOUR:
-    case PQL_EXPR_WEEKDAY: case PQL_EXPR_NOT: case PQL_EXPR_AND: case PQL_EXPR_OR: case PQL_EXPR_NEG: case PQL_EXPR_ADD:
-    case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV: case PQL_EXPR_COMPARE: case PQL_EXPR_IN:
-    case PQL_EXPR_BETWEEN: case PQL_EXPR_STARTS: case PQL_EXPR_ENDS: case PQL_EXPR_CONTAINS: case PQL_EXPR_MATCHES:
-    case PQL_EXPR_IS_NULL: case PQL_EXPR_IF: case PQL_EXPR_COALESCE: case PQL_EXPR_AT_LEAST: break;
+    case PQL_EXPR_CONST:
+    case PQL_EXPR_PROPERTY:
+    case PQL_EXPR_EVENT_USER:
+    case PQL_EXPR_EVENT_NAME:
+    case PQL_EXPR_HOUR:
+    case PQL_EXPR_WEEKDAY:
+    case PQL_EXPR_NOT:
+    case PQL_EXPR_AND:
+    case PQL_EXPR_OR:
+    case PQL_EXPR_NEG:
+    case PQL_EXPR_ADD:
+    case PQL_EXPR_SUB:
+    case PQL_EXPR_MUL:
+    case PQL_EXPR_DIV:
+    case PQL_EXPR_COMPARE:
+    case PQL_EXPR_IN:
+    case PQL_EXPR_BETWEEN:
+    case PQL_EXPR_STARTS:
+    case PQL_EXPR_ENDS:
+    case PQL_EXPR_CONTAINS:
+    case PQL_EXPR_MATCHES:
+    case PQL_EXPR_IS_NULL:
+    case PQL_EXPR_IF:
+    case PQL_EXPR_COALESCE:
+    case PQL_EXPR_AT_LEAST: break;
     }
     for (size_t i = 0; i < expr->kids_count; i++)
         if (!is_settled(expr->kids[i], scope)) return false;

@@ -1,4 +1,5 @@
-/* expr.h - the value of a compiled expression at an instant, for one subject or one event. Pure; allocates nothing. */
+/* expr.h - the value of a compiled expression at an instant, for one subject or one event. Pure; allocates
+ * nothing. */
 #ifndef PQL_CORE_EXPR_H
 #define PQL_CORE_EXPR_H
 

@@ -20,4 +20,7 @@ uint64_t pql_hash(const void *bytes, size_t len, uint64_t key)
     return XXH3_64bits_withSeed(len ? bytes : "", len, key);
 }
 
-uint64_t pql_hash_key(struct pql_slice name) { return pql_hash_slice(name, UINT64_C(0x70716c73747265)); }
+uint64_t pql_hash_key(struct pql_slice name)
+{
+    return pql_hash_slice(name, UINT64_C(0x70716c73747265));
+}

@@ -1,5 +1,6 @@
-/* hash.h - the one hash of the engine: XXH3 with a fixed key, so that equal bytes hash equally on every machine.
- * The key depends on the application's name (pql_hash_key), which keeps crafted ids from colliding everywhere. */
+/* hash.h - the one hash of the engine: XXH3 with a fixed key, so that equal bytes hash equally on every
+ * machine. The key depends on the application's name (pql_hash_key), which keeps crafted ids from colliding
+ * everywhere. */
 #ifndef PQL_CORE_HASH_H
 #define PQL_CORE_HASH_H
 

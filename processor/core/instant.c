@@ -8,26 +8,29 @@
 struct agenda_item {
     struct pql_user *user; /* NULL: the account */
     bool by_event;
-    const struct pql_expr *via; /* the cause counts only if the value of this quantifier is another than before */
+    const struct pql_expr
+        *via; /* the cause counts only if the value of this quantifier is another than before */
 };
 
 static int agenda_order(const void *a, const void *b)
 {
-    const struct pql_user *x = ((const struct agenda_item *)a)->user, *y = ((const struct agenda_item *)b)->user;
+    const struct pql_user *x = ((const struct agenda_item *)a)->user,
+                          *y = ((const struct agenda_item *)b)->user;
     if (x == y) return 0;
     if (!x || !y) return x ? -1 : 1;
     return pql_slice_cmp(x->id, y->id);
 }
 
-static void push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event,
-                     const struct pql_expr *via)
+static void push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                     bool by_event, const struct pql_expr *via)
 {
     struct agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
     *item = (struct agenda_item){user, by_event, via};
     pql_heap_push(&engine->agenda, agenda_order, unit->order, item);
 }
 
-static void push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user, bool by_event)
+static void push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                     bool by_event)
 {
     push_via(engine, unit, user, by_event, NULL);
 }
@@ -74,12 +77,13 @@ static void note_before(struct pql_engine *engine, const struct pql_expr *via)
 {
     if (find_stepped(engine, via)) return;
     struct pql_scope scope = account_scope(engine);
-    engine->stepped = pql_xgrow(engine->stepped, &engine->stepped_capacity, engine->stepped_count + 1, sizeof *engine->stepped);
+    engine->stepped = pql_xgrow(engine->stepped, &engine->stepped_capacity, engine->stepped_count + 1,
+                                sizeof *engine->stepped);
     engine->stepped[engine->stepped_count++] = (struct pql_stepped){via, pql_expr_value(via, &scope)};
 }
 
-/* A step of a counter behind quantifiers. Whether it is a cause is seen when their readers are evaluated: of several
- * steps one may undo the other. */
+/* A step of a counter behind quantifiers. Whether it is a cause is seen when their readers are evaluated: of
+ * several steps one may undo the other. */
 static void step_counter(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
                          uint32_t *counter, bool up)
 {
@@ -97,8 +101,8 @@ static bool is_cause(const struct pql_engine *engine, const struct agenda_item *
     return !pql_value_same(&find_stepped(engine, item->via)->before, &now);
 }
 
-static void push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count, struct pql_user *user,
-                       bool by_event)
+static void push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count,
+                       struct pql_user *user, bool by_event)
 {
     for (size_t i = 0; i < count; i++) push(engine, units[i], user, by_event);
 }
@@ -128,10 +132,14 @@ void pql_schedule(struct pql_account *account, struct pql_user *user, int64_t du
     if (user) pql_heap_push(&account->timers, NULL, due_ms, user);
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* When a definition's own state changes by itself after t. */
-static int64_t standing_next(const struct pql_definition *definition, const struct pql_standing *standing, int64_t t_ms)
+static int64_t standing_next(const struct pql_definition *definition, const struct pql_standing *standing,
+                             int64_t t_ms)
 {
     int64_t due = INT64_MAX;
     if (standing->status == PQL_QUALIFIED && standing->is_leaving)
@@ -167,8 +175,8 @@ static int64_t first_next(const struct pql_program *program, const struct pql_su
     return INT64_MAX;
 }
 
-int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state, enum pql_subject subject,
-                         int64_t t_ms)
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
+                         enum pql_subject subject, int64_t t_ms)
 {
     const struct pql_program *program = engine->program;
     int64_t due = first_next(program, state, subject, t_ms);
@@ -253,7 +261,8 @@ static void fire_due(struct pql_engine *engine)
     while (users_next(account) <= engine->t_ms) {
         struct pql_user *user = pql_heap_pop(&account->timers, NULL).item;
         user->state.timer_ms = INT64_MAX;
-        engine->fired = pql_xgrow(engine->fired, &engine->fired_capacity, engine->fired_count + 1, sizeof user);
+        engine->fired =
+            pql_xgrow(engine->fired, &engine->fired_capacity, engine->fired_count + 1, sizeof user);
         engine->fired[engine->fired_count++] = user;
         fire(engine, user);
     }
@@ -272,7 +281,8 @@ static void retime_fired(struct pql_engine *engine)
         pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, engine->t_ms));
     }
     if (engine->account_fired)
-        pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
+        pql_schedule(account, NULL,
+                     pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
 }
 
 /* --- applying an event --- */
@@ -291,7 +301,8 @@ static void start_moved(struct pql_engine *engine, struct pql_user *user, const 
         pql_signal_read(&def->signal, *cell, before, engine->t_ms, &was);
         pql_signal_start_moves(&def->signal, *cell, before, &now, engine->t_ms);
         pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
-        if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value)) push_all(engine, &def->dependents, ~0u, user, true);
+        if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
+            push_all(engine, &def->dependents, ~0u, user, true);
     }
     push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
 }
@@ -306,8 +317,7 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
     state->start = rank;
     state->start_ms = time_ms;
     if (moved) start_moved(engine, user, &before);
-    pql_schedule(engine->account, user,
-                 first_next(engine->program, state, subject_of(user), engine->t_ms));
+    pql_schedule(engine->account, user, first_next(engine->program, state, subject_of(user), engine->t_ms));
 }
 
 static void add_occurrence(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
@@ -343,7 +353,10 @@ static void set_attributes(struct pql_engine *engine, struct pql_user *user, con
             set_attribute(engine, engine->program->signals[signals[i]], user, &values[i], time_ms);
 }
 
-static int64_t day_of(int64_t t_ms) { return t_ms / 86400000 - (t_ms % 86400000 < 0); }
+static int64_t day_of(int64_t t_ms)
+{
+    return t_ms / 86400000 - (t_ms % 86400000 < 0);
+}
 
 static struct pql_value path_value(const struct pql_signal_def *def, const struct pql_event *event)
 {
@@ -386,7 +399,10 @@ static bool occurrence_of(const struct pql_engine *engine, const struct pql_sign
 static void apply_track(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
                         const struct pql_listener *listener)
 {
-    struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = user, .event = event,
+    struct pql_scope scope = {.program = engine->program,
+                              .account = engine->account,
+                              .user = user,
+                              .event = event,
                               .t_ms = engine->t_ms};
     for (size_t i = 0; i < listener->count; i++) {
         const struct pql_signal_def *def = engine->program->signals[listener->signals[i]];
@@ -412,20 +428,27 @@ static struct pql_user *user_of(struct pql_engine *engine, const struct pql_even
     return user;
 }
 
-static bool is_start(const struct pql_program *program, const struct pql_event *event, const struct pql_listener *listener)
+static bool is_start(const struct pql_program *program, const struct pql_event *event,
+                     const struct pql_listener *listener)
 {
     if (event->kind == PQL_EVENT_IDENTIFY) return program->start_on_identify;
     if (event->kind == PQL_EVENT_GROUP) return program->start_on_group;
     return event->kind == PQL_EVENT_TRACK && listener->is_start;
 }
 
-/* Of an account: its own explicit start, else the earliest explicit one of its users, else the earliest event. */
-static void apply_start(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event, bool is_explicit)
+/* Of an account: its own explicit start, else the earliest explicit one of its users, else the earliest
+ * event. */
+static void apply_start(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
+                        bool is_explicit)
 {
     bool of_account = event->kind == PQL_EVENT_GROUP || !event->user.len;
     bool of_user = event->kind != PQL_EVENT_GROUP;
-    if (user) set_start(engine, user, is_explicit && of_user ? PQL_START_EXPLICIT : PQL_START_ASSUMED, event->time_ms);
-    enum pql_start rank = !is_explicit ? PQL_START_ASSUMED : of_account ? PQL_START_EXPLICIT : PQL_START_BY_USER;
+    if (user)
+        set_start(engine, user, is_explicit && of_user ? PQL_START_EXPLICIT : PQL_START_ASSUMED,
+                  event->time_ms);
+    enum pql_start rank = !is_explicit ? PQL_START_ASSUMED
+                          : of_account ? PQL_START_EXPLICIT
+                                       : PQL_START_BY_USER;
     set_start(engine, NULL, rank, event->time_ms);
 }
 
@@ -447,9 +470,9 @@ static void apply(struct pql_engine *engine, const struct pql_event *event)
 
 /* --- evaluation --- */
 
-static void emit_record(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                        struct pql_standing *standing, enum pql_transition transition, enum pql_status before,
-                        enum pql_reason reason)
+static void emit_record(struct pql_engine *engine, const struct pql_definition *definition,
+                        struct pql_user *user, struct pql_standing *standing, enum pql_transition transition,
+                        enum pql_status before, enum pql_reason reason)
 {
     const struct pql_definition_conf *conf = definition->conf;
     int64_t t = engine->t_ms;
@@ -483,7 +506,8 @@ static void emit_record(struct pql_engine *engine, const struct pql_definition *
         record.source_offset = engine->source->offset;
         record.source_message_id = engine->source->id;
     }
-    struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = user, .t_ms = t};
+    struct pql_scope scope = {
+        .program = engine->program, .account = engine->account, .user = user, .t_ms = t};
     pql_evidence_fill(definition, &scope, &engine->scratch, &record);
     struct pql_buf name = {0};
     pql_buf_slice(&name, conf->name);
@@ -511,7 +535,8 @@ static struct pql_standing *standing_get(struct pql_engine *engine, const struct
     return *slot;
 }
 
-static void enter(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user, bool by_event)
+static void enter(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                  bool by_event)
 {
     struct pql_standing *standing = standing_get(engine, definition, user);
     enum pql_status before = standing->status;
@@ -535,8 +560,9 @@ static void leave(struct pql_engine *engine, const struct pql_definition *defini
     push_all(engine, &definition->dependents, ~0u, user, by_event);
 }
 
-static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                            struct pql_standing *standing, const struct pql_scope *scope, bool by_event)
+static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
+                            struct pql_user *user, struct pql_standing *standing,
+                            const struct pql_scope *scope, bool by_event)
 {
     if (definition->conf->once) return;
     if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) {
@@ -560,8 +586,8 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
     leave(engine, definition, user, cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED, cause);
 }
 
-static bool has_ended_first(const struct pql_program *program, const struct pql_expr *expr, const struct pql_scope *scope,
-                            const struct pql_subject_state *state)
+static bool has_ended_first(const struct pql_program *program, const struct pql_expr *expr,
+                            const struct pql_scope *scope, const struct pql_subject_state *state)
 {
     if (expr->op == PQL_EXPR_SIGNAL) {
         const struct pql_signal *signal = &program->signals[expr->index]->signal;
@@ -572,8 +598,8 @@ static bool has_ended_first(const struct pql_program *program, const struct pql_
     return false;
 }
 
-static void check_missed(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                         const struct pql_scope *scope)
+static void check_missed(struct pql_engine *engine, const struct pql_definition *definition,
+                         struct pql_user *user, const struct pql_scope *scope)
 {
     const struct pql_subject_state *state = state_of(engine->account, user);
     if (!definition->can_be_missed || !is_not_yet(state, definition)) return;
@@ -585,8 +611,9 @@ static void check_missed(struct pql_engine *engine, const struct pql_definition 
         emit_record(engine, definition, user, standing, PQL_MISSED, PQL_NOT_YET, PQL_REASON_EXPIRED);
 }
 
-static void evaluate_other(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                           const struct pql_standing *standing, const struct pql_scope *scope, bool by_event)
+static void evaluate_other(struct pql_engine *engine, const struct pql_definition *definition,
+                           struct pql_user *user, const struct pql_standing *standing,
+                           const struct pql_scope *scope, bool by_event)
 {
     bool cooling = standing && standing->status == PQL_STATUS_LEFT &&
                    engine->t_ms - standing->left_ms < definition->conf->cooldown_ms;
@@ -633,17 +660,18 @@ static void run_agenda(struct pql_engine *engine)
             item.by_event = item.by_event || is_cause(engine, same);
         }
         const struct pql_unit *unit = engine->program->units[top.due];
-        struct pql_scope scope = {.program = engine->program, .account = engine->account, .user = item.user,
-                                  .t_ms = engine->t_ms};
+        struct pql_scope scope = {
+            .program = engine->program, .account = engine->account, .user = item.user, .t_ms = engine->t_ms};
         if (unit->is_condition)
             evaluate_condition(engine, unit->index, item.user, &scope, item.by_event);
         else
-            evaluate_definition(engine, &engine->program->definitions[unit->index], item.user, &scope, item.by_event);
+            evaluate_definition(engine, &engine->program->definitions[unit->index], item.user, &scope,
+                                item.by_event);
     }
 }
 
-void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms, const struct pql_event *events,
-                 size_t count)
+void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms,
+                 const struct pql_event *events, size_t count)
 {
     pql_snapshot_touch(engine, account);
     pql_arena_reset(&engine->scratch);

@@ -8,11 +8,11 @@ struct builder {
     struct pql_program *program;
     struct pql_diags *diags;
     struct pql_lang_env env;
-    struct pql_unit *unit;     /* being compiled; NULL inside where and ignore */
-    uint32_t definition;       /* being compiled */
-    enum pql_subject subject;  /* whose functions are meant */
-    bool *needs;               /* [definitions * definitions]: row needs column */
-    uint32_t *uses;            /* conditions of the definition being compiled */
+    struct pql_unit *unit;    /* being compiled; NULL inside where and ignore */
+    uint32_t definition;      /* being compiled */
+    enum pql_subject subject; /* whose functions are meant */
+    bool *needs;              /* [definitions * definitions]: row needs column */
+    uint32_t *uses;           /* conditions of the definition being compiled */
     size_t uses_count, uses_capacity;
     struct pql_slice *properties, *attributes[2];
     size_t properties_count, properties_capacity, attributes_count[2], attributes_capacity[2];
@@ -28,7 +28,6 @@ struct pql_settings pql_settings_default(void)
                                  .buffer_bytes_max = UINT64_C(64) << 20};
 }
 
-
 static uint32_t name_index(struct pql_slice **names, size_t *count, size_t *capacity, struct pql_slice name)
 {
     for (size_t i = 0; i < *count; i++)
@@ -43,7 +42,8 @@ static uint32_t property_index(struct builder *b, struct pql_slice name)
     return name_index(&b->properties, &b->properties_count, &b->properties_capacity, name);
 }
 
-static void add_dependent(struct pql_dependents *list, struct pql_unit *unit, unsigned mask, const struct pql_expr *via)
+static void add_dependent(struct pql_dependents *list, struct pql_unit *unit, unsigned mask,
+                          const struct pql_expr *via)
 {
     if (!unit) return;
     for (size_t i = 0; i < list->count; i++)
@@ -76,11 +76,13 @@ static uint32_t signal_find(const struct pql_program *program, struct pql_slice 
     return PQL_NO_INDEX;
 }
 
-/* An attribute is kept like latest(…, ever): the last value by event time, equal times by the later offset. */
+/* An attribute is kept like latest(…, ever): the last value by event time, equal times by the later offset.
+ */
 static uint32_t attribute_signal(struct builder *b, enum pql_subject subject, struct pql_slice name)
 {
     size_t before = b->attributes_count[subject];
-    uint32_t i = name_index(&b->attributes[subject], &b->attributes_count[subject], &b->attributes_capacity[subject], name);
+    uint32_t i = name_index(&b->attributes[subject], &b->attributes_count[subject],
+                            &b->attributes_capacity[subject], name);
     if (b->attributes_count[subject] == before) return b->attribute_signals[subject][i];
     const char *of = pql_subject_names[subject];
     char *key = pql_arena_printf(&b->program->arena, "%s.%.*s", of, PQL_SLICE_ARG(name));
@@ -88,10 +90,14 @@ static uint32_t attribute_signal(struct builder *b, enum pql_subject subject, st
     def->text = def->key;
     def->is_attribute = true;
     def->path = (int32_t)i;
-    def->signal = (struct pql_signal){.kind = PQL_SIGNAL_LATEST, .function = PQL_FN_LATEST, .subject = subject,
-                                      .window = {.kind = PQL_WINDOW_EVER}, .read_as_number = true};
-    b->attribute_signals[subject] = pql_xgrow(b->attribute_signals[subject], &b->attribute_signals_capacity[subject],
-                                              (size_t)i + 1, sizeof(uint32_t));
+    def->signal = (struct pql_signal){.kind = PQL_SIGNAL_LATEST,
+                                      .function = PQL_FN_LATEST,
+                                      .subject = subject,
+                                      .window = {.kind = PQL_WINDOW_EVER},
+                                      .read_as_number = true};
+    b->attribute_signals[subject] =
+        pql_xgrow(b->attribute_signals[subject], &b->attribute_signals_capacity[subject], (size_t)i + 1,
+                  sizeof(uint32_t));
     return b->attribute_signals[subject][i] = (uint32_t)b->program->signals_count - 1;
 }
 
@@ -105,13 +111,16 @@ static const struct signal_row {
     [PQL_FN_COUNT] = {"count", PQL_SIGNAL_COUNT, PQL_SIGNAL_COUNT_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_SUM] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_AVG] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_ANY},
-    [PQL_FN_DISTINCT] = {"distinct", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
-    [PQL_FN_DAYS] = {"days", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
+    [PQL_FN_DISTINCT] = {"distinct", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
+                         PQL_CHANGE_VALUE},
+    [PQL_FN_DAYS] = {"days", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
+                     PQL_CHANGE_VALUE},
     [PQL_FN_EVER] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_ANY},
     [PQL_FN_FIRST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_FIRST},
     [PQL_FN_LAST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_LAST},
     [PQL_FN_SINCE] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_LAST},
-    [PQL_FN_LATEST] = {"latest", PQL_SIGNAL_LATEST, PQL_SIGNAL_LATEST, PQL_SIGNAL_FIRST_VALUE, PQL_CHANGE_VALUE},
+    [PQL_FN_LATEST] = {"latest", PQL_SIGNAL_LATEST, PQL_SIGNAL_LATEST, PQL_SIGNAL_FIRST_VALUE,
+                       PQL_CHANGE_VALUE},
     [PQL_FN_EARLIEST] = {"earliest", NONE, PQL_SIGNAL_EARLIEST, PQL_SIGNAL_FIRST_VALUE, PQL_CHANGE_VALUE},
 };
 
@@ -144,15 +153,16 @@ static const struct pql_expr *compile_where(struct builder *b, const struct pql_
     return expr;
 }
 
-/* The signal of a call, made at its first use. Two calls are one signal if subject, family and the normalised text of
- * selector and window are the same. */
+/* The signal of a call, made at its first use. Two calls are one signal if subject, family and the normalised
+ * text of selector and window are the same. */
 static uint32_t call_signal(struct builder *b, const struct pql_node *call)
 {
     struct pql_program *program = b->program;
     enum pql_signal_kind kind = kind_of(call);
     if (kind == NONE) {
         pql_diag_source(b->diags, PQL_SEVERITY_ERROR, call->source, call->at, call->span,
-                        "'%s' is not available with this window in this version", pql_functions[call->function].name);
+                        "'%s' is not available with this window in this version",
+                        pql_functions[call->function].name);
         return PQL_NO_INDEX;
     }
     struct pql_slice text = pql_lang_text(call, &program->arena);
@@ -204,8 +214,14 @@ static void read_as_number(struct pql_signal_def *def)
 
 enum { COUNT_MAX = 10000000 };
 
-static int64_t ceil_of(pql_decimal n) { return (int64_t)(n >= 0 ? (n + PQL_DECIMAL_ONE - 1) / PQL_DECIMAL_ONE : n / PQL_DECIMAL_ONE); }
-static int64_t floor_of(pql_decimal n) { return -ceil_of(-n); }
+static int64_t ceil_of(pql_decimal n)
+{
+    return (int64_t)(n >= 0 ? (n + PQL_DECIMAL_ONE - 1) / PQL_DECIMAL_ONE : n / PQL_DECIMAL_ONE);
+}
+static int64_t floor_of(pql_decimal n)
+{
+    return -ceil_of(-n);
+}
 
 static void add_bound(struct pql_signal_def *def, int64_t bound)
 {
@@ -224,7 +240,8 @@ static void keep_at_least(struct pql_signal_def *def, int64_t k)
 }
 
 /* The instants that matter to `value relation constant`, in units of one or ms. */
-static void note_relation(struct pql_signal_def *def, enum pql_node_kind relation, const struct pql_value *constant)
+static void note_relation(struct pql_signal_def *def, enum pql_node_kind relation,
+                          const struct pql_value *constant)
 {
     bool is_ms = constant->kind == PQL_DURATION;
     int64_t up = is_ms ? constant->ms : ceil_of(constant->number);
@@ -255,7 +272,8 @@ static bool is_in_range(struct builder *b, const struct pql_node *constant)
 static const struct pql_node *compared_call(const struct pql_node *node, size_t value_kid)
 {
     const struct pql_node *call = node->kids[value_kid];
-    if (call->kind != PQL_NODE_CALL || !(is_counted(call->function) || call->function == PQL_FN_SINCE)) return NULL;
+    if (call->kind != PQL_NODE_CALL || !(is_counted(call->function) || call->function == PQL_FN_SINCE))
+        return NULL;
     for (size_t i = 0; i < node->kids_count; i++)
         if (i != value_kid && !is_constant_for(node->kids[i], call->function)) return NULL;
     return call;
@@ -269,7 +287,8 @@ static enum pql_node_kind mirrored(enum pql_node_kind relation)
     return relation == PQL_NODE_GE ? PQL_NODE_LE : relation;
 }
 
-static void note_constants(struct builder *b, const struct pql_node *node, size_t value_kid, struct pql_signal_def *def)
+static void note_constants(struct builder *b, const struct pql_node *node, size_t value_kid,
+                           struct pql_signal_def *def)
 {
     for (size_t i = 0; i < node->kids_count; i++)
         if (i != value_kid && !is_in_range(b, node->kids[i])) return;
@@ -289,8 +308,12 @@ static void note_constants(struct builder *b, const struct pql_node *node, size_
 static struct pql_expr *expr_new(struct builder *b, enum pql_expr_op op, const struct pql_node *node)
 {
     struct pql_expr *expr = pql_arena_zalloc(&b->program->arena, sizeof *expr);
-    *expr = (struct pql_expr){.op = op, .type = node->type, .negated = node->negated, .node = node,
-                              .index = PQL_NO_INDEX, .of_index = PQL_NO_INDEX};
+    *expr = (struct pql_expr){.op = op,
+                              .type = node->type,
+                              .negated = node->negated,
+                              .node = node,
+                              .index = PQL_NO_INDEX,
+                              .of_index = PQL_NO_INDEX};
     return expr;
 }
 
@@ -330,11 +353,12 @@ static uint32_t condition_add(struct builder *b, struct pql_slice text, const st
     struct pql_program *program = b->program;
     struct pql_condition *condition = pql_arena_zalloc(&program->arena, sizeof *condition);
     uint32_t index = (uint32_t)program->conditions_count;
-    program->conditions =
-        pql_xgrow(program->conditions, &program->conditions_capacity, program->conditions_count + 1, sizeof condition);
+    program->conditions = pql_xgrow(program->conditions, &program->conditions_capacity,
+                                    program->conditions_count + 1, sizeof condition);
     program->conditions[program->conditions_count++] = condition;
     condition->text = text;
-    condition->unit = (struct pql_unit){.subject = PQL_SUBJECT_USER, .is_condition = true, .index = index, .order = PQL_NO_INDEX};
+    condition->unit = (struct pql_unit){
+        .subject = PQL_SUBJECT_USER, .is_condition = true, .index = index, .order = PQL_NO_INDEX};
 
     struct builder outer = *b;
     b->unit = &condition->unit;
@@ -364,7 +388,8 @@ static uint32_t condition_of(struct builder *b, const struct pql_expr *via, cons
     struct pql_slice text = pql_lang_text(first, &program->arena);
     if (second) {
         struct pql_slice other = pql_lang_text(second, &program->arena);
-        text = pql_slice_of(pql_arena_printf(&program->arena, "(%.*s) and (%.*s)", PQL_SLICE_ARG(text), PQL_SLICE_ARG(other)));
+        text = pql_slice_of(pql_arena_printf(&program->arena, "(%.*s) and (%.*s)", PQL_SLICE_ARG(text),
+                                             PQL_SLICE_ARG(other)));
     }
     uint32_t index = PQL_NO_INDEX;
     for (size_t i = 0; i < program->conditions_count && index == PQL_NO_INDEX; i++)
@@ -387,11 +412,13 @@ static uint32_t condition_of(struct builder *b, const struct pql_expr *via, cons
     return index;
 }
 
-static const struct pql_expr *compile_quantifier(struct builder *b, const struct pql_node *call, enum pql_expr_op op)
+static const struct pql_expr *compile_quantifier(struct builder *b, const struct pql_node *call,
+                                                 enum pql_expr_op op)
 {
     struct pql_expr *expr = expr_new(b, op, call);
     b->program->keeps_users = true;
-    bool of_members = op == PQL_EXPR_ALL_USERS || op == PQL_EXPR_MEMBERS || (op == PQL_EXPR_SHARE && call->kids_count == 1);
+    bool of_members =
+        op == PQL_EXPR_ALL_USERS || op == PQL_EXPR_MEMBERS || (op == PQL_EXPR_SHARE && call->kids_count == 1);
     if (of_members) add_dependent(&b->program->members_dependents, b->unit, ~0u, expr);
     if (op == PQL_EXPR_MEMBERS) return expr;
     if (call->kids_count == 2) {
@@ -403,7 +430,8 @@ static const struct pql_expr *compile_quantifier(struct builder *b, const struct
     return expr;
 }
 
-static const struct pql_expr *compile_standing(struct builder *b, const struct pql_node *call, enum pql_expr_op op)
+static const struct pql_expr *compile_standing(struct builder *b, const struct pql_node *call,
+                                               enum pql_expr_op op)
 {
     struct pql_expr *expr = expr_new(b, op, call);
     expr->index = call->definition;
@@ -415,8 +443,9 @@ static const struct pql_expr *compile_standing(struct builder *b, const struct p
 static const struct pql_expr *compile_call(struct builder *b, const struct pql_node *call)
 {
     if (signal_rows[call->function].family)
-        return compile_signal(b, call, is_counted(call->function) || call->function == PQL_FN_SUM ||
-                                           call->function == PQL_FN_AVG);
+        return compile_signal(b, call,
+                              is_counted(call->function) || call->function == PQL_FN_SUM ||
+                                  call->function == PQL_FN_AVG);
     static const struct call_row {
         bool is_known;
         enum pql_expr_op op;
@@ -446,10 +475,13 @@ static const struct pql_expr *compile_call(struct builder *b, const struct pql_n
 }
 
 /* `value >= c` of a rolling count needs one look at the c-th newest, not a count. */
-static void make_reaches(struct builder *b, struct pql_expr *expr, enum pql_node_kind relation, const struct pql_value *constant)
+static void make_reaches(struct builder *b, struct pql_expr *expr, enum pql_node_kind relation,
+                         const struct pql_value *constant)
 {
     const struct pql_signal *signal = &b->program->signals[expr->kids[0]->index]->signal;
-    if (expr->kids[0]->op != PQL_EXPR_SIGNAL || (signal->kind != PQL_SIGNAL_COUNT && signal->kind != PQL_SIGNAL_DISTINCT)) return;
+    if (expr->kids[0]->op != PQL_EXPR_SIGNAL ||
+        (signal->kind != PQL_SIGNAL_COUNT && signal->kind != PQL_SIGNAL_DISTINCT))
+        return;
     bool at_least = relation == PQL_NODE_GE || relation == PQL_NODE_LT;
     bool more = relation == PQL_NODE_GT || relation == PQL_NODE_LE;
     int64_t c = at_least ? ceil_of(constant->number) : floor_of(constant->number) + 1;
@@ -460,7 +492,8 @@ static void make_reaches(struct builder *b, struct pql_expr *expr, enum pql_node
     expr->negated = relation == PQL_NODE_LT || relation == PQL_NODE_LE;
 }
 
-static const struct pql_expr *compile_comparison(struct builder *b, const struct pql_node *node, enum pql_expr_op op)
+static const struct pql_expr *compile_comparison(struct builder *b, const struct pql_node *node,
+                                                 enum pql_expr_op op)
 {
     struct pql_expr *expr = expr_new(b, op, node);
     expr->relation = node->kind;
@@ -488,7 +521,8 @@ static const struct pql_expr *compile_comparison(struct builder *b, const struct
     return expr;
 }
 
-static const struct pql_expr *compile_attribute(struct builder *b, const struct pql_node *node, enum pql_subject subject)
+static const struct pql_expr *compile_attribute(struct builder *b, const struct pql_node *node,
+                                                enum pql_subject subject)
 {
     struct pql_expr *expr = expr_new(b, PQL_EXPR_ATTRIBUTE, node);
     expr->index = attribute_signal(b, subject, node->text);
@@ -502,12 +536,21 @@ static const struct pql_expr *compile(struct builder *b, const struct pql_node *
 {
     /* Nodes whose kids are compiled alike, and the op they become. */
     static const enum pql_expr_op plain[PQL_NODE_KIND_COUNT] = {
-        [PQL_NODE_USER_ID] = PQL_EXPR_EVENT_USER, [PQL_NODE_EVENT_NAME] = PQL_EXPR_EVENT_NAME,
-        [PQL_NODE_NOT] = PQL_EXPR_NOT, [PQL_NODE_AND] = PQL_EXPR_AND, [PQL_NODE_OR] = PQL_EXPR_OR,
-        [PQL_NODE_NEG] = PQL_EXPR_NEG, [PQL_NODE_ADD] = PQL_EXPR_ADD, [PQL_NODE_SUB] = PQL_EXPR_SUB,
-        [PQL_NODE_MUL] = PQL_EXPR_MUL, [PQL_NODE_DIV] = PQL_EXPR_DIV, [PQL_NODE_STARTS] = PQL_EXPR_STARTS,
-        [PQL_NODE_ENDS] = PQL_EXPR_ENDS, [PQL_NODE_CONTAINS] = PQL_EXPR_CONTAINS,
-        [PQL_NODE_MATCHES] = PQL_EXPR_MATCHES, [PQL_NODE_IS_NULL] = PQL_EXPR_IS_NULL,
+        [PQL_NODE_USER_ID] = PQL_EXPR_EVENT_USER,
+        [PQL_NODE_EVENT_NAME] = PQL_EXPR_EVENT_NAME,
+        [PQL_NODE_NOT] = PQL_EXPR_NOT,
+        [PQL_NODE_AND] = PQL_EXPR_AND,
+        [PQL_NODE_OR] = PQL_EXPR_OR,
+        [PQL_NODE_NEG] = PQL_EXPR_NEG,
+        [PQL_NODE_ADD] = PQL_EXPR_ADD,
+        [PQL_NODE_SUB] = PQL_EXPR_SUB,
+        [PQL_NODE_MUL] = PQL_EXPR_MUL,
+        [PQL_NODE_DIV] = PQL_EXPR_DIV,
+        [PQL_NODE_STARTS] = PQL_EXPR_STARTS,
+        [PQL_NODE_ENDS] = PQL_EXPR_ENDS,
+        [PQL_NODE_CONTAINS] = PQL_EXPR_CONTAINS,
+        [PQL_NODE_MATCHES] = PQL_EXPR_MATCHES,
+        [PQL_NODE_IS_NULL] = PQL_EXPR_IS_NULL,
     };
     struct pql_expr *expr;
     switch (node->kind) {
@@ -521,18 +564,35 @@ static const struct pql_expr *compile(struct builder *b, const struct pql_node *
         return expr;
     case PQL_NODE_USER_ATTR: return compile_attribute(b, node, PQL_SUBJECT_USER);
     case PQL_NODE_ACCOUNT_ATTR: return compile_attribute(b, node, PQL_SUBJECT_ACCOUNT);
-    case PQL_NODE_EQ: case PQL_NODE_NE: case PQL_NODE_LT: case PQL_NODE_LE: case PQL_NODE_GT: case PQL_NODE_GE:
-        return compile_comparison(b, node, PQL_EXPR_COMPARE);
+    case PQL_NODE_EQ:
+    case PQL_NODE_NE:
+    case PQL_NODE_LT:
+    case PQL_NODE_LE:
+    case PQL_NODE_GT:
+    case PQL_NODE_GE: return compile_comparison(b, node, PQL_EXPR_COMPARE);
     case PQL_NODE_IN: return compile_comparison(b, node, PQL_EXPR_IN);
     case PQL_NODE_BETWEEN: return compile_comparison(b, node, PQL_EXPR_BETWEEN);
     case PQL_NODE_CALL: return compile_call(b, node);
-    case PQL_NODE_USER_ID: case PQL_NODE_EVENT_NAME: case PQL_NODE_NOT: case PQL_NODE_AND: case PQL_NODE_OR:
-    case PQL_NODE_NEG: case PQL_NODE_ADD: case PQL_NODE_SUB: case PQL_NODE_MUL: case PQL_NODE_DIV:
-    case PQL_NODE_STARTS: case PQL_NODE_ENDS: case PQL_NODE_CONTAINS: case PQL_NODE_MATCHES: case PQL_NODE_IS_NULL:
+    case PQL_NODE_USER_ID:
+    case PQL_NODE_EVENT_NAME:
+    case PQL_NODE_NOT:
+    case PQL_NODE_AND:
+    case PQL_NODE_OR:
+    case PQL_NODE_NEG:
+    case PQL_NODE_ADD:
+    case PQL_NODE_SUB:
+    case PQL_NODE_MUL:
+    case PQL_NODE_DIV:
+    case PQL_NODE_STARTS:
+    case PQL_NODE_ENDS:
+    case PQL_NODE_CONTAINS:
+    case PQL_NODE_MATCHES:
+    case PQL_NODE_IS_NULL:
         expr = expr_new(b, plain[node->kind], node);
         compile_kids(b, node, expr);
         return expr;
-    case PQL_NODE_SCORE: case PQL_NODE_KIND_COUNT: break; /* the checker refuses scores by name */
+    case PQL_NODE_SCORE:
+    case PQL_NODE_KIND_COUNT: break; /* the checker refuses scores by name */
     }
     PQL_ASSERT(false);
     return NULL;
@@ -540,7 +600,8 @@ static const struct pql_expr *compile(struct builder *b, const struct pql_node *
 
 /* --- definitions --- */
 
-static const struct pql_expr *compile_text(struct builder *b, const struct pql_source *source, enum pql_place place)
+static const struct pql_expr *compile_text(struct builder *b, const struct pql_source *source,
+                                           enum pql_place place)
 {
     if (!source->text.len) return NULL;
     const struct pql_node *node =
@@ -552,7 +613,8 @@ static const struct pql_expr *compile_text(struct builder *b, const struct pql_s
 static void compile_context(struct builder *b, struct pql_definition *definition, enum pql_place place)
 {
     const struct pql_definition_conf *conf = definition->conf;
-    definition->context = pql_arena_alloc(&b->program->arena, conf->context_count * sizeof(definition->context[0]));
+    definition->context =
+        pql_arena_alloc(&b->program->arena, conf->context_count * sizeof(definition->context[0]));
     b->unit = NULL;
     for (size_t i = 0; i < conf->context_count; i++) {
         const struct pql_node *node = pql_lang_parse_value(&b->env, &conf->context[i], place, b->definition,
@@ -565,8 +627,10 @@ static void compile_context(struct builder *b, struct pql_definition *definition
 static void compile_shown(struct builder *b, struct pql_definition *definition)
 {
     const struct pql_definition_conf *conf = definition->conf;
-    definition->shown = pql_arena_alloc(&b->program->arena, conf->include_attributes_count * sizeof(uint32_t));
-    definition->shown_names = pql_arena_alloc(&b->program->arena, conf->include_attributes_count * sizeof(struct pql_slice));
+    definition->shown =
+        pql_arena_alloc(&b->program->arena, conf->include_attributes_count * sizeof(uint32_t));
+    definition->shown_names =
+        pql_arena_alloc(&b->program->arena, conf->include_attributes_count * sizeof(struct pql_slice));
     for (size_t i = 0; i < conf->include_attributes_count; i++) {
         const struct pql_source *source = &conf->include_attributes[i];
         struct pql_slice text = source->text;
@@ -593,8 +657,9 @@ static void compile_definition(struct builder *b, uint32_t index)
     const struct pql_definition_conf *conf = definition->conf;
     if (conf->subject == PQL_SUBJECT_USER) b->program->keeps_users = true;
     if (!conf->qualify.text.len)
-        pql_diag_source(b->diags, PQL_SEVERITY_ERROR, &conf->name_source, 0, conf->name.len ? conf->name.len : 1,
-                        "definition '%.*s' has no qualify condition", PQL_SLICE_ARG(conf->name));
+        pql_diag_source(b->diags, PQL_SEVERITY_ERROR, &conf->name_source, 0,
+                        conf->name.len ? conf->name.len : 1, "definition '%.*s' has no qualify condition",
+                        PQL_SLICE_ARG(conf->name));
     b->definition = index;
     b->subject = conf->subject;
     b->unit = &definition->unit;
@@ -606,7 +671,8 @@ static void compile_definition(struct builder *b, uint32_t index)
     compile_shown(b, definition);
 }
 
-static bool reads(const struct pql_program *program, const struct pql_expr *expr, bool (*is)(const struct pql_program *, const struct pql_expr *))
+static bool reads(const struct pql_program *program, const struct pql_expr *expr,
+                  bool (*is)(const struct pql_program *, const struct pql_expr *))
 {
     if (!expr) return false;
     if (is(program, expr)) return true;
@@ -617,21 +683,50 @@ static bool reads(const struct pql_program *program, const struct pql_expr *expr
 
 static bool is_first(const struct pql_program *program, const struct pql_expr *expr)
 {
-    return expr->op == PQL_EXPR_SIGNAL && program->signals[expr->index]->signal.window.kind == PQL_WINDOW_FIRST;
+    return expr->op == PQL_EXPR_SIGNAL &&
+           program->signals[expr->index]->signal.window.kind == PQL_WINDOW_FIRST;
 }
 
-/* What is not a signal of the subject itself: it may hold at birth in ways that an empty subject does not tell. */
+/* What is not a signal of the subject itself: it may hold at birth in ways that an empty subject does not
+ * tell. */
 static bool is_outside(const struct pql_program *program, const struct pql_expr *expr)
 {
     (void)program;
     switch (expr->op) {
-    case PQL_EXPR_ATTRIBUTE: case PQL_EXPR_USERS: case PQL_EXPR_ANY_USER: case PQL_EXPR_ALL_USERS: case PQL_EXPR_SHARE:
-    case PQL_EXPR_MEMBERS: case PQL_EXPR_IS: case PQL_EXPR_WAS: return true;
-    case PQL_EXPR_CONST: case PQL_EXPR_PROPERTY: case PQL_EXPR_EVENT_USER: case PQL_EXPR_EVENT_NAME: case PQL_EXPR_HOUR:
-    case PQL_EXPR_WEEKDAY: case PQL_EXPR_NOT: case PQL_EXPR_AND: case PQL_EXPR_OR: case PQL_EXPR_NEG: case PQL_EXPR_ADD:
-    case PQL_EXPR_SUB: case PQL_EXPR_MUL: case PQL_EXPR_DIV: case PQL_EXPR_COMPARE: case PQL_EXPR_REACHES:
-    case PQL_EXPR_IN: case PQL_EXPR_BETWEEN: case PQL_EXPR_STARTS: case PQL_EXPR_ENDS: case PQL_EXPR_CONTAINS:
-    case PQL_EXPR_MATCHES: case PQL_EXPR_IS_NULL: case PQL_EXPR_SIGNAL: case PQL_EXPR_IF: case PQL_EXPR_COALESCE:
+    case PQL_EXPR_ATTRIBUTE:
+    case PQL_EXPR_USERS:
+    case PQL_EXPR_ANY_USER:
+    case PQL_EXPR_ALL_USERS:
+    case PQL_EXPR_SHARE:
+    case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_IS:
+    case PQL_EXPR_WAS: return true;
+    case PQL_EXPR_CONST:
+    case PQL_EXPR_PROPERTY:
+    case PQL_EXPR_EVENT_USER:
+    case PQL_EXPR_EVENT_NAME:
+    case PQL_EXPR_HOUR:
+    case PQL_EXPR_WEEKDAY:
+    case PQL_EXPR_NOT:
+    case PQL_EXPR_AND:
+    case PQL_EXPR_OR:
+    case PQL_EXPR_NEG:
+    case PQL_EXPR_ADD:
+    case PQL_EXPR_SUB:
+    case PQL_EXPR_MUL:
+    case PQL_EXPR_DIV:
+    case PQL_EXPR_COMPARE:
+    case PQL_EXPR_REACHES:
+    case PQL_EXPR_IN:
+    case PQL_EXPR_BETWEEN:
+    case PQL_EXPR_STARTS:
+    case PQL_EXPR_ENDS:
+    case PQL_EXPR_CONTAINS:
+    case PQL_EXPR_MATCHES:
+    case PQL_EXPR_IS_NULL:
+    case PQL_EXPR_SIGNAL:
+    case PQL_EXPR_IF:
+    case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: break;
     }
     return false;
@@ -661,8 +756,8 @@ static bool is_tellable(const struct pql_expr *expr)
             if (!is_tellable(expr->kids[i])) return false;
         return true;
     }
-    bool is_comparison = expr->op == PQL_EXPR_COMPARE || expr->op == PQL_EXPR_REACHES || expr->op == PQL_EXPR_IN ||
-                         expr->op == PQL_EXPR_BETWEEN;
+    bool is_comparison = expr->op == PQL_EXPR_COMPARE || expr->op == PQL_EXPR_REACHES ||
+                         expr->op == PQL_EXPR_IN || expr->op == PQL_EXPR_BETWEEN;
     if (!is_comparison) return false;
     size_t signals = 0;
     for (size_t i = 0; i < expr->kids_count; i++) {
@@ -708,15 +803,17 @@ static void finish_definition(struct builder *b, struct pql_definition *definiti
     pql_rows_build(program, definition);
     struct pql_slice eligible = normal_text(b, definition->eligible), stay = normal_text(b, definition->stay);
     struct pql_slice qualify = normal_text(b, definition->qualify);
-    char *text = pql_arena_printf(&program->arena, "%s|%.*s|%.*s|%.*s|%lld|%lld|%d", pql_subject_names[conf->subject],
-                                  PQL_SLICE_ARG(eligible), PQL_SLICE_ARG(qualify), PQL_SLICE_ARG(stay),
-                                  (long long)conf->min_stay_ms, (long long)conf->cooldown_ms, conf->once);
+    char *text =
+        pql_arena_printf(&program->arena, "%s|%.*s|%.*s|%.*s|%lld|%lld|%d", pql_subject_names[conf->subject],
+                         PQL_SLICE_ARG(eligible), PQL_SLICE_ARG(qualify), PQL_SLICE_ARG(stay),
+                         (long long)conf->min_stay_ms, (long long)conf->cooldown_ms, conf->once);
     snprintf(definition->hash, sizeof definition->hash, "%016llx",
              (unsigned long long)pql_hash_slice(pql_slice_of(text), 0));
     definition->hash_slice = (struct pql_slice){definition->hash, 16};
 }
 
-/* --- order of evaluation: always the first definition of the configuration whose dependencies are done --- */
+/* --- order of evaluation: always the first definition of the configuration whose dependencies are done ---
+ */
 
 static void report_cycle(struct builder *b, const bool *done, size_t n)
 {
@@ -730,7 +827,8 @@ static void report_cycle(struct builder *b, const bool *done, size_t n)
         names.len = 0;
         while (!met[at]) {
             met[at] = true;
-            pql_buf_printf(&names, "%s%.*s", names.len ? " -> " : "", PQL_SLICE_ARG(b->program->conf->definitions[at].name));
+            pql_buf_printf(&names, "%s%.*s", names.len ? " -> " : "",
+                           PQL_SLICE_ARG(b->program->conf->definitions[at].name));
             for (size_t to = 0; to < n; to++)
                 if (b->needs[at * n + to] && !done[to]) {
                     at = to;
@@ -765,7 +863,8 @@ static bool order_units(struct builder *b, uint32_t *const *uses, const size_t *
     struct pql_program *program = b->program;
     size_t n = program->conf->definitions_count;
     bool *done = pql_xcalloc(n, sizeof *done);
-    program->units = pql_arena_alloc(&program->arena, (n + program->conditions_count) * sizeof(struct pql_unit *));
+    program->units =
+        pql_arena_alloc(&program->arena, (n + program->conditions_count) * sizeof(struct pql_unit *));
     bool ok = true;
     for (size_t ordered = 0; ordered < n && ok;) {
         size_t next = 0;
@@ -775,7 +874,8 @@ static bool order_units(struct builder *b, uint32_t *const *uses, const size_t *
             report_cycle(b, done, n);
             break;
         }
-        for (size_t i = 0; i < uses_count[next]; i++) add_unit(program, &program->conditions[uses[next][i]]->unit);
+        for (size_t i = 0; i < uses_count[next]; i++)
+            add_unit(program, &program->conditions[uses[next][i]]->unit);
         add_unit(program, &program->definitions[next].unit);
         done[next] = true;
         ordered++;
@@ -793,11 +893,13 @@ static bool has_name(const struct pql_slice *names, size_t count, struct pql_sli
     return false;
 }
 
-static bool listens(const struct pql_program *program, const struct pql_signal_def *def, struct pql_slice name)
+static bool listens(const struct pql_program *program, const struct pql_signal_def *def,
+                    struct pql_slice name)
 {
     if (def->is_attribute) return false;
     const struct pql_program_conf *conf = program->conf;
-    if (def->selector->any) return !conf->activity_count || has_name(conf->activity, conf->activity_count, name);
+    if (def->selector->any)
+        return !conf->activity_count || has_name(conf->activity, conf->activity_count, name);
     return has_name(def->selector->events, def->selector->events_count, name);
 }
 
@@ -808,7 +910,8 @@ static void fill_listener(struct pql_program *program, struct pql_listener *list
     for (uint32_t i = 0; i < program->signals_count; i++)
         if (listens(program, program->signals[i], listener->name)) signals[listener->count++] = i;
     listener->signals = signals;
-    listener->is_start = has_name(program->conf->start_events, program->conf->start_events_count, listener->name);
+    listener->is_start =
+        has_name(program->conf->start_events, program->conf->start_events_count, listener->name);
 }
 
 static struct pql_listener *listener_slot(const struct pql_program *program, struct pql_slice name)
@@ -842,7 +945,8 @@ static void build_listeners(struct pql_program *program)
         if (!program->signals[i]->is_attribute) names += program->signals[i]->selector->events_count;
     program->listeners_capacity = 16;
     while (program->listeners_capacity < names * 2) program->listeners_capacity *= 2;
-    program->listeners = pql_arena_zalloc(&program->arena, program->listeners_capacity * sizeof *program->listeners);
+    program->listeners =
+        pql_arena_zalloc(&program->arena, program->listeners_capacity * sizeof *program->listeners);
     for (size_t i = 0; i < program->signals_count; i++) {
         const struct pql_signal_def *def = program->signals[i];
         for (size_t j = 0; !def->is_attribute && j < def->selector->events_count; j++)
@@ -852,8 +956,10 @@ static void build_listeners(struct pql_program *program)
     for (size_t i = 0; i < conf->start_events_count; i++) add_listener(program, conf->start_events[i]);
     program->others.name = (struct pql_slice){"", 0};
     fill_listener(program, &program->others);
-    program->start_on_identify = has_name(conf->start_events, conf->start_events_count, pql_slice_of("kind:identify"));
-    program->start_on_group = has_name(conf->start_events, conf->start_events_count, pql_slice_of("kind:group"));
+    program->start_on_identify =
+        has_name(conf->start_events, conf->start_events_count, pql_slice_of("kind:identify"));
+    program->start_on_group =
+        has_name(conf->start_events, conf->start_events_count, pql_slice_of("kind:group"));
 }
 
 static int compare_ms(const void *a, const void *b)
@@ -894,7 +1000,8 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
         program->signals[i]->slot = count;
         slots[count++] = i;
     }
-    struct pql_unit **birth = pql_arena_alloc(&program->arena, program->units_count * sizeof(struct pql_unit *));
+    struct pql_unit **birth =
+        pql_arena_alloc(&program->arena, program->units_count * sizeof(struct pql_unit *));
     struct pql_unit **firsts = pql_arena_alloc(&program->arena, n * sizeof(struct pql_unit *));
     size_t birth_count = 0, firsts_count = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -905,7 +1012,8 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
         if (definition->can_be_missed) firsts[firsts_count++] = &definition->unit;
     }
     for (size_t i = 0; i < program->units_count; i++)
-        if (program->units[i]->subject == subject && program->units[i]->at_birth) birth[birth_count++] = program->units[i];
+        if (program->units[i]->subject == subject && program->units[i]->at_birth)
+            birth[birth_count++] = program->units[i];
     program->slots[subject] = slots;
     program->slots_count[subject] = count;
     program->birth_units[subject] = birth;
@@ -922,8 +1030,8 @@ static void finish_signals(struct builder *b)
         def->signal.bounds = def->bounds;
         def->signal.bounds_count = def->bounds_count;
         enum pql_signal_kind kind = def->signal.kind;
-        if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST || kind == PQL_SIGNAL_FIRST_VALUE ||
-            kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
+        if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST ||
+            kind == PQL_SIGNAL_FIRST_VALUE || kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
             def->signal.k = 0;
     }
 }
@@ -934,10 +1042,11 @@ static void build_text(struct builder *b)
     const struct pql_program_conf *conf = program->conf;
     const struct pql_settings *s = &conf->settings;
     struct pql_buf text = {0};
-    pql_buf_printf(&text, "app %.*s\nlateness %lld %d dedup %lld %llu grace %lld exact %u evidence %u buffer %llu\n",
-                   PQL_SLICE_ARG(conf->app), (long long)s->lateness_ms, (int)s->late_policy,
-                   (long long)s->dedup_horizon_ms, (unsigned long long)s->dedup_ids_max, (long long)s->start_grace_ms,
-                   s->exact_max, s->evidence_max, (unsigned long long)s->buffer_bytes_max);
+    pql_buf_printf(
+        &text, "app %.*s\nlateness %lld %d dedup %lld %llu grace %lld exact %u evidence %u buffer %llu\n",
+        PQL_SLICE_ARG(conf->app), (long long)s->lateness_ms, (int)s->late_policy,
+        (long long)s->dedup_horizon_ms, (unsigned long long)s->dedup_ids_max, (long long)s->start_grace_ms,
+        s->exact_max, s->evidence_max, (unsigned long long)s->buffer_bytes_max);
     for (size_t i = 0; i < conf->activity_count; i++)
         pql_buf_printf(&text, "activity %.*s\n", PQL_SLICE_ARG(conf->activity[i]));
     for (size_t i = 0; i < conf->start_events_count; i++)
@@ -947,7 +1056,8 @@ static void build_text(struct builder *b)
     pql_buf_printf(&text, "ignore %.*s\n", PQL_SLICE_ARG(ignore));
     for (size_t i = 0; i < conf->definitions_count; i++)
         pql_buf_printf(&text, "definition %.*s %d %d %s\n", PQL_SLICE_ARG(conf->definitions[i].name),
-                       (int)conf->definitions[i].version, (int)conf->definitions[i].mode, program->definitions[i].hash);
+                       (int)conf->definitions[i].version, (int)conf->definitions[i].mode,
+                       program->definitions[i].hash);
     program->text = pql_arena_copy(&program->arena, (struct pql_slice){text.ptr, text.len});
     pql_buf_deinit(&text);
 }
@@ -956,8 +1066,10 @@ static void publish_names(struct builder *b)
 {
     struct pql_program *program = b->program;
     struct pql_arena *arena = &program->arena;
-    struct pql_slice *lists[3] = {b->properties, b->attributes[PQL_SUBJECT_USER], b->attributes[PQL_SUBJECT_ACCOUNT]};
-    size_t counts[3] = {b->properties_count, b->attributes_count[PQL_SUBJECT_USER], b->attributes_count[PQL_SUBJECT_ACCOUNT]};
+    struct pql_slice *lists[3] = {b->properties, b->attributes[PQL_SUBJECT_USER],
+                                  b->attributes[PQL_SUBJECT_ACCOUNT]};
+    size_t counts[3] = {b->properties_count, b->attributes_count[PQL_SUBJECT_USER],
+                        b->attributes_count[PQL_SUBJECT_ACCOUNT]};
     struct pql_slice *copies[3];
     for (int i = 0; i < 3; i++) {
         copies[i] = pql_arena_alloc(arena, counts[i] * sizeof(struct pql_slice));
@@ -990,8 +1102,8 @@ static void compile_all(struct builder *b)
     program->ignore = compile_text(b, &program->conf->ignore, PQL_PLACE_IGNORE);
     finish_signals(b);
     if (program->signals_count + n > UINT16_MAX)
-        pql_diag_place(b->diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1, "more than %u signals and definitions together",
-                       UINT16_MAX);
+        pql_diag_place(b->diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1,
+                       "more than %u signals and definitions together", UINT16_MAX);
     if (!b->diags->errors_count && order_units(b, uses, uses_count)) {
         for (size_t i = 0; i < program->conditions_count; i++)
             program->conditions[i]->unit.at_birth = is_at_birth(program, program->conditions[i]->expr);
@@ -1025,7 +1137,8 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     }
     struct builder b = {.program = program, .diags = diags, .definition = PQL_NO_INDEX};
     b.needs = pql_xcalloc(n * n + 1, sizeof *b.needs);
-    b.env = (struct pql_lang_env){known, n, conf->signals, conf->signals_count, conf->parameters, conf->parameters_count, NULL, 0};
+    b.env = (struct pql_lang_env){
+        known, n, conf->signals, conf->signals_count, conf->parameters, conf->parameters_count, NULL, 0};
     compile_all(&b);
     free(b.needs);
     free(b.properties);
@@ -1046,7 +1159,8 @@ void pql_program_free(struct pql_program *program)
         free(program->signals[i]->bounds);
     }
     for (size_t i = 0; i < program->conditions_count; i++) free(program->conditions[i]->dependents.items);
-    for (size_t i = 0; i < program->conf->definitions_count; i++) free(program->definitions[i].dependents.items);
+    for (size_t i = 0; i < program->conf->definitions_count; i++)
+        free(program->definitions[i].dependents.items);
     free(program->members_dependents.items);
     free(program->signals);
     free(program->conditions);
@@ -1054,12 +1168,27 @@ void pql_program_free(struct pql_program *program)
     free(program);
 }
 
-const struct pql_names *pql_program_names(const struct pql_program *program) { return &program->names; }
-const struct pql_settings *pql_program_settings(const struct pql_program *program) { return &program->conf->settings; }
-struct pql_slice pql_program_app(const struct pql_program *program) { return program->conf->app; }
-size_t pql_program_definitions_count(const struct pql_program *program) { return program->conf->definitions_count; }
+const struct pql_names *pql_program_names(const struct pql_program *program)
+{
+    return &program->names;
+}
+const struct pql_settings *pql_program_settings(const struct pql_program *program)
+{
+    return &program->conf->settings;
+}
+struct pql_slice pql_program_app(const struct pql_program *program)
+{
+    return program->conf->app;
+}
+size_t pql_program_definitions_count(const struct pql_program *program)
+{
+    return program->conf->definitions_count;
+}
 const struct pql_definition_conf *pql_program_definition(const struct pql_program *program, size_t index)
 {
     return &program->conf->definitions[index];
 }
-struct pql_slice pql_program_text(const struct pql_program *program) { return program->text; }
+struct pql_slice pql_program_text(const struct pql_program *program)
+{
+    return program->text;
+}

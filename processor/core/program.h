@@ -1,5 +1,5 @@
-/* program.h - compiled definitions: which signals exist, which events touch them, which definitions read them.
- * Immutable after pql_program_new and shared by all tasks and threads. */
+/* program.h - compiled definitions: which signals exist, which events touch them, which definitions read
+ * them. Immutable after pql_program_new and shared by all tasks and threads. */
 #ifndef PQL_CORE_PROGRAM_H
 #define PQL_CORE_PROGRAM_H
 
@@ -8,7 +8,8 @@
 
 struct pql_program;
 
-/* Checks and compiles everything. NULL if diags has an error (all of them are in it). conf's texts must outlive it. */
+/* Checks and compiles everything. NULL if diags has an error (all of them are in it). conf's texts must
+ * outlive it. */
 struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct pql_diags *diags);
 void pql_program_free(struct pql_program *program);
 
@@ -20,12 +21,13 @@ struct pql_slice pql_program_app(const struct pql_program *program);
 size_t pql_program_definitions_count(const struct pql_program *program);
 const struct pql_definition_conf *pql_program_definition(const struct pql_program *program, size_t index);
 
-/* Canonical text of everything that affects results, and its 128-bit hash in hex: two programs with equal texts give
- * the same transitions. Stored in manifests; a difference at restore is a change of configuration. */
+/* Canonical text of everything that affects results, and its 128-bit hash in hex: two programs with equal
+ * texts give the same transitions. Stored in manifests; a difference at restore is a change of configuration.
+ */
 struct pql_slice pql_program_text(const struct pql_program *program);
 
-/* The words of `check` and `explain` about definition `index`: signals with windows, what is kept per subject, which
- * events touch it. */
+/* The words of `check` and `explain` about definition `index`: signals with windows, what is kept per
+ * subject, which events touch it. */
 void pql_program_explain(const struct pql_program *program, size_t index, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
-/* program_conf.h - what the configuration says of the engine: plain data, filled by io/config (or a test), read by
- * pql_program_new. Everything here is part of the program of a task: it affects results. Strings and arrays belong to
- * whoever filled the struct and must outlive the program. */
+/* program_conf.h - what the configuration says of the engine: plain data, filled by io/config (or a test),
+ * read by pql_program_new. Everything here is part of the program of a task: it affects results. Strings and
+ * arrays belong to whoever filled the struct and must outlive the program. */
 #ifndef PQL_CORE_PROGRAM_CONF_H
 #define PQL_CORE_PROGRAM_CONF_H
 
@@ -9,14 +9,15 @@
 enum pql_late_policy { PQL_LATE_APPLY, PQL_LATE_DROP, PQL_LATE_DEAD_LETTER };
 
 struct pql_settings {
-    int64_t lateness_ms;      /* 0 */
+    int64_t lateness_ms; /* 0 */
     enum pql_late_policy late_policy;
     int64_t dedup_horizon_ms; /* 0: off */
     int64_t start_grace_ms;   /* 7d */
     uint32_t exact_max;       /* 1000 */
     uint32_t evidence_max;    /* 50 */
-    uint64_t buffer_bytes_max; /* reorder buffer, counted as 64 + length of the mapped fields per event; 64 MiB */
-    uint64_t dedup_ids_max;    /* 0: no limit but memory */
+    uint64_t
+        buffer_bytes_max; /* reorder buffer, counted as 64 + length of the mapped fields per event; 64 MiB */
+    uint64_t dedup_ids_max; /* 0: no limit but memory */
 };
 struct pql_settings pql_settings_default(void);
 
@@ -62,8 +63,8 @@ struct pql_program_conf {
     /* Sign-ups: names of events, or "kind:identify", "kind:group". */
     const struct pql_slice *start_events;
     size_t start_events_count;
-    /* What else decides which events the bytes of a record are (formats, mappings), in a canonical form of whoever
-     * fills the struct: part of the program's text, read by nothing else. May be empty. */
+    /* What else decides which events the bytes of a record are (formats, mappings), in a canonical form of
+     * whoever fills the struct: part of the program's text, read by nothing else. May be empty. */
     struct pql_slice inputs_text;
     struct pql_source ignore; /* condition over properties and attributes; empty: none */
 };

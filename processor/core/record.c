@@ -2,9 +2,12 @@
 
 const char *const pql_subject_names[2] = {"user", "account"};
 const char *const pql_transition_names[PQL_TRANSITION_COUNT] = {
-    [PQL_ENTERED] = "entered",   [PQL_LEFT] = "left",
-    [PQL_TIER_CHANGED] = "tier_changed", [PQL_SCORE_CHANGED] = "score_changed",
-    [PQL_MISSED] = "missed",     [PQL_SLA_BREACHED] = "sla_breached",
+    [PQL_ENTERED] = "entered",
+    [PQL_LEFT] = "left",
+    [PQL_TIER_CHANGED] = "tier_changed",
+    [PQL_SCORE_CHANGED] = "score_changed",
+    [PQL_MISSED] = "missed",
+    [PQL_SLA_BREACHED] = "sla_breached",
     [PQL_SNAPSHOT] = "snapshot",
 };
 const char *const pql_status_names[PQL_STATUS_COUNT] = {

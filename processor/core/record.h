@@ -1,5 +1,6 @@
-/* record.h - one output of the engine: a transition (or a refreshed state) with its reason in numbers. The fields are
- * those of schemas/qualification/v1.avsc, in its order. Plain data; views are valid during the engine's emit call. */
+/* record.h - one output of the engine: a transition (or a refreshed state) with its reason in numbers. The
+ * fields are those of schemas/qualification/v1.avsc, in its order. Plain data; views are valid during the
+ * engine's emit call. */
 #ifndef PQL_CORE_RECORD_H
 #define PQL_CORE_RECORD_H
 
@@ -30,7 +31,13 @@ enum pql_reason {
     PQL_REASON_FORGOTTEN,
     PQL_REASON_COUNT,
 };
-enum pql_origin { PQL_ORIGIN_LIVE, PQL_ORIGIN_BACKFILL, PQL_ORIGIN_DEFINITION_CHANGE, PQL_ORIGIN_REFRESH, PQL_ORIGIN_COUNT };
+enum pql_origin {
+    PQL_ORIGIN_LIVE,
+    PQL_ORIGIN_BACKFILL,
+    PQL_ORIGIN_DEFINITION_CHANGE,
+    PQL_ORIGIN_REFRESH,
+    PQL_ORIGIN_COUNT
+};
 
 /* The words of the enums as they are published. */
 extern const char *const pql_subject_names[2];
@@ -44,9 +51,9 @@ extern const char *const pql_origin_names[PQL_ORIGIN_COUNT];
 
 /* One comparison or bare boolean call of the condition, in text order. */
 struct pql_evidence {
-    struct pql_slice signal;   /* normalised text of the left side: "count(invite_sent, first 7d)" */
-    struct pql_value value;    /* NUMBER -> value; other kinds -> value_text; null -> both null */
-    struct pql_value threshold; /* likewise; null: a bare boolean */
+    struct pql_slice signal;     /* normalised text of the left side: "count(invite_sent, first 7d)" */
+    struct pql_value value;      /* NUMBER -> value; other kinds -> value_text; null -> both null */
+    struct pql_value threshold;  /* likewise; null: a bare boolean */
     struct pql_slice comparison; /* ">=", "=", ...; empty: a bare boolean */
     bool met;
     bool has_points;
@@ -72,7 +79,7 @@ struct pql_record {
     enum pql_transition transition;
     enum pql_status status, previous_status;
     enum pql_reason reason;
-    struct pql_slice reason_text;       /* at most 255 bytes of valid UTF-8 */
+    struct pql_slice reason_text;         /* at most 255 bytes of valid UTF-8 */
     struct pql_slice tier, previous_tier; /* empty: absent */
     bool has_score, has_previous_score;
     pql_decimal score, previous_score;
@@ -80,7 +87,8 @@ struct pql_record {
     size_t evidence_count;
     const struct pql_slice *missing; /* texts of what is not met yet */
     size_t missing_count;
-    bool has_members; /* members, qualified_members and share are present together (conditions with share or members) */
+    bool has_members; /* members, qualified_members and share are present together (conditions with share or
+                         members) */
     int64_t members, qualified_members;
     pql_decimal share;
     int64_t first_qualified_at, qualified_at, left_at, expires_at; /* optional */

@@ -9,7 +9,10 @@ struct sha1 {
     uint8_t block[64];
 };
 
-static uint32_t rotate(uint32_t x, int by) { return x << by | x >> (32 - by); }
+static uint32_t rotate(uint32_t x, int by)
+{
+    return x << by | x >> (32 - by);
+}
 
 static void sha1_block(struct sha1 *sha)
 {

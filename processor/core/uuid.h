@@ -1,4 +1,5 @@
-/* uuid.h - name-based UUIDs, version 5 (RFC 9562, 5.5), so that any language can compute an event_id again. */
+/* uuid.h - name-based UUIDs, version 5 (RFC 9562, 5.5), so that any language can compute an event_id again.
+ */
 #ifndef PQL_CORE_UUID_H
 #define PQL_CORE_UUID_H
 

@@ -1,4 +1,5 @@
-/* value.h - a value known only when an event or an evaluation is at hand. Plain data, 32 bytes; texts are views. */
+/* value.h - a value known only when an event or an evaluation is at hand. Plain data, 32 bytes; texts are
+ * views. */
 #ifndef PQL_CORE_VALUE_H
 #define PQL_CORE_VALUE_H
 
@@ -24,8 +25,14 @@ struct pql_value {
     };
 };
 
-static inline struct pql_value pql_null(void) { return (struct pql_value){.kind = PQL_NULL}; }
-static inline struct pql_value pql_bool(bool b) { return (struct pql_value){.kind = PQL_BOOL, .boolean = b}; }
+static inline struct pql_value pql_null(void)
+{
+    return (struct pql_value){.kind = PQL_NULL};
+}
+static inline struct pql_value pql_bool(bool b)
+{
+    return (struct pql_value){.kind = PQL_BOOL, .boolean = b};
+}
 static inline struct pql_value pql_number(pql_decimal n)
 {
     return (struct pql_value){.kind = PQL_NUMBER, .number = n};
@@ -34,11 +41,17 @@ static inline struct pql_value pql_text(struct pql_slice text)
 {
     return (struct pql_value){.kind = PQL_TEXT, .text = text};
 }
-static inline struct pql_value pql_duration(int64_t ms) { return (struct pql_value){.kind = PQL_DURATION, .ms = ms}; }
-static inline struct pql_value pql_time(int64_t ms) { return (struct pql_value){.kind = PQL_TIME, .ms = ms}; }
+static inline struct pql_value pql_duration(int64_t ms)
+{
+    return (struct pql_value){.kind = PQL_DURATION, .ms = ms};
+}
+static inline struct pql_value pql_time(int64_t ms)
+{
+    return (struct pql_value){.kind = PQL_TIME, .ms = ms};
+}
 
-/* Open values (properties, attributes): a number is needed. True if the value is one, or a boolean, or a text that is
- * wholly a decimal number. */
+/* Open values (properties, attributes): a number is needed. True if the value is one, or a boolean, or a text
+ * that is wholly a decimal number. */
 bool pql_value_as_number(const struct pql_value *value, pql_decimal *out);
 /* True only for the boolean true and the text 'true'. */
 bool pql_value_holds(const struct pql_value *value);
@@ -46,14 +59,14 @@ bool pql_value_holds(const struct pql_value *value);
 /* The same kind and content; null is the same as null. */
 bool pql_value_same(const struct pql_value *a, const struct pql_value *b);
 
-/* Canonical text, by which distinct, by and spread compare: 7, 7.0 and '7' are one value. An empty slice for null.
- * The text is a view of the value or of scratch. */
+/* Canonical text, by which distinct, by and spread compare: 7, 7.0 and '7' are one value. An empty slice for
+ * null. The text is a view of the value or of scratch. */
 struct pql_slice pql_value_canonical(const struct pql_value *value, char scratch[PQL_DECIMAL_TEXT_MAX]);
 
-/* How two values relate where the text of the definition says that one side is `known` (PQL_NULL: both are open):
- * -1, 0, 1 as ordered; PQL_DIFFERENT: not equal, without order (`!=` holds, `<` does not); PQL_UNKNOWN: every
- * comparison is false, `!=` too, since a side is null or cannot be read as `known`. So an open '7' is the number 7, but
- * 7 is not the text '7'. */
+/* How two values relate where the text of the definition says that one side is `known` (PQL_NULL: both are
+ * open): -1, 0, 1 as ordered; PQL_DIFFERENT: not equal, without order (`!=` holds, `<` does not);
+ * PQL_UNKNOWN: every comparison is false, `!=` too, since a side is null or cannot be read as `known`. So an
+ * open '7' is the number 7, but 7 is not the text '7'. */
 enum { PQL_DIFFERENT = 2, PQL_UNKNOWN = 3 };
 int pql_value_relate(const struct pql_value *a, const struct pql_value *b, enum pql_kind known);
 

@@ -46,8 +46,8 @@ void pql_avro_json_free(struct pql_avro_json *json)
 }
 
 /* --- text of a value ---
- * By the library's values but not by its avro_value_to_json, which cuts bytes at the first 00 and fails on NaN. The
- * depth is that which the plan allowed. */
+ * By the library's values but not by its avro_value_to_json, which cuts bytes at the first 00 and fails on
+ * NaN. The depth is that which the plan allowed. */
 
 static void put_value(struct pql_buf *out, const avro_value_t *value);
 
@@ -139,7 +139,9 @@ static void put_value(struct pql_buf *out, const avro_value_t *value)
     const void *bytes = NULL;
     size_t size = 0;
     switch (avro_value_get_type(value)) {
-    case AVRO_BOOLEAN: avro_value_get_boolean(value, &flag), pql_buf_text(out, flag ? "true" : "false"); break;
+    case AVRO_BOOLEAN:
+        avro_value_get_boolean(value, &flag), pql_buf_text(out, flag ? "true" : "false");
+        break;
     case AVRO_INT32: avro_value_get_int(value, &number), pql_buf_printf(out, "%d", (int)number); break;
     case AVRO_INT64: avro_value_get_long(value, &wide), pql_buf_printf(out, "%lld", (long long)wide); break;
     case AVRO_FLOAT: avro_value_get_float(value, &single), put_real(out, (double)single, true); break;
@@ -157,7 +159,8 @@ static void put_value(struct pql_buf *out, const avro_value_t *value)
     }
 }
 
-int pql_avro_json_print(struct pql_avro_json *json, struct pql_slice bytes, struct pql_buf *out, struct pql_err *err)
+int pql_avro_json_print(struct pql_avro_json *json, struct pql_slice bytes, struct pql_buf *out,
+                        struct pql_err *err)
 {
     if (pql_plan_check(json->check, bytes.ptr, bytes.len, err)) return -1;
     /* A new value each time: the library's reset of maps keeps what was in them. */

@@ -31,9 +31,9 @@ struct pql_input_conf {
     int framing;        /* enum pql_framing */
     size_t mapping;     /* index into pql_config.mappings */
     const char *schema; /* file with the writer's schema of bare messages; NULL: the first of `schemas` */
-    const char *reader_schema;   /* file with the schema that writers' are resolved to (aliases, defaults);
-                                    NULL: none */
-    int partitioning;            /* enum pql_partitioning */
+    const char *reader_schema; /* file with the schema that writers' are resolved to (aliases, defaults);
+                                  NULL: none */
+    int partitioning;          /* enum pql_partitioning */
     int64_t max_future_ms;
     int64_t start; /* without a committed offset: PQL_OFFSET_EARLIEST, PQL_OFFSET_LATEST, or a time in ms */
 };

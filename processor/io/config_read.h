@@ -37,8 +37,8 @@ void pql_config_rules_read(const struct pql_options_reader *reader, const struct
  * unknown. */
 size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice name);
 
-/* Canonical text of formats and mappings, for config->program.inputs_text: equal texts make equal events of equal
- * bytes. Topics, places and labels are no part of it. */
+/* Canonical text of formats and mappings, for config->program.inputs_text: equal texts make equal events of
+ * equal bytes. Topics, places and labels are no part of it. */
 struct pql_slice pql_config_inputs_text(const struct pql_config *config, struct pql_arena *arena);
 
 /* Copies everything into config. */

@@ -34,7 +34,9 @@ struct pql_ocf {
 
 static int failed(struct pql_ocf *ocf, enum pql_err_class cls, const char *what, struct pql_err *err)
 {
-    const char *cause = ferror(ocf->file) ? strerror(errno) : feof(ocf->file) ? "the file ends in the middle" : what;
+    const char *cause = ferror(ocf->file) ? strerror(errno)
+                        : feof(ocf->file) ? "the file ends in the middle"
+                                          : what;
     if (cls == PQL_ERR_CONFIG) return PQL_FAIL(err, cls, "%s: %s", ocf->path, cause);
     return PQL_FAIL(err, cls, "%s: block %llu: %s", ocf->path, (unsigned long long)ocf->blocks + 1, cause);
 }
@@ -87,7 +89,8 @@ static bool take_entry(struct pql_ocf *ocf, struct pql_buf *name, struct pql_buf
     } else if (pql_slice_is(key, "avro.codec")) {
         ocf->codec = NULL;
         for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
-            if (pql_slice_is((struct pql_slice){value->ptr, value->len}, codecs[i].name)) ocf->codec = &codecs[i];
+            if (pql_slice_is((struct pql_slice){value->ptr, value->len}, codecs[i].name))
+                ocf->codec = &codecs[i];
         pql_buf_u8(value, 0);
     }
     return true;
@@ -111,8 +114,9 @@ static bool read_metadata(struct pql_ocf *ocf, struct pql_buf *name, struct pql_
 
 static int unknown_codec(struct pql_ocf *ocf, const char *name, struct pql_err *err)
 {
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: codec '%.40s' cannot be read, only null, deflate, snappy and zstandard",
-                    ocf->path, name);
+    return PQL_FAIL(err, PQL_ERR_CONFIG,
+                    "%s: codec '%.40s' cannot be read, only null, deflate, snappy and zstandard", ocf->path,
+                    name);
 }
 
 static int read_header(struct pql_ocf *ocf, struct pql_err *err)
@@ -204,14 +208,16 @@ static int read_block(struct pql_ocf *ocf, struct pql_err *err)
 {
     int64_t count;
     if (!read_long(ocf, &count) || count < 0) return failed(ocf, PQL_ERR_FATAL, "its count is damaged", err);
-    if (!read_sized(ocf, PQL_OCF_BLOCK_MAX, &ocf->packed)) return failed(ocf, PQL_ERR_FATAL, "its size is damaged", err);
+    if (!read_sized(ocf, PQL_OCF_BLOCK_MAX, &ocf->packed))
+        return failed(ocf, PQL_ERR_FATAL, "its size is damaged", err);
     ocf->block.len = ocf->at = 0;
     if (!ocf->codec->unpack((struct pql_slice){ocf->packed.ptr, ocf->packed.len}, &ocf->block))
         return failed(ocf, PQL_ERR_FATAL, "it cannot be unpacked", err);
     if (!read_bytes(ocf, SYNC_SIZE, &ocf->packed) || memcmp(ocf->packed.ptr, ocf->sync, SYNC_SIZE) != 0)
         return failed(ocf, PQL_ERR_FATAL, "no sync marker behind it", err);
     ocf->left = (uint64_t)count;
-    return is_believable(ocf) ? 0 : failed(ocf, PQL_ERR_FATAL, "its count is larger than its bytes allow", err);
+    return is_believable(ocf) ? 0
+                              : failed(ocf, PQL_ERR_FATAL, "its count is larger than its bytes allow", err);
 }
 
 int pql_ocf_next(struct pql_ocf *ocf, struct pql_slice *datum, struct pql_err *err)

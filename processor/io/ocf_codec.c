@@ -36,7 +36,8 @@ bool pql_ocf_unpack_deflate(struct pql_slice packed, struct pql_buf *out)
  * varint length, then elements by the low two bits of their first byte:
  *   00 literal of 1 + (tag >> 2) bytes; 60 … 63 in its place: 1 to 4 bytes with the length less one follow
  *   01 copy of 4 + (tag >> 2 & 7) bytes, offset (tag >> 5) << 8 | next byte
- *   10 copy of 1 + (tag >> 2) bytes, offset in 2 bytes          11 the same, offset in 4 bytes; little endian */
+ *   10 copy of 1 + (tag >> 2) bytes, offset in 2 bytes          11 the same, offset in 4 bytes; little endian
+ */
 
 static uint32_t little_endian(struct pql_reader *in, unsigned count)
 {
@@ -81,7 +82,8 @@ bool pql_ocf_unpack_snappy(struct pql_slice packed, struct pql_buf *out)
     while (pql_reader_left(&in)) {
         uint8_t tag = pql_read_u8(&in);
         size_t len, room = size - done;
-        bool ok = tag & 3 ? put_copy(&in, tag, to + done, done, room, &len) : put_literal(&in, tag, to + done, room, &len);
+        bool ok = tag & 3 ? put_copy(&in, tag, to + done, done, room, &len)
+                          : put_literal(&in, tag, to + done, room, &len);
         if (!ok) return false;
         done += len;
     }

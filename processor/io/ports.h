@@ -68,8 +68,8 @@ enum pql_control_kind {
     PQL_CONTROL_REVOKED,  /* tasks are taken: settle what they have, then answer with unassign */
     PQL_CONTROL_LOST,     /* tasks are gone already: nothing of them can be committed; answer with unassign */
     PQL_CONTROL_OFFSETS,  /* answer to end_offsets_ask */
-    PQL_CONTROL_ERROR,    /* RETRY: to be logged (brokers down …); CONFIG, FATAL, FENCED (another process is the same
-                             static member): stop */
+    PQL_CONTROL_ERROR, /* RETRY: to be logged (brokers down …); CONFIG, FATAL, FENCED (another process is the
+                          same static member): stop */
 };
 
 struct pql_control {

@@ -54,8 +54,11 @@ struct pql_registry {
 
 struct pql_registry_paces pql_registry_paces_default(void)
 {
-    return (struct pql_registry_paces){
-        .backoff_min_ms = 1000, .backoff_max_ms = 20000, .attempts_max = 4, .grace_ms = 10000, .negative_ms = 30000};
+    return (struct pql_registry_paces){.backoff_min_ms = 1000,
+                                       .backoff_max_ms = 20000,
+                                       .attempts_max = 4,
+                                       .grace_ms = 10000,
+                                       .negative_ms = 30000};
 }
 
 /* --- time --- */
@@ -86,8 +89,9 @@ static int64_t backoff_ms(struct pql_registry *registry, unsigned failures)
 
 /* --- life --- */
 
-struct pql_registry *pql_registry_new(const struct pql_registry_conf *conf, const struct pql_registry_paces *paces,
-                                      void (*wake)(void *ctx), void *ctx, struct pql_err *err)
+struct pql_registry *pql_registry_new(const struct pql_registry_conf *conf,
+                                      const struct pql_registry_paces *paces, void (*wake)(void *ctx),
+                                      void *ctx, struct pql_err *err)
 {
     struct pql_registry *registry = pql_xcalloc(1, sizeof *registry);
     registry->paces = paces ? *paces : pql_registry_paces_default();
@@ -146,16 +150,16 @@ void pql_registry_free(struct pql_registry *registry)
 /* --- fetching one schema: fetch thread, without lock --- */
 
 /* The schema behind a path. is_unknown: the registry itself states that there is none (404xx). */
-static int get_schema(struct pql_http *http, const char *path, struct pql_registry_schema *schema, bool *is_unknown,
-                      struct pql_err *err)
+static int get_schema(struct pql_http *http, const char *path, struct pql_registry_schema *schema,
+                      bool *is_unknown, struct pql_err *err)
 {
     struct pql_http_answer answer;
     *is_unknown = false;
     if (pql_http_call(http, path, (struct pql_slice){0}, &answer, err)) return -1;
     if (answer.status >= 300) {
         *is_unknown = answer.status == 404;
-        return PQL_FAIL(err, PQL_ERR_RETRY, "%s: HTTP %ld: %s (error_code %" PRId64 ")", answer.url, answer.status,
-                        answer.message, answer.error_code);
+        return PQL_FAIL(err, PQL_ERR_RETRY, "%s: HTTP %ld: %s (error_code %" PRId64 ")", answer.url,
+                        answer.status, answer.message, answer.error_code);
     }
     if (pql_registry_parse_schema(answer.body, schema, err)) {
         pql_err_prefix(err, "%s: ", answer.url);
@@ -176,8 +180,8 @@ static int add_references(struct closure *closure, struct pql_registry_schema *s
         struct pql_registry_reference *new = &schema->references[i];
         bool is_known = false;
         for (size_t k = 0; k < closure->count && !is_known; k++)
-            is_known = closure->references[k].version == new->version &&
-                       strcmp(closure->references[k].subject, new->subject) == 0;
+            is_known = closure->references[k].version ==
+                       new->version &&strcmp(closure->references[k].subject, new->subject) == 0;
         if (is_known) continue;
         if (closure->count == PQL_REGISTRY_REFERENCES_MAX)
             return PQL_FAIL(err, PQL_ERR_RECORD, "the schema refers to more than %d others",
@@ -216,7 +220,8 @@ static int resolve_references(struct pql_http *http, struct pql_registry_schema 
         other.text = NULL;
         pql_registry_schema_deinit(&other);
     }
-    if (!result) result = pql_registry_inline(schema->text, (const char *const *)others, closure.count, text, err);
+    if (!result)
+        result = pql_registry_inline(schema->text, (const char *const *)others, closure.count, text, err);
     for (size_t i = 0; i < closure.count; i++) {
         free(closure.references[i].subject);
         free(others[i]);
@@ -224,12 +229,13 @@ static int resolve_references(struct pql_http *http, struct pql_registry_schema 
     return result;
 }
 
-static int fetch_schema(struct pql_http *http, const struct pql_schema_key *key, char **text, bool *is_unknown,
-                        struct pql_err *err)
+static int fetch_schema(struct pql_http *http, const struct pql_schema_key *key, char **text,
+                        bool *is_unknown, struct pql_err *err)
 {
     char path[PQL_SCHEMA_KEY_TEXT_MAX + 32], name[PQL_SCHEMA_KEY_TEXT_MAX];
     pql_schema_key_text(key, name); /* "id 17", "guid 0f8c…" */
-    snprintf(path, sizeof path, "/schemas/%ss/%s", key->kind == PQL_SCHEMA_ID ? "id" : "guid", strchr(name, ' ') + 1);
+    snprintf(path, sizeof path, "/schemas/%ss/%s", key->kind == PQL_SCHEMA_ID ? "id" : "guid",
+             strchr(name, ' ') + 1);
     struct pql_registry_schema schema = {0};
     int result = get_schema(http, path, &schema, is_unknown, err);
     if (!result && schema.references_count) {
@@ -378,7 +384,8 @@ static struct entry *add_entry(struct pql_registry *registry, const struct pql_s
     registry->entries = pql_xgrow(registry->entries, &registry->entries_capacity, registry->entries_count + 1,
                                   sizeof(struct entry *));
     size_t at = position_of(registry, key);
-    memmove(registry->entries + at + 1, registry->entries + at, (registry->entries_count - at) * sizeof(struct entry *));
+    memmove(registry->entries + at + 1, registry->entries + at,
+            (registry->entries_count - at) * sizeof(struct entry *));
     struct entry *entry = pql_xcalloc(1, sizeof *entry);
     entry->key = *key;
     entry->unknown_since_ms = NEVER_UNKNOWN;
@@ -421,11 +428,12 @@ static int find(struct pql_registry *registry, const struct pql_schema_key *key,
     }
     if (entry->state == UNKNOWN && now_ms() < entry->due_ms) return refuse(key, entry->why, err);
     if (!is_there || entry->state == UNKNOWN) want(registry, entry);
-    return PQL_FAIL(err, PQL_ERR_RETRY, "schema %s is being fetched%s%s", name, entry->why ? "; the last attempt: " : "",
-                    entry->why ? entry->why : "");
+    return PQL_FAIL(err, PQL_ERR_RETRY, "schema %s is being fetched%s%s", name,
+                    entry->why ? "; the last attempt: " : "", entry->why ? entry->why : "");
 }
 
-int pql_registry_find(void *ctx, const struct pql_schema_key *key, struct pql_slice *text, struct pql_err *err)
+int pql_registry_find(void *ctx, const struct pql_schema_key *key, struct pql_slice *text,
+                      struct pql_err *err)
 {
     struct pql_registry *registry = ctx;
     if (key->kind != PQL_SCHEMA_ID && key->kind != PQL_SCHEMA_GUID)
@@ -443,7 +451,8 @@ int pql_registry_wait(struct pql_registry *registry, const struct pql_schema_key
     struct pql_err failure = {0};
     pthread_mutex_lock(&registry->lock);
     int result, waited = 0;
-    while ((result = find(registry, key, text, &failure)) && failure.cls == PQL_ERR_RETRY && waited != ETIMEDOUT)
+    while ((result = find(registry, key, text, &failure)) && failure.cls == PQL_ERR_RETRY &&
+           waited != ETIMEDOUT)
         waited = pthread_cond_timedwait(&registry->changed, &registry->lock, &until);
     pthread_mutex_unlock(&registry->lock);
     if (result && err) *err = failure;
@@ -479,8 +488,8 @@ static int call_patiently(struct pql_registry *registry, const char *path, struc
 /* What becomes of an answer, under calls_lock. */
 typedef int read_answer(const struct pql_http_answer *answer, void *out, struct pql_err *err);
 
-static int post_schema(struct pql_registry *registry, const char *format, const char *subject, struct pql_slice schema,
-                       read_answer *read, void *out, struct pql_err *err)
+static int post_schema(struct pql_registry *registry, const char *format, const char *subject,
+                       struct pql_slice schema, read_answer *read, void *out, struct pql_err *err)
 {
     int result = -1;
     char *escaped = pql_http_escape(pql_slice_of(subject)), *body = NULL;
@@ -509,11 +518,12 @@ out:
 
 static int refused_by_registry(const struct pql_http_answer *answer, const char *remedy, struct pql_err *err)
 {
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: HTTP %ld: %s (error_code %" PRId64 "); %s", answer->url, answer->status,
-                    answer->message, answer->error_code, remedy);
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: HTTP %ld: %s (error_code %" PRId64 "); %s", answer->url,
+                    answer->status, answer->message, answer->error_code, remedy);
 }
 
-static int read_id(const struct pql_http_answer *answer, const char *remedy, uint32_t *id, struct pql_err *err)
+static int read_id(const struct pql_http_answer *answer, const char *remedy, uint32_t *id,
+                   struct pql_err *err)
 {
     if (answer->status >= 300) return refused_by_registry(answer, remedy, err);
     if (pql_registry_parse_id(answer->body, id, err) == 0) return 0;
@@ -537,23 +547,24 @@ static int read_compatible(const struct pql_http_answer *answer, void *out, stru
 {
     (void)out;
     if (answer->status == 404) return 0; /* a subject without versions is compatible with everything */
-    if (answer->status >= 300) return refused_by_registry(answer, "the registry does not take this schema", err);
+    if (answer->status >= 300)
+        return refused_by_registry(answer, "the registry does not take this schema", err);
     bool is_compatible;
     char why[200];
     if (pql_registry_parse_compatible(answer->body, &is_compatible, why, err)) return -1;
     if (is_compatible) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the schema is not compatible with the latest version%s%s", answer->url,
-                    *why ? ": " : "", why);
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: the schema is not compatible with the latest version%s%s",
+                    answer->url, *why ? ": " : "", why);
 }
 
-int pql_registry_register(struct pql_registry *registry, const char *subject, struct pql_slice schema, uint32_t *id,
-                          struct pql_err *err)
+int pql_registry_register(struct pql_registry *registry, const char *subject, struct pql_slice schema,
+                          uint32_t *id, struct pql_err *err)
 {
     return post_schema(registry, "/subjects/*/versions", subject, schema, read_registered, id, err);
 }
 
-int pql_registry_lookup(struct pql_registry *registry, const char *subject, struct pql_slice schema, uint32_t *id,
-                        struct pql_err *err)
+int pql_registry_lookup(struct pql_registry *registry, const char *subject, struct pql_slice schema,
+                        uint32_t *id, struct pql_err *err)
 {
     return post_schema(registry, "/subjects/*", subject, schema, read_looked_up, id, err);
 }

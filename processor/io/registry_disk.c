@@ -65,7 +65,8 @@ static char *read_file(const char *path, size_t *len)
     struct pql_buf bytes = {0};
     size_t n;
     errno = 0;
-    while (bytes.len <= FILE_MAX && (n = fread(pql_buf_reserve(&bytes, 65536), 1, 65536, file)) > 0) bytes.len += n;
+    while (bytes.len <= FILE_MAX && (n = fread(pql_buf_reserve(&bytes, 65536), 1, 65536, file)) > 0)
+        bytes.len += n;
     if (ferror(file) || bytes.len > FILE_MAX) pql_buf_deinit(&bytes);
     fclose(file);
     *len = bytes.len;

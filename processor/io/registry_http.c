@@ -12,7 +12,7 @@
 enum { URLS_MAX = 16, CONNECT_TIMEOUT_MS = 5000 };
 
 struct target {
-    char *base; /* without user, password and final slash */
+    char *base;            /* without user, password and final slash */
     char *user, *password; /* of the URL, or NULL */
 };
 
@@ -30,9 +30,15 @@ struct pql_http {
 };
 
 static pthread_once_t curl_once = PTHREAD_ONCE_INIT;
-static void start_curl(void) { curl_global_init(CURL_GLOBAL_DEFAULT); }
+static void start_curl(void)
+{
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+}
 
-static char *copy_or_null(const char *text) { return text && *text ? pql_xstrndup(text, strlen(text)) : NULL; }
+static char *copy_or_null(const char *text)
+{
+    return text && *text ? pql_xstrndup(text, strlen(text)) : NULL;
+}
 
 /* --- configuration --- */
 
@@ -49,7 +55,8 @@ static char *url_part(CURLU *url, CURLUPart part, unsigned flags)
 static int parse_target(struct pql_http *http, const char *text, struct pql_err *err)
 {
     size_t number = http->targets_count + 1;
-    if (number > URLS_MAX) return PQL_FAIL(err, PQL_ERR_CONFIG, "registry.url has more than %d URLs", URLS_MAX);
+    if (number > URLS_MAX)
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "registry.url has more than %d URLs", URLS_MAX);
     struct target *target = &http->targets[http->targets_count];
     CURLU *url = curl_url();
     int result = -1;
@@ -62,7 +69,8 @@ static int parse_target(struct pql_http *http, const char *text, struct pql_err 
     scheme = url_part(url, CURLUPART_SCHEME, 0);
     query = url_part(url, CURLUPART_QUERY, 0);
     if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) || query) {
-        PQL_FAIL(err, PQL_ERR_CONFIG, "URL %zu of registry.url: it must be http:// or https://, without '?'", number);
+        PQL_FAIL(err, PQL_ERR_CONFIG, "URL %zu of registry.url: it must be http:// or https://, without '?'",
+                 number);
         goto out;
     }
     target->user = url_part(url, CURLUPART_USER, CURLU_URLDECODE);
@@ -71,7 +79,8 @@ static int parse_target(struct pql_http *http, const char *text, struct pql_err 
     curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
     curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
     target->base = url_part(url, CURLUPART_URL, 0);
-    for (size_t len = strlen(target->base); len && target->base[len - 1] == '/'; len--) target->base[len - 1] = 0;
+    for (size_t len = strlen(target->base); len && target->base[len - 1] == '/'; len--)
+        target->base[len - 1] = 0;
     http->targets_count++;
     result = 0;
 out:
@@ -114,7 +123,8 @@ struct pql_http *pql_http_new(const struct pql_registry_conf *conf, struct pql_e
     http->curl = curl_easy_init();
     PQL_ASSERT(http->curl);
     http->headers = curl_slist_append(http->headers, "Content-Type: application/vnd.schemaregistry.v1+json");
-    http->headers = curl_slist_append(http->headers, "Accept: application/vnd.schemaregistry.v1+json, application/json");
+    http->headers =
+        curl_slist_append(http->headers, "Accept: application/vnd.schemaregistry.v1+json, application/json");
     http->headers = curl_slist_append(http->headers, "Expect:");
     return http;
 }
@@ -139,9 +149,15 @@ void pql_http_free(struct pql_http *http)
     free(http);
 }
 
-void pql_http_stop(struct pql_http *http) { atomic_store(&http->is_stopped, true); }
+void pql_http_stop(struct pql_http *http)
+{
+    atomic_store(&http->is_stopped, true);
+}
 
-const char *pql_http_first_url(const struct pql_http *http) { return http->targets[0].base; }
+const char *pql_http_first_url(const struct pql_http *http)
+{
+    return http->targets[0].base;
+}
 
 void pql_http_counts(const struct pql_http *http, uint64_t *requests, uint64_t *failures)
 {
@@ -259,7 +275,10 @@ static int transfer_failed(struct pql_http *http, const char *url, CURLcode code
     return PQL_FAIL(err, PQL_ERR_RETRY, "%s: %s", url, cause);
 }
 
-static bool may_change(long status) { return status == 408 || status == 429 || status >= 500; }
+static bool may_change(long status)
+{
+    return status == 408 || status == 429 || status >= 500;
+}
 
 /* What an answer that is no success says, where that is not for the caller to interpret. */
 static int judge_status(struct pql_http *http, const struct pql_http_answer *answer, struct pql_err *err)
@@ -269,21 +288,26 @@ static int judge_status(struct pql_http *http, const struct pql_http_answer *ans
     if (may_change(answer->status))
         return PQL_FAIL(err, PQL_ERR_RETRY, "%s: HTTP %ld%s%s", url, answer->status, colon, says);
     if (answer->status == 401 || answer->status == 403)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: HTTP %ld%s%s; check registry.user and registry.password, or registry.token",
-                        url, answer->status, colon, says);
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "%s: HTTP %ld%s%s; check registry.user and registry.password, or registry.token", url,
+                        answer->status, colon, says);
     if (answer->status >= 300 && answer->status < 400) {
         curl_easy_getinfo(http->curl, CURLINFO_REDIRECT_URL, &location);
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: HTTP %ld to %.200s; redirects are not followed, registry.url must name that place",
-                        url, answer->status, location ? location : "nowhere");
+        return PQL_FAIL(
+            err, PQL_ERR_CONFIG,
+            "%s: HTTP %ld to %.200s; redirects are not followed, registry.url must name that place", url,
+            answer->status, location ? location : "nowhere");
     }
     if (answer->status >= 400 && !answer->error_code)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: HTTP %ld without error_code; this is no schema registry, check the path in registry.url",
-                        url, answer->status);
+        return PQL_FAIL(
+            err, PQL_ERR_CONFIG,
+            "%s: HTTP %ld without error_code; this is no schema registry, check the path in registry.url",
+            url, answer->status);
     return 0;
 }
 
-static int call_target(struct pql_http *http, const struct target *target, const char *path, struct pql_slice body,
-                       struct pql_http_answer *answer, struct pql_err *err)
+static int call_target(struct pql_http *http, const struct target *target, const char *path,
+                       struct pql_slice body, struct pql_http_answer *answer, struct pql_err *err)
 {
     struct pql_buf url = {0};
     pql_buf_printf(&url, "%s%s", target->base, path);
@@ -304,8 +328,8 @@ static int call_target(struct pql_http *http, const struct target *target, const
     return judge_status(http, answer, err);
 }
 
-int pql_http_call(struct pql_http *http, const char *path, struct pql_slice body, struct pql_http_answer *answer,
-                  struct pql_err *err)
+int pql_http_call(struct pql_http *http, const char *path, struct pql_slice body,
+                  struct pql_http_answer *answer, struct pql_err *err)
 {
     size_t first = http->preferred;
     for (size_t i = 0; i < http->targets_count; i++) {

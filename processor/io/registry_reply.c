@@ -11,7 +11,8 @@ static json_t *load_object(struct pql_slice body, struct pql_err *err)
     json_error_t where;
     json_t *root = json_loadb(body.ptr ? body.ptr : "", body.len, 0, &where);
     if (!root) {
-        PQL_FAIL(err, PQL_ERR_RETRY, "the answer is not JSON: %s at byte %d of %zu", where.text, where.position, body.len);
+        PQL_FAIL(err, PQL_ERR_RETRY, "the answer is not JSON: %s at byte %d of %zu", where.text,
+                 where.position, body.len);
         return NULL;
     }
     if (json_is_object(root)) return root;
@@ -20,7 +21,10 @@ static json_t *load_object(struct pql_slice body, struct pql_err *err)
     return NULL;
 }
 
-static char *copy_string(const json_t *string) { return pql_xstrndup(json_string_value(string), json_string_length(string)); }
+static char *copy_string(const json_t *string)
+{
+    return pql_xstrndup(json_string_value(string), json_string_length(string));
+}
 
 static int read_references(const json_t *list, struct pql_registry_schema *schema, struct pql_err *err)
 {
@@ -49,7 +53,8 @@ int pql_registry_parse_schema(struct pql_slice body, struct pql_registry_schema 
     struct pql_registry_schema schema = {0};
     const json_t *type = json_object_get(root, "schemaType"), *text = json_object_get(root, "schema");
     if (json_is_string(type) && strcmp(json_string_value(type), "AVRO") != 0) {
-        PQL_FAIL(err, PQL_ERR_RECORD, "the schema is of type %.40s, only AVRO can be read", json_string_value(type));
+        PQL_FAIL(err, PQL_ERR_RECORD, "the schema is of type %.40s, only AVRO can be read",
+                 json_string_value(type));
         goto out;
     }
     if (!json_is_string(text) || json_string_length(text) == 0) {
@@ -123,8 +128,9 @@ int64_t pql_registry_parse_error(struct pql_slice body, char message[200])
 }
 
 /* --- references put in place ---
- * Named types are known by full name: the enclosing namespace applies to names without a dot (Avro 1.11, "Names").
- * A definition that moves into another schema states its namespace, also an empty one, or it would inherit there. */
+ * Named types are known by full name: the enclosing namespace applies to names without a dot (Avro 1.11,
+ * "Names"). A definition that moves into another schema states its namespace, also an empty one, or it would
+ * inherit there. */
 
 struct expansion {
     json_t *definitions; /* full name to definition, from the other schemas; borrowed inside them */
@@ -134,7 +140,8 @@ struct expansion {
 
 static bool is_primitive(const char *name)
 {
-    static const char *const names[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
+    static const char *const names[] = {"null",  "boolean", "int",   "long",
+                                        "float", "double",  "bytes", "string"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return false;
@@ -180,10 +187,12 @@ static json_t *expand_list(struct expansion *expansion, json_t *list, const char
 }
 
 /* A copy of an object in which the schema at `place`, if there is one, is expanded. */
-static json_t *expand_at(struct expansion *expansion, json_t *object, const char *place, const char *space, int depth)
+static json_t *expand_at(struct expansion *expansion, json_t *object, const char *place, const char *space,
+                         int depth)
 {
     json_t *out = json_copy(object), *inner = json_object_get(object, place);
-    if (!inner || json_object_set_new(out, place, expand(expansion, inner, space, depth + 1)) == 0) return out;
+    if (!inner || json_object_set_new(out, place, expand(expansion, inner, space, depth + 1)) == 0)
+        return out;
     json_decref(out);
     return NULL;
 }
@@ -193,7 +202,8 @@ static json_t *expand_fields(struct expansion *expansion, json_t *record, const 
     json_t *fields = json_object_get(record, "fields"), *out = json_copy(record), *copies = json_array();
     json_object_set_new(out, "fields", copies);
     for (size_t i = 0; i < json_array_size(fields); i++)
-        if (json_array_append_new(copies, expand_at(expansion, json_array_get(fields, i), "type", space, depth + 1))) {
+        if (json_array_append_new(
+                copies, expand_at(expansion, json_array_get(fields, i), "type", space, depth + 1))) {
             json_decref(out);
             return NULL;
         }
@@ -234,7 +244,8 @@ static json_t *expand_name(struct expansion *expansion, const char *text, const 
 static json_t *expand(struct expansion *expansion, json_t *schema, const char *space, int depth)
 {
     if (depth > DEPTH_MAX) {
-        PQL_FAIL(expansion->err, PQL_ERR_RECORD, "the schema with its references is nested deeper than %d", DEPTH_MAX);
+        PQL_FAIL(expansion->err, PQL_ERR_RECORD, "the schema with its references is nested deeper than %d",
+                 DEPTH_MAX);
         return NULL;
     }
     if (json_is_string(schema)) return expand_name(expansion, json_string_value(schema), space, depth);
@@ -242,7 +253,10 @@ static json_t *expand(struct expansion *expansion, json_t *schema, const char *s
     if (is_definition(schema)) return expand_definition(expansion, schema, space, depth);
     if (json_is_object(schema)) {
         const char *type = json_string_value(json_object_get(schema, "type"));
-        const char *place = !type ? "type" : !strcmp(type, "array") ? "items" : !strcmp(type, "map") ? "values" : "type";
+        const char *place = !type                    ? "type"
+                            : !strcmp(type, "array") ? "items"
+                            : !strcmp(type, "map")   ? "values"
+                                                     : "type";
         return expand_at(expansion, schema, place, space, depth);
     }
     PQL_FAIL(expansion->err, PQL_ERR_RECORD, "the schema holds something that is no schema");
@@ -298,7 +312,8 @@ int pql_registry_inline(const char *text, const char *const *others, size_t othe
     expanded = expand(&expansion, schema, "", 0);
     if (!expanded) goto out;
     *out = json_dumps(expanded, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    result = *out ? 0 : PQL_FAIL(err, PQL_ERR_RECORD, "the schema with its references cannot be written as JSON");
+    result =
+        *out ? 0 : PQL_FAIL(err, PQL_ERR_RECORD, "the schema with its references cannot be written as JSON");
 out:
     json_decref(expanded);
     json_decref(schema);

@@ -1,4 +1,5 @@
-/* The client against a registry that misbehaves (tests/support/registry_stub.py): the base path chooses the fault. */
+/* The client against a registry that misbehaves (tests/support/registry_stub.py): the base path chooses the
+ * fault. */
 #include "core/reasons.h"
 #include "io/registry.h"
 
@@ -35,14 +36,16 @@ static int start(struct stub *started, const char *tls)
         dup2(out[1], 1);
         close(in[1]);
         close(out[0]);
-        execlp("python3", "python3", "tests/support/registry_stub.py", tls ? "--tls" : NULL, tls, (char *)NULL);
+        execlp("python3", "python3", "tests/support/registry_stub.py", tls ? "--tls" : NULL, tls,
+               (char *)NULL);
         _exit(127);
     }
     close(in[0]);
     close(out[1]);
     started->input = in[1];
     FILE *lines = fdopen(out[0], "r");
-    int found = fscanf(lines, "%d%*1[\n]", &started->port); /* the line whole: the stub is not to lose its reader */
+    int found =
+        fscanf(lines, "%d%*1[\n]", &started->port); /* the line whole: the stub is not to lose its reader */
     fclose(lines);
     return found == 1 ? 0 : -1;
 }
@@ -111,7 +114,10 @@ static struct pql_registry *registry_at(const char *fault)
     return registry_with((struct pql_registry_conf){.url = url_of(fault)});
 }
 
-static struct pql_schema_key key_of(uint64_t id) { return (struct pql_schema_key){.kind = PQL_SCHEMA_ID, .low = id}; }
+static struct pql_schema_key key_of(uint64_t id)
+{
+    return (struct pql_schema_key){.kind = PQL_SCHEMA_ID, .low = id};
+}
 
 static int wait_for(struct pql_registry *registry, uint64_t id, int64_t ms)
 {
@@ -163,7 +169,10 @@ static void assert_fault_kept_waiting(const char *fault, const char *said)
 /* --- finding --- */
 
 static atomic_int wakes;
-static void count_wake(void *ctx) { atomic_fetch_add((atomic_int *)ctx, 1); }
+static void count_wake(void *ctx)
+{
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
 
 static void the_first_question_does_not_wait(void **state)
 {
@@ -210,9 +219,10 @@ static void references_are_put_in_place(void **state)
     (void)state;
     struct pql_registry *registry = registry_at("ok");
     assert_int_equal(wait_for(registry, 3, 20000), 0);
-    assert_true(pql_slice_is(text, "{\"type\":\"record\",\"name\":\"Signup\",\"fields\":[{\"name\":\"user\",\"type\":"
-                                   "{\"type\":\"record\",\"name\":\"User\",\"namespace\":\"shared\",\"fields\":"
-                                   "[{\"name\":\"id\",\"type\":\"string\"}]}}],\"namespace\":\"\"}"));
+    assert_true(
+        pql_slice_is(text, "{\"type\":\"record\",\"name\":\"Signup\",\"fields\":[{\"name\":\"user\",\"type\":"
+                           "{\"type\":\"record\",\"name\":\"User\",\"namespace\":\"shared\",\"fields\":"
+                           "[{\"name\":\"id\",\"type\":\"string\"}]}}],\"namespace\":\"\"}"));
     assert_int_equal(pql_registry_stats(registry).requests, 2);
     assert_int_equal(wait_for(registry, 5, 20000), 0); /* refers to itself: asked once more, not for ever */
     assert_true(pql_slice_is(text, "[]"));
@@ -235,7 +245,8 @@ static void lasting_faults_keep_the_partition_waiting_and_name_the_remedy(void *
 {
     (void)state;
     assert_fault_kept_waiting("status-500-100000", "HTTP 500: on purpose");
-    assert_fault_kept_waiting("html-404", "HTTP 404 without error_code; this is no schema registry, check the path");
+    assert_fault_kept_waiting("html-404",
+                              "HTTP 404 without error_code; this is no schema registry, check the path");
     assert_fault_kept_waiting("html-200", "the answer is not JSON");
     assert_fault_kept_waiting("json", "the answer is not a JSON object");
     assert_fault_kept_waiting("truncated", "transfer closed");
@@ -263,7 +274,8 @@ static void freeing_does_not_wait_for_an_answer(void **state)
 static void nobody_listening_is_said(void **state)
 {
     (void)state;
-    assert_kept_waiting((struct pql_registry_conf){.url = "http://127.0.0.1:1"}, "http://127.0.0.1:1/schemas/ids/1");
+    assert_kept_waiting((struct pql_registry_conf){.url = "http://127.0.0.1:1"},
+                        "http://127.0.0.1:1/schemas/ids/1");
     assert_said("does the registry run, and is registry.url right?");
 }
 
@@ -318,8 +330,9 @@ static void the_next_url_serves_when_one_does_not(void **state)
 {
     (void)state;
     char urls[512];
-    snprintf(urls, sizeof urls, "http://127.0.0.1:1, http://127.0.0.1:%d/status-500-9999,http://127.0.0.1:%d/ok/",
-             stub.port, stub.port);
+    snprintf(urls, sizeof urls,
+             "http://127.0.0.1:1, http://127.0.0.1:%d/status-500-9999,http://127.0.0.1:%d/ok/", stub.port,
+             stub.port);
     struct pql_registry *registry = registry_with((struct pql_registry_conf){.url = urls});
     assert_int_equal(wait_for(registry, 1, 20000), 0);
     assert_int_equal(pql_registry_stats(registry).requests, 3);
@@ -366,8 +379,9 @@ static void secrets_are_in_no_message(void **state)
     pql_registry_free(registry);
     assert_refused_at_start((struct pql_registry_conf){.url = "ftp://alice:hunter2@host"},
                             "URL 1 of registry.url: it must be http:// or https://, without '?'");
-    assert_refused_at_start((struct pql_registry_conf){.url = "http://fine,http://alice:hunter2@host:port"},
-                            "URL 2 of registry.url: Port number was not a decimal number between 0 and 65535");
+    assert_refused_at_start(
+        (struct pql_registry_conf){.url = "http://fine,http://alice:hunter2@host:port"},
+        "URL 2 of registry.url: Port number was not a decimal number between 0 and 65535");
     assert_refused_at_start((struct pql_registry_conf){.url = " , "}, "registry.url is empty");
 }
 
@@ -375,7 +389,8 @@ static void tls_is_verified_and_a_certificate_shown(void **state)
 {
     (void)state;
     struct stub secure;
-    char certificates[64] = "/tmp/pqlstream-registry-XXXXXX", ca[96], certificate[96], key[96], any[64], known[64];
+    char certificates[64] = "/tmp/pqlstream-registry-XXXXXX", ca[96], certificate[96], key[96], any[64],
+         known[64];
     assert_non_null(mkdtemp(certificates));
     assert_int_equal(start(&secure, certificates), 0);
     snprintf(ca, sizeof ca, "%s/ca.pem", certificates);
@@ -385,11 +400,13 @@ static void tls_is_verified_and_a_certificate_shown(void **state)
     snprintf(known, sizeof known, "https://127.0.0.1:%d/certificate", secure.port);
     assert_let_in((struct pql_registry_conf){.url = any, .ca = ca});
     assert_let_in((struct pql_registry_conf){.url = known, .ca = ca, .certificate = certificate, .key = key});
-    assert_kept_waiting((struct pql_registry_conf){.url = any}, "if the CA is your own, name its file in registry.ca");
-    assert_kept_waiting((struct pql_registry_conf){.url = any, .ca = "/nowhere.pem"}, "registry.ca must be a readable PEM file");
+    assert_kept_waiting((struct pql_registry_conf){.url = any},
+                        "if the CA is your own, name its file in registry.ca");
+    assert_kept_waiting((struct pql_registry_conf){.url = any, .ca = "/nowhere.pem"},
+                        "registry.ca must be a readable PEM file");
     assert_kept_waiting((struct pql_registry_conf){.url = known, .ca = ca}, "HTTP 401");
     assert_kept_waiting((struct pql_registry_conf){.url = known, .ca = ca, .certificate = ca, .key = key},
-                      "registry.certificate and registry.key must be a PEM pair");
+                        "registry.certificate and registry.key must be a PEM pair");
     assert_int_equal(stop(&secure), 0);
     remove_folder(certificates, 1);
 }
@@ -398,14 +415,16 @@ static void tls_is_verified_and_a_certificate_shown(void **state)
 
 static int wait_with_copies(const char *url, uint64_t id, struct pql_registry_stats *stats)
 {
-    struct pql_registry *registry = registry_with((struct pql_registry_conf){.url = url, .cache_dir = folder});
+    struct pql_registry *registry =
+        registry_with((struct pql_registry_conf){.url = url, .cache_dir = folder});
     int result = wait_for(registry, id, 3000);
     *stats = pql_registry_stats(registry);
     pql_registry_free(registry);
     return result;
 }
 
-/* The first URL names the registry: a copy is made through the second and read when only the first is asked. */
+/* The first URL names the registry: a copy is made through the second and read when only the first is asked.
+ */
 static void make_copy(const char *down)
 {
     struct pql_registry_stats stats;
@@ -424,7 +443,8 @@ static void a_copy_on_disk_outlives_the_registry(void **state)
     assert_int_equal(wait_with_copies("http://127.0.0.1:1/copies", 1, &stats), 0);
     assert_int_equal(stats.disk_hits, 1);
     assert_int_equal(wait_with_copies("http://127.0.0.1:1/copies", 2, &stats), -1);
-    assert_int_equal(wait_with_copies("http://127.0.0.1:1/another", 1, &stats), -1); /* not of this registry */
+    assert_int_equal(wait_with_copies("http://127.0.0.1:1/another", 1, &stats),
+                     -1); /* not of this registry */
     assert_int_equal(stats.disk_failures, 0);
 }
 

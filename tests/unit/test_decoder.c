@@ -12,15 +12,19 @@
 #include <cmocka.h>
 
 /* Two versions of one record: the second has the account first and no plan. */
-#define VERSION_1 \
-    "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"event\",\"type\":\"string\"}," \
-    "{\"name\":\"account_id\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"long\"}," \
+#define VERSION_1                                                                                            \
+    "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"event\",\"type\":\"string\"},"              \
+    "{\"name\":\"account_id\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"long\"},"            \
     "{\"name\":\"properties\",\"type\":{\"type\":\"map\",\"values\":\"string\"}}]}"
-#define VERSION_2 \
-    "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"account_id\",\"type\":\"string\"}," \
+#define VERSION_2                                                                                            \
+    "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"account_id\",\"type\":\"string\"},"         \
     "{\"name\":\"event\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"long\"}]}"
-#define BODY_1 "\x0alogin\x08" "acme\xd0\x0f\x02\x08plan\x08team\x00" /* 1000 ms, plan = team */
-#define BODY_2 "\x08" "acme\x0alogin\xd0\x0f"
+#define BODY_1                                                                                               \
+    "\x0alogin\x08"                                                                                          \
+    "acme\xd0\x0f\x02\x08plan\x08team\x00" /* 1000 ms, plan = team */
+#define BODY_2                                                                                               \
+    "\x08"                                                                                                   \
+    "acme\x0alogin\xd0\x0f"
 
 static const struct pql_slice property_names[] = {{"plan", 4}};
 static const struct pql_names names = {.properties = property_names, .properties_count = 1};
@@ -58,7 +62,8 @@ static struct {
     bool is_away; /* nothing is known of anything */
 } registry;
 
-static int find_schema(void *ctx, const struct pql_schema_key *key, struct pql_slice *text, struct pql_err *error)
+static int find_schema(void *ctx, const struct pql_schema_key *key, struct pql_slice *text,
+                       struct pql_err *error)
 {
     (void)ctx;
     registry.questions++;
@@ -91,7 +96,8 @@ static int apply(struct pql_decoder *decoder, const char *value, size_t len)
     /* A copy of its own, so that one byte too far is found. */
     char *copy = malloc(len ? len : 1);
     if (len) memcpy(copy, value, len);
-    int result = pql_decoder_apply(decoder, (struct pql_slice){copy, len}, &no_message, &scratch, &event, &err);
+    int result =
+        pql_decoder_apply(decoder, (struct pql_slice){copy, len}, &no_message, &scratch, &event, &err);
     free(keep);
     keep = copy; /* the event's views live in it */
     return result;
@@ -188,7 +194,8 @@ static void schema_files_serve_bare_and_single_object_messages(void **state)
 {
     (void)state;
     struct pql_slice files[] = {PQL_SLICE_LITERAL(VERSION_1), PQL_SLICE_LITERAL(VERSION_2)};
-    struct pql_decoder *decoder = decoder_with((struct pql_decoder_conf){.schemas = files, .schemas_count = 2});
+    struct pql_decoder *decoder =
+        decoder_with((struct pql_decoder_conf){.schemas = files, .schemas_count = 2});
     assert_int_equal(APPLY(decoder, BODY_1), 0);
     assert_login(true);
     struct pql_schema *schema = pql_schema_parse(files[1], &err);
@@ -234,7 +241,8 @@ static void writers_are_resolved_to_the_readers_schema(void **state)
     static const char reader[] =
         "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"account_id\",\"type\":\"string\"},"
         "{\"name\":\"event\",\"type\":\"string\"},{\"name\":\"occurred_at\",\"type\":\"double\"},"
-        "{\"name\":\"properties\",\"type\":{\"type\":\"map\",\"values\":\"string\"},\"default\":{\"plan\":\"team\"}}]}";
+        "{\"name\":\"properties\",\"type\":{\"type\":\"map\",\"values\":\"string\"},\"default\":{\"plan\":"
+        "\"team\"}}]}";
     struct pql_decoder *decoder =
         decoder_with((struct pql_decoder_conf){.find_schema = find_schema, .reader = pql_slice_of(reader)});
     assert_int_equal(APPLY(decoder, "\0\0\0\0\2" BODY_2), 0);
@@ -247,13 +255,15 @@ static void json_needs_no_schema(void **state)
     (void)state;
     struct pql_decoder *decoder = decoder_with((struct pql_decoder_conf){.format = PQL_FORMAT_JSON});
     assert_int_equal(APPLY(decoder, "{\"event\":\"login\",\"account_id\":\"acme\",\"occurred_at\":1000,"
-                                    "\"properties\":{\"plan\":\"team\"}}"), 0);
+                                    "\"properties\":{\"plan\":\"team\"}}"),
+                     0);
     assert_login(true);
     assert_int_equal(APPLY(decoder, "{\"event\":"), -1);
     assert_string_equal(err.reason, pql_rejects[PQL_REJECT_BAD_JSON].word);
     assert_int_equal(APPLY(decoder, "{\"event\":\"login\",\"occurred_at\":1000}"), -1);
     assert_string_equal(err.reason, pql_rejects[PQL_REJECT_NO_ACCOUNT].word);
-    assert_int_equal(pql_decoder_apply(decoder, (struct pql_slice){NULL, 0}, &no_message, &scratch, &event, &err), -1);
+    assert_int_equal(
+        pql_decoder_apply(decoder, (struct pql_slice){NULL, 0}, &no_message, &scratch, &event, &err), -1);
     assert_string_equal(err.reason, pql_rejects[PQL_REJECT_BAD_JSON].word);
     assert_null(pql_decoder_last_key(decoder));
     pql_decoder_free(decoder);
@@ -317,7 +327,8 @@ static void saved_schemas_need_no_registry(void **state)
 }
 
 /* Many ids of one schema: the table grows and loses none. */
-static int find_same(void *ctx, const struct pql_schema_key *key, struct pql_slice *text, struct pql_err *error)
+static int find_same(void *ctx, const struct pql_schema_key *key, struct pql_slice *text,
+                     struct pql_err *error)
 {
     (void)ctx, (void)key, (void)error;
     registry.questions++;

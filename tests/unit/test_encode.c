@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
-#define TEXT(text) {(text), sizeof(text) - 1}
+#define TEXT(text)                                                                                           \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
 #define MARCH INT64_C(1772368200000) /* 2026-03-01T12:30:00Z */
 
 static const struct pql_slice topics[] = {TEXT("product-events"), TEXT("crm")};
@@ -139,23 +142,35 @@ static void assert_encoded(struct pql_encode_conf conf, struct pql_record record
 static void json_has_every_field_in_order(void **state)
 {
     (void)state;
-    assert_encoded((struct pql_encode_conf){.format = PQL_ENCODE_JSON}, full_record(),
-        "{\"event_id\":\"6f1c2f2e-5c1b-5d7e-9a51-0123456789ab\",\"definition\":\"collaborator\",\"definition_version\":3,"
-        "\"definition_hash\":\"00ff\",\"subject\":\"user\",\"account_id\":\"acme\",\"user_id\":\"u1\",\"transition\":\"entered\","
-        "\"status\":\"qualified\",\"previous_status\":\"not_yet\",\"reason\":\"condition\",\"reason_text\":\"3 teammates invited\","
+    assert_encoded(
+        (struct pql_encode_conf){.format = PQL_ENCODE_JSON}, full_record(),
+        "{\"event_id\":\"6f1c2f2e-5c1b-5d7e-9a51-0123456789ab\",\"definition\":\"collaborator\",\"definition_"
+        "version\":3,"
+        "\"definition_hash\":\"00ff\",\"subject\":\"user\",\"account_id\":\"acme\",\"user_id\":\"u1\","
+        "\"transition\":\"entered\","
+        "\"status\":\"qualified\",\"previous_status\":\"not_yet\",\"reason\":\"condition\",\"reason_text\":"
+        "\"3 teammates invited\","
         "\"tier\":\"hot\",\"previous_tier\":\"warm\",\"score\":8.25,\"previous_score\":-0.5,\"evidence\":["
-        "{\"signal\":\"count(invite_sent, first 7d)\",\"value\":3,\"value_text\":null,\"threshold\":2,\"threshold_text\":null,"
+        "{\"signal\":\"count(invite_sent, first "
+        "7d)\",\"value\":3,\"value_text\":null,\"threshold\":2,\"threshold_text\":null,"
         "\"comparison\":\">=\",\"met\":true,\"points\":2.5,\"first_at\":\"2026-03-01T12:29:58.000Z\","
-        "\"last_at\":\"2026-03-01T12:30:00.000Z\",\"window\":\"first 7d\",\"approximate\":false,\"at_least\":true},"
+        "\"last_at\":\"2026-03-01T12:30:00.000Z\",\"window\":\"first "
+        "7d\",\"approximate\":false,\"at_least\":true},"
         "{\"signal\":\"account.plan\",\"value\":null,\"value_text\":\"free \\\"tier\\\"\",\"threshold\":null,"
-        "\"threshold_text\":null,\"comparison\":null,\"met\":false,\"points\":null,\"first_at\":null,\"last_at\":null,"
-        "\"window\":\"\",\"approximate\":false,\"at_least\":false}],\"missing\":[\"members() >= 3\",\"ever(login)\"],"
-        "\"members\":4,\"qualified_members\":2,\"share\":0.5,\"first_qualified_at\":\"2026-03-01T12:29:59.000Z\","
+        "\"threshold_text\":null,\"comparison\":null,\"met\":false,\"points\":null,\"first_at\":null,\"last_"
+        "at\":null,"
+        "\"window\":\"\",\"approximate\":false,\"at_least\":false}],\"missing\":[\"members() >= "
+        "3\",\"ever(login)\"],"
+        "\"members\":4,\"qualified_members\":2,\"share\":0.5,\"first_qualified_at\":\"2026-03-01T12:29:59."
+        "000Z\","
         "\"qualified_at\":\"2026-03-01T12:30:00.000Z\",\"left_at\":\"2026-03-01T12:29:59.500Z\","
-        "\"expires_at\":\"2026-03-01T12:30:00.001Z\",\"qualification_count\":2,\"route\":\"sdr\",\"segment\":\"smb\","
-        "\"motion\":\"expand\",\"priority\":\"high\",\"sla_due_at\":\"2026-03-02T12:30:00.000Z\",\"origin\":\"live\","
+        "\"expires_at\":\"2026-03-01T12:30:00.001Z\",\"qualification_count\":2,\"route\":\"sdr\",\"segment\":"
+        "\"smb\","
+        "\"motion\":\"expand\",\"priority\":\"high\",\"sla_due_at\":\"2026-03-02T12:30:00.000Z\",\"origin\":"
+        "\"live\","
         "\"complete_since\":\"1970-01-01T00:00:00.000Z\",\"occurred_at\":\"2026-03-01T12:30:00.000Z\","
-        "\"clock\":\"2026-03-01T12:30:00.005Z\",\"produced_at\":\"2026-03-01T12:30:00.010Z\",\"version\":1772368200000,"
+        "\"clock\":\"2026-03-01T12:30:00.005Z\",\"produced_at\":\"2026-03-01T12:30:00.010Z\",\"version\":"
+        "1772368200000,"
         "\"source\":{\"topic\":\"crm\",\"partition\":7,\"offset\":12345678901,\"message_id\":\"m-1\"},"
         "\"attributes\":{\"user.role\":\"admin\",\"account.size\":\"12.5\",\"account.plan\":null}}");
 }
@@ -163,13 +178,20 @@ static void json_has_every_field_in_order(void **state)
 static void json_has_null_for_what_is_absent(void **state)
 {
     (void)state;
-    assert_encoded((struct pql_encode_conf){.format = PQL_ENCODE_JSON, .epoch_ms = true}, bare_record(),
-        "{\"event_id\":\"6f1c2f2e-5c1b-5d7e-9a51-0123456789ab\",\"definition\":\"pqa\",\"definition_version\":1,"
-        "\"definition_hash\":\"00\",\"subject\":\"account\",\"account_id\":\"a\",\"user_id\":null,\"transition\":\"left\","
-        "\"status\":\"left\",\"previous_status\":\"qualified\",\"reason\":\"expired\",\"reason_text\":\"\",\"tier\":null,"
-        "\"previous_tier\":null,\"score\":null,\"previous_score\":null,\"evidence\":[],\"missing\":[],\"members\":null,"
-        "\"qualified_members\":null,\"share\":null,\"first_qualified_at\":null,\"qualified_at\":null,\"left_at\":null,"
-        "\"expires_at\":null,\"qualification_count\":0,\"route\":null,\"segment\":null,\"motion\":null,\"priority\":null,"
+    assert_encoded(
+        (struct pql_encode_conf){.format = PQL_ENCODE_JSON, .epoch_ms = true}, bare_record(),
+        "{\"event_id\":\"6f1c2f2e-5c1b-5d7e-9a51-0123456789ab\",\"definition\":\"pqa\",\"definition_"
+        "version\":1,"
+        "\"definition_hash\":\"00\",\"subject\":\"account\",\"account_id\":\"a\",\"user_id\":null,"
+        "\"transition\":\"left\","
+        "\"status\":\"left\",\"previous_status\":\"qualified\",\"reason\":\"expired\",\"reason_text\":\"\","
+        "\"tier\":null,"
+        "\"previous_tier\":null,\"score\":null,\"previous_score\":null,\"evidence\":[],\"missing\":[],"
+        "\"members\":null,"
+        "\"qualified_members\":null,\"share\":null,\"first_qualified_at\":null,\"qualified_at\":null,\"left_"
+        "at\":null,"
+        "\"expires_at\":null,\"qualification_count\":0,\"route\":null,\"segment\":null,\"motion\":null,"
+        "\"priority\":null,"
         "\"sla_due_at\":null,\"origin\":\"backfill\",\"complete_since\":null,\"occurred_at\":0,\"clock\":0,"
         "\"produced_at\":1772368200010,\"version\":0,\"source\":null,\"attributes\":{}}");
 }
@@ -178,7 +200,8 @@ static void json_has_null_for_what_is_absent(void **state)
 static void the_connect_schema_describes_the_payload(void **state)
 {
     (void)state;
-    struct pql_buf out = encode((struct pql_encode_conf){.connect_schema = true, .epoch_ms = true}, full_record());
+    struct pql_buf out =
+        encode((struct pql_encode_conf){.connect_schema = true, .epoch_ms = true}, full_record());
     static const struct {
         const char *path, *expected;
     } cases[] = {
@@ -212,7 +235,8 @@ static void the_connect_schema_describes_the_payload(void **state)
     assert_int_equal(pql_json_plan_run(plan, out.ptr, out.len - 1, &scratch, slots, &err), 0);
     for (size_t i = 0; i < COUNT; i++) {
         assert_int_equal(slots[i].kind, PQL_TEXT);
-        if (!pql_slice_is(slots[i].text, cases[i].expected)) fail_msg("%s: %.*s", cases[i].path, PQL_SLICE_ARG(slots[i].text));
+        if (!pql_slice_is(slots[i].text, cases[i].expected))
+            fail_msg("%s: %.*s", cases[i].path, PQL_SLICE_ARG(slots[i].text));
     }
     pql_json_plan_free(plan);
     pql_arena_deinit(&scratch);

@@ -1,4 +1,5 @@
-/* The engine through its own interface: clock, ticks, order, snapshots. What definitions mean is in tests/rules. */
+/* The engine through its own interface: clock, ticks, order, snapshots. What definitions mean is in
+ * tests/rules. */
 #include "core/engine.h"
 
 #include <setjmp.h>
@@ -24,8 +25,9 @@ static void note(void *context, const struct pql_record *record)
 {
     struct fixture *f = context;
     pql_buf_printf(&f->log, "%s %.*s %.*s/%.*s @%lld%s%s\n", pql_transition_names[record->transition],
-                   PQL_SLICE_ARG(record->definition), PQL_SLICE_ARG(record->account_id), PQL_SLICE_ARG(record->user_id),
-                   (long long)record->occurred_at, record->transition == PQL_LEFT ? " " : "",
+                   PQL_SLICE_ARG(record->definition), PQL_SLICE_ARG(record->account_id),
+                   PQL_SLICE_ARG(record->user_id), (long long)record->occurred_at,
+                   record->transition == PQL_LEFT ? " " : "",
                    record->transition == PQL_LEFT ? pql_reason_names[record->reason] : "");
 }
 
@@ -64,10 +66,14 @@ static void fixture_free(struct fixture *f)
     free(f);
 }
 
-static enum pql_applied track(struct fixture *f, const char *name, const char *account, const char *user, int64_t t_ms)
+static enum pql_applied track(struct fixture *f, const char *name, const char *account, const char *user,
+                              int64_t t_ms)
 {
-    struct pql_event event = {.kind = PQL_EVENT_TRACK, .name = pql_slice_of(name), .account = pql_slice_of(account),
-                              .user = pql_slice_of(user), .time_ms = t_ms};
+    struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                              .name = pql_slice_of(name),
+                              .account = pql_slice_of(account),
+                              .user = pql_slice_of(user),
+                              .time_ms = t_ms};
     return pql_engine_apply(f->engine, &event);
 }
 
@@ -151,8 +157,11 @@ static void duplicates_are_forgotten_with_the_horizon(void **state)
     f->conf.settings.dedup_horizon_ms = 10 * HOUR;
     define(f, "d", PQL_SUBJECT_ACCOUNT, "count(x, ever) >= 2");
     start(f);
-    struct pql_event event = {.kind = PQL_EVENT_TRACK, .name = pql_slice_of("x"), .account = pql_slice_of("a"),
-                              .id = pql_slice_of("1"), .time_ms = 0};
+    struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                              .name = pql_slice_of("x"),
+                              .account = pql_slice_of("a"),
+                              .id = pql_slice_of("1"),
+                              .time_ms = 0};
     assert_int_equal(pql_engine_apply(f->engine, &event), PQL_APPLY_DONE);
     assert_int_equal(pql_engine_apply(f->engine, &event), PQL_APPLY_DUPLICATE);
     track(f, "y", "a", "", 11 * HOUR); /* the bucket ends at 1 h, and is remembered until 11 h inclusive */
@@ -176,7 +185,8 @@ static uint32_t draw(uint32_t below)
 static void define_many(struct fixture *f)
 {
     define(f, "pql", PQL_SUBJECT_USER, "count(x, 3h) >= 2 and distinct(x.p, 1d) >= 1 or days(any, 5d) >= 3");
-    define(f, "early", PQL_SUBJECT_USER, "count(x, first 6h) >= 2 and not ever(z) and latest(x.p, first 6h) != 'b'");
+    define(f, "early", PQL_SUBJECT_USER,
+           "count(x, first 6h) >= 2 and not ever(z) and latest(x.p, first 6h) != 'b'");
     define(f, "pqa", PQL_SUBJECT_ACCOUNT, "share(is(pql)) >= 0.4 and members() >= 2");
     define(f, "quiet", PQL_SUBJECT_ACCOUNT, "since(any) > 4h and users(count(x, 2d) >= 2) >= 1");
     f->definitions[0].stay.text = pql_slice_of("count(x, 3h) >= 1");
@@ -194,13 +204,18 @@ static void random_event(struct fixture *f, int64_t *clock)
     snprintf(account, sizeof account, "a%u", draw(5));
     snprintf(user, sizeof user, "u%u", draw(100));
     snprintf(id, sizeof id, "%u", draw(1u << 20));
-    struct pql_event event = {.kind = PQL_EVENT_TRACK, .name = pql_slice_of(names[draw(4)]), .account = pql_slice_of(account),
-                              .user = pql_slice_of(user), .id = pql_slice_of(id), .properties = &property,
+    struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                              .name = pql_slice_of(names[draw(4)]),
+                              .account = pql_slice_of(account),
+                              .user = pql_slice_of(user),
+                              .id = pql_slice_of(id),
+                              .properties = &property,
                               .time_ms = *clock - (int64_t)draw(2 * HOUR)};
     (void)pql_engine_apply(f->engine, &event);
 }
 
-/* Copies the state into a fresh engine through pages while events go on in between, then both must be alike for ever. */
+/* Copies the state into a fresh engine through pages while events go on in between, then both must be alike
+ * for ever. */
 static void snapshot_equals_its_state(void **state)
 {
     (void)state;
@@ -267,8 +282,8 @@ static void snapshot_equals_its_state(void **state)
             char before = pages.ptr[at];
             pages.ptr[at] = (char)draw(256);
             size_t len = draw(4) ? pages.len : draw((uint32_t)pages.len);
-            if (pql_snapshot_load(victim, pages.ptr, len, &err) == 0 && pql_snapshot_loaded(victim, &err) == 0 &&
-                len == pages.len && pages.ptr[at] != before)
+            if (pql_snapshot_load(victim, pages.ptr, len, &err) == 0 &&
+                pql_snapshot_loaded(victim, &err) == 0 && len == pages.len && pages.ptr[at] != before)
                 assert_true(pql_engine_digest(victim) != digest);
             pages.ptr[at] = before;
             pql_engine_free(victim);

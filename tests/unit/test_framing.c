@@ -89,8 +89,9 @@ static void a_header_names_an_id_or_a_guid(void **state)
                               {PQL_SLICE_LITERAL("__value_schema_id"), PQL_SLICE_LITERAL("\0\0\0\1\2")}};
     assert_int_equal(read_headers(id, 2, PQL_SLICE_LITERAL("bare")), 0);
     assert_read(PQL_SCHEMA_ID, 0, 258, "bare");
-    struct pql_header guid = {PQL_SLICE_LITERAL("__value_schema_id"),
-                              PQL_SLICE_LITERAL("\1\x01\x23\x45\x67\x89\xab\xcd\xef\xfe\xdc\xba\x98\x76\x54\x32\x10")};
+    struct pql_header guid = {
+        PQL_SLICE_LITERAL("__value_schema_id"),
+        PQL_SLICE_LITERAL("\1\x01\x23\x45\x67\x89\xab\xcd\xef\xfe\xdc\xba\x98\x76\x54\x32\x10")};
     assert_int_equal(read_headers(&guid, 1, PQL_SLICE_LITERAL("bare")), 0);
     assert_read(PQL_SCHEMA_GUID, UINT64_C(0x0123456789abcdef), UINT64_C(0xfedcba9876543210), "bare");
     char text[PQL_SCHEMA_KEY_TEXT_MAX];

@@ -124,7 +124,8 @@ static void paths_reach_their_values(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_int_equal(run_one(cases[i].path, pql_slice_of(cases[i].text)), 0);
         if (strcmp(shown(&slots[0]), cases[i].expected) != 0)
-            fail_msg("%s of %s: %s, expected %s", cases[i].path, cases[i].text, shown(&slots[0]), cases[i].expected);
+            fail_msg("%s of %s: %s, expected %s", cases[i].path, cases[i].text, shown(&slots[0]),
+                     cases[i].expected);
     }
 }
 
@@ -192,7 +193,8 @@ static void strings_are_unescaped(void **state)
         {"\"\\ud83d\\ude00!\"", "'\xf0\x9f\x98\x80!'"},
         {"\"\\ud83d\"", "'\xef\xbf\xbd'"},
         {"\"\\ude00x\"", "'\xef\xbf\xbdx'"},
-        {"\"\\ud83d\\u0041\"", "'\xef\xbf\xbd" "A'"},
+        {"\"\\ud83d\\u0041\"", "'\xef\xbf\xbd"
+                               "A'"},
         {"\"\\ud83d\\n\"", "'\xef\xbf\xbd\n'"},
         {"\"\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"",
          "'\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf'"},
@@ -211,7 +213,10 @@ static void strings_are_unescaped(void **state)
     assert_memory_equal(slots[0].text.ptr, "x\0y", 3);
 }
 
-#define BAD(text, message) {{(text), sizeof(text) - 1}, (message)}
+#define BAD(text, message)                                                                                   \
+    {                                                                                                        \
+        {(text), sizeof(text) - 1}, (message)                                                                \
+    }
 
 static void what_is_no_json_is_refused_with_its_place(void **state)
 {
@@ -285,7 +290,8 @@ static void nesting_has_a_limit(void **state)
     for (int depth = PQL_JSON_DEPTH_MAX; depth <= PQL_JSON_DEPTH_MAX + 1; depth++) {
         memset(text, '[', (size_t)depth);
         memset(text + depth, ']', (size_t)depth);
-        assert_int_equal(run_one("a", (struct pql_slice){text, (size_t)depth * 2}), depth > PQL_JSON_DEPTH_MAX ? -1 : 0);
+        assert_int_equal(run_one("a", (struct pql_slice){text, (size_t)depth * 2}),
+                         depth > PQL_JSON_DEPTH_MAX ? -1 : 0);
     }
     assert_string_equal(err.msg, "byte 64: nested too deep");
 }
@@ -293,9 +299,11 @@ static void nesting_has_a_limit(void **state)
 static void many_paths_at_once(void **state)
 {
     (void)state;
-    static const char *const wanted[] = {"type", "p.a", "p.b", "p.c", "p.d", "p.e", "p.f", "p.g", "p.h", "p.a.x", "p"};
+    static const char *const wanted[] = {"type", "p.a", "p.b", "p.c",   "p.d", "p.e",
+                                         "p.f",  "p.g", "p.h", "p.a.x", "p"};
     struct pql_json_plan *plan = plan_of(wanted, 11);
-    const char *text = "{\"type\":\"t\",\"p\":{\"h\":8,\"g\":7,\"f\":6,\"e\":5,\"zz\":0,\"d\":4,\"c\":3,\"b\":2,\"a\":\"{\\\"x\\\":1}\"}}";
+    const char *text = "{\"type\":\"t\",\"p\":{\"h\":8,\"g\":7,\"f\":6,\"e\":5,\"zz\":0,\"d\":4,\"c\":3,"
+                       "\"b\":2,\"a\":\"{\\\"x\\\":1}\"}}";
     assert_int_equal(run_bytes(plan, text, strlen(text)), 0);
     assert_string_equal(shown(&slots[0]), "'t'");
     assert_string_equal(shown(&slots[1]), "'{\"x\":1}'");
@@ -308,8 +316,8 @@ static void many_paths_at_once(void **state)
 static void malformed_paths_give_no_plan(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", ".", "a.", ".a", "a..b",
-                                      "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a"};
+    static const char *const bad[] = {
+        "", ".", "a.", ".a", "a..b", "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_null(plan_of(&bad[i], 1));
     struct pql_json_plan *plan = plan_of(NULL, 0);
     assert_non_null(plan);
@@ -328,8 +336,9 @@ static void damaged_texts_do_no_harm(void **state)
 {
     (void)state;
     static const char *const wanted[] = {"a", "a.b", "b.1.c", "s.t"};
-    static const char text[] = "{\"a\":{\"b\":-12.5e-3},\"b\":[true,{\"c\":\"\\u00e9\\ud83d\\ude00\xc3\xa9\"}],"
-                               "\"s\":\"{\\\"t\\\":[1,{\\\"u\\\":null}]}\",\"zz\":\"0123456789\"}";
+    static const char text[] =
+        "{\"a\":{\"b\":-12.5e-3},\"b\":[true,{\"c\":\"\\u00e9\\ud83d\\ude00\xc3\xa9\"}],"
+        "\"s\":\"{\\\"t\\\":[1,{\\\"u\\\":null}]}\",\"zz\":\"0123456789\"}";
     static const char pieces[] = "{}[]\",:\\u0e-+.tfn \n\xff\xc3\xe2\x80";
     const char *given = getenv("PQL_TEST_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 10) : 20260301, start = seed;

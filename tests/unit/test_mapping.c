@@ -11,9 +11,13 @@
 
 #include <cmocka.h>
 
-#define TEXT(text) {(text), sizeof(text) - 1}
+#define TEXT(text)                                                                                           \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
 
-static const struct pql_slice property_names[] = {TEXT("plan"), TEXT("amount"), TEXT("device.os"), TEXT("at")};
+static const struct pql_slice property_names[] = {TEXT("plan"), TEXT("amount"), TEXT("device.os"),
+                                                  TEXT("at")};
 static const struct pql_slice user_names[] = {TEXT("role")};
 static const struct pql_slice account_names[] = {TEXT("size"), TEXT("plan")};
 static const struct pql_names names = {property_names, 4, user_names, 1, account_names, 2};
@@ -36,7 +40,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct pql_message no_message = {.timestamp_ms = INT64_MIN, .input = 2, .partition = 3, .offset = 4};
+static const struct pql_message no_message = {
+    .timestamp_ms = INT64_MIN, .input = 2, .partition = 3, .offset = 4};
 
 static int apply(const struct pql_mapping_conf *conf, const char *json, const struct pql_message *message)
 {
@@ -72,8 +77,8 @@ static void assert_text(struct pql_slice text, const char *expected)
     if (!pql_slice_is(text, expected)) fail_msg("'%.*s', expected '%s'", PQL_SLICE_ARG(text), expected);
 }
 
-static void assert_event(enum pql_event_kind kind, const char *name, const char *account, const char *user, const char *id,
-                         int64_t time_ms)
+static void assert_event(enum pql_event_kind kind, const char *name, const char *account, const char *user,
+                         const char *id, int64_t time_ms)
 {
     assert_int_equal(event.kind, kind);
     assert_text(event.name, name);
@@ -87,10 +92,12 @@ static void canonical_track(void **state)
 {
     (void)state;
     assert_int_equal(apply(preset("canonical"),
-                           "{\"type\":\"track\",\"message_id\":\"m1\",\"event\":\"login\",\"user_id\":\"2\",\"account_id\":\"1\","
+                           "{\"type\":\"track\",\"message_id\":\"m1\",\"event\":\"login\",\"user_id\":\"2\","
+                           "\"account_id\":\"1\","
                            "\"occurred_at\":1384487104000,\"amount\":7.5,\"properties\":{\"plan\":\"free\","
                            "\"device\":{\"os\":\"linux\"},\"at\":\"2014-04-22\"}}",
-                           &no_message), 0);
+                           &no_message),
+                     0);
     assert_event(PQL_EVENT_TRACK, "login", "1", "2", "m1", INT64_C(1384487104000));
     assert_int_equal(event.input, 2);
     assert_int_equal(event.partition, 3);
@@ -107,16 +114,21 @@ static void canonical_identify_and_group(void **state)
 {
     (void)state;
     assert_int_equal(apply(preset("canonical"),
-                           "{\"type\":\"identify\",\"event_id\":\"e\",\"message_id\":\"m\",\"event\":\"not a name\",\"user_id\":12,"
-                           "\"account_id\":99999999999999999999,\"occurred_at\":-1,\"traits\":{\"role\":\"admin\",\"size\":3}}",
-                           &no_message), 0);
+                           "{\"type\":\"identify\",\"event_id\":\"e\",\"message_id\":\"m\",\"event\":\"not a "
+                           "name\",\"user_id\":12,"
+                           "\"account_id\":99999999999999999999,\"occurred_at\":-1,\"traits\":{\"role\":"
+                           "\"admin\",\"size\":3}}",
+                           &no_message),
+                     0);
     assert_event(PQL_EVENT_IDENTIFY, "", "99999999999999999999", "12", "e", -1);
     assert_text(event.user_attributes[0].text, "admin");
     assert_null(event.properties);
-    assert_int_equal(apply(preset("canonical"),
-                           "{\"type\":\"group\",\"message_id\":\"m\",\"user_id\":null,\"account_id\":\"A\","
-                           "\"occurred_at\":\"2024-10-16T00:00:00Z\",\"traits\":{\"role\":\"admin\",\"size\":3}}",
-                           &no_message), 0);
+    assert_int_equal(
+        apply(preset("canonical"),
+              "{\"type\":\"group\",\"message_id\":\"m\",\"user_id\":null,\"account_id\":\"A\","
+              "\"occurred_at\":\"2024-10-16T00:00:00Z\",\"traits\":{\"role\":\"admin\",\"size\":3}}",
+              &no_message),
+        0);
     assert_event(PQL_EVENT_GROUP, "", "A", "", "m", INT64_C(1729036800000));
     assert_true(event.account_attributes[0].number == 3000000);
     assert_int_equal(event.account_attributes[1].kind, PQL_NULL);
@@ -126,15 +138,20 @@ static void canonical_identify_and_group(void **state)
 static void accounts_fall_back_to_header_and_key(void **state)
 {
     (void)state;
-    const struct pql_header headers[] = {{TEXT("account"), TEXT("old")}, {TEXT("account"), TEXT("from header")}};
-    struct pql_message message = {.key = TEXT("from key"), .has_key = true, .headers = headers, .headers_count = 2};
-    const char *json = "{\"event\":\"e\",\"account_id\":\"\",\"context\":{\"group_id\":null},\"occurred_at\":1}";
+    const struct pql_header headers[] = {{TEXT("account"), TEXT("old")},
+                                         {TEXT("account"), TEXT("from header")}};
+    struct pql_message message = {
+        .key = TEXT("from key"), .has_key = true, .headers = headers, .headers_count = 2};
+    const char *json =
+        "{\"event\":\"e\",\"account_id\":\"\",\"context\":{\"group_id\":null},\"occurred_at\":1}";
     assert_int_equal(apply(preset("canonical"), json, &message), 0);
     assert_event(PQL_EVENT_TRACK, "e", "from header", "", "", 1);
     message.headers_count = 0;
     assert_int_equal(apply(preset("canonical"), json, &message), 0);
     assert_text(event.account, "from key");
-    assert_int_equal(apply(preset("canonical"), "{\"event\":\"e\",\"context\":{\"group_id\":\"g\"},\"occurred_at\":1}", &message), 0);
+    assert_int_equal(apply(preset("canonical"),
+                           "{\"event\":\"e\",\"context\":{\"group_id\":\"g\"},\"occurred_at\":1}", &message),
+                     0);
     assert_text(event.account, "g");
 }
 
@@ -142,18 +159,25 @@ static void segment_events(void **state)
 {
     (void)state;
     assert_int_equal(apply(preset("segment"),
-                           "{\"type\":\"track\",\"messageId\":\"m\",\"event\":\"Invite Sent\",\"anonymousId\":\"anon\",\"userId\":null,"
+                           "{\"type\":\"track\",\"messageId\":\"m\",\"event\":\"Invite "
+                           "Sent\",\"anonymousId\":\"anon\",\"userId\":null,"
                            "\"context\":{\"groupId\":\"g1\"},\"timestamp\":\"2014-04-22T05:53:30.000+02:00\","
                            "\"properties\":{\"plan\":null,\"amount\":\"12\"}}",
-                           &no_message), 0);
+                           &no_message),
+                     0);
     assert_event(PQL_EVENT_TRACK, "Invite Sent", "g1", "anon", "m", INT64_C(1398138810000));
     assert_int_equal(event.properties[0].kind, PQL_NULL);
     assert_text(event.properties[1].text, "12");
     assert_int_equal(apply(preset("segment"),
-                           "{\"type\":\"page\",\"userId\":\"u\",\"groupId\":\"g\",\"timestamp\":\"2014-04-22\",\"name\":\"Pricing\"}",
-                           &no_message), 0);
+                           "{\"type\":\"page\",\"userId\":\"u\",\"groupId\":\"g\",\"timestamp\":\"2014-04-"
+                           "22\",\"name\":\"Pricing\"}",
+                           &no_message),
+                     0);
     assert_event(PQL_EVENT_TRACK, "page_viewed", "g", "u", "", INT64_C(1398124800000));
-    assert_int_equal(apply(preset("segment"), "{\"type\":\"screen\",\"groupId\":\"g\",\"timestamp\":\"2014-04-22\"}", &no_message), 0);
+    assert_int_equal(apply(preset("segment"),
+                           "{\"type\":\"screen\",\"groupId\":\"g\",\"timestamp\":\"2014-04-22\"}",
+                           &no_message),
+                     0);
     assert_text(event.name, "screen_viewed");
 }
 
@@ -196,7 +220,8 @@ static void what_lacks_is_named(void **state)
         {"{\"type\":\"leave_group\"}", PQL_REJECT_UNSUPPORTED_KIND},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (apply(preset("canonical"), cases[i].json, &no_message) != -1) fail_msg("%s is accepted", cases[i].json);
+        if (apply(preset("canonical"), cases[i].json, &no_message) != -1)
+            fail_msg("%s is accepted", cases[i].json);
         assert_int_equal(err.cls, PQL_ERR_RECORD);
         assert_string_equal(err.reason, pql_rejects[cases[i].reason].word);
         assert_true(event.time_ms == 42);
@@ -227,7 +252,8 @@ static void times_in_every_form(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pql_mapping_conf conf = *preset("canonical");
         conf.time_unit = cases[i].unit;
-        snprintf(json, sizeof json, "{\"event\":\"e\",\"account_id\":\"a\",\"occurred_at\":%s}", cases[i].time);
+        snprintf(json, sizeof json, "{\"event\":\"e\",\"account_id\":\"a\",\"occurred_at\":%s}",
+                 cases[i].time);
         assert_int_equal(apply(&conf, json, &no_message), 0);
         if (event.time_ms != cases[i].ms) fail_msg("%s: %lld", cases[i].time, (long long)event.time_ms);
     }
@@ -267,11 +293,14 @@ static void kinds_and_names_are_translated(void **state)
         enum pql_event_kind kind;
         const char *name;
     } cases[] = {
-        {"{\"event\":\"Project Created\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK, "project_created"},
+        {"{\"event\":\"Project Created\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK,
+         "project_created"},
         {"{\"event\":\"other\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK, "other"},
-        {"{\"type\":\"sign_up\",\"event\":\"x\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK, "signed_up"},
+        {"{\"type\":\"sign_up\",\"event\":\"x\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK,
+         "signed_up"},
         {"{\"type\":\"group\",\"event\":\"x\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_TRACK, "x"},
-        {"{\"type\":\"$identify\",\"user_id\":1,\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_IDENTIFY, ""},
+        {"{\"type\":\"$identify\",\"user_id\":1,\"account_id\":\"a\",\"occurred_at\":1}", PQL_EVENT_IDENTIFY,
+         ""},
         {"{\"type\":7,\"occurred_at\":1}", PQL_EVENT_CLOCK, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -281,18 +310,23 @@ static void kinds_and_names_are_translated(void **state)
     }
 }
 
-#define PATH(text) {{(text), sizeof(text) - 1}, NULL, NULL, 0}
+#define PATH(text)                                                                                           \
+    {                                                                                                        \
+        {(text), sizeof(text) - 1}, NULL, NULL, 0                                                            \
+    }
 
 static void properties_by_name_prefix_and_header(void **state)
 {
     (void)state;
-    static const struct pql_source paths[] = {PATH("context.device"), PATH("*"), PATH("order.amount"), PATH("header:plan")};
+    static const struct pql_source paths[] = {PATH("context.device"), PATH("*"), PATH("order.amount"),
+                                              PATH("header:plan")};
     static const struct pql_header headers[] = {{TEXT("plan"), TEXT("pro")}};
     const struct pql_message message = {.headers = headers, .headers_count = 1};
     struct pql_mapping_conf conf = *preset("canonical");
     conf.properties = (struct pql_path_list){paths, 4};
-    const char *json = "{\"event\":\"e\",\"account_id\":\"a\",\"occurred_at\":1,\"at\":9,\"order\":{\"amount\":3},"
-                       "\"device\":{\"os\":\"second\"},\"context\":{\"device\":{\"os\":\"first\"}}}";
+    const char *json =
+        "{\"event\":\"e\",\"account_id\":\"a\",\"occurred_at\":1,\"at\":9,\"order\":{\"amount\":3},"
+        "\"device\":{\"os\":\"second\"},\"context\":{\"device\":{\"os\":\"first\"}}}";
     assert_int_equal(apply(&conf, json, &message), 0);
     assert_text(event.properties[0].text, "pro");
     assert_true(event.properties[1].number == 3000000);
@@ -305,7 +339,8 @@ static void faults_of_a_mapping_are_said_at_once(void **state)
     (void)state;
     static const struct pql_source bad[] = {PATH("a..b")}, good[] = {PATH("a")};
     static const struct pql_source star[] = {PATH("a*"), PATH("*"), PATH("a.*"), PATH(".*"), PATH("header:")};
-    const struct pql_mapping_conf conf = {.name = TEXT("m"), .event = {bad, 1}, .user = {good, 1}, .properties = {star, 5}};
+    const struct pql_mapping_conf conf = {
+        .name = TEXT("m"), .event = {bad, 1}, .user = {good, 1}, .properties = {star, 5}};
     struct pql_diags diags;
     pql_diags_init(&diags);
     assert_null(pql_mapping_new(&conf, &names, &diags));

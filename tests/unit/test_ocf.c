@@ -16,8 +16,9 @@
 #include <cmocka.h>
 #include <zstd.h>
 
-static const char schema_text[] = "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"name\",\"type\":\"string\"},"
-                                  "{\"name\":\"at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}}]}";
+static const char schema_text[] =
+    "{\"type\":\"record\",\"name\":\"E\",\"fields\":[{\"name\":\"name\",\"type\":\"string\"},"
+    "{\"name\":\"at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-millis\"}}]}";
 enum { DATA = 3000 };
 static char path[64];
 static struct pql_err err;
@@ -188,7 +189,8 @@ static void damage_is_said_with_its_place(void **state)
     pql_buf_text(&file, "{\"event\":1}");
     assert_damaged(&file, PQL_ERR_CONFIG, "not an Avro object container file");
     put_header(&file, "\"long\"", "bzip2");
-    assert_damaged(&file, PQL_ERR_CONFIG, "codec 'bzip2' cannot be read, only null, deflate, snappy and zstandard");
+    assert_damaged(&file, PQL_ERR_CONFIG,
+                   "codec 'bzip2' cannot be read, only null, deflate, snappy and zstandard");
     put_header(&file, "\"long\"", "null");
     put_block(&file, 1, "\2", 1);
     put_block(&file, 2, "\2\2\2", 3);
@@ -211,7 +213,10 @@ static void damage_is_said_with_its_place(void **state)
     file.ptr[file.len - 1] = 'X';
     assert_damaged(&file, PQL_ERR_FATAL, "block 1: no sync marker behind it");
     put_header(&file, "\"string\"", "null");
-    put_block(&file, 1, "\x0a" "ab", 3);
+    put_block(&file, 1,
+              "\x0a"
+              "ab",
+              3);
     assert_damaged(&file, PQL_ERR_FATAL, "block 1: byte 1: a length beyond the end of the message");
 }
 
@@ -248,13 +253,22 @@ static void a_value_is_printed_in_avros_json(void **state)
     struct pql_avro_json *json = pql_avro_json_new(pql_slice_of(schema_text), &err);
     assert_non_null(json);
     struct pql_buf out = {0};
-    assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x06" "a\"b\x04"), &out, &err), 0);
+    assert_int_equal(pql_avro_json_print(json,
+                                         PQL_SLICE_LITERAL("\x06"
+                                                           "a\"b\x04"),
+                                         &out, &err),
+                     0);
     pql_buf_u8(&out, 0);
     assert_string_equal(out.ptr, "{\"name\": \"a\\\"b\", \"at\": 2}");
-    assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x06" "a"), &out, &err), -1);
+    assert_int_equal(pql_avro_json_print(json,
+                                         PQL_SLICE_LITERAL("\x06"
+                                                           "a"),
+                                         &out, &err),
+                     -1);
     assert_string_equal(err.reason, "bad_avro");
     out.len = 0;
-    assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x06\xff\0z\x04"), &out, &err), 0); /* not UTF-8 */
+    assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x06\xff\0z\x04"), &out, &err),
+                     0); /* not UTF-8 */
     pql_buf_u8(&out, 0);
     assert_string_equal(out.ptr, "{\"name\": \"\xef\xbf\xbd\\u0000z\", \"at\": 2}");
     pql_buf_deinit(&out);
@@ -266,17 +280,30 @@ static void numbers_and_bytes_without_a_json_form_get_one(void **state)
     (void)state;
     static const char all[] =
         "{\"type\":\"array\",\"items\":[\"float\",\"double\",\"bytes\",\"null\",\"boolean\","
-        "{\"type\":\"enum\",\"name\":\"a.E\",\"symbols\":[\"X\"]},{\"type\":\"fixed\",\"name\":\"F\",\"size\":1}]}";
+        "{\"type\":\"enum\",\"name\":\"a.E\",\"symbols\":[\"X\"]},{\"type\":\"fixed\",\"name\":\"F\","
+        "\"size\":1}]}";
     struct pql_avro_json *json = pql_avro_json_new(pql_slice_of(all), &err);
     assert_non_null(json);
     struct pql_buf out = {0};
-    struct pql_slice bytes = PQL_SLICE_LITERAL("\x12" "\x00\xcd\xcc\xcc\x3d" "\x02\x9a\x99\x99\x99\x99\x99\xb9\x3f"
-                                               "\x02\0\0\0\0\0\0\xf8\x7f" "\x02\0\0\0\0\0\0\xf0\xff"
-                                               "\x04\x06" "a\0\xe9" "\x06" "\x08\x01" "\x0a\x00" "\x0c" "z" "\x00");
+    struct pql_slice bytes = PQL_SLICE_LITERAL("\x12"
+                                               "\x00\xcd\xcc\xcc\x3d"
+                                               "\x02\x9a\x99\x99\x99\x99\x99\xb9\x3f"
+                                               "\x02\0\0\0\0\0\0\xf8\x7f"
+                                               "\x02\0\0\0\0\0\0\xf0\xff"
+                                               "\x04\x06"
+                                               "a\0\xe9"
+                                               "\x06"
+                                               "\x08\x01"
+                                               "\x0a\x00"
+                                               "\x0c"
+                                               "z"
+                                               "\x00");
     if (pql_avro_json_print(json, bytes, &out, &err)) fail_msg("%s", err.msg);
     pql_buf_u8(&out, 0);
-    assert_string_equal(out.ptr, "[{\"float\": 0.1}, {\"double\": 0.1}, {\"double\": \"NaN\"}, {\"double\": \"-Infinity\"}, "
-                                 "{\"bytes\": \"a\\u0000\xc3\xa9\"}, null, {\"boolean\": true}, {\"E\": \"X\"}, {\"F\": \"z\"}]");
+    assert_string_equal(
+        out.ptr,
+        "[{\"float\": 0.1}, {\"double\": 0.1}, {\"double\": \"NaN\"}, {\"double\": \"-Infinity\"}, "
+        "{\"bytes\": \"a\\u0000\xc3\xa9\"}, null, {\"boolean\": true}, {\"E\": \"X\"}, {\"F\": \"z\"}]");
     pql_buf_deinit(&out);
     pql_avro_json_free(json);
 }
@@ -285,7 +312,8 @@ static void numbers_and_bytes_without_a_json_form_get_one(void **state)
 static void deep_data_is_refused_before_the_library_sees_it(void **state)
 {
     (void)state;
-    static const char list[] = "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"l\",\"type\":[\"null\",\"L\"]}]}";
+    static const char list[] =
+        "{\"type\":\"record\",\"name\":\"L\",\"fields\":[{\"name\":\"l\",\"type\":[\"null\",\"L\"]}]}";
     struct pql_avro_json *json = pql_avro_json_new(pql_slice_of(list), &err);
     assert_non_null(json);
     size_t len = 4 << 20;
@@ -300,15 +328,21 @@ static void deep_data_is_refused_before_the_library_sees_it(void **state)
     pql_avro_json_free(json);
 }
 
-/* Block of one string in one byte, which says that three follow: skipped by its size nothing would be noticed. */
+/* Block of one string in one byte, which says that three follow: skipped by its size nothing would be
+ * noticed. */
 static void blocks_with_a_size_are_looked_into(void **state)
 {
     (void)state;
-    struct pql_avro_json *json = pql_avro_json_new(pql_slice_of("{\"type\":\"array\",\"items\":\"string\"}"), &err);
+    struct pql_avro_json *json =
+        pql_avro_json_new(pql_slice_of("{\"type\":\"array\",\"items\":\"string\"}"), &err);
     struct pql_buf out = {0};
     assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x01\x02\x06\x00"), &out, &err), -1);
     assert_string_equal(err.reason, "bad_avro");
-    assert_int_equal(pql_avro_json_print(json, PQL_SLICE_LITERAL("\x01\x04\x02" "a\x00"), &out, &err), 0);
+    assert_int_equal(pql_avro_json_print(json,
+                                         PQL_SLICE_LITERAL("\x01\x04\x02"
+                                                           "a\x00"),
+                                         &out, &err),
+                     0);
     pql_buf_u8(&out, 0);
     assert_string_equal(out.ptr, "[\"a\"]");
     pql_buf_deinit(&out);

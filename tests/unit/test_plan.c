@@ -28,7 +28,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static int hex_digit(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
+static int hex_digit(char c)
+{
+    return c <= '9' ? c - '0' : c - 'a' + 10;
+}
 
 /* "02 61" to two bytes; "'abc'" to the length 3 as Avro writes it and the text. */
 static struct pql_slice bytes_of(const char *words)
@@ -72,7 +75,8 @@ static struct pql_schema *schema_of(const char *text)
     return schema;
 }
 
-/* Runs a copy at the end of a block of its own, so that reading beyond it is found; texts are copied out of it. */
+/* Runs a copy at the end of a block of its own, so that reading beyond it is found; texts are copied out of
+ * it. */
 static int run(const struct pql_plan *plan, struct pql_slice message, struct pql_value *slots, size_t count)
 {
     char *copy = malloc(message.len ? message.len : 1);
@@ -85,9 +89,10 @@ static int run(const struct pql_plan *plan, struct pql_slice message, struct pql
     return result;
 }
 
-/* What the path gives, or the message of the error. path "": the whole value, which only unit tests of scalars wrap in
- * a record of one field `v`. */
-static const char *decode(const char *writer_text, const char *reader_text, const char *path, const char *words)
+/* What the path gives, or the message of the error. path "": the whole value, which only unit tests of
+ * scalars wrap in a record of one field `v`. */
+static const char *decode(const char *writer_text, const char *reader_text, const char *path,
+                          const char *words)
 {
     struct pql_schema *writer = schema_of(writer_text), *reader = reader_text ? schema_of(reader_text) : NULL;
     struct pql_slice wanted = pql_slice_of(path);
@@ -110,7 +115,9 @@ static const char *decode(const char *writer_text, const char *reader_text, cons
 
 static char *record_of(const char *field_type)
 {
-    return pql_arena_printf(&scratch, "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"v\",\"type\":%s}]}", field_type);
+    return pql_arena_printf(&scratch,
+                            "{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"v\",\"type\":%s}]}",
+                            field_type);
 }
 
 static void assert_shown(const char *what, const char *found, const char *expected)
@@ -166,9 +173,10 @@ static void values_of_every_type(void **state)
         {LOGICAL("long", "local-timestamp-millis"), "02", "@1"},
         {LOGICAL("long", "local-timestamp-micros"), "d00f", "@1"},
         {LOGICAL("string", "uuid"), "'a-b'", "'a-b'"},
-        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":16,\"logicalType\":\"uuid\"}", "000102030405060708090a0b0c0d0eff",
-         "'00010203-0405-0607-0809-0a0b0c0d0eff'"},
-        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":12,\"logicalType\":\"duration\"}", "000102030405060708090a0b", "null"},
+        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":16,\"logicalType\":\"uuid\"}",
+         "000102030405060708090a0b0c0d0eff", "'00010203-0405-0607-0809-0a0b0c0d0eff'"},
+        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":12,\"logicalType\":\"duration\"}",
+         "000102030405060708090a0b", "null"},
         {DECIMAL("2"), "02 01", "0.01"},
         {DECIMAL("2"), "04 ff85", "-1.23"},
         {DECIMAL("0"), "02 80", "-128"},
@@ -180,11 +188,14 @@ static void values_of_every_type(void **state)
         {DECIMAL("20"), "22 0100000000000000000000000000000000", "3402823669209384634.633746"},
         {DECIMAL("20"), "22 ff00000000000000000000000000000000", "-3402823669209384634.633746"},
         {DECIMAL("2"), "22 0100000000000000000000000000000000", "100000000000000000000000000000000"},
-        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2,\"logicalType\":\"decimal\",\"precision\":4,\"scale\":1}", "0064", "10"},
+        {"{\"type\":\"fixed\",\"name\":\"F\",\"size\":2,\"logicalType\":\"decimal\",\"precision\":4,"
+         "\"scale\":1}",
+         "0064", "10"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "02 02 00", "null"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "v", cases[i].bytes), cases[i].expected);
+        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "v", cases[i].bytes),
+                     cases[i].expected);
 }
 
 static void paths_go_through_everything(void **state)
@@ -213,11 +224,14 @@ static void paths_go_through_everything(void **state)
         {"{\"type\":\"array\",\"items\":\"int\"}", "v.1", "06 02 04 06 00", "2"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "v.2", "04 02 04 02 06 00", "3"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "v.3", "06 02 04 06 00", "null"},
-        {"{\"type\":\"array\",\"items\":{\"type\":\"map\",\"values\":\"int\"}}", "v.1.k", "04 00 02 'k' 0e 00 00", "7"},
-        {"[\"null\",{\"type\":\"record\",\"name\":\"S\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"b\",\"type\":\"string\"}]}]",
+        {"{\"type\":\"array\",\"items\":{\"type\":\"map\",\"values\":\"int\"}}", "v.1.k",
+         "04 00 02 'k' 0e 00 00", "7"},
+        {"[\"null\",{\"type\":\"record\",\"name\":\"S\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{"
+         "\"name\":\"b\",\"type\":\"string\"}]}]",
          "v.b", "02 02 'x'", "'x'"},
         {"[\"null\",{\"type\":\"record\",\"name\":\"S\",\"fields\":[{\"name\":\"b\",\"type\":\"int\"}]},"
-         "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"b\",\"type\":\"string\"}]}]",
+         "{\"type\":\"record\",\"name\":\"T\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"b\","
+         "\"type\":\"string\"}]}]",
          "v.b", "04 02 'x'", "'x'"},
         {"\"string\"", "v.p.plan", "'{\"p\":{\"plan\":\"pro\"}}'", "'pro'"},
         {"[\"null\",\"string\"]", "v.plan", "02 '{\"plan\":12.50}'", "12.5"},
@@ -226,12 +240,16 @@ static void paths_go_through_everything(void **state)
         {"[\"null\",\"R\"]", "v.v.v", "02 02 02 00", "null"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_shown(cases[i].path, decode(record_of(cases[i].type ? cases[i].type : strings), NULL, cases[i].path, cases[i].bytes),
-                     cases[i].expected);
+        assert_shown(
+            cases[i].path,
+            decode(record_of(cases[i].type ? cases[i].type : strings), NULL, cases[i].path, cases[i].bytes),
+            cases[i].expected);
 }
 
-#define TREE "{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"v\",\"type\":\"int\"},{\"name\":\"next\",\"type\":[\"null\",\"N\"]}," \
-             "{\"name\":\"kids\",\"type\":{\"type\":\"array\",\"items\":\"N\"}}]}"
+#define TREE                                                                                                 \
+    "{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"v\",\"type\":\"int\"},{\"name\":\"next\","  \
+    "\"type\":[\"null\",\"N\"]},"                                                                            \
+    "{\"name\":\"kids\",\"type\":{\"type\":\"array\",\"items\":\"N\"}}]}"
 
 static void recursive_schemas(void **state)
 {
@@ -240,7 +258,8 @@ static void recursive_schemas(void **state)
     assert_shown("next.v", decode(TREE, NULL, "next.v", "0e 02 10 00 00 00"), "8");
     assert_shown("next.next.v", decode(TREE, NULL, "next.next.v", "0e 02 10 02 12 00 00 00 00"), "9");
     assert_shown("kids.1.v", decode(TREE, NULL, "kids.1.v", "0e 00 04 02 00 00 04 00 00 00"), "2");
-    assert_shown("kids.1.next.v", decode(TREE, NULL, "kids.1.next.v", "0e 00 04 02 00 00 04 02 06 00 00 00 00"), "3");
+    assert_shown("kids.1.next.v",
+                 decode(TREE, NULL, "kids.1.next.v", "0e 00 04 02 00 00 04 02 06 00 00 00 00"), "3");
 }
 
 /* Every way in which bytes can lie. */
@@ -267,33 +286,44 @@ static void hostile_bytes_are_refused(void **state)
         {"\"string\"", "01", "byte 1: a length beyond the end of the message"},
         {"\"string\"", "ffffffffffffffffff01", "byte 10: a length beyond the end of the message"},
         {"\"string\"", "feffffffffffffffff01", "byte 10: a length beyond the end of the message"},
-        {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "04", "byte 1: an enum index without symbol"},
-        {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "01", "byte 1: an enum index without symbol"},
+        {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "04",
+         "byte 1: an enum index without symbol"},
+        {"{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"]}", "01",
+         "byte 1: an enum index without symbol"},
         {"[\"null\",\"int\"]", "04", "byte 1: a union index without branch"},
         {"[\"null\",\"int\"]", "01", "byte 1: a union index without branch"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "06 02 04", "byte 1: a block of too many items"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "04 02 04", "byte 3: the message ends inside a number"},
-        {"{\"type\":\"array\",\"items\":\"int\"}", "feffffffffffffffff01", "byte 10: a block of too many items"},
-        {"{\"type\":\"array\",\"items\":\"int\"}", "ffffffffffffffffff01", "byte 10: a block of too many items"},
+        {"{\"type\":\"array\",\"items\":\"int\"}", "feffffffffffffffff01",
+         "byte 10: a block of too many items"},
+        {"{\"type\":\"array\",\"items\":\"int\"}", "ffffffffffffffffff01",
+         "byte 10: a block of too many items"},
         {"{\"type\":\"array\",\"items\":\"int\"}", "01 04 02 00", "byte 4: the message ends inside a number"},
-        {"{\"type\":\"array\",\"items\":\"int\"}", "01 06 02 00", "byte 2: a block beyond the end of the message"},
-        {"{\"type\":\"array\",\"items\":\"int\"}", "01 01 02 00", "byte 2: a block beyond the end of the message"},
+        {"{\"type\":\"array\",\"items\":\"int\"}", "01 06 02 00",
+         "byte 2: a block beyond the end of the message"},
+        {"{\"type\":\"array\",\"items\":\"int\"}", "01 01 02 00",
+         "byte 2: a block beyond the end of the message"},
         {"{\"type\":\"array\",\"items\":\"null\"}", "8080808080808080 40 00", "byte 9: too many empty items"},
         {"{\"type\":\"array\",\"items\":\"null\"}", "808008 02 00", "byte 4: too many empty items"},
         {"{\"type\":\"map\",\"values\":\"null\"}", "04 00", "byte 1: a block of too many items"},
         {"{\"type\":\"map\",\"values\":\"int\"}", "02 04 6162", "byte 4: the message ends inside a number"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "v", cases[i].bytes), cases[i].expected);
-        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "other", cases[i].bytes), cases[i].expected);
+        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "v", cases[i].bytes),
+                     cases[i].expected);
+        assert_shown(cases[i].type, decode(record_of(cases[i].type), NULL, "other", cases[i].bytes),
+                     cases[i].expected);
     }
-    assert_shown("empty items", decode(record_of("{\"type\":\"array\",\"items\":\"null\"}"), NULL, "v", "808008 00"), "null");
+    assert_shown("empty items",
+                 decode(record_of("{\"type\":\"array\",\"items\":\"null\"}"), NULL, "v", "808008 00"),
+                 "null");
 }
 
 static void data_has_a_depth_limit(void **state)
 {
     (void)state;
-    static const char *const schema = "{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"N\"]}]}";
+    static const char *const schema =
+        "{\"type\":\"record\",\"name\":\"N\",\"fields\":[{\"name\":\"next\",\"type\":[\"null\",\"N\"]}]}";
     struct pql_schema *writer = schema_of(schema);
     struct pql_slice wanted = PQL_SLICE_LITERAL("other");
     struct pql_plan *plan = pql_plan_new(writer, NULL, &wanted, 1, &err);
@@ -320,7 +350,8 @@ static void empty_records_take_no_time(void **state)
     struct pql_buf text = {0};
     pql_buf_text(&text, "{\"type\":\"record\",\"name\":\"A0\",\"fields\":[");
     for (int i = 1; i < 60; i++)
-        pql_buf_printf(&text, "{\"name\":\"a\",\"type\":{\"type\":\"record\",\"name\":\"A%d\",\"fields\":[", i);
+        pql_buf_printf(&text, "{\"name\":\"a\",\"type\":{\"type\":\"record\",\"name\":\"A%d\",\"fields\":[",
+                       i);
     for (int i = 59; i > 0; i--) pql_buf_printf(&text, "]}},{\"name\":\"b\",\"type\":\"A%d\"}", i);
     pql_buf_text(&text, "]}");
     pql_buf_u8(&text, 0);
@@ -359,26 +390,34 @@ static void writer_and_reader_are_resolved(void **state)
         {"\"null\"", "\"int\"", "", REJECTED("null")},
         {"{\"type\":\"array\",\"items\":\"int\"}", "\"int\"", "00", REJECTED("array")},
         {"[\"null\",\"int\"]", "\"long\"", "02 0e", "7"},
-        {"[\"null\",\"int\"]", "\"long\"", "00", "byte 1: a value of type null, which the reader's schema does not take"},
+        {"[\"null\",\"int\"]", "\"long\"", "00",
+         "byte 1: a value of type null, which the reader's schema does not take"},
         {"\"int\"", "[\"null\",\"double\",\"long\"]", "0e", "7"},
         {"\"string\"", "[\"null\",\"int\"]", "'x'", REJECTED("string")},
         {"[\"null\",\"string\"]", "[\"bytes\",\"null\"]", "02 'x'", "'x'"},
         {"[\"null\",\"string\"]", "[\"bytes\",\"null\"]", "00", "null"},
         {ENUM("E", "\"A\",\"B\",\"C\""), ENUM("E", "\"C\",\"A\""), "00", "'A'"},
         {ENUM("E", "\"A\",\"B\",\"C\""), ENUM("E", "\"C\",\"A\""), "04", "'C'"},
-        {ENUM("E", "\"A\",\"B\",\"C\""), ENUM("E", "\"C\",\"A\""), "02", "byte 1: a symbol that the reader's schema does not have"},
-        {ENUM("E", "\"A\",\"B\""), "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"X\",\"A\"],\"default\":\"X\"}", "02", "'X'"},
+        {ENUM("E", "\"A\",\"B\",\"C\""), ENUM("E", "\"C\",\"A\""), "02",
+         "byte 1: a symbol that the reader's schema does not have"},
+        {ENUM("E", "\"A\",\"B\""),
+         "{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"X\",\"A\"],\"default\":\"X\"}", "02", "'X'"},
         {ENUM("E", "\"A\",\"B\""), ENUM("G", "\"A\",\"B\""), "02", REJECTED("enum")},
-        {ENUM("E", "\"A\",\"B\""), "{\"type\":\"enum\",\"name\":\"G\",\"aliases\":[\"E\"],\"symbols\":[\"A\",\"B\"]}", "02", "'B'"},
+        {ENUM("E", "\"A\",\"B\""),
+         "{\"type\":\"enum\",\"name\":\"G\",\"aliases\":[\"E\"],\"symbols\":[\"A\",\"B\"]}", "02", "'B'"},
         {ENUM("x.E", "\"A\""), ENUM("y.E", "\"A\""), "00", "'A'"},
         {FIXED("2"), FIXED("2"), "6162", "'ab'"},
         {FIXED("2"), FIXED("3"), "6162", REJECTED("fixed")},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *what = pql_arena_printf(&scratch, "case %zu: %s as %s", i, cases[i].writer, cases[i].reader);
-        assert_shown(what, decode(record_of(cases[i].writer), record_of(cases[i].reader), "v", cases[i].bytes), cases[i].expected);
+        assert_shown(what,
+                     decode(record_of(cases[i].writer), record_of(cases[i].reader), "v", cases[i].bytes),
+                     cases[i].expected);
         if (!strncmp(cases[i].expected, "byte", 4)) continue;
-        assert_shown(what, decode(record_of(cases[i].writer), record_of(cases[i].reader), "other", cases[i].bytes), "null");
+        assert_shown(what,
+                     decode(record_of(cases[i].writer), record_of(cases[i].reader), "other", cases[i].bytes),
+                     "null");
     }
 }
 
@@ -389,7 +428,9 @@ static void writer_and_reader_are_resolved(void **state)
 static void fields_by_name_alias_and_default(void **state)
 {
     (void)state;
-    static const char *const writer = RECORD("R", FIELD("a", "\"int\"") "," FIELD("b", "\"string\"") "," FIELD("m", "{\"type\":\"map\",\"values\":\"int\"}"));
+    static const char *const writer =
+        RECORD("R", FIELD("a", "\"int\"") "," FIELD("b", "\"string\"") "," FIELD(
+                        "m", "{\"type\":\"map\",\"values\":\"int\"}"));
     static const char *const bytes = "0e 'x' 02 'k' 02 00";
     static const struct {
         const char *reader, *path, *expected;
@@ -400,50 +441,67 @@ static void fields_by_name_alias_and_default(void **state)
         {RECORD("R", "{\"name\":\"new\",\"aliases\":[\"b\"],\"type\":\"string\"}"), "b", "null"},
         {RECORD("R", "{\"name\":\"b\",\"aliases\":[\"a\"],\"type\":\"string\"}"), "b", "'x'"},
         {RECORD("S", FIELD("a", "\"int\"")), "a", REJECTED("record")},
-        {"{\"type\":\"record\",\"name\":\"S\",\"aliases\":[\"R\"],\"fields\":[" FIELD("a", "\"int\"") "]}", "a", "7"},
-        {RECORD("R", FIELD("c", "\"int\"")), "c", "no plan: neither the writer's schema nor a default has the field 'c'"},
+        {"{\"type\":\"record\",\"name\":\"S\",\"aliases\":[\"R\"],\"fields\":[" FIELD("a", "\"int\"") "]}",
+         "a", "7"},
+        {RECORD("R", FIELD("c", "\"int\"")), "c",
+         "no plan: neither the writer's schema nor a default has the field 'c'"},
         {RECORD("R", FIELD("c", "\"int\"")), "a", "null"},
         {RECORD("R", FIELD("m", "{\"type\":\"map\",\"values\":\"long\"}")), "m.k", "1"},
-        {RECORD("R", FIELD("m", "{\"type\":\"map\",\"values\":\"string\"}")), "m.k", "byte 6: a value of type int, which the reader's schema does not take"},
+        {RECORD("R", FIELD("m", "{\"type\":\"map\",\"values\":\"string\"}")), "m.k",
+         "byte 6: a value of type int, which the reader's schema does not take"},
         {RECORD("R", FIELD_OR("c", "\"int\"", "-3")), "c", "-3"},
-        {RECORD("R", FIELD_OR("c", "\"int\"", "2147483648")), "c", "no plan: the default is not of its type, at 'c'"},
-        {RECORD("R", FIELD_OR("c", "\"int\"", "\"3\"")), "c", "no plan: the default is not of its type, at 'c'"},
+        {RECORD("R", FIELD_OR("c", "\"int\"", "2147483648")), "c",
+         "no plan: the default is not of its type, at 'c'"},
+        {RECORD("R", FIELD_OR("c", "\"int\"", "\"3\"")), "c",
+         "no plan: the default is not of its type, at 'c'"},
         {RECORD("R", FIELD_OR("c", "\"double\"", "1.25")), "c", "1.25"},
         {RECORD("R", FIELD_OR("c", "\"float\"", "16777217")), "c", "16777216"},
         {RECORD("R", FIELD_OR("c", "\"boolean\"", "true")), "c", "true"},
         {RECORD("R", FIELD_OR("c", "\"string\"", "\"text\"")), "c", "'text'"},
         {RECORD("R", FIELD_OR("c", "\"bytes\"", "\"\\u00ff~\"")), "c", "'\xff~'"},
-        {RECORD("R", FIELD_OR("c", "\"bytes\"", "\"\\u0100\"")), "c", "no plan: the default is not of its type, at 'c'"},
+        {RECORD("R", FIELD_OR("c", "\"bytes\"", "\"\\u0100\"")), "c",
+         "no plan: the default is not of its type, at 'c'"},
         {RECORD("R", FIELD_OR("c", FIXED("2"), "\"ab\"")), "c", "'ab'"},
-        {RECORD("R", FIELD_OR("c", FIXED("2"), "\"abc\"")), "c", "no plan: the default is not of its type, at 'c'"},
+        {RECORD("R", FIELD_OR("c", FIXED("2"), "\"abc\"")), "c",
+         "no plan: the default is not of its type, at 'c'"},
         {RECORD("R", FIELD_OR("c", DECIMAL("1"), "\"\\u0064\"")), "c", "10"},
         {RECORD("R", FIELD_OR("c", LOGICAL("long", "timestamp-millis"), "5")), "c", "@5"},
         {RECORD("R", FIELD_OR("c", LOGICAL("int", "date"), "1")), "c", "@86400000"},
         {RECORD("R", FIELD_OR("c", ENUM("E", "\"A\",\"B\""), "\"B\"")), "c", "'B'"},
-        {RECORD("R", FIELD_OR("c", ENUM("E", "\"A\",\"B\""), "\"C\"")), "c", "no plan: the default is not of its type, at 'c'"},
+        {RECORD("R", FIELD_OR("c", ENUM("E", "\"A\",\"B\""), "\"C\"")), "c",
+         "no plan: the default is not of its type, at 'c'"},
         {RECORD("R", FIELD_OR("c", "[\"null\",\"string\"]", "null")), "c", "null"},
         {RECORD("R", FIELD_OR("c", "[\"string\",\"null\"]", "\"s\"")), "c", "'s'"},
         {RECORD("R", FIELD_OR("c", "[\"null\",\"string\"]", "\"s\"")), "c", "'s'"},
         {RECORD("R", FIELD_OR("c", "{\"type\":\"array\",\"items\":\"int\"}", "[4,5]")), "c.1", "5"},
         {RECORD("R", FIELD_OR("c", "{\"type\":\"array\",\"items\":\"int\"}", "[4,5]")), "c.2", "null"},
         {RECORD("R", FIELD_OR("c", "{\"type\":\"map\",\"values\":\"int\"}", "{\"k\":9}")), "c.k", "9"},
-        {RECORD("R", FIELD_OR("c", RECORD("S", FIELD("d", "\"int\"") "," FIELD_OR("e", "\"int\"", "2")), "{\"d\":1}")), "c.d", "1"},
-        {RECORD("R", FIELD_OR("c", RECORD("S", FIELD("d", "\"int\"") "," FIELD_OR("e", "\"int\"", "2")), "{\"d\":1}")), "c.e", "2"},
+        {RECORD("R", FIELD_OR("c", RECORD("S", FIELD("d", "\"int\"") "," FIELD_OR("e", "\"int\"", "2")),
+                              "{\"d\":1}")),
+         "c.d", "1"},
+        {RECORD("R", FIELD_OR("c", RECORD("S", FIELD("d", "\"int\"") "," FIELD_OR("e", "\"int\"", "2")),
+                              "{\"d\":1}")),
+         "c.e", "2"},
         {RECORD("R", FIELD_OR("c", RECORD("S", FIELD("d", "\"int\"")), "{}")), "c.d",
          "no plan: the default of a record lacks the field 'd'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        assert_shown(cases[i].reader, decode(writer, cases[i].reader, cases[i].path, bytes), cases[i].expected);
+        assert_shown(cases[i].reader, decode(writer, cases[i].reader, cases[i].path, bytes),
+                     cases[i].expected);
 }
 
 static void records_in_unions_are_told_apart_by_name(void **state)
 {
     (void)state;
-    static const char *const writer = "[" RECORD("a.S", FIELD("v", "\"int\"")) "," RECORD("a.T", FIELD("v", "\"int\"")) "]";
-    static const char *const reader = "[" RECORD("b.T", FIELD("v", "\"int\"") "," FIELD_OR("w", "\"int\"", "1")) ","
-                                      RECORD("a.T", FIELD("v", "\"int\"") "," FIELD_OR("w", "\"int\"", "2")) ","
-                                      "{\"type\":\"record\",\"name\":\"U\",\"aliases\":[\"a.S\"],\"fields\":["
-                                      FIELD("v", "\"int\"") "," FIELD_OR("w", "\"int\"", "3") "]}]";
+    static const char *const writer =
+        "[" RECORD("a.S", FIELD("v", "\"int\"")) "," RECORD("a.T", FIELD("v", "\"int\"")) "]";
+    static const char *const reader =
+        "[" RECORD("b.T", FIELD("v", "\"int\"") "," FIELD_OR("w", "\"int\"", "1")) "," RECORD(
+            "a.T", FIELD("v", "\"int\"") "," FIELD_OR(
+                       "w", "\"int\"",
+                       "2")) ","
+                             "{\"type\":\"record\",\"name\":\"U\",\"aliases\":[\"a.S\"],\"fields\":[" FIELD(
+                                 "v", "\"int\"") "," FIELD_OR("w", "\"int\"", "3") "]}]";
     assert_shown("S is U", decode(writer, reader, "w", "00 0e"), "3");
     assert_shown("T is T", decode(writer, reader, "w", "02 0e"), "2");
     assert_shown("value", decode(writer, reader, "v", "02 0e"), "7");
@@ -452,18 +510,52 @@ static void records_in_unions_are_told_apart_by_name(void **state)
 static void many_slots_at_once(void **state)
 {
     (void)state;
-    static const char *const schema =
-        RECORD("E", FIELD("event_id", "\"string\"") "," FIELD("account_id", "\"string\"") ","
-               FIELD("user_id", "[\"null\",\"string\"]") "," FIELD("event", "\"string\"") ","
-               FIELD("occurred_at", LOGICAL("long", "timestamp-millis")) ","
-               FIELD("properties", "{\"type\":\"map\",\"values\":\"string\"}"));
-    static const struct pql_slice wanted[] = {{"event", 5}, {"properties.plan", 15}, {"user_id", 7}, {"occurred_at", 11},
-                                              {"account_id", 10}, {"properties", 10}, {"type", 4}};
+    static const char *const schema = RECORD(
+        "E",
+        FIELD("event_id", "\"string\"") "," FIELD("account_id", "\"string\"") "," FIELD(
+            "user_id",
+            "[\"null\",\"string\"]") "," FIELD("event",
+                                               "\"string\"") "," FIELD("occurred_at",
+                                                                       LOGICAL(
+                                                                           "long",
+                                                                           "timestamp-millis")) "," FIELD("pr"
+                                                                                                          "op"
+                                                                                                          "er"
+                                                                                                          "ti"
+                                                                                                          "e"
+                                                                                                          "s",
+                                                                                                          "{"
+                                                                                                          "\""
+                                                                                                          "ty"
+                                                                                                          "pe"
+                                                                                                          "\""
+                                                                                                          ":"
+                                                                                                          "\""
+                                                                                                          "ma"
+                                                                                                          "p"
+                                                                                                          "\""
+                                                                                                          ","
+                                                                                                          "\""
+                                                                                                          "va"
+                                                                                                          "lu"
+                                                                                                          "es"
+                                                                                                          "\""
+                                                                                                          ":"
+                                                                                                          "\""
+                                                                                                          "st"
+                                                                                                          "ri"
+                                                                                                          "ng"
+                                                                                                          "\""
+                                                                                                          "}"));
+    static const struct pql_slice wanted[] = {
+        {"event", 5},       {"properties.plan", 15}, {"user_id", 7}, {"occurred_at", 11},
+        {"account_id", 10}, {"properties", 10},      {"type", 4}};
     struct pql_schema *writer = schema_of(schema);
     struct pql_plan *plan = pql_plan_new(writer, NULL, wanted, 7, &err);
     struct pql_value slots[7];
     pql_schema_free(writer);
-    assert_int_equal(run(plan, bytes_of("'e1' 'acme' 02 'u1' 'login' d00f 04 'size' 'l' 'plan' 'pro' 00"), slots, 7), 0);
+    assert_int_equal(
+        run(plan, bytes_of("'e1' 'acme' 02 'u1' 'login' d00f 04 'size' 'l' 'plan' 'pro' 00"), slots, 7), 0);
     static const char *const expected[] = {"'login'", "'pro'", "'u1'", "@1000", "'acme'", "null", "null"};
     for (int i = 0; i < 7; i++) assert_string_equal(shown(&slots[i]), expected[i]);
     pql_plan_free(plan);

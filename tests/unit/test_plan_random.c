@@ -1,4 +1,5 @@
-/* Random schemas and values: plans against avro-c, which decodes plainly, and against themselves on damaged bytes. */
+/* Random schemas and values: plans against avro-c, which decodes plainly, and against themselves on damaged
+ * bytes. */
 #include "core/wire/plan.h"
 
 #include <setjmp.h>
@@ -28,10 +29,12 @@ static void put_type(struct pql_buf *out, int depth);
 
 static void put_union(struct pql_buf *out, int depth)
 {
-    static const char *const words[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
+    static const char *const words[] = {"null",  "boolean", "int",   "long",
+                                        "float", "double",  "bytes", "string"};
     unsigned first = below(8), count = 1 + below(4);
     pql_buf_u8(out, '[');
-    for (unsigned i = 0; i < count; i++) pql_buf_printf(out, "%s\"%s\"", i ? "," : "", words[(first + i) % 8]);
+    for (unsigned i = 0; i < count; i++)
+        pql_buf_printf(out, "%s\"%s\"", i ? "," : "", words[(first + i) % 8]);
     if (depth > 0 && below(2)) {
         pql_buf_u8(out, ',');
         pql_buf_printf(out, "{\"type\":\"map\",\"values\":");
@@ -55,12 +58,14 @@ static void put_record(struct pql_buf *out, int depth)
 
 static void put_type(struct pql_buf *out, int depth)
 {
-    static const char *const words[] = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"};
+    static const char *const words[] = {"null",  "boolean", "int",   "long",
+                                        "float", "double",  "bytes", "string"};
     unsigned kind = below(depth > 0 ? 15 : 10);
     if (kind < 8) {
         pql_buf_printf(out, "\"%s\"", words[kind]);
     } else if (kind == 8) {
-        pql_buf_printf(out, "{\"type\":\"enum\",\"name\":\"E%u\",\"symbols\":[\"A\",\"B\",\"C\"]}", names_count++);
+        pql_buf_printf(out, "{\"type\":\"enum\",\"name\":\"E%u\",\"symbols\":[\"A\",\"B\",\"C\"]}",
+                       names_count++);
     } else if (kind == 9) {
         pql_buf_printf(out, "{\"type\":\"fixed\",\"name\":\"F%u\",\"size\":%u}", names_count, 1 + below(5));
         names_count++;
@@ -79,7 +84,8 @@ static void put_type(struct pql_buf *out, int depth)
 
 static int64_t random_long(void)
 {
-    int64_t value = (int64_t)((uint64_t)below(1u << 30) << 34 | (uint64_t)below(1u << 30) << 4 | below(16)) >> below(64);
+    int64_t value =
+        (int64_t)((uint64_t)below(1u << 30) << 34 | (uint64_t)below(1u << 30) << 4 | below(16)) >> below(64);
     return below(2) ? value : -value;
 }
 
@@ -105,9 +111,13 @@ static void fill(avro_value_t *value, int depth)
     case AVRO_FLOAT: avro_value_set_float(value, (float)random_long() / 64); break;
     case AVRO_DOUBLE: avro_value_set_double(value, random_double()); break;
     case AVRO_BYTES: avro_value_set_bytes(value, text, len); break;
-    case AVRO_STRING: avro_value_set_string_len(value, (text[len < 99 ? len : 99] = 0, text), (len < 99 ? len : 99) + 1); break;
+    case AVRO_STRING:
+        avro_value_set_string_len(value, (text[len < 99 ? len : 99] = 0, text), (len < 99 ? len : 99) + 1);
+        break;
     case AVRO_ENUM: avro_value_set_enum(value, (int)below(3)); break;
-    case AVRO_FIXED: avro_value_set_fixed(value, text, (size_t)avro_schema_fixed_size(avro_value_get_schema(value))); break;
+    case AVRO_FIXED:
+        avro_value_set_fixed(value, text, (size_t)avro_schema_fixed_size(avro_value_get_schema(value)));
+        break;
     case AVRO_RECORD:
         avro_value_get_size(value, &count);
         for (size_t i = 0; i < count; i++) avro_value_get_by_index(value, i, &kid, NULL), fill(&kid, depth);
@@ -214,14 +224,16 @@ static struct pql_err err;
 static void assert_leaves(const struct pql_plan *plan, const char *bytes, size_t len, uint64_t start)
 {
     struct pql_value slots[LEAVES_MAX];
-    if (pql_plan_run(plan, bytes, len, &arena, slots, &err)) fail_msg("seed %llu: %s", (unsigned long long)start, err.msg);
+    if (pql_plan_run(plan, bytes, len, &arena, slots, &err))
+        fail_msg("seed %llu: %s", (unsigned long long)start, err.msg);
     for (size_t i = 0; i < leaves_count; i++)
         if (!same(&slots[i], &expected[i]))
             fail_msg("seed %llu: %.*s differs", (unsigned long long)start, PQL_SLICE_ARG(paths[i]));
 }
 
 /* Whatever the bytes, there is an answer; and what passes with every value read passes with none read. */
-static void damage(const struct pql_plan *full, const struct pql_plan *none, const char *bytes, size_t len, uint64_t start)
+static void damage(const struct pql_plan *full, const struct pql_plan *none, const char *bytes, size_t len,
+                   uint64_t start)
 {
     struct pql_value slots[LEAVES_MAX];
     for (int round = 0; round < 20 && len; round++) {
@@ -230,10 +242,12 @@ static void damage(const struct pql_plan *full, const struct pql_plan *none, con
         assert_non_null(copy);
         memcpy(copy, bytes, keep);
         for (unsigned n = below(4); n-- > 0 && keep;)
-            copy[below((unsigned)keep)] = (char)(unsigned char)(below(2) ? below(256) : 0xff * below(2) + below(3));
+            copy[below((unsigned)keep)] =
+                (char)(unsigned char)(below(2) ? below(256) : 0xff * below(2) + below(3));
         int read_all = pql_plan_run(full, copy, keep, &arena, slots, &err);
         int read_none = pql_plan_run(none, copy, keep, &arena, slots, &err);
-        if (!read_all && read_none) fail_msg("seed %llu: %s only where nothing is read", (unsigned long long)start, err.msg);
+        if (!read_all && read_none)
+            fail_msg("seed %llu: %s only where nothing is read", (unsigned long long)start, err.msg);
         free(copy);
     }
 }
@@ -277,12 +291,15 @@ static void check_once(uint64_t start)
     pql_buf_deinit(&text);
 }
 
-/* One character becomes another, mostly of its own kind, so that names and sizes change and the rest may hold. */
+/* One character becomes another, mostly of its own kind, so that names and sizes change and the rest may
+ * hold. */
 static void damage_text(char *text, size_t len)
 {
     static const char pieces[] = "{}[]\",:", digits[] = "0123456789", capitals[] = "ABCEFR";
     size_t at = below((unsigned)len);
-    while (at < len && below(20) && !(text[at] >= '0' && text[at] <= '9') && !(text[at] >= 'A' && text[at] <= 'Z')) at++;
+    while (at < len && below(20) && !(text[at] >= '0' && text[at] <= '9') &&
+           !(text[at] >= 'A' && text[at] <= 'Z'))
+        at++;
     if (at == len) return;
     if (text[at] >= '0' && text[at] <= '9')
         text[at] = digits[below(sizeof digits - 1)];
@@ -292,7 +309,8 @@ static void damage_text(char *text, size_t len)
         text[at] = pieces[below(sizeof pieces - 1)];
 }
 
-/* A schema with damage is refused, or gives a plan that takes any bytes, also as the reader of the whole one. */
+/* A schema with damage is refused, or gives a plan that takes any bytes, also as the reader of the whole one.
+ */
 static int check_damaged_schema(uint64_t start)
 {
     struct pql_slice wanted[] = {{"f0", 2}, {"f1.f0", 5}, {"f2.key0", 7}, {"f3.1", 4}};
@@ -310,12 +328,14 @@ static int check_damaged_schema(uint64_t start)
         for (unsigned n = 1 + below(3); n-- > 0;) damage_text(copy, text.len);
         struct pql_schema *damaged = pql_schema_parse((struct pql_slice){copy, text.len}, &err);
         accepted += damaged != NULL;
-        for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)(unsigned char)(below(3) ? below(4) : below(256));
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (char)(unsigned char)(below(3) ? below(4) : below(256));
         struct pql_plan *plans[] = {damaged ? pql_plan_new(damaged, NULL, wanted, 4, &err) : NULL,
                                     damaged ? pql_plan_new(whole, damaged, wanted, 4, &err) : NULL,
                                     damaged ? pql_plan_new(damaged, whole, wanted, 4, &err) : NULL};
         for (int i = 0; i < 3; i++) {
-            if (plans[i] && pql_plan_run(plans[i], bytes, sizeof bytes, &arena, slots, &err)) assert_non_null(err.reason);
+            if (plans[i] && pql_plan_run(plans[i], bytes, sizeof bytes, &arena, slots, &err))
+                assert_non_null(err.reason);
             pql_plan_free(plans[i]);
         }
         pql_schema_free(damaged);
@@ -333,7 +353,8 @@ static void damaged_schemas_do_no_harm(void **state)
     pql_arena_init(&arena);
     for (uint64_t i = 0; i < (given ? 1 : 500); i++) {
         pql_arena_reset(&arena);
-        accepted += check_damaged_schema(given ? strtoull(given, NULL, 10) : (i + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1);
+        accepted += check_damaged_schema(given ? strtoull(given, NULL, 10)
+                                               : (i + 1) * UINT64_C(0x9e3779b97f4a7c15) | 1);
     }
     pql_arena_deinit(&arena);
     print_message("%d of 10000 damaged schemas are still schemas\n", accepted);

@@ -1,4 +1,5 @@
-/* schemas/product_event with the mapping `canonical`: what is written by avro-c arrives as the event it means. */
+/* schemas/product_event with the mapping `canonical`: what is written by avro-c arrives as the event it
+ * means. */
 #include "core/wire/decoder.h"
 
 #include <setjmp.h>
@@ -12,7 +13,8 @@
 
 #include <avro.h>
 
-static const struct pql_slice property_names[] = {{"plan", 4}, {"seats", 5}, {"core", 4}, {"ratio", 5}, {"gone", 4}};
+static const struct pql_slice property_names[] = {
+    {"plan", 4}, {"seats", 5}, {"core", 4}, {"ratio", 5}, {"gone", 4}};
 static const struct pql_slice trait_names[] = {{"role", 4}};
 static const struct pql_names names = {property_names, 5, trait_names, 1, trait_names, 1};
 
@@ -42,8 +44,11 @@ static int setup(void **state)
     mapping = pql_mapping_new(pql_mapping_preset(PQL_SLICE_LITERAL("canonical")), &names, &diags);
     pql_diags_deinit(&diags);
     const struct pql_slice text = {schema_text, schema_len};
-    const struct pql_decoder_conf conf = {.format = PQL_FORMAT_AVRO, .framing = PQL_FRAMING_BARE, .schemas = &text,
-                                          .schemas_count = 1, .mapping = mapping};
+    const struct pql_decoder_conf conf = {.format = PQL_FORMAT_AVRO,
+                                          .framing = PQL_FRAMING_BARE,
+                                          .schemas = &text,
+                                          .schemas_count = 1,
+                                          .mapping = mapping};
     decoder = pql_decoder_new(&conf, &err);
     return decoder ? 0 : -1;
 }
@@ -80,7 +85,8 @@ static void set_time(avro_value_t *record, int64_t ms)
 
 enum branch { OF_NULL, OF_BOOLEAN, OF_LONG, OF_DOUBLE, OF_STRING };
 
-static void add_entry(avro_value_t *record, const char *map, const char *key, enum branch branch, double number, const char *text)
+static void add_entry(avro_value_t *record, const char *map, const char *key, enum branch branch,
+                      double number, const char *text)
 {
     avro_value_t value, entry, chosen;
     assert_int_equal(avro_value_get_by_name(record, map, &value, NULL), 0);
@@ -100,8 +106,9 @@ static avro_value_t new_record(const char *type)
     avro_value_t record;
     assert_int_equal(avro_generic_value_new(iface, &record), 0);
     set_text(&record, "type", type);
-    for (const char *const *field = (const char *const[]){"event_id", "event", "account_id", "user_id", "anonymous_id",
-                                                          "previous_id", "amount", NULL}; *field; field++) {
+    for (const char *const *field = (const char *const[]){"event_id", "event", "account_id", "user_id",
+                                                          "anonymous_id", "previous_id", "amount", NULL};
+         *field; field++) {
         avro_value_t value, branch;
         avro_value_get_by_name(&record, *field, &value, NULL);
         avro_value_set_branch(&value, 0, &branch);

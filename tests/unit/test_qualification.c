@@ -1,4 +1,5 @@
-/* schemas/qualification against the program: the files are what it writes, and the forms of a record are equal. */
+/* schemas/qualification against the program: the files are what it writes, and the forms of a record are
+ * equal. */
 #include "core/wire/encode.h"
 #include "core/wire/rfc3339.h"
 
@@ -14,8 +15,14 @@
 #include <avro.h>
 #include <jansson.h>
 
-#define TEXT(text) {(text), sizeof(text) - 1}
-#define NUMBER(millionths) {.kind = PQL_NUMBER, .number = (millionths)}
+#define TEXT(text)                                                                                           \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
+#define NUMBER(millionths)                                                                                   \
+    {                                                                                                        \
+        .kind = PQL_NUMBER, .number = (millionths)                                                           \
+    }
 #define DAY INT64_C(86400000)
 #define NOON INT64_C(1772366400000) /* 2026-03-01T12:00:00Z */
 #define FOLDER "schemas/qualification/"
@@ -23,84 +30,140 @@
 static const struct pql_slice topic = TEXT("product-events");
 
 /* In the table below 0 stands for an absent time; see sample_of. */
-#define OF(text) \
-    .definition = TEXT(text), .definition_version = 1, .definition_hash = TEXT("5d41402abc4b2a76b9719d911017c592"), \
-    .account_id = TEXT("acme")
+#define OF(text)                                                                                             \
+    .definition = TEXT(text), .definition_version = 1,                                                       \
+    .definition_hash = TEXT("5d41402abc4b2a76b9719d911017c592"), .account_id = TEXT("acme")
 #define AT(time) .occurred_at = (time), .clock = (time), .version = (time)
 #define QUALIFIED(times) .first_qualified_at = NOON, .qualified_at = NOON, .qualification_count = (times)
 #define FROM_EVENT .has_source = true, .source_partition = 3, .source_offset = 1734
 
 static const struct pql_evidence invites[] = {
-    {.signal = TEXT("count(invite_sent, first 7d)"), .value = NUMBER(3000000), .threshold = NUMBER(2000000),
-     .comparison = TEXT(">="), .met = true, .first_at = NOON - 2 * DAY, .last_at = NOON, .window = TEXT("first 7d")},
-    {.signal = TEXT("count(project_created, first 7d)"), .value = NUMBER(6000000), .threshold = NUMBER(5000000),
-     .comparison = TEXT(">="), .met = true, .first_at = NOON - DAY, .last_at = NOON - 60000, .window = TEXT("first 7d")},
+    {.signal = TEXT("count(invite_sent, first 7d)"),
+     .value = NUMBER(3000000),
+     .threshold = NUMBER(2000000),
+     .comparison = TEXT(">="),
+     .met = true,
+     .first_at = NOON - 2 * DAY,
+     .last_at = NOON,
+     .window = TEXT("first 7d")},
+    {.signal = TEXT("count(project_created, first 7d)"),
+     .value = NUMBER(6000000),
+     .threshold = NUMBER(5000000),
+     .comparison = TEXT(">="),
+     .met = true,
+     .first_at = NOON - DAY,
+     .last_at = NOON - 60000,
+     .window = TEXT("first 7d")},
 };
 static const struct pql_attribute role[] = {{TEXT("user.role"), {.kind = PQL_TEXT, .text = TEXT("admin")}},
                                             {TEXT("account.size"), NUMBER(240000000)},
                                             {TEXT("account.plan"), {.kind = PQL_NULL}}};
 static const struct pql_evidence queries[] = {
-    {.signal = TEXT("users(count(saved_query_run, 7d) >= 1)"), .value = NUMBER(1000000), .threshold = NUMBER(2000000),
-     .comparison = TEXT(">="), .first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME},
+    {.signal = TEXT("users(count(saved_query_run, 7d) >= 1)"),
+     .value = NUMBER(1000000),
+     .threshold = NUMBER(2000000),
+     .comparison = TEXT(">="),
+     .first_at = PQL_NO_TIME,
+     .last_at = PQL_NO_TIME},
 };
 static const struct pql_slice queries_missing[] = {TEXT("users(count(saved_query_run, 7d) >= 1) >= 2")};
 static const struct pql_evidence scored[] = {
-    {.signal = TEXT("count(campaign_sent, 14d)"), .value = NUMBER(50000000), .threshold = NUMBER(1000000),
-     .comparison = TEXT(">="), .met = true, .has_points = true, .points = 5000000, .first_at = NOON - 3 * DAY,
-     .last_at = NOON, .window = TEXT("14d"), .approximate = true, .at_least = true},
-    {.signal = TEXT("account.industry"), .value = {.kind = PQL_TEXT, .text = TEXT("software")},
-     .threshold = {.kind = PQL_TEXT, .text = TEXT("finance")}, .comparison = TEXT("="), .has_points = true,
-     .points = 0, .first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME},
-    {.signal = TEXT("since(login)"), .value = {.kind = PQL_DURATION, .ms = 3600000},
-     .threshold = {.kind = PQL_DURATION, .ms = 3 * DAY}, .comparison = TEXT("<"), .met = true, .has_points = true,
-     .points = 3250000, .first_at = NOON - 3600000, .last_at = NOON - 3600000},
-    {.signal = TEXT("is(collaborator)"), .value = {.kind = PQL_BOOL, .boolean = true}, .threshold = {.kind = PQL_NULL},
-     .met = true, .first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME},
+    {.signal = TEXT("count(campaign_sent, 14d)"),
+     .value = NUMBER(50000000),
+     .threshold = NUMBER(1000000),
+     .comparison = TEXT(">="),
+     .met = true,
+     .has_points = true,
+     .points = 5000000,
+     .first_at = NOON - 3 * DAY,
+     .last_at = NOON,
+     .window = TEXT("14d"),
+     .approximate = true,
+     .at_least = true},
+    {.signal = TEXT("account.industry"),
+     .value = {.kind = PQL_TEXT, .text = TEXT("software")},
+     .threshold = {.kind = PQL_TEXT, .text = TEXT("finance")},
+     .comparison = TEXT("="),
+     .has_points = true,
+     .points = 0,
+     .first_at = PQL_NO_TIME,
+     .last_at = PQL_NO_TIME},
+    {.signal = TEXT("since(login)"),
+     .value = {.kind = PQL_DURATION, .ms = 3600000},
+     .threshold = {.kind = PQL_DURATION, .ms = 3 * DAY},
+     .comparison = TEXT("<"),
+     .met = true,
+     .has_points = true,
+     .points = 3250000,
+     .first_at = NOON - 3600000,
+     .last_at = NOON - 3600000},
+    {.signal = TEXT("is(collaborator)"),
+     .value = {.kind = PQL_BOOL, .boolean = true},
+     .threshold = {.kind = PQL_NULL},
+     .met = true,
+     .first_at = PQL_NO_TIME,
+     .last_at = PQL_NO_TIME},
 };
 static const struct pql_evidence onboarding[] = {
-    {.signal = TEXT("ever(onboarding_completed)"), .value = {.kind = PQL_BOOL}, .threshold = {.kind = PQL_NULL},
-     .first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME, .window = TEXT("ever")},
+    {.signal = TEXT("ever(onboarding_completed)"),
+     .value = {.kind = PQL_BOOL},
+     .threshold = {.kind = PQL_NULL},
+     .first_at = PQL_NO_TIME,
+     .last_at = PQL_NO_TIME,
+     .window = TEXT("ever")},
 };
-static const struct pql_slice onboarding_missing[] = {TEXT("ever(onboarding_completed)"), TEXT("days(any, trial) >= 5")};
+static const struct pql_slice onboarding_missing[] = {TEXT("ever(onboarding_completed)"),
+                                                      TEXT("days(any, trial) >= 5")};
 
 static const struct pql_record samples[PQL_TRANSITION_COUNT] = {
     [PQL_ENTERED] = {OF("collaborator"), AT(NOON), QUALIFIED(1), FROM_EVENT,
-        .event_id = "0d0a3a31-6f0b-5c35-9f2c-2b7e151628ae", .subject = PQL_SUBJECT_USER, .user_id = TEXT("ada"),
-        .transition = PQL_ENTERED, .status = PQL_QUALIFIED,
-        .reason_text = TEXT("3 teammates invited (needs 2) and 6 projects (needs 5) in the first 7 days"),
-        .evidence = invites, .evidence_count = 2, .route = TEXT("sdr"), .segment = TEXT("smb"),
-        .motion = TEXT("self-serve"), .priority = TEXT("high"), .source_message_id = TEXT("evt-20260301-0007"),
-        .attributes = role, .attributes_count = 3},
+                     .event_id = "0d0a3a31-6f0b-5c35-9f2c-2b7e151628ae", .subject = PQL_SUBJECT_USER,
+                     .user_id = TEXT("ada"), .transition = PQL_ENTERED, .status = PQL_QUALIFIED,
+                     .reason_text =
+                         TEXT("3 teammates invited (needs 2) and 6 projects (needs 5) in the first 7 days"),
+                     .evidence = invites, .evidence_count = 2, .route = TEXT("sdr"), .segment = TEXT("smb"),
+                     .motion = TEXT("self-serve"), .priority = TEXT("high"),
+                     .source_message_id = TEXT("evt-20260301-0007"), .attributes = role,
+                     .attributes_count = 3},
     [PQL_LEFT] = {OF("team_query"), AT(NOON + 7 * DAY), QUALIFIED(1),
-        .event_id = "a1d0c6e8-3f02-5327-8984-60b1e0e3f5a4", .subject = PQL_SUBJECT_ACCOUNT, .transition = PQL_LEFT,
-        .status = PQL_STATUS_LEFT, .previous_status = PQL_QUALIFIED, .reason = PQL_REASON_EXPIRED,
-        .reason_text = TEXT("1 user with a saved query in 7 days (needs 2)"), .evidence = queries, .evidence_count = 1,
-        .missing = queries_missing, .missing_count = 1, .left_at = NOON + 7 * DAY},
+                  .event_id = "a1d0c6e8-3f02-5327-8984-60b1e0e3f5a4", .subject = PQL_SUBJECT_ACCOUNT,
+                  .transition = PQL_LEFT, .status = PQL_STATUS_LEFT, .previous_status = PQL_QUALIFIED,
+                  .reason = PQL_REASON_EXPIRED,
+                  .reason_text = TEXT("1 user with a saved query in 7 days (needs 2)"), .evidence = queries,
+                  .evidence_count = 1, .missing = queries_missing, .missing_count = 1,
+                  .left_at = NOON + 7 * DAY},
     [PQL_TIER_CHANGED] = {OF("smb_score"), AT(NOON), QUALIFIED(1), FROM_EVENT,
-        .event_id = "7b1e3c5d-9a20-5e61-b3c4-5d6e7f809102", .subject = PQL_SUBJECT_ACCOUNT,
-        .transition = PQL_TIER_CHANGED, .status = PQL_QUALIFIED, .previous_status = PQL_QUALIFIED,
-        .reason_text = TEXT("at least 50 campaigns sent in 14 days, active within 3 days"), .tier = TEXT("hot"),
-        .previous_tier = TEXT("warm"), .has_score = true, .score = 8250000, .has_previous_score = true,
-        .previous_score = 5000000, .evidence = scored, .evidence_count = 4, .expires_at = NOON + 14 * DAY},
+                          .event_id = "7b1e3c5d-9a20-5e61-b3c4-5d6e7f809102", .subject = PQL_SUBJECT_ACCOUNT,
+                          .transition = PQL_TIER_CHANGED, .status = PQL_QUALIFIED,
+                          .previous_status = PQL_QUALIFIED,
+                          .reason_text = TEXT("at least 50 campaigns sent in 14 days, active within 3 days"),
+                          .tier = TEXT("hot"), .previous_tier = TEXT("warm"), .has_score = true,
+                          .score = 8250000, .has_previous_score = true, .previous_score = 5000000,
+                          .evidence = scored, .evidence_count = 4, .expires_at = NOON + 14 * DAY},
     [PQL_SCORE_CHANGED] = {OF("smb_score"), AT(NOON + DAY), QUALIFIED(1),
-        .event_id = "2c9f8e7d-6b5a-5f4e-8d3c-2b1a09f8e7d6", .subject = PQL_SUBJECT_ACCOUNT,
-        .transition = PQL_SCORE_CHANGED, .status = PQL_QUALIFIED, .previous_status = PQL_QUALIFIED,
-        .reason = PQL_REASON_DECAYED, .reason_text = TEXT("score from 8.25 to 7.904531"), .tier = TEXT("hot"),
-        .previous_tier = TEXT("hot"), .has_score = true, .score = 7904531, .has_previous_score = true,
-        .previous_score = 8250000},
-    [PQL_MISSED] = {OF("trial_habit"), AT(NOON + 14 * DAY), .event_id = "f0e1d2c3-b4a5-5968-8776-655443322110",
-        .subject = PQL_SUBJECT_USER, .user_id = TEXT("bob"), .transition = PQL_MISSED, .status = PQL_STATUS_MISSED,
-        .reason_text = TEXT("no completed onboarding when the trial ended"), .evidence = onboarding, .evidence_count = 1,
-        .missing = onboarding_missing, .missing_count = 2, .complete_since = NOON - 30 * DAY},
+                           .event_id = "2c9f8e7d-6b5a-5f4e-8d3c-2b1a09f8e7d6", .subject = PQL_SUBJECT_ACCOUNT,
+                           .transition = PQL_SCORE_CHANGED, .status = PQL_QUALIFIED,
+                           .previous_status = PQL_QUALIFIED, .reason = PQL_REASON_DECAYED,
+                           .reason_text = TEXT("score from 8.25 to 7.904531"), .tier = TEXT("hot"),
+                           .previous_tier = TEXT("hot"), .has_score = true, .score = 7904531,
+                           .has_previous_score = true, .previous_score = 8250000},
+    [PQL_MISSED] = {OF("trial_habit"), AT(NOON + 14 * DAY),
+                    .event_id = "f0e1d2c3-b4a5-5968-8776-655443322110", .subject = PQL_SUBJECT_USER,
+                    .user_id = TEXT("bob"), .transition = PQL_MISSED, .status = PQL_STATUS_MISSED,
+                    .reason_text = TEXT("no completed onboarding when the trial ended"),
+                    .evidence = onboarding, .evidence_count = 1, .missing = onboarding_missing,
+                    .missing_count = 2, .complete_since = NOON - 30 * DAY},
     [PQL_SLA_BREACHED] = {OF("team_query"), AT(NOON + DAY), QUALIFIED(1),
-        .event_id = "13579bdf-0246-58ac-9e02-468ace024680", .subject = PQL_SUBJECT_ACCOUNT,
-        .transition = PQL_SLA_BREACHED, .status = PQL_QUALIFIED, .previous_status = PQL_QUALIFIED,
-        .reason_text = TEXT("not contacted within 24 hours"), .route = TEXT("senior_ae"), .sla_due_at = NOON + DAY},
+                          .event_id = "13579bdf-0246-58ac-9e02-468ace024680", .subject = PQL_SUBJECT_ACCOUNT,
+                          .transition = PQL_SLA_BREACHED, .status = PQL_QUALIFIED,
+                          .previous_status = PQL_QUALIFIED,
+                          .reason_text = TEXT("not contacted within 24 hours"), .route = TEXT("senior_ae"),
+                          .sla_due_at = NOON + DAY},
     [PQL_SNAPSHOT] = {OF("pqa"), AT(NOON + 2 * DAY), QUALIFIED(2), FROM_EVENT,
-        .event_id = "fedcba98-7654-5210-8fed-cba987654321", .subject = PQL_SUBJECT_ACCOUNT, .transition = PQL_SNAPSHOT,
-        .status = PQL_QUALIFIED, .previous_status = PQL_QUALIFIED,
-        .reason_text = TEXT("2 of 4 members are collaborators"), .has_members = true, .members = 4,
-        .qualified_members = 2, .share = 500000, .origin = PQL_ORIGIN_REFRESH},
+                      .event_id = "fedcba98-7654-5210-8fed-cba987654321", .subject = PQL_SUBJECT_ACCOUNT,
+                      .transition = PQL_SNAPSHOT, .status = PQL_QUALIFIED, .previous_status = PQL_QUALIFIED,
+                      .reason_text = TEXT("2 of 4 members are collaborators"), .has_members = true,
+                      .members = 4, .qualified_members = 2, .share = 500000, .origin = PQL_ORIGIN_REFRESH},
 };
 
 static struct pql_record sample_of(int transition)
@@ -189,21 +252,26 @@ static json_t *json_of(const struct pql_buf *text)
 
 static bool json_is(const json_t *value, const char *type)
 {
-    return (!strcmp(type, "string") && json_is_string(value)) || (!strcmp(type, "integer") && json_is_integer(value)) ||
-           (!strcmp(type, "number") && json_is_number(value)) || (!strcmp(type, "boolean") && json_is_boolean(value)) ||
-           (!strcmp(type, "object") && json_is_object(value)) || (!strcmp(type, "array") && json_is_array(value)) ||
-           (!strcmp(type, "null") && json_is_null(value));
+    return (!strcmp(type, "string") && json_is_string(value)) ||
+           (!strcmp(type, "integer") && json_is_integer(value)) ||
+           (!strcmp(type, "number") && json_is_number(value)) ||
+           (!strcmp(type, "boolean") && json_is_boolean(value)) ||
+           (!strcmp(type, "object") && json_is_object(value)) ||
+           (!strcmp(type, "array") && json_is_array(value)) || (!strcmp(type, "null") && json_is_null(value));
 }
 
 /* The part of JSON Schema that the file uses; no key beside those described. */
 static void assert_valid(const json_t *schema, const json_t *value, const char *where)
 {
-    json_t *types = json_object_get(schema, "type"), *properties = json_object_get(schema, "properties"), *member;
-    json_t *required = json_object_get(schema, "required"), *any = json_object_get(schema, "additionalProperties");
+    json_t *types = json_object_get(schema, "type"), *properties = json_object_get(schema, "properties"),
+           *member;
+    json_t *required = json_object_get(schema, "required"),
+           *any = json_object_get(schema, "additionalProperties");
     bool ok = json_is_string(types) && json_is(value, json_string_value(types));
     const char *key;
     size_t i;
-    for (i = 0; i < json_array_size(types); i++) ok = ok || json_is(value, json_string_value(json_array_get(types, i)));
+    for (i = 0; i < json_array_size(types); i++)
+        ok = ok || json_is(value, json_string_value(json_array_get(types, i)));
     if (!ok) fail_msg("%s is of another type", where);
     if (json_is_null(value)) return;
     json_object_foreach((json_t *)(uintptr_t)value, key, member)
@@ -212,7 +280,8 @@ static void assert_valid(const json_t *schema, const json_t *value, const char *
         if (!described) fail_msg("%s is not described", key);
         assert_valid(described, member, key);
     }
-    json_array_foreach(required, i, member) assert_non_null(json_object_get(value, json_string_value(member)));
+    json_array_foreach(required, i, member)
+        assert_non_null(json_object_get(value, json_string_value(member)));
     if (json_is_array(value))
         json_array_foreach(value, i, member) assert_valid(json_object_get(schema, "items"), member, where);
 }
@@ -260,7 +329,8 @@ static void assert_same_members(avro_value_t *avro, const json_t *json, const ch
     size_t count;
     assert_int_equal(avro_value_get_size(avro, &count), 0);
     bool is_array = avro_value_get_type(avro) == AVRO_ARRAY;
-    if (count != (is_array ? json_array_size(json) : json_object_size(json))) fail_msg("%s has another size", where);
+    if (count != (is_array ? json_array_size(json) : json_object_size(json)))
+        fail_msg("%s has another size", where);
     for (size_t i = 0; i < count; i++) {
         avro_value_t kid;
         const char *name = NULL;

@@ -11,12 +11,18 @@
 static struct pql_err err;
 static struct pql_registry_schema schema;
 
-static int parse_schema(const char *body) { return pql_registry_parse_schema(pql_slice_of(body), &schema, &err); }
+static int parse_schema(const char *body)
+{
+    return pql_registry_parse_schema(pql_slice_of(body), &schema, &err);
+}
 
 static void a_schema_with_members_of_newer_versions(void **state)
 {
     (void)state;
-    assert_int_equal(parse_schema("{\"schema\":\"\\\"string\\\"\",\"schemaType\":\"AVRO\",\"references\":[],\"guid\":\"x\"}"), 0);
+    assert_int_equal(
+        parse_schema(
+            "{\"schema\":\"\\\"string\\\"\",\"schemaType\":\"AVRO\",\"references\":[],\"guid\":\"x\"}"),
+        0);
     assert_string_equal(schema.text, "\"string\"");
     assert_int_equal(schema.references_count, 0);
     pql_registry_schema_deinit(&schema);
@@ -27,7 +33,10 @@ static void a_schema_with_members_of_newer_versions(void **state)
 static void references_name_subject_and_version(void **state)
 {
     (void)state;
-    assert_int_equal(parse_schema("{\"schema\":\"[]\",\"references\":[{\"name\":\"a.B\",\"subject\":\"b/c\",\"version\":3}]}"), 0);
+    assert_int_equal(
+        parse_schema(
+            "{\"schema\":\"[]\",\"references\":[{\"name\":\"a.B\",\"subject\":\"b/c\",\"version\":3}]}"),
+        0);
     assert_int_equal(schema.references_count, 1);
     assert_string_equal(schema.references[0].subject, "b/c");
     assert_int_equal(schema.references[0].version, 3);
@@ -46,7 +55,8 @@ static void damaged_answers_may_be_whole_the_next_time(void **state)
     (void)state;
     assert_refused("{\"schema\":\"\\\"str", PQL_ERR_RETRY,
                    "the answer is not JSON: premature end of input near '\"\\\"str' at byte 16 of 16");
-    assert_refused("", PQL_ERR_RETRY, "the answer is not JSON: '[' or '{' expected near end of file at byte 0 of 0");
+    assert_refused("", PQL_ERR_RETRY,
+                   "the answer is not JSON: '[' or '{' expected near end of file at byte 0 of 0");
     assert_refused("[]", PQL_ERR_RETRY, "the answer is not a JSON object");
     assert_refused("{\"id\":1}", PQL_ERR_RETRY, "the answer has no text in 'schema'");
     assert_refused("{\"schema\":7}", PQL_ERR_RETRY, "the answer has no text in 'schema'");
@@ -72,7 +82,8 @@ static int64_t error_code(const char *body, const char *message)
 static void errors_have_a_code_or_come_from_something_else(void **state)
 {
     (void)state;
-    assert_int_equal(error_code("{\"error_code\":40403,\"message\":\"Schema\\nnot found\"}", "Schema not found"), 40403);
+    assert_int_equal(
+        error_code("{\"error_code\":40403,\"message\":\"Schema\\nnot found\"}", "Schema not found"), 40403);
     assert_int_equal(error_code("<html>404</html>", ""), 0);
     assert_int_equal(error_code("{\"error_code\":\"40403\"}", ""), 0);
 }
@@ -81,7 +92,8 @@ static void ids_are_four_bytes(void **state)
 {
     (void)state;
     uint32_t id = 0;
-    assert_int_equal(pql_registry_parse_id(PQL_SLICE_LITERAL("{\"id\":4294967295,\"version\":1}"), &id, &err), 0);
+    assert_int_equal(pql_registry_parse_id(PQL_SLICE_LITERAL("{\"id\":4294967295,\"version\":1}"), &id, &err),
+                     0);
     assert_true(id == UINT32_MAX);
     assert_int_equal(pql_registry_parse_id(PQL_SLICE_LITERAL("{\"id\":4294967296}"), &id, &err), -1);
     assert_int_equal(pql_registry_parse_id(PQL_SLICE_LITERAL("{\"id\":-1}"), &id, &err), -1);
@@ -93,11 +105,14 @@ static void compatibility_comes_with_words(void **state)
     (void)state;
     bool compatible = true;
     char why[200];
-    struct pql_slice body = PQL_SLICE_LITERAL("{\"is_compatible\":false,\"messages\":[\"field a has no default\"]}");
+    struct pql_slice body =
+        PQL_SLICE_LITERAL("{\"is_compatible\":false,\"messages\":[\"field a has no default\"]}");
     assert_int_equal(pql_registry_parse_compatible(body, &compatible, why, &err), 0);
     assert_false(compatible);
     assert_string_equal(why, "field a has no default");
-    assert_int_equal(pql_registry_parse_compatible(PQL_SLICE_LITERAL("{\"is_compatible\":true}"), &compatible, why, &err), 0);
+    assert_int_equal(
+        pql_registry_parse_compatible(PQL_SLICE_LITERAL("{\"is_compatible\":true}"), &compatible, why, &err),
+        0);
     assert_true(compatible);
     assert_string_equal(why, "");
     assert_int_equal(pql_registry_parse_compatible(PQL_SLICE_LITERAL("{}"), &compatible, why, &err), -1);
@@ -114,15 +129,17 @@ static void assert_inlined(const char *text, const char *const *others, size_t c
 static void a_referenced_type_is_defined_where_it_is_first_used(void **state)
 {
     (void)state;
-    const char *others[] = {"{\"type\":\"enum\",\"name\":\"Plan\",\"namespace\":\"shared\",\"symbols\":[\"FREE\"]}"};
-    assert_inlined("{\"type\":\"record\",\"name\":\"E\",\"namespace\":\"app\",\"fields\":["
-                   "{\"name\":\"a\",\"type\":[\"null\",\"shared.Plan\"],\"default\":null},"
-                   "{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"shared.Plan\"}}]}",
-                   others, 1,
-                   "{\"type\":\"record\",\"name\":\"E\",\"namespace\":\"app\",\"fields\":["
-                   "{\"name\":\"a\",\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"Plan\",\"namespace\":\"shared\","
-                   "\"symbols\":[\"FREE\"]}],\"default\":null},"
-                   "{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"shared.Plan\"}}]}");
+    const char *others[] = {
+        "{\"type\":\"enum\",\"name\":\"Plan\",\"namespace\":\"shared\",\"symbols\":[\"FREE\"]}"};
+    assert_inlined(
+        "{\"type\":\"record\",\"name\":\"E\",\"namespace\":\"app\",\"fields\":["
+        "{\"name\":\"a\",\"type\":[\"null\",\"shared.Plan\"],\"default\":null},"
+        "{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"shared.Plan\"}}]}",
+        others, 1,
+        "{\"type\":\"record\",\"name\":\"E\",\"namespace\":\"app\",\"fields\":["
+        "{\"name\":\"a\",\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"Plan\",\"namespace\":\"shared\","
+        "\"symbols\":[\"FREE\"]}],\"default\":null},"
+        "{\"name\":\"b\",\"type\":{\"type\":\"array\",\"items\":\"shared.Plan\"}}]}");
 }
 
 static void a_type_without_namespace_keeps_none_in_its_new_place(void **state)
@@ -132,7 +149,8 @@ static void a_type_without_namespace_keeps_none_in_its_new_place(void **state)
                             "{\"type\":\"record\",\"name\":\"User\",\"namespace\":\"app\",\"fields\":["
                             "{\"name\":\"friend\",\"type\":[\"null\",\"User\"]}]}"};
     assert_inlined("{\"type\":\"map\",\"values\":[\"app.User\",\"Id\"]}", others, 2,
-                   "{\"type\":\"map\",\"values\":[{\"type\":\"record\",\"name\":\"User\",\"namespace\":\"app\",\"fields\":["
+                   "{\"type\":\"map\",\"values\":[{\"type\":\"record\",\"name\":\"User\",\"namespace\":"
+                   "\"app\",\"fields\":["
                    "{\"name\":\"friend\",\"type\":[\"null\",\"app.User\"]}]},"
                    "{\"type\":\"fixed\",\"name\":\"Id\",\"size\":4,\"namespace\":\"\"}]}");
 }
@@ -140,11 +158,13 @@ static void a_type_without_namespace_keeps_none_in_its_new_place(void **state)
 static void references_of_references_are_followed(void **state)
 {
     (void)state;
-    const char *others[] = {"{\"type\":\"record\",\"name\":\"a.Outer\",\"fields\":[{\"name\":\"i\",\"type\":\"b.Inner\"}]}",
-                            "{\"type\":\"record\",\"name\":\"b.Inner\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}"};
-    assert_inlined("[\"null\",\"a.Outer\"]", others, 2,
-                   "[\"null\",{\"type\":\"record\",\"name\":\"a.Outer\",\"fields\":[{\"name\":\"i\",\"type\":"
-                   "{\"type\":\"record\",\"name\":\"b.Inner\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}}]}]");
+    const char *others[] = {
+        "{\"type\":\"record\",\"name\":\"a.Outer\",\"fields\":[{\"name\":\"i\",\"type\":\"b.Inner\"}]}",
+        "{\"type\":\"record\",\"name\":\"b.Inner\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}"};
+    assert_inlined(
+        "[\"null\",\"a.Outer\"]", others, 2,
+        "[\"null\",{\"type\":\"record\",\"name\":\"a.Outer\",\"fields\":[{\"name\":\"i\",\"type\":"
+        "{\"type\":\"record\",\"name\":\"b.Inner\",\"fields\":[{\"name\":\"n\",\"type\":\"int\"}]}}]}]");
 }
 
 static void unknown_names_are_left_to_the_schema_parser(void **state)

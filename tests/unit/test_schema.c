@@ -32,18 +32,26 @@ static void canonical_form_and_fingerprint(void **state)
          "[\"null\",{\"type\":\"map\",\"values\":{\"type\":\"array\",\"items\":\"bytes\"}}]"},
         {"{\"type\":\"fixed\",\"namespace\":\"x.y\",\"size\":16,\"name\":\"id\"}",
          "{\"name\":\"x.y.id\",\"type\":\"fixed\",\"size\":16}"},
-        {"{\"type\":\"enum\",\"doc\":\"\",\"symbols\":[\"A\",\"B\"],\"name\":\"a.b.E\",\"namespace\":\"ignored\",\"default\":\"A\"}",
+        {"{\"type\":\"enum\",\"doc\":\"\",\"symbols\":[\"A\",\"B\"],\"name\":\"a.b.E\",\"namespace\":"
+         "\"ignored\",\"default\":\"A\"}",
          "{\"name\":\"a.b.E\",\"type\":\"enum\",\"symbols\":[\"A\",\"B\"]}"},
-        {"{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"n\",\"doc\":\"d\",\"aliases\":[\"Q\"],\"fields\":["
-         "{\"name\":\"a\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"\\u0041\"]},\"default\":\"A\",\"order\":\"ignore\"},"
+        {"{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"n\",\"doc\":\"d\",\"aliases\":[\"Q\"],"
+         "\"fields\":["
+         "{\"name\":\"a\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"\\u0041\"]},\"default\":"
+         "\"A\",\"order\":\"ignore\"},"
          "{\"type\":[\"null\",\"R\"],\"default\":null,\"name\":\"b\"},{\"name\":\"c\",\"type\":\"n.E\"},"
-         "{\"name\":\"d\",\"type\":{\"type\":\"fixed\",\"name\":\"m.F\",\"size\":2}},{\"name\":\"e\",\"type\":\"m.F\"}]}",
-         "{\"name\":\"n.R\",\"type\":\"record\",\"fields\":[{\"name\":\"a\",\"type\":{\"name\":\"n.E\",\"type\":\"enum\","
-         "\"symbols\":[\"A\"]}},{\"name\":\"b\",\"type\":[\"null\",\"n.R\"]},{\"name\":\"c\",\"type\":\"n.E\"},"
-         "{\"name\":\"d\",\"type\":{\"name\":\"m.F\",\"type\":\"fixed\",\"size\":2}},{\"name\":\"e\",\"type\":\"m.F\"}]}"},
+         "{\"name\":\"d\",\"type\":{\"type\":\"fixed\",\"name\":\"m.F\",\"size\":2}},{\"name\":\"e\","
+         "\"type\":\"m.F\"}]}",
+         "{\"name\":\"n.R\",\"type\":\"record\",\"fields\":[{\"name\":\"a\",\"type\":{\"name\":\"n.E\","
+         "\"type\":\"enum\","
+         "\"symbols\":[\"A\"]}},{\"name\":\"b\",\"type\":[\"null\",\"n.R\"]},{\"name\":\"c\",\"type\":\"n."
+         "E\"},"
+         "{\"name\":\"d\",\"type\":{\"name\":\"m.F\",\"type\":\"fixed\",\"size\":2}},{\"name\":\"e\","
+         "\"type\":\"m.F\"}]}"},
         {"{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"n\",\"fields\":[{\"name\":\"a\",\"type\":"
          "{\"type\":\"record\",\"name\":\"S\",\"namespace\":\"\",\"fields\":[]}}]}",
-         "{\"name\":\"n.R\",\"type\":\"record\",\"fields\":[{\"name\":\"a\",\"type\":{\"name\":\"S\",\"type\":\"record\",\"fields\":[]}}]}"},
+         "{\"name\":\"n.R\",\"type\":\"record\",\"fields\":[{\"name\":\"a\",\"type\":{\"name\":\"S\","
+         "\"type\":\"record\",\"fields\":[]}}]}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pql_schema *schema = parse(cases[i].text);
@@ -65,11 +73,11 @@ static void fingerprints_of_the_specification(void **state)
         const char *text;
         int64_t fingerprint;
     } cases[] = {
-        {"\"null\"", INT64_C(7195948357588979594)},    {"\"boolean\"", INT64_C(-6970731678124411036)},
-        {"\"int\"", INT64_C(8247732601305521295)},     {"\"long\"", INT64_C(-3434872931120570953)},
-        {"\"float\"", INT64_C(5583340709985441680)},   {"\"double\"", INT64_C(-8181574048448539266)},
-        {"\"bytes\"", INT64_C(5746618253357095269)},   {"\"string\"", INT64_C(-8142146995180207161)},
-        {"[\"int\"]", INT64_C(-5232228896498058493)},  {"[\"int\",\"boolean\"]", INT64_C(5392556393470105090)},
+        {"\"null\"", INT64_C(7195948357588979594)},   {"\"boolean\"", INT64_C(-6970731678124411036)},
+        {"\"int\"", INT64_C(8247732601305521295)},    {"\"long\"", INT64_C(-3434872931120570953)},
+        {"\"float\"", INT64_C(5583340709985441680)},  {"\"double\"", INT64_C(-8181574048448539266)},
+        {"\"bytes\"", INT64_C(5746618253357095269)},  {"\"string\"", INT64_C(-8142146995180207161)},
+        {"[\"int\"]", INT64_C(-5232228896498058493)}, {"[\"int\",\"boolean\"]", INT64_C(5392556393470105090)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pql_schema *schema = parse(cases[i].text);
@@ -82,16 +90,21 @@ static void fingerprints_of_the_specification(void **state)
 static void the_model_keeps_what_decoders_need(void **state)
 {
     (void)state;
-    struct pql_schema *schema = parse(
-        "{\"type\":\"record\",\"name\":\"n.R\",\"aliases\":[\"Old\",\"m.Older\"],\"fields\":["
-        "{\"name\":\"t\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"},\"aliases\":[\"time\"],\"default\":0},"
-        "{\"name\":\"d\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,\"scale\":2}},"
-        "{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"],\"default\":\"B\"}},"
-        "{\"name\":\"next\",\"type\":[\"null\",\"R\"]},"
-        "{\"name\":\"bad1\",\"type\":{\"type\":\"int\",\"logicalType\":\"timestamp-millis\"}},"
-        "{\"name\":\"bad2\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":2,\"scale\":3}},"
-        "{\"name\":\"bad3\",\"type\":{\"type\":\"fixed\",\"name\":\"F\",\"size\":8,\"logicalType\":\"uuid\"}},"
-        "{\"name\":\"bad4\",\"type\":{\"type\":\"string\",\"logicalType\":\"of tomorrow\"}}]}");
+    struct pql_schema *schema =
+        parse("{\"type\":\"record\",\"name\":\"n.R\",\"aliases\":[\"Old\",\"m.Older\"],\"fields\":["
+              "{\"name\":\"t\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"},\"aliases\":"
+              "[\"time\"],\"default\":0},"
+              "{\"name\":\"d\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":9,"
+              "\"scale\":2}},"
+              "{\"name\":\"e\",\"type\":{\"type\":\"enum\",\"name\":\"E\",\"symbols\":[\"A\",\"B\"],"
+              "\"default\":\"B\"}},"
+              "{\"name\":\"next\",\"type\":[\"null\",\"R\"]},"
+              "{\"name\":\"bad1\",\"type\":{\"type\":\"int\",\"logicalType\":\"timestamp-millis\"}},"
+              "{\"name\":\"bad2\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":2,"
+              "\"scale\":3}},"
+              "{\"name\":\"bad3\",\"type\":{\"type\":\"fixed\",\"name\":\"F\",\"size\":8,\"logicalType\":"
+              "\"uuid\"}},"
+              "{\"name\":\"bad4\",\"type\":{\"type\":\"string\",\"logicalType\":\"of tomorrow\"}}]}");
     const struct pql_avro *root = pql_schema_root(schema);
     assert_int_equal(root->type, PQL_AVRO_RECORD);
     assert_true(pql_slice_is(root->name, "n.R"));
@@ -137,22 +150,27 @@ static void faults_are_named_with_their_place(void **state)
         {"{\"type\":\"record\",\"name\":\"1a\",\"fields\":[]}", "cannot have the name '1a'"},
         {"{\"type\":\"record\",\"name\":\"a..b\",\"fields\":[]}", "cannot have the name 'a..b'"},
         {"{\"type\":\"record\",\"name\":\"string\",\"fields\":[]}", "cannot have the name 'string'"},
-        {"{\"type\":\"record\",\"name\":\"a\",\"namespace\":\"b c\",\"fields\":[]}", "cannot have the namespace 'b c'"},
+        {"{\"type\":\"record\",\"name\":\"a\",\"namespace\":\"b c\",\"fields\":[]}",
+         "cannot have the namespace 'b c'"},
         {"{\"type\":\"record\",\"name\":\"a\"}", "needs a list of fields"},
         {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[1]}", "fields[0]: is no object"},
         {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"type\":\"int\"}]}", "fields[0]: has no name"},
         {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\"}]}", "fields[0].type: is missing"},
-        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"},{\"name\":\"x\",\"type\":\"int\"}]}",
+        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":\"int\"},{\"name\":\"x\","
+         "\"type\":\"int\"}]}",
          "fields[1]: is a second field 'x'"},
-        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"array\",\"items\":[\"null\",\"b\"]}}]}",
+        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"array\","
+         "\"items\":[\"null\",\"b\"]}}]}",
          "fields[0].type.items[1]: is of an unknown type 'b'"},
-        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"fixed\",\"name\":\"a\",\"size\":1}}]}",
+        {"{\"type\":\"record\",\"name\":\"a\",\"fields\":[{\"name\":\"x\",\"type\":{\"type\":\"fixed\","
+         "\"name\":\"a\",\"size\":1}}]}",
          "fields[0].type: defines again 'a'"},
         {"{\"type\":\"enum\",\"name\":\"e\"}", "needs a list of symbols"},
         {"{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A\",\"A\"]}", "symbols: holds twice 'A'"},
         {"{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A B\"]}", "symbols: holds no name: 'A B'"},
         {"{\"type\":\"enum\",\"name\":\"e\",\"symbols\":\"A\"}", "symbols: is no list"},
-        {"{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A\"],\"default\":\"B\"}", "has a default that is no symbol: 'B'"},
+        {"{\"type\":\"enum\",\"name\":\"e\",\"symbols\":[\"A\"],\"default\":\"B\"}",
+         "has a default that is no symbol: 'B'"},
         {"{\"type\":\"fixed\",\"name\":\"f\"}", "needs a size from 0 to 1048576"},
         {"{\"type\":\"fixed\",\"name\":\"f\",\"size\":-1}", "needs a size from 0 to 1048576"},
         {"{\"type\":\"fixed\",\"name\":\"f\",\"size\":1.5}", "needs a size from 0 to 1048576"},
@@ -164,7 +182,8 @@ static void faults_are_named_with_their_place(void **state)
         assert_int_equal(err.cls, PQL_ERR_RECORD);
         /* behind the place of a text that is no JSON stand jansson's own words */
         bool is_jansson = strncmp(cases[i].message, "line", 4) == 0;
-        if (is_jansson ? strncmp(err.msg, cases[i].message, strlen(cases[i].message)) : strcmp(err.msg, cases[i].message))
+        if (is_jansson ? strncmp(err.msg, cases[i].message, strlen(cases[i].message))
+                       : strcmp(err.msg, cases[i].message))
             fail_msg("%s: '%s', expected '%s'", cases[i].text, err.msg, cases[i].message);
     }
 }
@@ -178,8 +197,10 @@ static void sizes_have_limits(void **state)
         pql_buf_text(&text, "\"int\"");
         for (int i = 0; i < depth; i++) pql_buf_u8(&text, '}');
         struct pql_schema *schema = pql_schema_parse((struct pql_slice){text.ptr, text.len}, &err);
-        if (depth == 63) assert_non_null(schema);
-        else assert_null(schema);
+        if (depth == 63)
+            assert_non_null(schema);
+        else
+            assert_null(schema);
         pql_schema_free(schema);
         pql_buf_deinit(&text);
     }
@@ -205,8 +226,12 @@ static void a_types_fewest_bytes(void **state)
         {"{\"type\":\"array\",\"items\":\"double\"}", 1},
         {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":\"null\"}]}", 0},
         {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":\"A\"}]}", 0},
-        {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":[\"A\",\"null\"]},{\"name\":\"b\",\"type\":\"int\"}]}", 2},
-        {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":[\"A\",\"double\"]},{\"name\":\"b\",\"type\":\"int\"}]}", 10},
+        {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":[\"A\",\"null\"]},{"
+         "\"name\":\"b\",\"type\":\"int\"}]}",
+         2},
+        {"{\"type\":\"record\",\"name\":\"A\",\"fields\":[{\"name\":\"a\",\"type\":[\"A\",\"double\"]},{"
+         "\"name\":\"b\",\"type\":\"int\"}]}",
+         10},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pql_schema *schema = parse(cases[i].text);

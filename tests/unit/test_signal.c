@@ -1,4 +1,5 @@
-/* Signals against their definition where a file of events would be too long: many occurrences, limits, moved starts. */
+/* Signals against their definition where a file of events would be too long: many occurrences, limits, moved
+ * starts. */
 #include "core/state/signal.h"
 
 #include <setjmp.h>
@@ -12,8 +13,12 @@ static const int64_t hour = 3600000, day = INT64_C(24) * 3600000;
 
 static struct pql_signal first_of(enum pql_function function, uint32_t k)
 {
-    return (struct pql_signal){.kind = PQL_SIGNAL_FIRST, .function = function, .k = k, .exact_max = 100,
-                               .start_grace_ms = 7 * day, .window = {.kind = PQL_WINDOW_FIRST, .ms = 7 * day}};
+    return (struct pql_signal){.kind = PQL_SIGNAL_FIRST,
+                               .function = function,
+                               .k = k,
+                               .exact_max = 100,
+                               .start_grace_ms = 7 * day,
+                               .window = {.kind = PQL_WINDOW_FIRST, .ms = 7 * day}};
 }
 
 static uint64_t value_at(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
@@ -74,8 +79,8 @@ static void a_moved_start_counts_what_is_kept(void **state)
 static void sums_follow_the_window(void **state)
 {
     (void)state;
-    struct pql_signal signal = {.kind = PQL_SIGNAL_SUM, .function = PQL_FN_SUM,
-                                .window = {.kind = PQL_WINDOW_ROLLING, .ms = day}};
+    struct pql_signal signal = {
+        .kind = PQL_SIGNAL_SUM, .function = PQL_FN_SUM, .window = {.kind = PQL_WINDOW_ROLLING, .ms = day}};
     struct pql_cell *cell = NULL;
     for (int64_t i = 0; i < 2000; i++) {
         int64_t t = i * hour;
@@ -88,7 +93,8 @@ static void sums_follow_the_window(void **state)
             if (at > t + hour / 2 - day && j * hour <= t) naive += j;
         }
         struct pql_reading reading;
-        pql_signal_read(&signal, cell, NULL, t + hour / 2, &reading); /* reading looks through what is not trimmed yet */
+        pql_signal_read(&signal, cell, NULL, t + hour / 2,
+                        &reading); /* reading looks through what is not trimmed yet */
         assert_true(reading.sum == naive);
     }
     assert_true(pql_signal_bytes(&signal, cell) < 4000);

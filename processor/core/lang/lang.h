@@ -1,5 +1,6 @@
-/* lang.h - text of a definition to a checked tree. Grammar and types: conf/ and `pqlstream explain --language`.
- * Errors go to diags, all at once, with place and suggestion. Constant arithmetic is folded. Thread: one. */
+/* lang.h - text of a definition to a checked tree. Grammar and types: conf/ and `pqlstream explain
+ * --language`. Errors go to diags, all at once, with place and suggestion. Constant arithmetic is folded.
+ * Thread: one. */
 #ifndef PQL_CORE_LANG_LANG_H
 #define PQL_CORE_LANG_LANG_H
 
@@ -31,19 +32,19 @@ struct pql_lang_env {
     const struct pql_lang_signal {
         struct pql_slice name;
         struct pql_source source;
-    } *signals;
+    } * signals;
     size_t signals_count;
     const struct pql_lang_parameter {
         struct pql_slice name;
         struct pql_value value; /* NUMBER, TEXT or DURATION ("21d" in the configuration is a duration) */
-    } *parameters;
+    } * parameters;
     size_t parameters_count;
     const struct pql_slice *periods; /* names of the mapping's periods */
     size_t periods_count;
 };
 
-/* The checked tree of a boolean expression (an open value is one too), or NULL after errors. The source must outlive
- * the tree. self: index of the definition that the text belongs to, or UINT32_MAX. */
+/* The checked tree of a boolean expression (an open value is one too), or NULL after errors. The source must
+ * outlive the tree. self: index of the definition that the text belongs to, or UINT32_MAX. */
 const struct pql_node *pql_lang_parse(const struct pql_lang_env *env, const struct pql_source *source,
                                       enum pql_place place, uint32_t self, struct pql_arena *arena,
                                       struct pql_diags *diags);
@@ -53,8 +54,9 @@ const struct pql_node *pql_lang_parse_value(const struct pql_lang_env *env, cons
                                             enum pql_place place, uint32_t self, struct pql_arena *arena,
                                             struct pql_diags *diags);
 
-/* Normalised text of a node: one spelling for trees that mean the same call (single spaces, durations in the largest
- * unit that divides them, one_of sorted). Two signals are one if their texts, subjects and zones are. */
+/* Normalised text of a node: one spelling for trees that mean the same call (single spaces, durations in the
+ * largest unit that divides them, one_of sorted). Two signals are one if their texts, subjects and zones are.
+ */
 struct pql_slice pql_lang_text(const struct pql_node *node, struct pql_arena *arena);
 
 /* "first 7d", "14d", "prev 7d", "ever", or empty. */
@@ -89,8 +91,8 @@ struct pql_function_row {
     bool is_event_function; /* takes a selector */
     bool needs_path;
     enum pql_arguments arguments;
-    unsigned windows;       /* bit per enum pql_window_kind that it takes; with NONE's bit it may be left out */
-    bool is_available;      /* false: known, refused by name in this version */
+    unsigned windows;  /* bit per enum pql_window_kind that it takes; with NONE's bit it may be left out */
+    bool is_available; /* false: known, refused by name in this version */
 };
 extern const struct pql_function_row pql_functions[PQL_FN_TOTAL];
 

@@ -71,7 +71,10 @@ void **pql_cells_get(struct pql_cells **cells, uint32_t slot)
     return &c->pointers[i];
 }
 
-size_t pql_cells_count(const struct pql_cells *cells) { return cells ? cells->count : 0; }
+size_t pql_cells_count(const struct pql_cells *cells)
+{
+    return cells ? cells->count : 0;
+}
 
 void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot)
 {
@@ -79,7 +82,8 @@ void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot)
     return cells->pointers[i];
 }
 
-const struct pql_standing *pql_standing_of(const struct pql_subject_state *state, const struct pql_definition *definition)
+const struct pql_standing *pql_standing_of(const struct pql_subject_state *state,
+                                           const struct pql_definition *definition)
 {
     void **found = pql_cells_find(state->cells, definition->slot);
     return found ? *found : NULL;
@@ -105,7 +109,8 @@ void pql_store_init(struct pql_store *store, const struct pql_program *program)
 static void account_free(const struct pql_program *program, struct pql_account *account)
 {
     for (size_t i = 0; i < account->users_count; i++) {
-        if (account->users[i].user) cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
+        if (account->users[i].user)
+            cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
         free(account->users[i].user);
     }
     cells_free(program, PQL_SUBJECT_ACCOUNT, account->state.cells);
@@ -148,7 +153,8 @@ static void store_grow(struct pql_store *store)
     store->slots = pql_xcalloc(store->slots_capacity, sizeof *store->slots);
     for (size_t i = 0; i < store->count; i++) {
         struct pql_account *account = store->accounts[i];
-        if (account) *slot_of(store, account->hash, account->id) = (struct pql_store_slot){account->hash, account};
+        if (account)
+            *slot_of(store, account->hash, account->id) = (struct pql_store_slot){account->hash, account};
     }
 }
 
@@ -157,7 +163,8 @@ static struct pql_subject_state new_state(void)
     return (struct pql_subject_state){.timer_ms = INT64_MAX, .start_ms = PQL_NO_TIME};
 }
 
-static struct pql_account *account_new(struct pql_store *store, struct pql_slice id, uint64_t hash, uint32_t index)
+static struct pql_account *account_new(struct pql_store *store, struct pql_slice id, uint64_t hash,
+                                       uint32_t index)
 {
     struct pql_account *account = pql_xcalloc(1, sizeof *account + id.len);
     memcpy(account + 1, id.ptr, id.len);
@@ -167,7 +174,8 @@ static struct pql_account *account_new(struct pql_store *store, struct pql_slice
     account->instant_ms = PQL_NO_TIME;
     account->hash = hash;
     account->index = index;
-    if (store->conditions_count) account->holding = pql_xcalloc(store->conditions_count, sizeof *account->holding);
+    if (store->conditions_count)
+        account->holding = pql_xcalloc(store->conditions_count, sizeof *account->holding);
     return account;
 }
 
@@ -183,7 +191,8 @@ struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id
     struct pql_store_slot *slot = slot_of(store, hash, id);
     if (slot->account) return slot->account->index == index ? slot->account : NULL;
     if (index < store->count && store->accounts[index]) return NULL;
-    store->accounts = pql_xgrow(store->accounts, &store->capacity, (size_t)index + 1, sizeof(struct pql_account *));
+    store->accounts =
+        pql_xgrow(store->accounts, &store->capacity, (size_t)index + 1, sizeof(struct pql_account *));
     while (store->count <= index) store->accounts[store->count++] = NULL;
     struct pql_account *account = account_new(store, id, hash, index);
     *slot = (struct pql_store_slot){hash, account};
@@ -211,7 +220,8 @@ static uint32_t *index_of(const struct pql_account *account, uint64_t hash, stru
     }
 }
 
-struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account, struct pql_slice id)
+struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account,
+                                  struct pql_slice id)
 {
     uint64_t hash = pql_hash_slice(id, store->key);
     if (!account->users_index) return find_linear(account, hash, id);
@@ -221,7 +231,8 @@ struct pql_user *pql_account_find(const struct pql_store *store, const struct pq
 
 static void users_index_grow(struct pql_account *account)
 {
-    if (account->users_count <= USERS_LINEAR || account->users_count < account->users_index_capacity / 2) return;
+    if (account->users_count <= USERS_LINEAR || account->users_count < account->users_index_capacity / 2)
+        return;
     free(account->users_index);
     if (!account->users_index_capacity) account->users_index_capacity = 32;
     while (account->users_index_capacity / 2 <= account->users_count) account->users_index_capacity *= 2;
@@ -232,7 +243,8 @@ static void users_index_grow(struct pql_account *account)
 
 struct pql_user *pql_user_new(const struct pql_store *store, struct pql_slice id)
 {
-    size_t words = (store->conditions_count + 63) / 64, head = sizeof(struct pql_user) + words * sizeof(uint64_t);
+    size_t words = (store->conditions_count + 63) / 64,
+           head = sizeof(struct pql_user) + words * sizeof(uint64_t);
     struct pql_user *user = pql_xcalloc(1, head + id.len);
     memcpy((char *)user + head, id.ptr, id.len);
     user->id = (struct pql_slice){(const char *)user + head, id.len};
@@ -268,7 +280,8 @@ void pql_account_index(struct pql_store *store, struct pql_account *account)
     users_index_grow(account);
 }
 
-static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state, enum pql_subject kind)
+static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state,
+                          enum pql_subject kind)
 {
     size_t bytes = state->cells ? cells_size(state->cells->capacity) : 0;
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
@@ -285,7 +298,8 @@ size_t pql_account_bytes(const struct pql_program *program, const struct pql_acc
 {
     size_t user_head = sizeof(struct pql_user) + (program->conditions_count + 63) / 64 * sizeof(uint64_t);
     size_t bytes = sizeof *account + account->id.len + sizeof(struct pql_store_slot) * 2 +
-                   account->users_capacity * sizeof *account->users + program->conditions_count * sizeof(uint32_t) +
+                   account->users_capacity * sizeof *account->users +
+                   program->conditions_count * sizeof(uint32_t) +
                    account->users_index_capacity * sizeof(uint32_t) +
                    account->timers.capacity * sizeof(struct pql_heap_entry) + sizeof(struct pql_heap_entry) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);

@@ -24,8 +24,8 @@ struct pql_standing {
 
 /* Sparse array of pointers by slot, one block: { count, capacity, pointers[capacity], slots[capacity] }. */
 struct pql_cells;
-void **pql_cells_find(struct pql_cells *cells, uint32_t slot);             /* NULL if absent */
-void **pql_cells_get(struct pql_cells **cells, uint32_t slot);             /* made (as NULL) if absent */
+void **pql_cells_find(struct pql_cells *cells, uint32_t slot); /* NULL if absent */
+void **pql_cells_get(struct pql_cells **cells, uint32_t slot); /* made (as NULL) if absent */
 size_t pql_cells_count(const struct pql_cells *cells);
 void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot); /* by ascending slot */
 
@@ -61,7 +61,7 @@ struct pql_account {
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     size_t users_index_capacity;
     uint32_t members;
-    uint32_t *holding; /* by condition: members for whom it holds */
+    uint32_t *holding;      /* by condition: members for whom it holds */
     struct pql_heap timers; /* of users */
     int64_t timer_ms;       /* its entry in the task's timers */
 };
@@ -72,7 +72,7 @@ struct pql_store {
     struct pql_store_slot {
         uint64_t hash;
         struct pql_account *account;
-    } *slots;
+    } * slots;
     size_t slots_capacity;
     uint64_t users_count;
     uint64_t key;
@@ -83,11 +83,12 @@ void pql_store_init(struct pql_store *store, const struct pql_program *program);
 void pql_store_deinit(struct pql_store *store, const struct pql_program *program);
 struct pql_account *pql_store_find(const struct pql_store *store, struct pql_slice id);
 struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id);
-struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account, struct pql_slice id);
+struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account,
+                                  struct pql_slice id);
 struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *account, struct pql_slice id);
 
-/* Loading: the account with this id at this position of the order of appearance, made if absent; NULL if another one
- * stands there. Positions without an account stay NULL until theirs is loaded. */
+/* Loading: the account with this id at this position of the order of appearance, made if absent; NULL if
+ * another one stands there. Positions without an account stay NULL until theirs is loaded. */
 struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id, uint32_t index);
 /* Loading: room for all users, each NULL until loaded; then pql_account_index once all are there. */
 void pql_account_reserve(struct pql_account *account, size_t users);
@@ -100,7 +101,8 @@ static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
 }
 
 /* The standing of the subject with a definition, or NULL. */
-const struct pql_standing *pql_standing_of(const struct pql_subject_state *state, const struct pql_definition *definition);
+const struct pql_standing *pql_standing_of(const struct pql_subject_state *state,
+                                           const struct pql_definition *definition);
 size_t pql_account_bytes(const struct pql_program *program, const struct pql_account *account);
 
 #endif

@@ -65,7 +65,8 @@ static struct pql_dedup_bucket *open_bucket(struct pql_dedup *dedup, int64_t num
 {
     if (dedup->buckets_count && dedup->buckets[dedup->buckets_count - 1].number == number)
         return &dedup->buckets[dedup->buckets_count - 1];
-    dedup->buckets = pql_xgrow(dedup->buckets, &dedup->buckets_capacity, dedup->buckets_count + 1, sizeof *dedup->buckets);
+    dedup->buckets =
+        pql_xgrow(dedup->buckets, &dedup->buckets_capacity, dedup->buckets_count + 1, sizeof *dedup->buckets);
     struct pql_dedup_bucket *bucket = &dedup->buckets[dedup->buckets_count++];
     *bucket = (struct pql_dedup_bucket){.number = number};
     return bucket;
@@ -105,7 +106,10 @@ bool pql_dedup_restore(struct pql_dedup *dedup, int64_t number, uint64_t positio
     return true;
 }
 
-void pql_dedup_loaded(struct pql_dedup *dedup) { rebuild(dedup); }
+void pql_dedup_loaded(struct pql_dedup *dedup)
+{
+    rebuild(dedup);
+}
 
 uint64_t pql_dedup_count(const struct pql_dedup *dedup)
 {

@@ -1,6 +1,7 @@
 /* dedup.h - message ids that were accepted, for as long as dedup_horizon says.
- * An id is a 64-bit keyed hash; ids of one tenth of the horizon form a bucket, which is forgotten whole. Buckets keep
- * their ids in the order of arrival (that is what a snapshot writes); a table beside them answers. Owner: the engine. */
+ * An id is a 64-bit keyed hash; ids of one tenth of the horizon form a bucket, which is forgotten whole.
+ * Buckets keep their ids in the order of arrival (that is what a snapshot writes); a table beside them
+ * answers. Owner: the engine. */
 #ifndef PQL_CORE_STATE_DEDUP_H
 #define PQL_CORE_STATE_DEDUP_H
 
@@ -15,14 +16,14 @@ struct pql_dedup_bucket {
 };
 
 struct pql_dedup {
-    int64_t width_ms, horizon_ms; /* horizon 0: off */
+    int64_t width_ms, horizon_ms;     /* horizon 0: off */
     struct pql_dedup_bucket *buckets; /* ascending */
     size_t buckets_count, buckets_capacity;
     struct pql_dedup_slot {
         uint64_t id;
         int64_t bucket;
         bool is_used;
-    } *slots;
+    } * slots;
     size_t slots_capacity, slots_used;
 };
 
@@ -33,7 +34,8 @@ bool pql_dedup_has(const struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
 void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
 /* Frees buckets whose end + horizon is before seen. Not while a snapshot reads them. */
 void pql_dedup_forget(struct pql_dedup *dedup, int64_t seen_ms);
-/* Loading: the id at this position of a bucket; buckets and positions must come in order. Then _loaded, once. */
+/* Loading: the id at this position of a bucket; buckets and positions must come in order. Then _loaded, once.
+ */
 bool pql_dedup_restore(struct pql_dedup *dedup, int64_t bucket, uint64_t position, uint64_t id);
 void pql_dedup_loaded(struct pql_dedup *dedup);
 uint64_t pql_dedup_count(const struct pql_dedup *dedup);

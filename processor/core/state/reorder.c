@@ -43,7 +43,8 @@ static char *copy_text(char *at, struct pql_slice *text)
     return at + text->len;
 }
 
-void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event, const struct pql_names *names)
+void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
+                     const struct pql_names *names)
 {
     struct pql_event copy = *event;
     struct pql_slice *texts[TEXTS];

@@ -1,5 +1,6 @@
-/* reorder.h - events that wait for earlier ones (lateness > 0), smallest (time, account bytes, order of arrival) first.
- * Owner: the engine. Heap: one block per event, which holds copies of all that the event refers to. */
+/* reorder.h - events that wait for earlier ones (lateness > 0), smallest (time, account bytes, order of
+ * arrival) first. Owner: the engine. Heap: one block per event, which holds copies of all that the event
+ * refers to. */
 #ifndef PQL_CORE_STATE_REORDER_H
 #define PQL_CORE_STATE_REORDER_H
 
@@ -20,7 +21,8 @@ struct pql_reorder {
 };
 
 /* Takes a copy of the event. */
-void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event, const struct pql_names *names);
+void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
+                     const struct pql_names *names);
 /* The first one, or NULL; stays inside. */
 const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder);
 /* Takes it out; the caller frees it with free(). */

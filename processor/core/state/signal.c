@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include <stdlib.h>
 
-/* Times, one by one, are kept in an array with a moving head: appending and dropping the oldest are O(1) amortised,
- * a late insertion moves what is newer. Entries of one kind have one size. */
+/* Times, one by one, are kept in an array with a moving head: appending and dropping the oldest are O(1)
+ * amortised, a late insertion moves what is newer. Entries of one kind have one size. */
 struct pql_cell {
     uint32_t head, n, capacity; /* entries [head, head + n) of capacity */
     uint32_t text_len;          /* latest, earliest: bytes of a text behind the entry */
@@ -59,8 +59,14 @@ static pql_decimal decimal_of(uint64_t low, int64_t high)
     return (pql_decimal)((pql_udecimal)(uint64_t)high << 64 | low);
 }
 
-static uint64_t low_of(pql_decimal number) { return (uint64_t)number; }
-static int64_t high_of(pql_decimal number) { return (int64_t)((pql_udecimal)number >> 64); }
+static uint64_t low_of(pql_decimal number)
+{
+    return (uint64_t)number;
+}
+static int64_t high_of(pql_decimal number)
+{
+    return (int64_t)((pql_udecimal)number >> 64);
+}
 
 /* One row per kind: bytes of the fixed payload and of an entry. */
 static const struct kind_row {
@@ -69,7 +75,8 @@ static const struct kind_row {
 } rows[PQL_SIGNAL_KIND_COUNT] = {
     [PQL_SIGNAL_COUNT] = {0, sizeof(struct entry_time), true},
     [PQL_SIGNAL_COUNT_EVER] = {sizeof(struct payload_total), 0, false},
-    [PQL_SIGNAL_SUM] = {sizeof(struct payload_total), sizeof(struct entry_number), true}, /* total: of all entries */
+    [PQL_SIGNAL_SUM] = {sizeof(struct payload_total), sizeof(struct entry_number),
+                        true}, /* total: of all entries */
     [PQL_SIGNAL_SUM_EVER] = {sizeof(struct payload_total), 0, false},
     [PQL_SIGNAL_DISTINCT] = {0, sizeof(struct entry_value), true},
     [PQL_SIGNAL_DISTINCT_EVER] = {0, sizeof(uint64_t), false},
@@ -77,7 +84,8 @@ static const struct kind_row {
     [PQL_SIGNAL_LATEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
-    [PQL_SIGNAL_FIRST_VALUE] = {sizeof(struct payload_first), sizeof(struct entry_first), false}, /* hash: the kind */
+    [PQL_SIGNAL_FIRST_VALUE] = {sizeof(struct payload_first), sizeof(struct entry_first),
+                                false}, /* hash: the kind */
 };
 
 static void *entries(const struct pql_signal *signal, const struct pql_cell *cell)
@@ -86,7 +94,10 @@ static void *entries(const struct pql_signal *signal, const struct pql_cell *cel
     return (char *)(uintptr_t)cell->data + row->payload + (size_t)row->entry * cell->head;
 }
 
-static void *payload(const struct pql_cell *cell) { return (char *)(uintptr_t)cell->data; }
+static void *payload(const struct pql_cell *cell)
+{
+    return (char *)(uintptr_t)cell->data;
+}
 
 /* Every entry begins with its time. */
 static int64_t time_at(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
@@ -191,8 +202,8 @@ static pql_decimal sum_of_oldest(const struct pql_signal *signal, const struct p
     return sum;
 }
 
-static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
-                            int64_t t_ms)
+static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **cell,
+                            const struct pql_occurrence *occ, int64_t t_ms)
 {
     if (occ->time_ms <= t_ms - signal->window.ms) return 0;
     uint32_t at = count_upto(signal, *cell, occ->time_ms);
@@ -212,8 +223,8 @@ static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **c
     return PQL_CHANGE_VALUE;
 }
 
-static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
-                             int64_t t_ms)
+static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **cell,
+                             const struct pql_occurrence *occ, int64_t t_ms)
 {
     if (occ->time_ms <= t_ms - signal->window.ms) return 0;
     const struct entry_value *values = entries(signal, *cell);
@@ -238,7 +249,8 @@ static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **
 
 /* --- ever --- */
 
-static unsigned add_ever(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_occurrence *occ)
+static unsigned add_ever(const struct pql_signal *signal, struct pql_cell *cell,
+                         const struct pql_occurrence *occ)
 {
     add_to_total(cell, occ->number);
     ((struct payload_total *)payload(cell))->n++;
@@ -316,14 +328,15 @@ static bool has_left(const struct pql_signal *signal, int64_t time_ms, int64_t t
     return signal->window.kind == PQL_WINDOW_ROLLING && time_ms <= t_ms - signal->window.ms;
 }
 
-static unsigned add_newest(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
-                           bool is_new, int64_t t_ms)
+static unsigned add_newest(const struct pql_signal *signal, struct pql_cell **cell,
+                           const struct pql_occurrence *occ, bool is_new, int64_t t_ms)
 {
     const struct payload_newest *newest = payload(*cell);
     bool is_latest = signal->kind == PQL_SIGNAL_LATEST;
     if (has_left(signal, occ->time_ms, t_ms)) return 0;
     if (!is_new && (is_latest ? occ->time_ms < newest->time_ms : occ->time_ms >= newest->time_ms)) return 0;
-    struct pql_value before = is_new || has_left(signal, newest->time_ms, t_ms) ? pql_null() : newest_value(*cell);
+    struct pql_value before =
+        is_new || has_left(signal, newest->time_ms, t_ms) ? pql_null() : newest_value(*cell);
     bool changes = !pql_value_same(&before, &occ->value);
     set_newest(cell, occ);
     return PQL_CHANGE_ANY | (changes ? PQL_CHANGE_VALUE : 0);
@@ -342,8 +355,8 @@ static bool is_different(const struct pql_signal *signal)
 }
 
 /* Is the value among the occurrences inside the window, before entry `upto`? */
-static bool has_inside(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                       uint64_t hash, uint32_t upto)
+static bool has_inside(const struct pql_signal *signal, const struct pql_cell *cell,
+                       const struct pql_first *first, uint64_t hash, uint32_t upto)
 {
     const struct entry_first *list = entries(signal, cell);
     for (uint32_t i = 0; i < upto; i++)
@@ -351,9 +364,10 @@ static bool has_inside(const struct pql_signal *signal, const struct pql_cell *c
     return false;
 }
 
-/* Adds one occurrence inside the window to its value; `is_new`: of distinct and days, not seen in it before. */
-static void count_inside(const struct pql_signal *signal, struct payload_first *value, int64_t time_ms, pql_decimal number,
-                         bool is_new)
+/* Adds one occurrence inside the window to its value; `is_new`: of distinct and days, not seen in it before.
+ */
+static void count_inside(const struct pql_signal *signal, struct payload_first *value, int64_t time_ms,
+                         pql_decimal number, bool is_new)
 {
     pql_decimal sum = decimal_of(value->low, value->high) + number;
     value->low = low_of(sum);
@@ -376,7 +390,8 @@ static void recount(const struct pql_signal *signal, struct pql_cell *cell, cons
     memcpy(payload(cell), &value, sizeof value);
 }
 
-/* --- first W of latest and earliest: the entry that decides is found among those kept; texts are blocks of their own --- */
+/* --- first W of latest and earliest: the entry that decides is found among those kept; texts are blocks of
+ * their own --- */
 
 struct text_block {
     uint32_t len;
@@ -429,15 +444,18 @@ static void entry_drop(const struct pql_signal *signal, const struct entry_first
 }
 
 /* The newest, or the oldest, inside the window; cell->n if there is none. */
-static uint32_t decider(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first)
+static uint32_t decider(const struct pql_signal *signal, const struct pql_cell *cell,
+                        const struct pql_first *first)
 {
     bool is_latest = signal->function == PQL_FN_LATEST;
-    uint32_t after = count_upto(signal, cell, is_latest ? first->start_ms + signal->window.ms - 1 : first->start_ms - 1);
+    uint32_t after =
+        count_upto(signal, cell, is_latest ? first->start_ms + signal->window.ms - 1 : first->start_ms - 1);
     uint32_t i = is_latest ? after - 1 : after; /* after 0 wraps beyond n */
     return i < cell->n && is_inside(signal, first, time_at(signal, cell, i)) ? i : cell->n;
 }
 
-static struct pql_value decided(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first)
+static struct pql_value decided(const struct pql_signal *signal, const struct pql_cell *cell,
+                                const struct pql_first *first)
 {
     uint32_t i = decider(signal, cell, first);
     return i < cell->n ? entry_value((const struct entry_first *)entries(signal, cell) + i) : pql_null();
@@ -449,7 +467,8 @@ static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, c
                        int64_t t_ms, enum inside inside)
 {
     struct entry_first *list = entries(signal, cell);
-    uint32_t kept = 0, decides = signal->kind == PQL_SIGNAL_FIRST_VALUE ? decider(signal, cell, first) : UINT32_MAX;
+    uint32_t kept = 0,
+             decides = signal->kind == PQL_SIGNAL_FIRST_VALUE ? decider(signal, cell, first) : UINT32_MAX;
     for (uint32_t i = 0; i < cell->n; i++) {
         bool stays = list[i].time_ms + signal->start_grace_ms > t_ms;
         if (is_inside(signal, first, list[i].time_ms))
@@ -464,10 +483,10 @@ static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, c
     if (!kept) cell->head = 0;
 }
 
-/* Outside the window stand those before its start and those after its end: has the oldest of either outlived its
- * grace? */
-static bool has_outlived(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                         int64_t t_ms)
+/* Outside the window stand those before its start and those after its end: has the oldest of either outlived
+ * its grace? */
+static bool has_outlived(const struct pql_signal *signal, const struct pql_cell *cell,
+                         const struct pql_first *first, int64_t t_ms)
 {
     if (!cell->n) return false;
     uint32_t after = count_upto(signal, cell, first->start_ms + signal->window.ms - 1);
@@ -488,9 +507,10 @@ static void cut_first(const struct pql_signal *signal, struct pql_cell *cell, co
         keep_first(signal, cell, first, t_ms, value->is_folded ? INSIDE_DROP : INSIDE_KEEP);
 }
 
-/* At the limit occurrences inside the window go first: their value stays, only a window that moves later counts less.
- * Of distinct values one occurrence each must stay. False if there is no room at all. */
-static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first, int64_t t_ms)
+/* At the limit occurrences inside the window go first: their value stays, only a window that moves later
+ * counts less. Of distinct values one occurrence each must stay. False if there is no room at all. */
+static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
+                      int64_t t_ms)
 {
     uint32_t limit = signal->exact_max > signal->k ? signal->exact_max : signal->k;
     if (cell->n < limit * 2) return true;
@@ -504,14 +524,15 @@ static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, co
     return true;
 }
 
-static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
-                          const struct pql_first *first, int64_t t_ms)
+static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cell,
+                          const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms)
 {
     cut_first(signal, *cell, first, t_ms);
     bool inside = is_inside(signal, first, occ->time_ms);
     const struct payload_first *value = payload(*cell);
     if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
-    bool is_new = inside && (!is_different(signal) || !has_inside(signal, *cell, first, occ->hash, (*cell)->n));
+    bool is_new =
+        inside && (!is_different(signal) || !has_inside(signal, *cell, first, occ->hash, (*cell)->n));
     if (make_room(signal, *cell, first, t_ms)) {
         struct entry_first entry = {occ->time_ms, occ->hash, low_of(occ->number), high_of(occ->number)};
         memcpy(insert_at(signal, cell, count_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
@@ -522,8 +543,8 @@ static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cel
     return PQL_CHANGE_ANY | ((is_sum ? occ->number != 0 : is_new) ? PQL_CHANGE_VALUE : 0);
 }
 
-static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occ,
-                                const struct pql_first *first, int64_t t_ms)
+static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell **cell,
+                                const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms)
 {
     cut_first(signal, *cell, first, t_ms);
     bool inside = is_inside(signal, first, occ->time_ms);
@@ -538,8 +559,8 @@ static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell
     return PQL_CHANGE_ANY | (pql_value_same(&before, &after) ? 0 : PQL_CHANGE_VALUE);
 }
 
-void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
-                            const struct pql_first *after, int64_t t_ms)
+void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
+                            const struct pql_first *before, const struct pql_first *after, int64_t t_ms)
 {
     cut_first(signal, cell, before, t_ms);
     if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
@@ -616,8 +637,8 @@ static void read_newest(const struct pql_signal *signal, const struct pql_cell *
     reading->n = 1;
 }
 
-static void read_first_value(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                             struct pql_reading *reading)
+static void read_first_value(const struct pql_signal *signal, const struct pql_cell *cell,
+                             const struct pql_first *first, struct pql_reading *reading)
 {
     uint32_t i = decider(signal, cell, first);
     if (i == cell->n) return;
@@ -626,8 +647,8 @@ static void read_first_value(const struct pql_signal *signal, const struct pql_c
     reading->n = 1;
 }
 
-static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                      int64_t t_ms, struct pql_reading *reading)
+static void read_cell(const struct pql_signal *signal, const struct pql_cell *cell,
+                      const struct pql_first *first, int64_t t_ms, struct pql_reading *reading)
 {
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
@@ -662,8 +683,8 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
     }
 }
 
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                     int64_t t_ms, struct pql_reading *reading)
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell,
+                     const struct pql_first *first, int64_t t_ms, struct pql_reading *reading)
 {
     *reading = (struct pql_reading){.first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME};
     if (cell) read_cell(signal, cell, first, t_ms, reading);
@@ -673,17 +694,20 @@ void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cel
     }
 }
 
-bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms, uint32_t c)
+bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                        uint32_t c)
 {
     return cell && cell->n >= c && time_at(signal, cell, cell->n - c) > t_ms - signal->window.ms;
 }
 
-/* Counted things leave one by one, the oldest first: of the boundaries that hold, the largest is the first to fall. */
+/* Counted things leave one by one, the oldest first: of the boundaries that hold, the largest is the first to
+ * fall. */
 static int64_t next_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
     uint32_t gone = expired(signal, cell, t_ms), live = cell->n - gone;
     if (!live) return INT64_MAX;
-    if (signal->read_as_number || signal->kind == PQL_SIGNAL_SUM) return time_at(signal, cell, gone) + signal->window.ms;
+    if (signal->read_as_number || signal->kind == PQL_SIGNAL_SUM)
+        return time_at(signal, cell, gone) + signal->window.ms;
     for (size_t i = signal->bounds_count; i-- > 0;)
         if (signal->bounds[i] <= (int64_t)live)
             return signal->bounds[i] < 1
@@ -720,8 +744,8 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
     return cell ? cell_size(signal, cell->capacity) + cell->text_len : 0;
 }
 
-/* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All words are
- * little endian zigzag varints, so the bytes do not depend on the machine or on capacities. --- */
+/* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All
+ * words are little endian zigzag varints, so the bytes do not depend on the machine or on capacities. --- */
 
 static void save_words(struct pql_buf *out, const void *words, size_t bytes)
 {
@@ -752,7 +776,8 @@ static bool save_text(const struct pql_signal *signal, const char *at, struct pq
     return true;
 }
 
-/* The rest of an entry of `first W` of latest and earliest. What cannot be read becomes null, which owns nothing. */
+/* The rest of an entry of `first W` of latest and earliest. What cannot be read becomes null, which owns
+ * nothing. */
 static void load_value(struct pql_reader *reader, char *at)
 {
     struct entry_first entry;

@@ -1,7 +1,8 @@
 /* signal.h - what is kept of one function call for one subject, so that its value can be read at any instant.
  *
- * A signal (struct pql_signal) is of the program: selector, window, how much must be kept (k). Its state, a struct
- * pql_cell on the heap, is of a subject and exists from the first occurrence on; a NULL cell is the empty state.
+ * A signal (struct pql_signal) is of the program: selector, window, how much must be kept (k). Its state, a
+ * struct pql_cell on the heap, is of a subject and exists from the first occurrence on; a NULL cell is the
+ * empty state.
  *
  *   count, rolling     times, newest last          | t1 | t2 | t3 |        live: those > t - W
  *   distinct, days     (last time, value), sorted by last time
@@ -9,8 +10,8 @@
  *   first W            the value, and (time, value) one by one until the window cannot move any more
  *   ever forms         a number, a set, a pair of times
  *
- * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an occurrence
- * is added and when a true change is due, so that its bytes are a function of the log alone.
+ * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
+ * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.
  * Owner: the subject. Thread: the task's. */
 #ifndef PQL_CORE_STATE_SIGNAL_H
 #define PQL_CORE_STATE_SIGNAL_H
@@ -20,17 +21,17 @@
 
 /* How a signal keeps its state: one row of pql_signal_kinds each. */
 enum pql_signal_kind {
-    PQL_SIGNAL_COUNT,        /* rolling */
+    PQL_SIGNAL_COUNT, /* rolling */
     PQL_SIGNAL_COUNT_EVER,
-    PQL_SIGNAL_SUM,          /* rolling; sum and avg */
+    PQL_SIGNAL_SUM, /* rolling; sum and avg */
     PQL_SIGNAL_SUM_EVER,
-    PQL_SIGNAL_DISTINCT,     /* rolling; by value, or by day */
+    PQL_SIGNAL_DISTINCT, /* rolling; by value, or by day */
     PQL_SIGNAL_DISTINCT_EVER,
-    PQL_SIGNAL_TIMES,        /* ever, first_time, last_time, since */
-    PQL_SIGNAL_LATEST,       /* rolling or ever */
-    PQL_SIGNAL_EARLIEST,     /* ever */
-    PQL_SIGNAL_FIRST,        /* count, sum, avg, distinct, days in `first W` */
-    PQL_SIGNAL_FIRST_VALUE,  /* latest, earliest in `first W` */
+    PQL_SIGNAL_TIMES,       /* ever, first_time, last_time, since */
+    PQL_SIGNAL_LATEST,      /* rolling or ever */
+    PQL_SIGNAL_EARLIEST,    /* ever */
+    PQL_SIGNAL_FIRST,       /* count, sum, avg, distinct, days in `first W` */
+    PQL_SIGNAL_FIRST_VALUE, /* latest, earliest in `first W` */
     PQL_SIGNAL_KIND_COUNT,
 };
 
@@ -39,12 +40,13 @@ struct pql_signal {
     enum pql_function function; /* of the first reader: count, sum, distinct, days, ever, latest, earliest */
     enum pql_subject subject;
     struct pql_window window;
-    uint32_t k;            /* the value is min(true value, k); 0: no limit */
+    uint32_t k; /* the value is min(true value, k); 0: no limit */
     uint32_t exact_max;
     int64_t start_grace_ms;
-    bool read_as_number;   /* else only comparisons with constants read it */
-    bool by_day;           /* days: the value is the event's UTC day */
-    /* Boundaries c, ascending: the instant at which `value >= c` flips matters. Whole numbers; of since, ms. */
+    bool read_as_number; /* else only comparisons with constants read it */
+    bool by_day;         /* days: the value is the event's UTC day */
+    /* Boundaries c, ascending: the instant at which `value >= c` flips matters. Whole numbers; of since, ms.
+     */
     const int64_t *bounds;
     size_t bounds_count;
 };
@@ -54,8 +56,8 @@ struct pql_cell; /* state; layout private to signal.c */
 /* One occurrence. value: of the selector's path, canonical for distinct. seq: order of processing. */
 struct pql_occurrence {
     int64_t time_ms;
-    uint64_t hash;       /* distinct: of the canonical value; days: the day number */
-    pql_decimal number;  /* sum */
+    uint64_t hash;          /* distinct: of the canonical value; days: the day number */
+    pql_decimal number;     /* sum */
     struct pql_value value; /* latest, earliest */
 };
 
@@ -66,7 +68,7 @@ struct pql_first {
 
 struct pql_reading {
     struct pql_value value; /* of the signal's own function; null of nothing where the function says so */
-    uint64_t n;             /* of count, distinct, days: the value; else the number of occurrences behind it if kept */
+    uint64_t n; /* of count, distinct, days: the value; else the number of occurrences behind it if kept */
     pql_decimal sum;
     int64_t first_at, last_at; /* PQL_NO_TIME: unknown */
     bool at_least;
@@ -80,25 +82,26 @@ enum {
     PQL_CHANGE_VALUE = 8, /* the number, or the newest value */
 };
 
-/* Adds an occurrence at instant t (>= its time). *cell may be NULL before and is replaced when it grows. Returns bits
- * of PQL_CHANGE_*, 0 if the true value is as before. */
-unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell, const struct pql_occurrence *occurrence,
-                    const struct pql_first *first, int64_t t_ms);
+/* Adds an occurrence at instant t (>= its time). *cell may be NULL before and is replaced when it grows.
+ * Returns bits of PQL_CHANGE_*, 0 if the true value is as before. */
+unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms);
 /* Drops what has expired at t. */
 void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                      int64_t t_ms);
 /* The value at t. cell may be NULL. */
-void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell, const struct pql_first *first,
-                     int64_t t_ms, struct pql_reading *reading);
+void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell,
+                     const struct pql_first *first, int64_t t_ms, struct pql_reading *reading);
 /* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT: is the value at t at least c (c >= 1, c <= k)? O(1). */
-bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms, uint32_t c);
-/* The first instant after t at which the value, or for signals read only by comparisons one of these, changes by
- * itself; INT64_MAX if never. */
+bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                        uint32_t c);
+/* The first instant after t at which the value, or for signals read only by comparisons one of these, changes
+ * by itself; INT64_MAX if never. */
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
-/* first W: the subject's start moves at t. Call on every `first` cell: the value is counted anew over what is still
- * kept one by one. */
-void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *before,
-                            const struct pql_first *after, int64_t t_ms);
+/* first W: the subject's start moves at t. Call on every `first` cell: the value is counted anew over what is
+ * still kept one by one. */
+void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
+                            const struct pql_first *before, const struct pql_first *after, int64_t t_ms);
 
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);

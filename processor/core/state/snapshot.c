@@ -6,9 +6,9 @@
  *   users    id of the account, position of the first, up to 64 more users
  *   ids      bucket of the duplicate filter, position of the first, up to 4096 ids
  *
- * A page is a function of the log alone: capacities, timers, table order and counters that can be counted again are
- * not in it. Its hash is keyed, and the digest of a state is the sum over its pages, so the order of pages does not
- * matter. Reading checks everything: pages may come from a damaged topic. */
+ * A page is a function of the log alone: capacities, timers, table order and counters that can be counted
+ * again are not in it. Its hash is keyed, and the digest of a state is the sum over its pages, so the order
+ * of pages does not matter. Reading checks everything: pages may come from a damaged topic. */
 #include "core/engine_state.h"
 
 #include "core/hash.h"
@@ -84,8 +84,8 @@ static void save_standing(const struct pql_standing *standing, struct pql_buf *o
     pql_buf_zigzag(out, standing->version);
 }
 
-static void save_subject(const struct pql_program *program, const struct pql_subject_state *state, enum pql_subject subject,
-                         struct pql_buf *out)
+static void save_subject(const struct pql_program *program, const struct pql_subject_state *state,
+                         enum pql_subject subject, struct pql_buf *out)
 {
     pql_buf_u8(out, (uint8_t)state->start);
     pql_buf_zigzag(out, state->start_ms);
@@ -102,7 +102,8 @@ static void save_subject(const struct pql_program *program, const struct pql_sub
     }
 }
 
-static void save_users(const struct pql_program *program, const struct pql_account *account, size_t from, struct pql_buf *out)
+static void save_users(const struct pql_program *program, const struct pql_account *account, size_t from,
+                       struct pql_buf *out)
 {
     size_t upto = account->users_count - from > USERS_PER_PAGE ? from + USERS_PER_PAGE : account->users_count;
     size_t words = (program->conditions_count + 63) / 64;
@@ -136,7 +137,8 @@ static void write_account(struct page_sink *sink, const struct pql_account *acco
     }
 }
 
-static void write_ids(struct page_sink *sink, const struct pql_dedup_bucket *bucket, size_t from, size_t count)
+static void write_ids(struct page_sink *sink, const struct pql_dedup_bucket *bucket, size_t from,
+                      size_t count)
 {
     size_t n = count - from > IDS_PER_PAGE ? IDS_PER_PAGE : count - from;
     page_begin(sink, PAGE_IDS);
@@ -155,7 +157,8 @@ uint64_t pql_engine_digest(struct pql_engine *engine)
     for (size_t b = 0; b < engine->dedup.buckets_count; b++) {
         const struct pql_dedup_bucket *bucket = &engine->dedup.buckets[b];
         if (pql_dedup_is_forgotten(&engine->dedup, bucket->number, engine->seen)) continue;
-        for (size_t from = 0; from < bucket->count; from += IDS_PER_PAGE) write_ids(&sink, bucket, from, bucket->count);
+        for (size_t from = 0; from < bucket->count; from += IDS_PER_PAGE)
+            write_ids(&sink, bucket, from, bucket->count);
     }
     pql_buf_deinit(&sink.page);
     return sink.digest;
@@ -174,7 +177,8 @@ void pql_snapshot_begin(struct pql_engine *engine)
     snapshot->next_account = snapshot->next_bucket = snapshot->next_id = 0;
     snapshot->buckets_count = engine->dedup.buckets_count;
     snapshot->bucket_counts = pql_xmalloc((snapshot->buckets_count + 1) * sizeof *snapshot->bucket_counts);
-    for (size_t i = 0; i < snapshot->buckets_count; i++) snapshot->bucket_counts[i] = engine->dedup.buckets[i].count;
+    for (size_t i = 0; i < snapshot->buckets_count; i++)
+        snapshot->bucket_counts[i] = engine->dedup.buckets[i].count;
     snapshot->early.len = snapshot->early_at = 0;
     struct page_sink sink = {.engine = engine, .out = &snapshot->early};
     write_task(&sink);
@@ -185,7 +189,8 @@ void pql_snapshot_begin(struct pql_engine *engine)
 void pql_snapshot_touch(struct pql_engine *engine, struct pql_account *account)
 {
     struct pql_snapshot *snapshot = &engine->snapshot;
-    if (!snapshot->is_running || account->snapshot == snapshot->number || account->index >= snapshot->accounts_count)
+    if (!snapshot->is_running || account->snapshot == snapshot->number ||
+        account->index >= snapshot->accounts_count)
         return;
     account->snapshot = snapshot->number;
     struct page_sink sink = {.engine = engine, .out = &snapshot->early};
@@ -228,8 +233,8 @@ static bool write_next(struct page_sink *sink, struct pql_snapshot *snapshot)
     return false;
 }
 
-/* Pages that were serialised before their turn, as many as still fit: a burst of changes between two steps must not
- * make one chunk of everything. False when there are none left. */
+/* Pages that were serialised before their turn, as many as still fit: a burst of changes between two steps
+ * must not make one chunk of everything. False when there are none left. */
 static bool take_early(struct pql_snapshot *snapshot, struct pql_buf *out, size_t end)
 {
     while (snapshot->early_at < snapshot->early.len) {
@@ -265,7 +270,10 @@ void pql_snapshot_abandon(struct pql_engine *engine)
     if (engine->snapshot.is_running) snapshot_end(engine);
 }
 
-uint64_t pql_snapshot_digest(const struct pql_engine *engine) { return engine->snapshot.digest; }
+uint64_t pql_snapshot_digest(const struct pql_engine *engine)
+{
+    return engine->snapshot.digest;
+}
 
 /* --- reading --- */
 
@@ -273,7 +281,8 @@ static void load_task(struct pql_engine *engine, struct pql_reader *reader, stru
 {
     uint8_t format = pql_read_u8(reader);
     if (format != FORMAT) {
-        (void)PQL_FAIL(err, PQL_ERR_CONFIG, "the snapshot has format %u, this program reads %d", format, FORMAT);
+        (void)PQL_FAIL(err, PQL_ERR_CONFIG, "the snapshot has format %u, this program reads %d", format,
+                       FORMAT);
         reader->failed = true;
         return;
     }
@@ -309,8 +318,8 @@ static struct pql_standing *load_standing(struct pql_reader *reader)
     return loaded;
 }
 
-static void load_subject(const struct pql_program *program, struct pql_subject_state *state, enum pql_subject subject,
-                         struct pql_reader *reader)
+static void load_subject(const struct pql_program *program, struct pql_subject_state *state,
+                         enum pql_subject subject, struct pql_reader *reader)
 {
     uint8_t start = pql_read_u8(reader);
     if (start > PQL_START_EXPLICIT) reader->failed = true;
@@ -324,18 +333,21 @@ static void load_subject(const struct pql_program *program, struct pql_subject_s
             return;
         }
         uint32_t what = program->slots[subject][slot];
-        void *cell = what & PQL_SLOT_DEFINITION ? (void *)load_standing(reader)
-                                                : (void *)pql_signal_load(&program->signals[what]->signal, reader);
+        void *cell = what & PQL_SLOT_DEFINITION
+                         ? (void *)load_standing(reader)
+                         : (void *)pql_signal_load(&program->signals[what]->signal, reader);
         if (cell) *pql_cells_get(&state->cells, (uint32_t)slot) = cell;
     }
 }
 
 /* Users stand at their positions: pages of one account may come in any order. */
-static void load_users(struct pql_engine *engine, struct pql_account *account, uint64_t from, struct pql_reader *reader)
+static void load_users(struct pql_engine *engine, struct pql_account *account, uint64_t from,
+                       struct pql_reader *reader)
 {
     uint64_t n = pql_read_varint(reader);
     size_t words = (engine->program->conditions_count + 63) / 64;
-    if (reader->failed || n > USERS_PER_PAGE || from > account->users_count || n > account->users_count - from) {
+    if (reader->failed || n > USERS_PER_PAGE || from > account->users_count ||
+        n > account->users_count - from) {
         reader->failed = true;
         return;
     }
@@ -395,7 +407,8 @@ static void load_ids(struct pql_engine *engine, struct pql_reader *reader)
 {
     int64_t number = pql_read_zigzag(reader);
     uint64_t from = pql_read_varint(reader), n = pql_read_varint(reader);
-    if (n > IDS_PER_PAGE || n > pql_reader_left(reader) / 8 || !engine->dedup.horizon_ms) reader->failed = true;
+    if (n > IDS_PER_PAGE || n > pql_reader_left(reader) / 8 || !engine->dedup.horizon_ms)
+        reader->failed = true;
     for (uint64_t i = 0; i < n && !reader->failed; i++)
         if (!pql_dedup_restore(&engine->dedup, number, from + i, pql_read_u64(reader))) reader->failed = true;
 }
@@ -438,8 +451,10 @@ int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, 
         at = reader.at;
     }
     size_t left = (size_t)(reader.end - at);
-    if (cut->len) memmove(cut->ptr, at, left);
-    else pql_buf_put(cut, at, left);
+    if (cut->len)
+        memmove(cut->ptr, at, left);
+    else
+        pql_buf_put(cut, at, left);
     cut->len = left;
     return 0;
 }
@@ -449,7 +464,8 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
 {
     const struct pql_program *program = engine->program;
     /* With lateness 0 what is due at the present instant has happened only where that instant was applied. */
-    bool is_done = program->conf->settings.lateness_ms || engine->ticked || account->instant_ms == engine->complete;
+    bool is_done =
+        program->conf->settings.lateness_ms || engine->ticked || account->instant_ms == engine->complete;
     int64_t t = is_done ? engine->complete : engine->complete - 1;
     if (account->state.start == PQL_START_NONE)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks the head of an account");

@@ -22,8 +22,8 @@ struct pql_decoder {
     const struct pql_mapping *mapping;
     pql_find_schema *find_schema;
     void *ctx;
-    struct pql_schema *reader;    /* NULL: none */
-    struct pql_json_plan *json;   /* of JSON */
+    struct pql_schema *reader;      /* NULL: none */
+    struct pql_json_plan *json;     /* of JSON */
     const struct pql_slice *wanted; /* the mapping's */
     size_t wanted_count;
     struct pql_value *slots;
@@ -72,19 +72,21 @@ static void grow_table(struct pql_decoder *decoder)
     free(old);
 }
 
-static struct pql_plan *compile(const struct pql_decoder *decoder, struct pql_slice text, uint64_t *fingerprint,
-                                struct pql_err *err)
+static struct pql_plan *compile(const struct pql_decoder *decoder, struct pql_slice text,
+                                uint64_t *fingerprint, struct pql_err *err)
 {
     struct pql_schema *schema = pql_schema_parse(text, err);
     if (!schema) return NULL;
-    struct pql_plan *plan = pql_plan_new(schema, decoder->reader, decoder->wanted, decoder->wanted_count, err);
+    struct pql_plan *plan =
+        pql_plan_new(schema, decoder->reader, decoder->wanted, decoder->wanted_count, err);
     if (fingerprint) *fingerprint = pql_schema_fingerprint(schema);
     pql_schema_free(schema);
     return plan;
 }
 
 /* Takes the plan. The key must be new. */
-static struct writer *add_writer(struct pql_decoder *decoder, const struct pql_schema_key *key, struct pql_plan *plan)
+static struct writer *add_writer(struct pql_decoder *decoder, const struct pql_schema_key *key,
+                                 struct pql_plan *plan)
 {
     if ((decoder->writers_count + 1) * 2 > decoder->table_size) grow_table(decoder);
     struct writer *writer = pql_xcalloc(1, sizeof *writer);
@@ -155,8 +157,8 @@ static int add_files(struct pql_decoder *decoder, const struct pql_decoder_conf 
         pql_err_prefix(err, "schemas[%zu]: ", i);
         return -1;
     }
-    bool may_be_bare = conf->framing == PQL_FRAMING_BARE ||
-                       (!conf->find_schema && conf->framing != PQL_FRAMING_PREFIX);
+    bool may_be_bare =
+        conf->framing == PQL_FRAMING_BARE || (!conf->find_schema && conf->framing != PQL_FRAMING_PREFIX);
     if (may_be_bare && !conf->schemas_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "Avro without a registry needs the writer's schema as a file");
     return 0;
@@ -234,7 +236,8 @@ static int decode_avro(struct pql_decoder *decoder, struct pql_slice value, cons
 {
     struct pql_schema_key *key = &decoder->last_key;
     struct pql_slice payload;
-    if (pql_framing_read(decoder->framing, decoder->find_schema != NULL, value, message, key, &payload, err)) return -1;
+    if (pql_framing_read(decoder->framing, decoder->find_schema != NULL, value, message, key, &payload, err))
+        return -1;
     decoder->has_last_key = true;
     if (!decoder->last || !pql_schema_key_eq(&decoder->last->key, key)) {
         struct writer *writer;
@@ -266,13 +269,18 @@ const struct pql_schema_key *pql_decoder_last_key(const struct pql_decoder *deco
 }
 
 /* --- the writer schemas as bytes ---
- * count (varint), then per schema in order of key: kind (1 byte), high, low (8 bytes each, little endian), text */
+ * count (varint), then per schema in order of key: kind (1 byte), high, low (8 bytes each, little endian),
+ * text */
 
-size_t pql_decoder_schemas_count(const struct pql_decoder *decoder) { return decoder->saved_count; }
+size_t pql_decoder_schemas_count(const struct pql_decoder *decoder)
+{
+    return decoder->saved_count;
+}
 
 static int compare_writers(const void *a, const void *b)
 {
-    const struct pql_schema_key *x = &(*(struct writer *const *)a)->key, *y = &(*(struct writer *const *)b)->key;
+    const struct pql_schema_key *x = &(*(struct writer *const *)a)->key,
+                                *y = &(*(struct writer *const *)b)->key;
     if (x->kind != y->kind) return x->kind < y->kind ? -1 : 1;
     if (x->high != y->high) return x->high < y->high ? -1 : 1;
     return (x->low > y->low) - (x->low < y->low);
@@ -284,7 +292,8 @@ void pql_decoder_save(const struct pql_decoder *decoder, struct pql_buf *out)
     size_t count = 0;
     for (size_t i = 0; i < decoder->table_size; i++)
         if (decoder->table[i] && decoder->table[i]->text) sorted[count++] = decoder->table[i];
-    if (count) qsort(sorted, count, sizeof *sorted, compare_writers); /* keys are unique: any sort is stable */
+    if (count)
+        qsort(sorted, count, sizeof *sorted, compare_writers); /* keys are unique: any sort is stable */
     pql_buf_varint(out, count);
     for (size_t i = 0; i < count; i++) {
         pql_buf_u8(out, (uint8_t)sorted[i]->key.kind);

@@ -29,7 +29,10 @@ static struct pql_slice next_piece(struct pql_slice *rest, bool *is_valid)
     return piece;
 }
 
-static bool is_json_plain(char c) { return (unsigned char)c >= 0x20 && c != '"' && c != '\\'; }
+static bool is_json_plain(char c)
+{
+    return (unsigned char)c >= 0x20 && c != '"' && c != '\\';
+}
 
 static void put_json_escape(struct pql_buf *out, char c)
 {
@@ -86,8 +89,10 @@ static void json_name(struct pql_sink *s, struct pql_slice name)
 static void json_time(struct pql_sink *s, int64_t ms)
 {
     char digits[PQL_TIME_TEXT_MAX];
-    if (s->epoch_ms) put_decimal(s->out, pql_decimal_of_int(ms));
-    else pql_encode_json_text(s->out, (struct pql_slice){digits, pql_time_text(ms, digits)});
+    if (s->epoch_ms)
+        put_decimal(s->out, pql_decimal_of_int(ms));
+    else
+        pql_encode_json_text(s->out, (struct pql_slice){digits, pql_time_text(ms, digits)});
 }
 
 static void json_absent(struct pql_sink *s, const struct pql_label *label)
@@ -217,14 +222,16 @@ void pql_encoder_free(struct pql_encoder *encoder)
     free(encoder);
 }
 
-void pql_encode_record(const struct pql_encoder *encoder, const struct pql_record *record, int64_t produced_at_ms,
-                       struct pql_buf *out)
+void pql_encode_record(const struct pql_encoder *encoder, const struct pql_record *record,
+                       int64_t produced_at_ms, struct pql_buf *out)
 {
     const struct pql_encode_conf *conf = &encoder->conf;
-    struct pql_sink sink = {
-        .ops = conf->format == PQL_ENCODE_JSON ? &json_ops : &avro_ops, .out = out, .epoch_ms = conf->epoch_ms};
+    struct pql_sink sink = {.ops = conf->format == PQL_ENCODE_JSON ? &json_ops : &avro_ops,
+                            .out = out,
+                            .epoch_ms = conf->epoch_ms};
     struct pql_slice topic = {"", 0};
-    if (record->has_source && record->source_input < conf->topics_count) topic = conf->topics[record->source_input];
+    if (record->has_source && record->source_input < conf->topics_count)
+        topic = conf->topics[record->source_input];
     pql_buf_put(out, encoder->head.ptr, encoder->head.len);
     pql_encode_walk(&sink, record, topic, produced_at_ms);
     if (encoder->head.len) pql_buf_u8(out, '}');
@@ -241,8 +248,10 @@ static void put_key_part(struct pql_buf *out, struct pql_slice part)
         for (size_t i = 0; i < piece.len; i++) {
             unsigned char c = (unsigned char)piece.ptr[i];
             char encoded[] = {'%', hex[c >> 4], hex[c & 15]};
-            if (!is_valid || c == '/' || c == '%' || c < 0x20 || c == 0x7f) pql_buf_put(out, encoded, 3);
-            else pql_buf_u8(out, c);
+            if (!is_valid || c == '/' || c == '%' || c < 0x20 || c == 0x7f)
+                pql_buf_put(out, encoded, 3);
+            else
+                pql_buf_u8(out, c);
         }
     }
 }

@@ -1,9 +1,12 @@
-/* The schemas of output records, from the same walk as the records: Avro, JSON Schema, and what Kafka Connect's
- * JsonConverter wants beside each payload. */
+/* The schemas of output records, from the same walk as the records: Avro, JSON Schema, and what Kafka
+ * Connect's JsonConverter wants beside each payload. */
 #include "core/wire/encode_walk.h"
 
 /* Nothing optional is absent from the sample that is walked. */
-static void never_absent(struct pql_sink *s, const struct pql_label *label) { (void)s, (void)label; }
+static void never_absent(struct pql_sink *s, const struct pql_label *label)
+{
+    (void)s, (void)label;
+}
 
 /* Field after field, each on a line of its own. */
 static void new_line(struct pql_sink *s)
@@ -29,7 +32,8 @@ static void avro_begin(struct pql_sink *s, const struct pql_label *label)
 {
     if (!label->name.len) return;
     new_line(s);
-    pql_buf_printf(s->out, "{\"name\": \"%.*s\", \"doc\": \"%s\", \"type\": ", PQL_SLICE_ARG(label->name), label->doc);
+    pql_buf_printf(s->out, "{\"name\": \"%.*s\", \"doc\": \"%s\", \"type\": ", PQL_SLICE_ARG(label->name),
+                   label->doc);
 }
 
 static void avro_end(struct pql_sink *s, const struct pql_label *label, bool is_optional)
@@ -52,7 +56,8 @@ static void avro_open(struct pql_sink *s, const struct pql_nested *nested)
     if (nested->nest == PQL_NEST_MAP) pql_buf_text(s->out, "{\"type\": \"map\", \"values\": ");
     if (nested->nest != PQL_NEST_RECORD) return;
     pql_buf_printf(s->out, "{\"type\": \"record\", \"name\": \"%s\", ", nested->type_name);
-    if (!s->depth) pql_buf_printf(s->out, "\"namespace\": \"pqlstream\", \"doc\": \"%s\",\n ", nested->label.doc);
+    if (!s->depth)
+        pql_buf_printf(s->out, "\"namespace\": \"pqlstream\", \"doc\": \"%s\",\n ", nested->label.doc);
     pql_buf_text(s->out, "\"fields\": [");
     s->has_before = false;
     s->depth++;
@@ -185,8 +190,9 @@ static void connect_open(struct pql_sink *s, const struct pql_nested *nested)
         [PQL_NEST_ARRAY] = "\"array\"",
         [PQL_NEST_MAP] = "\"map\",\"keys\":{\"type\":\"string\",\"optional\":false}",
     };
-    static const char *const inner[] = {
-        [PQL_NEST_RECORD] = ",\"fields\":[", [PQL_NEST_ARRAY] = ",\"items\":", [PQL_NEST_MAP] = ",\"values\":"};
+    static const char *const inner[] = {[PQL_NEST_RECORD] = ",\"fields\":[",
+                                        [PQL_NEST_ARRAY] = ",\"items\":",
+                                        [PQL_NEST_MAP] = ",\"values\":"};
     connect_begin(s, types[nested->nest]);
     if (nested->type_name) pql_buf_printf(s->out, ",\"name\":\"pqlstream.%s\"", nested->type_name);
     connect_field(s, &nested->label, nested->is_optional);

@@ -11,7 +11,10 @@ static struct pql_cell text(struct pql_slice value)
 {
     return (struct pql_cell){PQL_CELL_TEXT, false, true, {.text = value}};
 }
-static struct pql_cell word(const char *value) { return text(pql_slice_of(value)); }
+static struct pql_cell word(const char *value)
+{
+    return text(pql_slice_of(value));
+}
 static struct pql_cell integer(int64_t value)
 {
     return (struct pql_cell){PQL_CELL_INT, false, true, {.integer = value}};
@@ -24,7 +27,10 @@ static struct pql_cell instant(int64_t value)
 {
     return (struct pql_cell){PQL_CELL_TIME, false, true, {.integer = value}};
 }
-static struct pql_cell boolean(bool value) { return (struct pql_cell){PQL_CELL_BOOL, false, true, {.boolean = value}}; }
+static struct pql_cell boolean(bool value)
+{
+    return (struct pql_cell){PQL_CELL_BOOL, false, true, {.boolean = value}};
+}
 
 static struct pql_cell text_or_null(struct pql_slice value)
 {
@@ -84,8 +90,8 @@ static void walk_evidence_row(struct pql_sink *s, const struct pql_evidence *row
     put(s, "signal", text(row->signal), "What was measured, in the words of the definition.");
     put_value(s, &row->value, "value", "Its value where that is a number.", "value_text",
               "Its value where that is something else.");
-    put_value(s, &row->threshold, "threshold", "What it is compared with where that is a number.", "threshold_text",
-              "What it is compared with where that is something else.");
+    put_value(s, &row->threshold, "threshold", "What it is compared with where that is a number.",
+              "threshold_text", "What it is compared with where that is something else.");
     put(s, "comparison", text_or_null(row->comparison),
         "=, !=, <, <=, > or >=; null for a condition without comparison.");
     put(s, "met", boolean(row->met), "Whether this part of the condition holds.");
@@ -93,7 +99,8 @@ static void walk_evidence_row(struct pql_sink *s, const struct pql_evidence *row
     put(s, "first_at", instant_or_null(row->first_at), "Event time of the first occurrence counted.");
     put(s, "last_at", instant_or_null(row->last_at), "Event time of the last occurrence counted.");
     put(s, "window", text(row->window), "Such as 'first 7d' or '14d'; empty if there is none.");
-    put(s, "approximate", boolean(row->approximate), "Older occurrences were counted in panes, not one by one.");
+    put(s, "approximate", boolean(row->approximate),
+        "Older occurrences were counted in panes, not one by one.");
     put(s, "at_least", boolean(row->at_least), "The true value may be greater; no more than this is kept.");
     s->ops->close(s, &nested);
 }
@@ -113,8 +120,11 @@ static void walk_evidence(struct pql_sink *s, const struct pql_record *r)
 
 static void walk_missing(struct pql_sink *s, const struct pql_record *r)
 {
-    const struct pql_nested nested = {
-        {PQL_SLICE_LITERAL("missing"), "What does not hold yet."}, PQL_NEST_ARRAY, NULL, false, r->missing_count};
+    const struct pql_nested nested = {{PQL_SLICE_LITERAL("missing"), "What does not hold yet."},
+                                      PQL_NEST_ARRAY,
+                                      NULL,
+                                      false,
+                                      r->missing_count};
     s->ops->open(s, &nested);
     for (size_t i = 0; i < r->missing_count; i++) {
         struct pql_cell item = text(r->missing[i]);
@@ -163,7 +173,8 @@ static void walk_attributes(struct pql_sink *s, const struct pql_record *r)
 }
 
 /* The one list of fields: order, types and words of every form. */
-static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct pql_slice topic, int64_t produced_at)
+static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct pql_slice topic,
+                        int64_t produced_at)
 {
     put(s, "event_id", word(r->event_id), "UUID of this record: the same input gives the same id.");
     put(s, "definition", text(r->definition), "Name of the definition.");
@@ -177,7 +188,8 @@ static void walk_fields(struct pql_sink *s, const struct pql_record *r, struct p
     put(s, "status", word(pql_status_names[r->status]), "not_yet, qualified, left or missed.");
     put(s, "previous_status", word(pql_status_names[r->previous_status]), "The status before.");
     put(s, "reason", word(pql_reason_names[r->reason]),
-        "condition, expired, decayed, ineligible, disqualified, converted, definition_changed, definition_removed, "
+        "condition, expired, decayed, ineligible, disqualified, converted, definition_changed, "
+        "definition_removed, "
         "merged "
         "or forgotten.");
     put(s, "reason_text", text(r->reason_text), "The reason in words, at most 255 bytes.");

@@ -1,11 +1,19 @@
-/* encode_walk.h - the fields of an output record as calls of a sink: known to the encoders and to the writers of their
- * schemas, and to nobody else. A field is one line of pql_encode_walk; every form of the record follows from it. */
+/* encode_walk.h - the fields of an output record as calls of a sink: known to the encoders and to the writers
+ * of their schemas, and to nobody else. A field is one line of pql_encode_walk; every form of the record
+ * follows from it. */
 #ifndef PQL_CORE_WIRE_ENCODE_WALK_H
 #define PQL_CORE_WIRE_ENCODE_WALK_H
 
 #include "core/wire/encode.h"
 
-enum pql_cell_type { PQL_CELL_TEXT, PQL_CELL_INT, PQL_CELL_LONG, PQL_CELL_NUMBER, PQL_CELL_TIME, PQL_CELL_BOOL };
+enum pql_cell_type {
+    PQL_CELL_TEXT,
+    PQL_CELL_INT,
+    PQL_CELL_LONG,
+    PQL_CELL_NUMBER,
+    PQL_CELL_TIME,
+    PQL_CELL_BOOL
+};
 
 struct pql_cell {
     enum pql_cell_type type;
@@ -37,9 +45,9 @@ struct pql_nested {
 struct pql_sink {
     const struct pql_sink_ops *ops;
     struct pql_buf *out;
-    bool epoch_ms;   /* times as numbers */
-    bool has_before; /* a comma is due */
-    int depth;       /* of indentation */
+    bool epoch_ms;           /* times as numbers */
+    bool has_before;         /* a comma is due */
+    int depth;               /* of indentation */
     struct pql_buf names[4]; /* of the fields so far, by depth */
 };
 

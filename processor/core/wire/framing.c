@@ -21,12 +21,16 @@ static int bad_framing(struct pql_err *err, const char *what, struct pql_slice b
 {
     char first[3] = "";
     if (bytes.len) snprintf(first, sizeof first, "%02x", (unsigned char)bytes.ptr[0]);
-    PQL_FAIL(err, PQL_ERR_RECORD, "%s (%zu bytes, the first is %s)", what, bytes.len, *first ? first : "none");
+    PQL_FAIL(err, PQL_ERR_RECORD, "%s (%zu bytes, the first is %s)", what, bytes.len,
+             *first ? first : "none");
     if (err) err->reason = pql_rejects[PQL_REJECT_BAD_FRAMING].word;
     return -1;
 }
 
-static uint8_t byte_at(struct pql_slice bytes, size_t i) { return (uint8_t)bytes.ptr[i]; }
+static uint8_t byte_at(struct pql_slice bytes, size_t i)
+{
+    return (uint8_t)bytes.ptr[i];
+}
 
 static uint64_t big_endian(struct pql_slice bytes, size_t from, size_t count)
 {
@@ -47,7 +51,10 @@ static struct pql_slice behind(struct pql_slice bytes, size_t skip)
     return (struct pql_slice){bytes.ptr + skip, bytes.len - skip};
 }
 
-static bool is_prefixed(struct pql_slice value) { return value.len >= PREFIX_SIZE && byte_at(value, 0) == 0; }
+static bool is_prefixed(struct pql_slice value)
+{
+    return value.len >= PREFIX_SIZE && byte_at(value, 0) == 0;
+}
 
 static bool is_single_object(struct pql_slice value)
 {
@@ -66,7 +73,8 @@ static int read_prefix(struct pql_slice value, struct pql_schema_key *key, struc
 static int read_single_object(struct pql_slice value, struct pql_schema_key *key, struct pql_slice *payload,
                               struct pql_err *err)
 {
-    if (!is_single_object(value)) return bad_framing(err, "no marker C3 01 with an 8-byte fingerprint", value);
+    if (!is_single_object(value))
+        return bad_framing(err, "no marker C3 01 with an 8-byte fingerprint", value);
     *key = (struct pql_schema_key){.kind = PQL_SCHEMA_FINGERPRINT, .low = little_endian_8(value, 2)};
     *payload = behind(value, SINGLE_OBJECT_SIZE);
     return 0;
@@ -79,8 +87,8 @@ static int read_bare(struct pql_slice value, struct pql_schema_key *key, struct 
     return 0;
 }
 
-static int read_auto(bool has_registry, struct pql_slice value, struct pql_schema_key *key, struct pql_slice *payload,
-                     struct pql_err *err)
+static int read_auto(bool has_registry, struct pql_slice value, struct pql_schema_key *key,
+                     struct pql_slice *payload, struct pql_err *err)
 {
     if (is_single_object(value)) return read_single_object(value, key, payload, err);
     return has_registry ? read_prefix(value, key, payload, err) : read_bare(value, key, payload);
@@ -95,7 +103,8 @@ static int read_header(struct pql_slice header, struct pql_slice value, struct p
         *key = (struct pql_schema_key){
             .kind = PQL_SCHEMA_GUID, .high = big_endian(header, 1, 8), .low = big_endian(header, 9, 8)};
     else
-        return bad_framing(err, "header __value_schema_id is neither 00 with an id nor 01 with a GUID", header);
+        return bad_framing(err, "header __value_schema_id is neither 00 with an id nor 01 with a GUID",
+                           header);
     *payload = value;
     return 0;
 }
@@ -126,8 +135,9 @@ const char *pql_schema_key_text(const struct pql_schema_key *key, char out[PQL_S
     case PQL_SCHEMA_BARE: snprintf(out, PQL_SCHEMA_KEY_TEXT_MAX, "bare"); break;
     case PQL_SCHEMA_ID: snprintf(out, PQL_SCHEMA_KEY_TEXT_MAX, "id %" PRIu64, key->low); break;
     case PQL_SCHEMA_GUID:
-        snprintf(out, PQL_SCHEMA_KEY_TEXT_MAX, "guid %08" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%012" PRIx64,
-                 key->high >> 32, key->high >> 16 & 0xffff, key->high & 0xffff, key->low >> 48,
+        snprintf(out, PQL_SCHEMA_KEY_TEXT_MAX,
+                 "guid %08" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%04" PRIx64 "-%012" PRIx64, key->high >> 32,
+                 key->high >> 16 & 0xffff, key->high & 0xffff, key->low >> 48,
                  key->low & UINT64_C(0xffffffffffff));
         break;
     case PQL_SCHEMA_FINGERPRINT:

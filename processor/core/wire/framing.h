@@ -1,9 +1,9 @@
 /* framing.h - which schema wrote these bytes, and where its Avro begins.
  *
  *   prefix         00, id (4 bytes big endian), Avro          the registry's wire format
- *   header         header __value_schema_id = 00, id (4 bytes) or 01, GUID (16 bytes); the value is Avro alone
- *   single object  C3 01, fingerprint (8 bytes little endian, CRC-64-AVRO), Avro      Avro 1.11, "Single-object encoding"
- *   bare           Avro alone; the schema is known beforehand
+ *   header         header __value_schema_id = 00, id (4 bytes) or 01, GUID (16 bytes); the value is Avro
+ * alone single object  C3 01, fingerprint (8 bytes little endian, CRC-64-AVRO), Avro      Avro 1.11,
+ * "Single-object encoding" bare           Avro alone; the schema is known beforehand
  *
  * Pure. Thread: any. Heap: none. */
 #ifndef PQL_CORE_WIRE_FRAMING_H
@@ -46,9 +46,9 @@ static inline bool pql_schema_key_eq(const struct pql_schema_key *a, const struc
 enum { PQL_SCHEMA_KEY_TEXT_MAX = 64 };
 const char *pql_schema_key_text(const struct pql_schema_key *key, char out[PQL_SCHEMA_KEY_TEXT_MAX]);
 
-/* Reads the framing of a value: which schema, and the Avro bytes behind it as a view. has_registry decides AUTO where
- * the bytes alone cannot: bare Avro may begin with 00 too. message is read for HEADER only and may else be NULL.
- * Class PQL_ERR_RECORD, reason bad_framing. */
+/* Reads the framing of a value: which schema, and the Avro bytes behind it as a view. has_registry decides
+ * AUTO where the bytes alone cannot: bare Avro may begin with 00 too. message is read for HEADER only and may
+ * else be NULL. Class PQL_ERR_RECORD, reason bad_framing. */
 int pql_framing_read(enum pql_framing framing, bool has_registry, struct pql_slice value,
                      const struct pql_message *message, struct pql_schema_key *key, struct pql_slice *payload,
                      struct pql_err *err) PQL_CHECKED;

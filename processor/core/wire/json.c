@@ -12,7 +12,8 @@ struct parser {
     const char *start, *at, *end;
     struct pql_value *slots;
     struct pql_arena *scratch;
-    uint64_t *seen; /* bit per path node: reached before, so that a repeated key can undo the first; NULL: none */
+    uint64_t
+        *seen; /* bit per path node: reached before, so that a repeated key can undo the first; NULL: none */
     int depth;
     const char *wrong; /* set once, at the fault */
 };
@@ -54,10 +55,13 @@ size_t pql_utf8_len(struct pql_slice text)
 }
 
 /* Bytes that end the quick way through a string: controls, quote, backslash, anything beyond ASCII. */
-static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x80 && c != '"' && c != '\\'; }
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
 
-/* The high bit of each of 8 bytes that is not plain, the first byte lowest. Borrows come only from such bytes, so that
- * the lowest bit is right; those above it may be set in vain. */
+/* The high bit of each of 8 bytes that is not plain, the first byte lowest. Borrows come only from such
+ * bytes, so that the lowest bit is right; those above it may be set in vain. */
 static inline uint64_t specials(const char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
@@ -113,7 +117,9 @@ static bool scan_string(struct parser *p, struct pql_slice *raw, bool *has_escap
             continue;
         }
         size_t len = pql_utf8_len((struct pql_slice){p->at, (size_t)(p->end - p->at)});
-        if (len < 2) return fail(p, (unsigned char)*p->at < 0x20 ? "a control character in a string" : "invalid UTF-8");
+        if (len < 2)
+            return fail(p,
+                        (unsigned char)*p->at < 0x20 ? "a control character in a string" : "invalid UTF-8");
         p->at += len;
     }
     *raw = (struct pql_slice){first, (size_t)(p->at - first)};
@@ -238,8 +244,9 @@ static pql_decimal number_value(const struct number_text *t)
 {
     const pql_udecimal tenth = (pql_udecimal)PQL_DECIMAL_MAX / 10;
     pql_udecimal n = 0;
-    int64_t place = (int64_t)t->whole - 1 + t->exponent + 6; /* of the next digit; 0: the sixth decimal place */
-    int half = 0;                                            /* the first digit cut off, against 5: -1, 0 or 1 */
+    int64_t place =
+        (int64_t)t->whole - 1 + t->exponent + 6; /* of the next digit; 0: the sixth decimal place */
+    int half = 0;                                /* the first digit cut off, against 5: -1, 0 or 1 */
     bool is_half_seen = place < -1, more = false, huge = false;
     if (is_half_seen) half = -1;
     for (const char *at = t->first; at < t->last && !huge; at++) {
@@ -288,7 +295,8 @@ bool pql_json_number(struct pql_slice text, pql_decimal *out)
 
 pql_decimal pql_json_scaled(struct pql_slice digits, int64_t exponent, bool negative)
 {
-    return number_value(&(struct number_text){digits.ptr, digits.ptr + digits.len, digits.len, exponent, negative});
+    return number_value(
+        &(struct number_text){digits.ptr, digits.ptr + digits.len, digits.len, exponent, negative});
 }
 
 /* --- Values --- */
@@ -454,8 +462,8 @@ void pql_json_plan_free(struct pql_json_plan *plan)
     free(plan);
 }
 
-int pql_json_plan_run(const struct pql_json_plan *plan, const void *bytes, size_t len, struct pql_arena *scratch,
-                      struct pql_value *slots, struct pql_err *err)
+int pql_json_plan_run(const struct pql_json_plan *plan, const void *bytes, size_t len,
+                      struct pql_arena *scratch, struct pql_value *slots, struct pql_err *err)
 {
     const char *text = len ? bytes : "";
     size_t words = (pql_paths_count(plan->paths) + 63) / 64;

@@ -44,14 +44,10 @@ struct pql_mapping {
 static const struct {
     bool is_applied, needs_name, needs_account, needs_user;
 } needs[PQL_EVENT_KIND_COUNT] = {
-    [PQL_EVENT_TRACK] = {true, true, true, false},
-    [PQL_EVENT_IDENTIFY] = {true, false, true, true},
-    [PQL_EVENT_GROUP] = {true, false, true, false},
-    [PQL_EVENT_LEAVE_GROUP] = {false, false, true, true},
-    [PQL_EVENT_ALIAS] = {false, false, true, true},
-    [PQL_EVENT_OUTCOME] = {false, true, true, false},
-    [PQL_EVENT_FORGET] = {false, false, true, false},
-    [PQL_EVENT_CLOCK] = {true, false, false, false},
+    [PQL_EVENT_TRACK] = {true, true, true, false},    [PQL_EVENT_IDENTIFY] = {true, false, true, true},
+    [PQL_EVENT_GROUP] = {true, false, true, false},   [PQL_EVENT_LEAVE_GROUP] = {false, false, true, true},
+    [PQL_EVENT_ALIAS] = {false, false, true, true},   [PQL_EVENT_OUTCOME] = {false, true, true, false},
+    [PQL_EVENT_FORGET] = {false, false, true, false}, [PQL_EVENT_CLOCK] = {true, false, false, false},
 };
 
 /* --- Compiling --- */
@@ -88,7 +84,8 @@ static struct origin origin_of(struct pql_mapping *m, struct pql_slice path)
     if (pql_slice_is(path, "key")) return (struct origin){.kind = FROM_KEY};
     if (!begins(path, header_word)) return (struct origin){.kind = FROM_SLOT, .slot = want(m, path)};
     m->wants_headers = true;
-    return (struct origin){.kind = FROM_HEADER, .header = pql_arena_copy(&m->arena, after(path, header_word.len))};
+    return (struct origin){.kind = FROM_HEADER,
+                           .header = pql_arena_copy(&m->arena, after(path, header_word.len))};
 }
 
 static void check_path(struct compile *c, const struct pql_source *source, struct pql_slice path)
@@ -110,9 +107,10 @@ static struct field compile_field(struct compile *c, const struct pql_path_list 
     return (struct field){origins, list->count};
 }
 
-/* The path by which an entry of `properties` or `attributes` delivers a name: "properties.*" any name, "amount" and
- * "order.amount" the name amount and what lies below it ("amount.net"). False if it does not. */
-static bool path_of_name(struct pql_arena *arena, struct pql_slice entry, struct pql_slice name, struct pql_slice *path)
+/* The path by which an entry of `properties` or `attributes` delivers a name: "properties.*" any name,
+ * "amount" and "order.amount" the name amount and what lies below it ("amount.net"). False if it does not. */
+static bool path_of_name(struct pql_arena *arena, struct pql_slice entry, struct pql_slice name,
+                         struct pql_slice *path)
 {
     if (entry.len && entry.ptr[entry.len - 1] == '*') {
         struct pql_slice prefix = {entry.ptr, entry.len - 1};
@@ -128,8 +126,8 @@ static bool path_of_name(struct pql_arena *arena, struct pql_slice entry, struct
     return true;
 }
 
-static struct field *compile_names(struct compile *c, const struct pql_path_list *list, const struct pql_slice *names,
-                                   size_t count)
+static struct field *compile_names(struct compile *c, const struct pql_path_list *list,
+                                   const struct pql_slice *names, size_t count)
 {
     struct pql_arena *arena = &c->mapping->arena;
     struct field *fields = pql_arena_zalloc(arena, count * sizeof *fields);
@@ -137,7 +135,8 @@ static struct field *compile_names(struct compile *c, const struct pql_path_list
         struct origin *origins = pql_arena_zalloc(arena, list->count * sizeof *origins);
         for (size_t j = 0; j < list->count; j++) {
             struct pql_slice path;
-            if (!path_of_name(arena, list->paths[j].text, names[i], &path) || !pql_path_is_valid(path)) continue;
+            if (!path_of_name(arena, list->paths[j].text, names[i], &path) || !pql_path_is_valid(path))
+                continue;
             origins[fields[i].count++] = origin_of(c->mapping, path);
         }
         fields[i].origins = origins;
@@ -151,7 +150,8 @@ static void check_names(struct compile *c, const struct pql_path_list *list)
     for (size_t i = 0; i < list->count; i++) {
         struct pql_slice path = list->paths[i].text;
         bool any = path.len && path.ptr[path.len - 1] == '*';
-        bool whole = any && (path.len == 1 || path.ptr[path.len - 2] == '.' || pql_slice_is(path, "header:*"));
+        bool whole =
+            any && (path.len == 1 || path.ptr[path.len - 2] == '.' || pql_slice_is(path, "header:*"));
         if (any && whole)
             path = pql_slice_of(pql_arena_printf(&c->mapping->arena, "%.*sx", (int)path.len - 1, path.ptr));
         check_path(c, &list->paths[i], any && !whole ? (struct pql_slice){"", 0} : path);
@@ -162,14 +162,16 @@ static void compile_kinds(struct compile *c)
 {
     struct pql_arena *arena = &c->mapping->arena;
     size_t count = 0;
-    struct kind_row *rows = pql_arena_zalloc(arena, (c->conf->kinds_count + PQL_EVENT_KIND_COUNT) * sizeof *rows);
+    struct kind_row *rows =
+        pql_arena_zalloc(arena, (c->conf->kinds_count + PQL_EVENT_KIND_COUNT) * sizeof *rows);
     for (size_t i = 0; i < c->conf->kinds_count; i++) {
         const struct pql_kind_alias *alias = &c->conf->kinds[i];
-        rows[count++] =
-            (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind, pql_arena_copy(arena, alias->event)};
+        rows[count++] = (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind,
+                                          pql_arena_copy(arena, alias->event)};
     }
     for (int kind = 0; kind < PQL_EVENT_KIND_COUNT; kind++)
-        rows[count++] = (struct kind_row){pql_slice_of(pql_event_kind_names[kind]), (enum pql_event_kind)kind, {"", 0}};
+        rows[count++] =
+            (struct kind_row){pql_slice_of(pql_event_kind_names[kind]), (enum pql_event_kind)kind, {"", 0}};
     c->mapping->kinds = rows;
     c->mapping->kinds_count = count;
 }
@@ -228,7 +230,8 @@ struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const s
     check_names(&c, &conf->properties);
     check_names(&c, &conf->attributes);
     m->properties = compile_names(&c, &conf->properties, names->properties, names->properties_count);
-    m->user_attributes = compile_names(&c, &conf->attributes, names->user_attributes, names->user_attributes_count);
+    m->user_attributes =
+        compile_names(&c, &conf->attributes, names->user_attributes, names->user_attributes_count);
     m->account_attributes =
         compile_names(&c, &conf->attributes, names->account_attributes, names->account_attributes_count);
     compile_kinds(&c);
@@ -252,7 +255,10 @@ const struct pql_slice *pql_mapping_wanted(const struct pql_mapping *mapping, si
     return mapping->wanted;
 }
 
-bool pql_mapping_wants_headers(const struct pql_mapping *mapping) { return mapping->wants_headers; }
+bool pql_mapping_wants_headers(const struct pql_mapping *mapping)
+{
+    return mapping->wants_headers;
+}
 
 /* --- Applying --- */
 
@@ -284,7 +290,8 @@ static const struct pql_value *in_scratch(const struct apply *a, struct pql_slic
 static const struct pql_value *header_value(const struct apply *a, struct pql_slice name)
 {
     for (size_t i = a->message->headers_count; i-- > 0;)
-        if (pql_slice_eq(a->message->headers[i].name, name)) return in_scratch(a, a->message->headers[i].value);
+        if (pql_slice_eq(a->message->headers[i].name, name))
+            return in_scratch(a, a->message->headers[i].value);
     return &absent;
 }
 
@@ -310,12 +317,13 @@ static struct pql_slice number_text(struct pql_arena *scratch, pql_decimal numbe
     return (struct pql_slice){text, pql_decimal_text(number, text)};
 }
 
-/* Ids are text, numbers by their digits; what else there may be is no id. A number at the limit of the number type
- * has lost its digits. */
+/* Ids are text, numbers by their digits; what else there may be is no id. A number at the limit of the number
+ * type has lost its digits. */
 static inline struct pql_slice id_text(const struct apply *a, const struct pql_value *value)
 {
     if (value->kind == PQL_TEXT) return value->text;
-    bool is_id = value->kind == PQL_NUMBER && value->number < PQL_DECIMAL_MAX && value->number > -PQL_DECIMAL_MAX;
+    bool is_id =
+        value->kind == PQL_NUMBER && value->number < PQL_DECIMAL_MAX && value->number > -PQL_DECIMAL_MAX;
     return is_id ? number_text(a->scratch, value->number) : (struct pql_slice){"", 0};
 }
 
@@ -354,12 +362,14 @@ static bool time_of_value(const struct pql_value *value, enum pql_time_unit unit
 
 static int apply_time(const struct apply *a, struct pql_event *event)
 {
-    const struct pql_value *value = field_value(a, &a->mapping->time), brokers = pql_time(a->message->timestamp_ms);
+    const struct pql_value *value = field_value(a, &a->mapping->time),
+                           brokers = pql_time(a->message->timestamp_ms);
     if (value->kind == PQL_NULL && a->mapping->time_from_broker && brokers.ms != INT64_MIN) value = &brokers;
     if (value->kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
     if (!time_of_value(value, a->mapping->time_unit, &event->time_ms))
-        return reject(a, PQL_REJECT_BAD_TIME,
-                      "the time is no number, no date, no ISO 8601 text with an offset, or beyond the years 0 to 9999");
+        return reject(
+            a, PQL_REJECT_BAD_TIME,
+            "the time is no number, no date, no ISO 8601 text with an offset, or beyond the years 0 to 9999");
     return 0;
 }
 
@@ -432,7 +442,8 @@ int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value 
     if (ev.kind == PQL_EVENT_IDENTIFY)
         ev.user_attributes = apply_names(&a, mapping->user_attributes, mapping->names->user_attributes_count);
     if (ev.kind == PQL_EVENT_GROUP)
-        ev.account_attributes = apply_names(&a, mapping->account_attributes, mapping->names->account_attributes_count);
+        ev.account_attributes =
+            apply_names(&a, mapping->account_attributes, mapping->names->account_attributes_count);
     *event = ev;
     return 0;
 }

@@ -3,8 +3,9 @@
  *   paths of the mapping + names of the program ─► wanted paths (what decoders deliver, one slot each)
  *   slots + headers + key ─► struct pql_event, or a named reason to reject
  *
- * A path is text with dots: "properties.plan"; keys of records, maps and JSON objects, indexes of arrays, and through
- * JSON text inside a string. "header:name" and "key" read the message's. "traits.*" stands for every name the program asks for. */
+ * A path is text with dots: "properties.plan"; keys of records, maps and JSON objects, indexes of arrays, and
+ * through JSON text inside a string. "header:name" and "key" read the message's. "traits.*" stands for every
+ * name the program asks for. */
 #ifndef PQL_CORE_WIRE_MAPPING_H
 #define PQL_CORE_WIRE_MAPPING_H
 
@@ -31,16 +32,16 @@ struct pql_mapping_conf {
         struct pql_slice from;
         enum pql_event_kind kind;
         struct pql_slice event; /* or empty: the event field */
-    } *kinds;
+    } * kinds;
     size_t kinds_count;
     const struct pql_rename {
         struct pql_slice from, to;
-    } *renames;
+    } * renames;
     size_t renames_count;
 };
 
-/* A mapping that ships with the program ("canonical": the project's own schemas/product_event; "segment": Segment's
- * and RudderStack's events), or NULL. Static storage. */
+/* A mapping that ships with the program ("canonical": the project's own schemas/product_event; "segment":
+ * Segment's and RudderStack's events), or NULL. Static storage. */
 const struct pql_mapping_conf *pql_mapping_preset(struct pql_slice name);
 /* Their names, NULL at the end. */
 extern const char *const pql_mapping_preset_names[];
@@ -63,7 +64,8 @@ struct pql_message {
 
 struct pql_mapping;
 
-/* NULL after errors in diags. All texts are copied, but for those of names, which must outlive the mapping. */
+/* NULL after errors in diags. All texts are copied, but for those of names, which must outlive the mapping.
+ */
 struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const struct pql_names *names,
                                     struct pql_diags *diags);
 void pql_mapping_free(struct pql_mapping *mapping);
@@ -72,9 +74,9 @@ void pql_mapping_free(struct pql_mapping *mapping);
 const struct pql_slice *pql_mapping_wanted(const struct pql_mapping *mapping, size_t *count);
 bool pql_mapping_wants_headers(const struct pql_mapping *mapping);
 
-/* slots: one value per wanted path, null where absent. event's arrays live in scratch. On -1 err->reason is one of
- * no_event, no_account, bad_time, unsupported_kind … (see reasons.h) and err->msg says it in words; class
- * PQL_ERR_RECORD. Allocates nothing but from scratch. */
+/* slots: one value per wanted path, null where absent. event's arrays live in scratch. On -1 err->reason is
+ * one of no_event, no_account, bad_time, unsupported_kind … (see reasons.h) and err->msg says it in words;
+ * class PQL_ERR_RECORD. Allocates nothing but from scratch. */
 int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value *slots,
                       const struct pql_message *message, struct pql_arena *scratch, struct pql_event *event,
                       struct pql_err *err) PQL_CHECKED;

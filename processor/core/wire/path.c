@@ -19,7 +19,10 @@ struct draft {
     size_t kids_count;
 };
 
-static size_t hash(struct pql_slice text) { return (size_t)XXH3_64bits(text.ptr, text.len); }
+static size_t hash(struct pql_slice text)
+{
+    return (size_t)XXH3_64bits(text.ptr, text.len);
+}
 
 static bool next_segment(struct pql_slice *rest, struct pql_slice *segment)
 {
@@ -127,9 +130,18 @@ void pql_paths_free(struct pql_paths *paths)
     free(paths);
 }
 
-const struct pql_path_node *pql_paths_root(const struct pql_paths *paths) { return paths->root; }
-size_t pql_paths_count(const struct pql_paths *paths) { return paths->nodes_count; }
-size_t pql_paths_slots(const struct pql_paths *paths) { return paths->slots_count; }
+const struct pql_path_node *pql_paths_root(const struct pql_paths *paths)
+{
+    return paths->root;
+}
+size_t pql_paths_count(const struct pql_paths *paths)
+{
+    return paths->nodes_count;
+}
+size_t pql_paths_slots(const struct pql_paths *paths)
+{
+    return paths->slots_count;
+}
 
 static const struct pql_path_node *find_segment(const struct pql_path_node *node, struct pql_slice name)
 {

@@ -31,7 +31,10 @@ enum pql_conversion pql_plan_conversion(const struct pql_avro *writer, const str
     return PQL_AS_IS;
 }
 
-static int64_t floor_div(int64_t value, int64_t by) { return value / by - (value % by < 0); }
+static int64_t floor_div(int64_t value, int64_t by)
+{
+    return value / by - (value % by < 0);
+}
 
 static struct pql_value of_double(double value)
 {
@@ -95,7 +98,8 @@ static struct pql_value of_decimal(struct pql_slice given, uint32_t scale)
         while (first < given.len && !bytes[first]) first++;
         digits[--at] = (char)('0' + (int)divide_by_ten(bytes + first, given.len - first));
     } while (first < given.len);
-    return pql_number(pql_json_scaled((struct pql_slice){digits + at, sizeof digits - at}, -(int64_t)scale, negative));
+    return pql_number(
+        pql_json_scaled((struct pql_slice){digits + at, sizeof digits - at}, -(int64_t)scale, negative));
 }
 
 static struct pql_value of_uuid(struct pql_slice bytes, struct pql_arena *arena)
@@ -136,7 +140,10 @@ static inline bool bad(struct run *r, const char *wrong)
     return false;
 }
 
-static inline size_t left(const struct run *r) { return (size_t)(r->end - r->at); }
+static inline size_t left(const struct run *r)
+{
+    return (size_t)(r->end - r->at);
+}
 
 static bool read_long_varint(struct run *r, uint64_t *out)
 {
@@ -173,7 +180,9 @@ static inline bool read_int(struct run *r, int64_t *out)
 {
     const unsigned char *first = r->at;
     if (!read_long(r, out)) return false;
-    return *out >= INT32_MIN && *out <= INT32_MAX && r->at - first <= 5 ? true : bad(r, "an int of more than 32 bits");
+    return *out >= INT32_MIN && *out <= INT32_MAX && r->at - first <= 5
+               ? true
+               : bad(r, "an int of more than 32 bits");
 }
 
 static inline bool read_fixed(struct run *r, size_t size, struct pql_slice *out)
@@ -282,11 +291,13 @@ struct frame {
     const unsigned char *block_end; /* where the block ends by its own word, or NULL */
 };
 
-/* The count of the next block of items; 0 at the end. Blocks with a size are skipped whole where nothing is wanted. */
+/* The count of the next block of items; 0 at the end. Blocks with a size are skipped whole where nothing is
+ * wanted. */
 static bool read_block(struct run *r, struct frame *frame)
 {
     const struct pql_block *block = frame->block;
-    if (frame->block_end && frame->block_end != r->at) return bad(r, "a block whose size is not that of its items");
+    if (frame->block_end && frame->block_end != r->at)
+        return bad(r, "a block whose size is not that of its items");
     for (;;) {
         int64_t count, size;
         frame->block_end = NULL;
@@ -304,8 +315,9 @@ static bool read_block(struct run *r, struct frame *frame)
     if (block->item_size_min)
         return frame->items <= left(r) / block->item_size_min ? true : bad(r, "a block of too many items");
     r->empty_items += frame->items;
-    return frame->items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX ? true
-                                                                                      : bad(r, "too many empty items");
+    return frame->items <= PQL_PLAN_EMPTY_MAX && r->empty_items <= PQL_PLAN_EMPTY_MAX
+               ? true
+               : bad(r, "too many empty items");
 }
 
 /* Where the code for the value of a map's entry begins. */
@@ -351,9 +363,9 @@ static bool run_union(struct run *r, const struct pql_op *op, uint32_t *pc)
 
 /* --- The loop ---
  *
- * What nearly every message consists of is done here with `at` in a register: texts and union branches whose number is
- * one byte, longs well before the end, entries of a map. All else, and everything that may be wrong, goes the careful
- * way above, which reads the same bytes again. */
+ * What nearly every message consists of is done here with `at` in a register: texts and union branches whose
+ * number is one byte, longs well before the end, entries of a map. All else, and everything that may be
+ * wrong, goes the careful way above, which reads the same bytes again. */
 
 /* The text whose length is the single byte at `at`, or false. */
 static inline bool short_text(const unsigned char *at, const unsigned char *end, struct pql_slice *out)
@@ -379,7 +391,8 @@ static inline unsigned short_long(const unsigned char *at, const unsigned char *
     return 0;
 }
 
-/* The operations that are not done in the loop. top: behind the innermost frame; a block that ends is left. */
+/* The operations that are not done in the loop. top: behind the innermost frame; a block that ends is left.
+ */
 static bool run_careful(struct run *r, const struct pql_op *op, uint32_t *pc, struct frame **top)
 {
     switch ((enum pql_op_code)op->code) {
@@ -424,7 +437,8 @@ static bool run_ops(struct run *r)
             continue;
         case PQL_OP_LONG:
             if (!(size = short_long(at, end, &number))) break;
-            if (op->slot >= 0) r->slots[op->slot] = pql_plan_integer((enum pql_conversion)op->conversion, number);
+            if (op->slot >= 0)
+                r->slots[op->slot] = pql_plan_integer((enum pql_conversion)op->conversion, number);
             at += size;
             continue;
         case PQL_OP_UNION:

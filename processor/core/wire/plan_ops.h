@@ -2,9 +2,8 @@
  *
  *   pc 0: code of the root … END
  *         code of each record, array and map below it, called by CALL
- *   a record's code ends with RETURN; an array's or map's is BLOCK, which runs, for each item, the code at the pc of
- *   that item, ended by NEXT, and returns after the last
- *   UNION jumps by the branch read */
+ *   a record's code ends with RETURN; an array's or map's is BLOCK, which runs, for each item, the code at
+ * the pc of that item, ended by NEXT, and returns after the last UNION jumps by the branch read */
 #ifndef PQL_CORE_WIRE_PLAN_OPS_H
 #define PQL_CORE_WIRE_PLAN_OPS_H
 
@@ -35,16 +34,16 @@ enum pql_op_code {
 
 /* What becomes of what was read. */
 enum pql_conversion {
-    PQL_AS_IS,        /* number, text */
-    PQL_AS_DAYS,      /* since 1970, to a time */
+    PQL_AS_IS,   /* number, text */
+    PQL_AS_DAYS, /* since 1970, to a time */
     PQL_AS_MILLIS,
     PQL_AS_MICROS,
     PQL_AS_NANOS,
-    PQL_AS_FLOAT,     /* promoted: the nearest float */
+    PQL_AS_FLOAT, /* promoted: the nearest float */
     PQL_AS_DOUBLE,
-    PQL_AS_DECIMAL,   /* big endian two's complement; more: scale */
-    PQL_AS_UUID,      /* 16 bytes to text */
-    PQL_AS_JSON,      /* text with wanted paths inside; more: in insides */
+    PQL_AS_DECIMAL, /* big endian two's complement; more: scale */
+    PQL_AS_UUID,    /* 16 bytes to text */
+    PQL_AS_JSON,    /* text with wanted paths inside; more: in insides */
 };
 
 struct pql_op {
@@ -79,9 +78,9 @@ struct pql_plan {
     struct pql_slice *symbols; /* ptr NULL: the reader has none for it */
     struct pql_value *constants;
     const char **messages;
-    size_t ops_count, ops_capacity, targets_count, targets_capacity, blocks_count, blocks_capacity, insides_count,
-        insides_capacity, symbols_count, symbols_capacity, constants_count, constants_capacity, messages_count,
-        messages_capacity;
+    size_t ops_count, ops_capacity, targets_count, targets_capacity, blocks_count, blocks_capacity,
+        insides_count, insides_capacity, symbols_count, symbols_capacity, constants_count, constants_capacity,
+        messages_count, messages_capacity;
 };
 
 /* How values of `writer` become values of `as`, which is the same type or one it is promoted to. */

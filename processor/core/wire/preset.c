@@ -1,9 +1,19 @@
 #include "core/wire/mapping.h"
 
 /* One row per shipped mapping. A list of paths is written as PATHS("first", "second"). */
-#define PATH(text) {{(text), sizeof(text) - 1}, NULL, NULL, 0}
-#define LIST(...) {(const struct pql_source[]){__VA_ARGS__}, sizeof((const struct pql_source[]){__VA_ARGS__}) / sizeof(struct pql_source)}
-#define TEXT(text) {(text), sizeof(text) - 1}
+#define PATH(text)                                                                                           \
+    {                                                                                                        \
+        {(text), sizeof(text) - 1}, NULL, NULL, 0                                                            \
+    }
+#define LIST(...)                                                                                            \
+    {                                                                                                        \
+        (const struct pql_source[]){__VA_ARGS__},                                                            \
+            sizeof((const struct pql_source[]){__VA_ARGS__}) / sizeof(struct pql_source)                     \
+    }
+#define TEXT(text)                                                                                           \
+    {                                                                                                        \
+        (text), sizeof(text) - 1                                                                             \
+    }
 
 static const struct pql_kind_alias segment_kinds[] = {
     {TEXT("page"), PQL_EVENT_TRACK, TEXT("page_viewed")},
@@ -41,7 +51,8 @@ static const struct pql_mapping_conf presets[] = {
 };
 
 const char *const pql_mapping_preset_names[] = {"canonical", "segment", NULL};
-_Static_assert(sizeof pql_mapping_preset_names / sizeof(char *) == sizeof presets / sizeof *presets + 1, "a name each");
+_Static_assert(sizeof pql_mapping_preset_names / sizeof(char *) == sizeof presets / sizeof *presets + 1,
+               "a name each");
 
 const struct pql_mapping_conf *pql_mapping_preset(struct pql_slice name)
 {

@@ -1,6 +1,6 @@
-/* Writer schema, reader schema and wanted paths to operations. Only what is wanted is resolved; the rest is skipped.
- * Records, arrays and maps are compiled once for each (writer, reader, path) and called, so that the plan is no larger
- * than schema times paths, whatever refers to what. */
+/* Writer schema, reader schema and wanted paths to operations. Only what is wanted is resolved; the rest is
+ * skipped. Records, arrays and maps are compiled once for each (writer, reader, path) and called, so that the
+ * plan is no larger than schema times paths, whatever refers to what. */
 #include "core/wire/json.h"
 #include "core/wire/plan_ops.h"
 #include <jansson.h>
@@ -29,18 +29,24 @@ struct compiler {
 
 static int fail(struct compiler *c, const char *what, struct pql_slice name)
 {
-    if (!c->failed) pql_err_set(c->err, PQL_ERR_RECORD, __FILE__, __LINE__, "%s '%.*s'", what, PQL_SLICE_ARG(name));
+    if (!c->failed)
+        pql_err_set(c->err, PQL_ERR_RECORD, __FILE__, __LINE__, "%s '%.*s'", what, PQL_SLICE_ARG(name));
     c->failed = true;
     return -1;
 }
 
-static uint32_t here(const struct compiler *c) { return (uint32_t)c->plan->ops_count; }
+static uint32_t here(const struct compiler *c)
+{
+    return (uint32_t)c->plan->ops_count;
+}
 
-static struct pql_op *emit(struct compiler *c, enum pql_op_code code, int32_t slot, uint32_t arg, uint32_t more)
+static struct pql_op *emit(struct compiler *c, enum pql_op_code code, int32_t slot, uint32_t arg,
+                           uint32_t more)
 {
     struct pql_plan *plan = c->plan;
     if (plan->ops_count == PQL_PLAN_OPS_MAX) {
-        if (!c->failed) pql_err_set(c->err, PQL_ERR_RECORD, __FILE__, __LINE__, "the schema is too large for a plan");
+        if (!c->failed)
+            pql_err_set(c->err, PQL_ERR_RECORD, __FILE__, __LINE__, "the schema is too large for a plan");
         c->failed = true;
         plan->ops_count = 0; /* what is compiled on is thrown away */
     }
@@ -61,8 +67,8 @@ static void emit_fail(struct compiler *c, const char *message)
 static void emit_constant(struct compiler *c, int32_t slot, struct pql_value value)
 {
     struct pql_plan *plan = c->plan;
-    plan->constants =
-        pql_xgrow(plan->constants, &plan->constants_capacity, plan->constants_count + 1, sizeof *plan->constants);
+    plan->constants = pql_xgrow(plan->constants, &plan->constants_capacity, plan->constants_count + 1,
+                                sizeof *plan->constants);
     plan->constants[plan->constants_count] = value;
     emit(c, PQL_OP_CONST, slot, (uint32_t)plan->constants_count++, 0);
 }
@@ -105,7 +111,8 @@ static void emit_call(struct compiler *c, const struct pql_avro *writer, const s
 static bool promotes(enum pql_avro_type writer, enum pql_avro_type reader)
 {
     switch (writer) {
-    case PQL_AVRO_INT: return reader == PQL_AVRO_LONG || reader == PQL_AVRO_FLOAT || reader == PQL_AVRO_DOUBLE;
+    case PQL_AVRO_INT:
+        return reader == PQL_AVRO_LONG || reader == PQL_AVRO_FLOAT || reader == PQL_AVRO_DOUBLE;
     case PQL_AVRO_LONG: return reader == PQL_AVRO_FLOAT || reader == PQL_AVRO_DOUBLE;
     case PQL_AVRO_FLOAT: return reader == PQL_AVRO_DOUBLE;
     case PQL_AVRO_STRING: return reader == PQL_AVRO_BYTES;
@@ -138,8 +145,8 @@ static bool same_type(const struct pql_avro *writer, const struct pql_avro *read
            (!writer->name.ptr || names_match(writer, reader));
 }
 
-/* The branch of a reader's union for what the writer wrote: of the very type if there is one (by full name before the
- * short one), else the first that it can be promoted to. */
+/* The branch of a reader's union for what the writer wrote: of the very type if there is one (by full name
+ * before the short one), else the first that it can be promoted to. */
 static const struct pql_avro *reader_branch(const struct pql_avro *writer, const struct pql_avro *reader)
 {
     const struct pql_avro *best = NULL;
@@ -205,7 +212,8 @@ static bool symbol_of_default(const struct pql_avro *type, const json_t *json)
     return false;
 }
 
-static bool bytes_default(struct compiler *c, const struct pql_avro *type, const json_t *json, struct pql_value *out)
+static bool bytes_default(struct compiler *c, const struct pql_avro *type, const json_t *json,
+                          struct pql_value *out)
 {
     struct pql_slice bytes;
     if (!json_is_string(json) || !bytes_of_default(&c->plan->arena, json, &bytes)) return false;
@@ -235,7 +243,8 @@ static bool scalar_of_default(struct compiler *c, const struct pql_avro *type, c
         return true;
     case PQL_AVRO_STRING:
         if (!json_is_string(json)) return false;
-        *out = pql_text(pql_arena_copy(arena, (struct pql_slice){json_string_value(json), json_string_length(json)}));
+        *out = pql_text(
+            pql_arena_copy(arena, (struct pql_slice){json_string_value(json), json_string_length(json)}));
         return true;
     case PQL_AVRO_RECORD:
     case PQL_AVRO_MAP: return json_is_object(json);
@@ -273,15 +282,16 @@ static int emit_kids_default(struct compiler *c, const struct pql_avro *type, co
     return 0;
 }
 
-/* As deep as the wanted paths. A union's default belongs to its first branch; later versions of the specification
- * allow any, so the first that fits is taken. */
+/* As deep as the wanted paths. A union's default belongs to its first branch; later versions of the
+ * specification allow any, so the first that fits is taken. */
 static int emit_default(struct compiler *c, const struct pql_avro *type, const json_t *json,
                         const struct pql_path_node *node)
 {
     struct pql_value value;
     for (size_t i = 0; type->type == PQL_AVRO_UNION && i < type->branches_count; i++)
         if (scalar_of_default(c, type->branches[i], json, &value)) type = type->branches[i];
-    if (!scalar_of_default(c, type, json, &value)) return fail(c, "the default is not of its type, at", node->name);
+    if (!scalar_of_default(c, type, json, &value))
+        return fail(c, "the default is not of its type, at", node->name);
     if (node->slot >= 0) emit_constant(c, node->slot, value);
     if (type->type == PQL_AVRO_RECORD) return emit_record_default(c, type, json, node);
     return type->items ? emit_kids_default(c, type, json, node) : 0;
@@ -292,7 +302,8 @@ static int emit_default(struct compiler *c, const struct pql_avro *type, const j
 static void compile_value(struct compiler *c, const struct pql_avro *writer, const struct pql_avro *reader,
                           const struct pql_path_node *node);
 
-static void compile_enum(struct compiler *c, const struct pql_avro *writer, const struct pql_avro *reader, int32_t slot)
+static void compile_enum(struct compiler *c, const struct pql_avro *writer, const struct pql_avro *reader,
+                         int32_t slot)
 {
     struct pql_plan *plan = c->plan;
     uint32_t first = (uint32_t)plan->symbols_count, count = (uint32_t)writer->symbols_count;
@@ -303,7 +314,8 @@ static void compile_enum(struct compiler *c, const struct pql_avro *writer, cons
         struct pql_slice symbol = writer->symbols[i], found = reader ? (struct pql_slice){NULL, 0} : symbol;
         for (size_t j = 0; reader && j < reader->symbols_count; j++)
             if (pql_slice_eq(reader->symbols[j], symbol)) found = symbol;
-        if (!found.ptr && reader && reader->default_symbol >= 0) found = reader->symbols[reader->default_symbol];
+        if (!found.ptr && reader && reader->default_symbol >= 0)
+            found = reader->symbols[reader->default_symbol];
         plan->symbols[plan->symbols_count++] = found.ptr ? pql_arena_copy(&plan->arena, found) : found;
     }
 }
@@ -330,7 +342,8 @@ static uint32_t add_inside(struct compiler *c, const struct pql_path_node *node)
     struct pql_slice *paths = pql_arena_zalloc(&plan->arena, most * sizeof *paths);
     int32_t *slots = pql_arena_zalloc(&plan->arena, most * sizeof *slots);
     collect_inside(&plan->arena, node, "", paths, slots, &count);
-    plan->insides = pql_xgrow(plan->insides, &plan->insides_capacity, plan->insides_count + 1, sizeof *plan->insides);
+    plan->insides =
+        pql_xgrow(plan->insides, &plan->insides_capacity, plan->insides_count + 1, sizeof *plan->insides);
     plan->insides[plan->insides_count] = (struct pql_inside){pql_json_plan_new(paths, count), slots, count};
     return (uint32_t)plan->insides_count++;
 }
@@ -356,10 +369,13 @@ static void compile_scalar(struct compiler *c, const struct pql_avro *writer, co
     };
     const struct pql_avro *as = reader ? reader : writer;
     if (writer->type == PQL_AVRO_NULL) return;
-    if (writer->type == PQL_AVRO_ENUM) compile_enum(c, writer, reader, node->slot);
-    else if (writer->type == PQL_AVRO_FIXED || writer->type == PQL_AVRO_BYTES || writer->type == PQL_AVRO_STRING)
+    if (writer->type == PQL_AVRO_ENUM)
+        compile_enum(c, writer, reader, node->slot);
+    else if (writer->type == PQL_AVRO_FIXED || writer->type == PQL_AVRO_BYTES ||
+             writer->type == PQL_AVRO_STRING)
         compile_bytes(c, writer, as, node);
-    else emit(c, codes[writer->type], node->slot, 0, 0)->conversion = (uint8_t)pql_plan_conversion(writer, as);
+    else
+        emit(c, codes[writer->type], node->slot, 0, 0)->conversion = (uint8_t)pql_plan_conversion(writer, as);
 }
 
 static void compile_union(struct compiler *c, const struct pql_avro *writer, const struct pql_avro *reader,
@@ -367,7 +383,8 @@ static void compile_union(struct compiler *c, const struct pql_avro *writer, con
 {
     struct pql_plan *plan = c->plan;
     uint32_t count = (uint32_t)writer->branches_count, first = (uint32_t)plan->targets_count;
-    plan->targets = pql_xgrow(plan->targets, &plan->targets_capacity, first + 2 * count, sizeof *plan->targets);
+    plan->targets =
+        pql_xgrow(plan->targets, &plan->targets_capacity, first + 2 * count, sizeof *plan->targets);
     plan->targets_count += 2 * count; /* the second half holds the jumps to mend */
     emit(c, PQL_OP_UNION, PQL_PATH_NO_SLOT, count, first);
     for (uint32_t i = 0; i < count; i++) {
@@ -376,7 +393,8 @@ static void compile_union(struct compiler *c, const struct pql_avro *writer, con
         plan->targets[first + count + i] = here(c);
         emit(c, PQL_OP_JUMP, PQL_PATH_NO_SLOT, 0, 0);
     }
-    for (uint32_t i = 0; i < count && !c->failed; i++) plan->ops[plan->targets[first + count + i]].arg = here(c);
+    for (uint32_t i = 0; i < count && !c->failed; i++)
+        plan->ops[plan->targets[first + count + i]].arg = here(c);
 }
 
 /* The reader's type that a value of the writer's, which is no union, is read as, or NULL. */
@@ -391,14 +409,19 @@ static void compile_value(struct compiler *c, const struct pql_avro *writer, con
                           const struct pql_path_node *node)
 {
     static const struct pql_path_node nothing = {.slot = PQL_PATH_NO_SLOT, .index = PQL_PATH_NO_INDEX};
-    const struct pql_avro *as = reader && node && writer->type != PQL_AVRO_UNION ? resolved(writer, reader) : NULL;
+    const struct pql_avro *as =
+        reader && node && writer->type != PQL_AVRO_UNION ? resolved(writer, reader) : NULL;
     if (c->failed || (!node && !writer->min_size)) return;
-    if (writer->type == PQL_AVRO_UNION) compile_union(c, writer, reader, node);
+    if (writer->type == PQL_AVRO_UNION)
+        compile_union(c, writer, reader, node);
     else if (reader && node && !as)
-        emit_fail(c, pql_arena_printf(&c->plan->arena, "a value of type %s, which the reader's schema does not take",
+        emit_fail(c, pql_arena_printf(&c->plan->arena,
+                                      "a value of type %s, which the reader's schema does not take",
                                       pql_avro_type_names[writer->type]));
-    else if (is_called(writer)) emit_call(c, writer, as, node);
-    else compile_scalar(c, writer, as, node ? node : &nothing);
+    else if (is_called(writer))
+        emit_call(c, writer, as, node);
+    else
+        compile_scalar(c, writer, as, node ? node : &nothing);
 }
 
 /* --- Routines --- */
@@ -411,10 +434,12 @@ static const struct pql_avro_field *field_named(const struct pql_avro *record, s
 }
 
 /* The writer's field that a reader's field is read from: by name, else by alias. */
-static const struct pql_avro_field *written_field(const struct pql_avro *writer, const struct pql_avro_field *field)
+static const struct pql_avro_field *written_field(const struct pql_avro *writer,
+                                                  const struct pql_avro_field *field)
 {
     const struct pql_avro_field *found = field_named(writer, field->name);
-    for (size_t i = 0; !found && i < field->aliases_count; i++) found = field_named(writer, field->aliases[i]);
+    for (size_t i = 0; !found && i < field->aliases_count; i++)
+        found = field_named(writer, field->aliases[i]);
     return found;
 }
 
@@ -427,8 +452,10 @@ static void compile_record(struct compiler *c, const struct routine *r)
         const struct pql_path_node *kid = pql_path_find(r->node, field->name);
         if (written) from[written - writer->fields] = field;
         if (written || !kid) continue;
-        if (!field->default_value) fail(c, "neither the writer's schema nor a default has the field", field->name);
-        else (void)emit_default(c, field->type, field->default_value, kid);
+        if (!field->default_value)
+            fail(c, "neither the writer's schema nor a default has the field", field->name);
+        else
+            (void)emit_default(c, field->type, field->default_value, kid);
     }
     for (size_t i = 0; i < writer->fields_count; i++) {
         const struct pql_avro_field *field = reader ? from[i] : &writer->fields[i];
@@ -507,8 +534,10 @@ int pql_plan_compile(struct pql_plan *plan, const struct pql_avro *writer, const
     for (size_t i = 0; i < c.routines_count && !c.failed; i++) {
         struct routine routine = c.routines[i]; /* compiling adds others */
         c.routines[i].pc = here(&c);
-        if (routine.writer->type == PQL_AVRO_RECORD) compile_record(&c, &routine);
-        else compile_block(&c, &routine);
+        if (routine.writer->type == PQL_AVRO_RECORD)
+            compile_record(&c, &routine);
+        else
+            compile_block(&c, &routine);
     }
     for (size_t i = 0; i < plan->ops_count && !c.failed; i++)
         if (plan->ops[i].code == PQL_OP_CALL) plan->ops[i].arg = c.routines[plan->ops[i].arg].pc;

@@ -2,8 +2,8 @@
 
 enum { DAY_MS = 86400000 };
 
-/* Years are counted from March, so that the leap day is the last of a year; 719468 days lie between 0000-03-01 and
- * 1970-01-01, 146097 in 400 years. */
+/* Years are counted from March, so that the leap day is the last of a year; 719468 days lie between
+ * 0000-03-01 and 1970-01-01, 146097 in 400 years. */
 int64_t pql_days_of_date(int64_t year, int month, int day)
 {
     int64_t y = month > 2 ? year : year - 1;
@@ -78,17 +78,19 @@ bool pql_time_parse(struct pql_slice text, int64_t *ms)
 {
     struct scan s = {text.ptr, text.ptr + text.len};
     int year, month, day, hour = 0, minute = 0, second = 0, fraction = 0, offset = 0;
-    if (!take_digits(&s, 4, &year) || !take_char(&s, "-") || !take_digits(&s, 2, &month) || !take_char(&s, "-") ||
-        !take_digits(&s, 2, &day))
+    if (!take_digits(&s, 4, &year) || !take_char(&s, "-") || !take_digits(&s, 2, &month) ||
+        !take_char(&s, "-") || !take_digits(&s, 2, &day))
         return false;
     if (month < 1 || month > 12 || day < 1 || day > days_in_month(year, month)) return false;
     if (s.at < s.end) {
-        if (!take_char(&s, "Tt ") || !take_digits(&s, 2, &hour) || !take_char(&s, ":") || !take_digits(&s, 2, &minute))
+        if (!take_char(&s, "Tt ") || !take_digits(&s, 2, &hour) || !take_char(&s, ":") ||
+            !take_digits(&s, 2, &minute))
             return false;
         if (take_char(&s, ":") &&
             (!take_digits(&s, 2, &second) || (take_char(&s, ".,") && !take_fraction(&s, &fraction))))
             return false;
-        if (hour > 23 || minute > 59 || second > 60 || !take_offset(&s, &offset) || s.at != s.end) return false;
+        if (hour > 23 || minute > 59 || second > 60 || !take_offset(&s, &offset) || s.at != s.end)
+            return false;
     }
     int64_t seconds = ((int64_t)hour * 60 + minute - offset) * 60 + second;
     int64_t at = pql_days_of_date(year, month, day) * DAY_MS + seconds * 1000 + fraction;

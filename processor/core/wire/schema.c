@@ -90,7 +90,8 @@ static bool is_name(struct pql_slice name)
     if (!name.len || (name.ptr[0] >= '0' && name.ptr[0] <= '9')) return false;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_')) return false;
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+            return false;
     }
     return true;
 }
@@ -147,8 +148,8 @@ static void add_named(struct parse *p, const struct pql_avro *node)
 }
 
 /* A list of texts, each copied; as full names of the namespace unless it is NULL. False after an error. */
-static bool read_names(struct parse *p, const json_t *list, const struct place *place, const struct pql_slice *space,
-                       const struct pql_slice **out, size_t *count)
+static bool read_names(struct parse *p, const json_t *list, const struct place *place,
+                       const struct pql_slice *space, const struct pql_slice **out, size_t *count)
 {
     size_t n = json_array_size(list);
     if (list && !json_is_array(list)) return fail_plain(p, place, "is no list");
@@ -156,7 +157,8 @@ static bool read_names(struct parse *p, const json_t *list, const struct place *
     struct pql_slice *names = pql_arena_zalloc(&p->schema->arena, n * sizeof *names);
     for (size_t i = 0; i < n; i++) {
         struct pql_slice name = text_of(json_array_get(list, i));
-        if (!name.ptr || !(space ? is_full_name(name) : is_name(name))) return fail(p, place, "holds no name:", name);
+        if (!name.ptr || !(space ? is_full_name(name) : is_name(name)))
+            return fail(p, place, "holds no name:", name);
         names[i] = full_name(p, name, space ? *space : (struct pql_slice){"", 0});
         for (size_t j = 0; j < i; j++)
             if (pql_slice_eq(names[i], names[j])) return fail(p, place, "holds twice", name);
@@ -175,7 +177,8 @@ static struct pql_avro *new_node(struct parse *p, enum pql_avro_type type)
     node->type = type;
     node->default_symbol = -1;
     node->id = (uint32_t)schema->nodes_count;
-    schema->nodes = pql_xgrow(schema->nodes, &schema->nodes_capacity, schema->nodes_count + 1, sizeof *schema->nodes);
+    schema->nodes =
+        pql_xgrow(schema->nodes, &schema->nodes_capacity, schema->nodes_count + 1, sizeof *schema->nodes);
     schema->nodes[schema->nodes_count++] = node;
     return node;
 }
@@ -183,7 +186,10 @@ static struct pql_avro *new_node(struct parse *p, enum pql_avro_type type)
 static const struct pql_avro *parse_type(struct parse *p, const json_t *json, struct pql_slice space,
                                          const struct place *place);
 
-static bool is_primitive(enum pql_avro_type type) { return type <= PQL_AVRO_STRING; }
+static bool is_primitive(enum pql_avro_type type)
+{
+    return type <= PQL_AVRO_STRING;
+}
 
 static bool type_of_word(struct pql_slice word, enum pql_avro_type *out)
 {
@@ -229,7 +235,8 @@ static bool decimal_is_valid(const json_t *json, int *scale)
     const json_t *given = json_object_get(json, "scale");
     json_int_t precision = json_integer_value(json_object_get(json, "precision"));
     json_int_t value = json_integer_value(given);
-    if ((given && !json_is_integer(given)) || precision < 1 || value < 0 || value > precision || precision > 1000000)
+    if ((given && !json_is_integer(given)) || precision < 1 || value < 0 || value > precision ||
+        precision > 1000000)
         return false;
     *scale = (int)value;
     return true;
@@ -239,7 +246,8 @@ static void read_logical(struct pql_avro *node, const json_t *json)
 {
     struct pql_slice word = member_text(json, "logicalType");
     for (int logical = PQL_LOGICAL_NONE + 1; word.ptr && logical < PQL_LOGICAL_COUNT; logical++) {
-        if (!pql_slice_is(word, logicals[logical].word) || !logical_fits(node, (enum pql_avro_logical)logical))
+        if (!pql_slice_is(word, logicals[logical].word) ||
+            !logical_fits(node, (enum pql_avro_logical)logical))
             continue;
         if (logical == PQL_LOGICAL_DECIMAL && !decimal_is_valid(json, &node->scale)) continue;
         node->logical = (enum pql_avro_logical)logical;
@@ -258,25 +266,28 @@ static struct pql_avro *parse_named(struct parse *p, const json_t *json, enum pq
     struct pql_avro *node = new_node(p, type);
     node->name = full_name(p, name, own.ptr ? own : space);
     enum pql_avro_type word;
-    if (type_of_word(node->name, &word) && is_primitive(word)) return fail(p, place, "cannot have the name", name);
+    if (type_of_word(node->name, &word) && is_primitive(word))
+        return fail(p, place, "cannot have the name", name);
     if (find_named(p, node->name)) return fail(p, place, "defines again", node->name);
     add_named(p, node);
     struct pql_slice inner = space_of(node->name);
     struct place aliases = {place, "aliases", NO_INDEX};
-    if (!read_names(p, json_object_get(json, "aliases"), &aliases, &inner, &node->aliases, &node->aliases_count))
+    if (!read_names(p, json_object_get(json, "aliases"), &aliases, &inner, &node->aliases,
+                    &node->aliases_count))
         return NULL;
     return node;
 }
 
-static bool parse_field(struct parse *p, const json_t *json, struct pql_slice space, const struct place *place,
-                        struct pql_avro_field *field)
+static bool parse_field(struct parse *p, const json_t *json, struct pql_slice space,
+                        const struct place *place, struct pql_avro_field *field)
 {
     if (!json_is_object(json)) return fail_plain(p, place, "is no object");
     struct pql_slice name = member_text(json, "name");
     if (!name.ptr) return fail_plain(p, place, "has no name");
     if (!is_name(name)) return fail(p, place, "cannot have the name", name);
     struct place aliases = {place, "aliases", NO_INDEX}, type = {place, "type", NO_INDEX};
-    if (!read_names(p, json_object_get(json, "aliases"), &aliases, NULL, &field->aliases, &field->aliases_count))
+    if (!read_names(p, json_object_get(json, "aliases"), &aliases, NULL, &field->aliases,
+                    &field->aliases_count))
         return false;
     field->name = pql_arena_copy(&p->schema->arena, name);
     field->default_value = json_object_get(json, "default");
@@ -298,7 +309,8 @@ static const struct pql_avro *parse_record(struct parse *p, const json_t *json, 
         struct place at = {place, "fields", i};
         if (!parse_field(p, json_array_get(list, i), space_of(node->name), &at, &fields[i])) return NULL;
         for (size_t j = 0; j < i; j++)
-            if (pql_slice_eq(fields[i].name, fields[j].name)) return fail(p, &at, "is a second field", fields[i].name);
+            if (pql_slice_eq(fields[i].name, fields[j].name))
+                return fail(p, &at, "is a second field", fields[i].name);
     }
     node->fields = fields;
     node->fields_count = count;
@@ -312,12 +324,14 @@ static const struct pql_avro *parse_enum(struct parse *p, const json_t *json, st
     struct pql_slice chosen = member_text(json, "default");
     struct place symbols = {place, "symbols", NO_INDEX};
     if (!node) return NULL;
-    if (!read_names(p, json_object_get(json, "symbols"), &symbols, NULL, &node->symbols, &node->symbols_count))
+    if (!read_names(p, json_object_get(json, "symbols"), &symbols, NULL, &node->symbols,
+                    &node->symbols_count))
         return NULL;
     if (!node->symbols_count) return fail_plain(p, place, "needs a list of symbols");
     for (size_t i = 0; chosen.ptr && i < node->symbols_count; i++)
         if (pql_slice_eq(node->symbols[i], chosen)) node->default_symbol = (int32_t)i;
-    if (chosen.ptr && node->default_symbol < 0) return fail(p, place, "has a default that is no symbol:", chosen);
+    if (chosen.ptr && node->default_symbol < 0)
+        return fail(p, place, "has a default that is no symbol:", chosen);
     return node;
 }
 
@@ -327,7 +341,8 @@ static const struct pql_avro *parse_fixed(struct parse *p, const json_t *json, s
     struct pql_avro *node = parse_named(p, json, PQL_AVRO_FIXED, space, place);
     const json_t *size = json_object_get(json, "size");
     if (!node) return NULL;
-    if (!json_is_integer(size) || json_integer_value(size) < 0 || json_integer_value(size) > PQL_SCHEMA_FIXED_MAX)
+    if (!json_is_integer(size) || json_integer_value(size) < 0 ||
+        json_integer_value(size) > PQL_SCHEMA_FIXED_MAX)
         return fail_plain(p, place, "needs a size from 0 to 1048576");
     node->size = (size_t)json_integer_value(size);
     read_logical(node, json);
@@ -399,7 +414,8 @@ static const struct pql_avro *parse_object(struct parse *p, const json_t *json, 
     struct pql_slice word = member_text(json, "type");
     struct place at = {place, "type", NO_INDEX};
     if (word.ptr) return parse_word(p, word, json, space, place);
-    return parse_type(p, json_object_get(json, "type"), space, &at); /* {"type": {"type": …}} means the inner one */
+    return parse_type(p, json_object_get(json, "type"), space,
+                      &at); /* {"type": {"type": …}} means the inner one */
 }
 
 static const struct pql_avro *parse_type(struct parse *p, const json_t *json, struct pql_slice space,
@@ -409,10 +425,14 @@ static const struct pql_avro *parse_type(struct parse *p, const json_t *json, st
     if (p->depth == PQL_SCHEMA_DEPTH_MAX) return fail_plain(p, place, "is nested too deep");
     if (p->schema->nodes_count == PQL_SCHEMA_NODES_MAX) return fail_plain(p, place, "is one type too many");
     p->depth++;
-    if (json_is_string(json)) node = parse_word(p, text_of(json), NULL, space, place);
-    else if (json_is_object(json)) node = parse_object(p, json, space, place);
-    else if (json_is_array(json)) node = parse_union(p, json, space, place);
-    else fail_plain(p, place, json ? "is no type" : "is missing");
+    if (json_is_string(json))
+        node = parse_word(p, text_of(json), NULL, space, place);
+    else if (json_is_object(json))
+        node = parse_object(p, json, space, place);
+    else if (json_is_array(json))
+        node = parse_union(p, json, space, place);
+    else
+        fail_plain(p, place, json ? "is no type" : "is missing");
     p->depth--;
     return node;
 }
@@ -421,7 +441,10 @@ static const struct pql_avro *parse_type(struct parse *p, const json_t *json, st
 
 enum { MIN_SIZE_MAX = 1 << 20, MIN_SIZE_ROUNDS = 64 };
 
-static uint32_t sum_limited(uint32_t a, uint32_t b) { return a + b < MIN_SIZE_MAX ? a + b : MIN_SIZE_MAX; }
+static uint32_t sum_limited(uint32_t a, uint32_t b)
+{
+    return a + b < MIN_SIZE_MAX ? a + b : MIN_SIZE_MAX;
+}
 
 static uint32_t min_size(const struct pql_avro *node)
 {
@@ -440,7 +463,8 @@ static uint32_t min_size(const struct pql_avro *node)
     case PQL_AVRO_DOUBLE: return 8;
     case PQL_AVRO_FIXED: return sum_limited((uint32_t)node->size, 0);
     case PQL_AVRO_RECORD:
-        for (size_t i = 0; i < node->fields_count; i++) size = sum_limited(size, node->fields[i].type->min_size);
+        for (size_t i = 0; i < node->fields_count; i++)
+            size = sum_limited(size, node->fields[i].type->min_size);
         return size;
     case PQL_AVRO_UNION:
         size = MIN_SIZE_MAX;
@@ -452,9 +476,9 @@ static uint32_t min_size(const struct pql_avro *node)
     return 0;
 }
 
-/* Every round from 0 upwards is a lower bound, so that stopping early (recursive schemas grow for ever) is safe; but
- * not while a type still turns out to have bytes at all: what is left at 0 has none, or no value of an end. Inner types
- * come later in nodes. */
+/* Every round from 0 upwards is a lower bound, so that stopping early (recursive schemas grow for ever) is
+ * safe; but not while a type still turns out to have bytes at all: what is left at 0 has none, or no value of
+ * an end. Inner types come later in nodes. */
 static void set_min_sizes(struct pql_schema *schema)
 {
     bool changed = true, found = true;
@@ -479,10 +503,10 @@ struct pql_schema *pql_schema_parse(struct pql_slice text, struct pql_err *err)
     pql_arena_init(&schema->arena);
     if (text.len > PQL_SCHEMA_TEXT_MAX) {
         fail_plain(&p, NULL, "the schema is longer than 1 MiB");
-    } else if (!(schema->json = json_loadb(text.len ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-                                           &fault))) {
-        pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "line %d, column %d: %s", fault.line, fault.column,
-                    fault.text);
+    } else if (!(schema->json = json_loadb(text.len ? text.ptr : "", text.len,
+                                           JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault))) {
+        pql_err_set(err, PQL_ERR_RECORD, __FILE__, __LINE__, "line %d, column %d: %s", fault.line,
+                    fault.column, fault.text);
     } else {
         schema->root = parse_type(&p, schema->json, (struct pql_slice){"", 0}, NULL);
     }
@@ -504,8 +528,14 @@ void pql_schema_free(struct pql_schema *schema)
     free(schema);
 }
 
-const struct pql_avro *pql_schema_root(const struct pql_schema *schema) { return schema->root; }
-size_t pql_schema_count(const struct pql_schema *schema) { return schema->nodes_count; }
+const struct pql_avro *pql_schema_root(const struct pql_schema *schema)
+{
+    return schema->root;
+}
+size_t pql_schema_count(const struct pql_schema *schema)
+{
+    return schema->nodes_count;
+}
 
 /* --- Parsing Canonical Form. All names are plain, so nothing needs escapes. --- */
 
@@ -524,7 +554,8 @@ static void put_named(struct pql_buf *out, const struct pql_avro *node, bool *wr
     for (size_t i = 0; i < node->symbols_count; i++)
         pql_buf_printf(out, "%s\"%.*s\"", i ? "," : "", PQL_SLICE_ARG(node->symbols[i]));
     for (size_t i = 0; i < node->fields_count; i++) {
-        pql_buf_printf(out, "%s{\"name\":\"%.*s\",\"type\":", i ? "," : "", PQL_SLICE_ARG(node->fields[i].name));
+        pql_buf_printf(out, "%s{\"name\":\"%.*s\",\"type\":", i ? "," : "",
+                       PQL_SLICE_ARG(node->fields[i].name));
         put_canonical(out, node->fields[i].type, written);
         pql_buf_u8(out, '}');
     }

@@ -1,11 +1,13 @@
-/* schema.h - the model of an Avro schema (Avro 1.11 specification), with all that a decoder may need: names with
- * namespaces, aliases, defaults, logical types.
+/* schema.h - the model of an Avro schema (Avro 1.11 specification), with all that a decoder may need: names
+ * with namespaces, aliases, defaults, logical types.
  *
- *   text ─► jansson ─► tree of struct pql_avro; a type that is named twice is one node, so recursion is a cycle
+ *   text ─► jansson ─► tree of struct pql_avro; a type that is named twice is one node, so recursion is a
+ * cycle
  *
- * Checked: names, uniqueness of names, fields, symbols and union branches, sizes, nesting, and the limits below. A
- * logical type that does not fit its type is ignored, as the specification wants. Defaults are kept and checked by who
- * uses them: they mean nothing for the schema of a writer. Immutable after parsing. Thread: any, for reading. */
+ * Checked: names, uniqueness of names, fields, symbols and union branches, sizes, nesting, and the limits
+ * below. A logical type that does not fit its type is ignored, as the specification wants. Defaults are kept
+ * and checked by who uses them: they mean nothing for the schema of a writer. Immutable after parsing.
+ * Thread: any, for reading. */
 #ifndef PQL_CORE_WIRE_SCHEMA_H
 #define PQL_CORE_WIRE_SCHEMA_H
 
@@ -70,17 +72,17 @@ struct pql_avro_field {
 struct pql_avro {
     enum pql_avro_type type;
     enum pql_avro_logical logical;
-    int scale;         /* of a decimal */
-    uint32_t id;       /* below pql_schema_count */
-    uint32_t min_size; /* a lower bound of the bytes of any value; 0: every value has none */
-    struct pql_slice name;          /* of record, enum, fixed: full name */
+    int scale;                       /* of a decimal */
+    uint32_t id;                     /* below pql_schema_count */
+    uint32_t min_size;               /* a lower bound of the bytes of any value; 0: every value has none */
+    struct pql_slice name;           /* of record, enum, fixed: full name */
     const struct pql_slice *aliases; /* full names */
     size_t aliases_count;
     const struct pql_avro_field *fields;
     size_t fields_count;
     const struct pql_slice *symbols;
     size_t symbols_count;
-    int32_t default_symbol; /* -1: none */
+    int32_t default_symbol;                 /* -1: none */
     const struct pql_avro *items;           /* of an array; values of a map */
     const struct pql_avro *const *branches; /* of a union */
     size_t branches_count;
