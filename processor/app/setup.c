@@ -63,6 +63,31 @@ static void check_schemas(struct pql_setup *setup, const struct pql_input_conf *
     free(schemas);
 }
 
+/* Names that definitions read and no mapping in use can deliver are null in every event: a condition on them is legal
+ * and never what is meant. */
+static void warn_unmapped(struct pql_setup *setup, const char *what, size_t paths, const struct pql_slice *names,
+                          size_t count)
+{
+    if (paths || !count) return;
+    pql_diag_place(&setup->diags, PQL_SEVERITY_WARNING, setup->config->path, 0, 0, 1,
+                   "definitions read '%.*s', but no mapping says where %s are: %s = \"%s.*\";",
+                   PQL_SLICE_ARG(names[0]), what, what, what);
+}
+
+static void check_delivery(struct pql_setup *setup)
+{
+    const struct pql_config *config = setup->config;
+    const struct pql_names *names = pql_program_names(setup->program);
+    size_t properties = 0, attributes = 0;
+    for (size_t i = 0; i < config->mappings_count; i++) {
+        properties += config->mappings[i].properties.count;
+        attributes += config->mappings[i].attributes.count;
+    }
+    warn_unmapped(setup, "properties", properties, names->properties, names->properties_count);
+    warn_unmapped(setup, "attributes", attributes, names->user_attributes, names->user_attributes_count);
+    warn_unmapped(setup, "attributes", attributes, names->account_attributes, names->account_attributes_count);
+}
+
 static void compile(struct pql_setup *setup)
 {
     const struct pql_config *config = setup->config;
@@ -72,6 +97,7 @@ static void compile(struct pql_setup *setup)
     for (size_t i = 0; i < config->mappings_count; i++)
         setup->mappings[i] =
             pql_mapping_new(&config->mappings[i], pql_program_names(setup->program), &setup->diags);
+    if (config->mappings_count) check_delivery(setup);
     for (size_t i = 0; i < config->inputs_count; i++) {
         const struct pql_input_conf *input = &config->inputs[i];
         bool has_mapping =

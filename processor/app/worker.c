@@ -173,10 +173,9 @@ static void check_place(struct pql_worker *w, struct pql_task *task, const struc
     struct pql_err err;
     PQL_FAIL(&err, PQL_ERR_CONFIG,
              "%s is not partitioned by account: %u of the last %u events of partition %d belong to another; "
-             "produce it with "
-             "the account as key (murmur2, as Java clients do), or re-key it; if the producer places "
-             "accounts by a rule of "
-             "its own, set partitioning = \"trusted\"",
+             "produce it with the account as key, or re-key it; if that is its key, say in the input how the "
+             "producer places keys: partitioning = \"murmur2\" (Java clients), \"crc32\" (librdkafka's own: "
+             "Python, Go, .NET), \"trusted\" (a rule of its own)",
              input->topic, m->bad, m->seen, task->partition);
     pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
 }

@@ -114,8 +114,12 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         return -1;
     }
     if (pql_config_read_file(path, PQL_CONFIG_BYTES_MAX, &own, &err) != 0) {
-        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.line ? by.file : path, by.line, by.column, 1,
-                       "cannot read %s: %s", path, err.msg);
+        if (by.line)
+            pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
+                           "cannot read %s: %s", path, err.msg);
+        else
+            pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, 0, 0, 1,
+                           "cannot be read: %s; --config FILE says where the configuration is", err.msg);
         result = -1;
         goto out;
     }

@@ -281,7 +281,8 @@ static void say_syntax(const config_t *config, const struct pql_config_text *tex
     const char *what = config_error_text(config);
     pql_diag_place(diags, PQL_SEVERITY_ERROR, spot.file, spot.line, spot.column, span, "%s%s", what,
                    strcmp(what, "syntax error") == 0
-                       ? " here or at the end of the line before; settings are written name = value;"
+                       ? " here or at the end of the line before; settings are written name = value; and a text "
+                         "inside a condition stands in single quotes"
                        : "");
 }
 

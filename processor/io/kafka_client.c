@@ -146,12 +146,10 @@ static const char *instead_of(const char *name)
 void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
 {
     rd_kafka_conf_t *rk_conf = rd_kafka_conf_new();
-    bool has_brokers = false;
     for (size_t i = 0; i < conf->properties_count; i++) {
         const struct pql_kafka_property *property = &conf->properties[i];
         const char *instead = instead_of(property->name);
         char text[300];
-        has_brokers |= strcmp(property->name, "bootstrap.servers") == 0;
         if (instead)
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
                            "'%s' is set by pqlstream itself: %s", property->name, instead);
@@ -159,9 +157,6 @@ void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
                            "librdkafka: %s", text);
     }
-    if (!has_brokers)
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1,
-                       "no brokers: set kafka = { bootstrap_servers = \"host:9092\"; };");
     rd_kafka_conf_destroy(rk_conf);
 }
 

@@ -185,6 +185,32 @@ static void test_check_says_all_errors(void **state)
     assert_non_null(strstr(err, "3 errors; nothing was touched"));
 }
 
+/* Each mistake is said once: brokers are missing, and the definition is there although it is refused. */
+static void test_check_says_each_error_once(void **state)
+{
+    (void)state;
+    write_file("c.conf", "app = \"acme\";\ninputs = ( { topic = \"events\"; format = \"json\"; } );\n"
+                         "definitions = ( { name = \"d\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, "c.conf: no brokers: kafka = { bootstrap_servers"));
+    assert_non_null(strstr(err, "c.conf:3:17: 'qualify' is missing"));
+    assert_non_null(strstr(err, "2 errors; nothing was touched"));
+}
+
+static void test_check_warns_of_names_without_a_path(void **state)
+{
+    (void)state;
+    write_file("c.conf", "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"
+                         "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"own\"; } );\n"
+                         "mappings = { own = { event = \"e\"; account = \"a\"; user = \"u\"; time = \"t\"; }; };\n"
+                         "definitions = ( { name = \"d\";\n"
+                         "  qualify = \"distinct(invite.to, 7d) >= 2 and user.role = 'admin'\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    assert_non_null(strstr(err, "warning: definitions read 'to', but no mapping says where properties are"));
+    assert_non_null(strstr(err, "warning: definitions read 'role', but no mapping says where attributes are"));
+    assert_non_null(strstr(out, "2 warnings"));
+}
+
 static void test_check_reads_schema_files(void **state)
 {
     (void)state;
@@ -429,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_check_says_all_errors),
+        cmocka_unit_test(test_check_says_each_error_once),
+        cmocka_unit_test(test_check_warns_of_names_without_a_path),
         cmocka_unit_test(test_check_reads_schema_files),
         cmocka_unit_test(test_shipped_rules),
         cmocka_unit_test(test_explain),

@@ -358,6 +358,7 @@ static void test_refusals(void **state)
          "neither a number nor a duration (7d; the units are ms, s, m, h, d, w)"},
         {PQL_PLACE_USER, "count(x, 7d) > 1234567890123456789012345678901234", 16, 34,
          "a number has at most 33 digits before the point"},
+        {PQL_PLACE_ACCOUNT, "share(ever(x)) >= 50%", 21, 1, "a share is written from 0 to 1: 0.5 for 50 %"},
         {PQL_PLACE_USER, "ever(x) # comment", 9, 1,
          "this character means nothing here; a name with it stands in single quotes"},
         {PQL_PLACE_USER, "ever(x) or é = 1", 12, 2,

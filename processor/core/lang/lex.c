@@ -162,6 +162,7 @@ static struct pql_token lex_sign(struct pql_slice text, size_t at)
         return (struct pql_token){signs[i].kind, at, len, pql_slice_of(signs[i].meant), signs[i].problem};
     }
     if (text.ptr[at] == '"') return bad(text, at, 1, "a text stands in single quotes: 'like this'");
+    if (text.ptr[at] == '%') return bad(text, at, 1, "a share is written from 0 to 1: 0.5 for 50 %");
     size_t end = at + 1; /* the whole of a UTF-8 sequence */
     while (end < text.len && ((unsigned char)text.ptr[end] & 0xc0) == 0x80) end++;
     return bad(text, at, end - at,
