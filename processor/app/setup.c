@@ -63,10 +63,10 @@ static void check_schemas(struct pql_setup *setup, const struct pql_input_conf *
     free(schemas);
 }
 
-/* Names that definitions read and no mapping in use can deliver are null in every event: a condition on them is legal
- * and never what is meant. */
-static void warn_unmapped(struct pql_setup *setup, const char *what, size_t paths, const struct pql_slice *names,
-                          size_t count)
+/* Names that definitions read and no mapping in use can deliver are null in every event: a condition on them
+ * is legal and never what is meant. */
+static void warn_unmapped(struct pql_setup *setup, const char *what, size_t paths,
+                          const struct pql_slice *names, size_t count)
 {
     if (paths || !count) return;
     pql_diag_place(&setup->diags, PQL_SEVERITY_WARNING, setup->config->path, 0, 0, 1,
@@ -85,7 +85,8 @@ static void check_delivery(struct pql_setup *setup)
     }
     warn_unmapped(setup, "properties", properties, names->properties, names->properties_count);
     warn_unmapped(setup, "attributes", attributes, names->user_attributes, names->user_attributes_count);
-    warn_unmapped(setup, "attributes", attributes, names->account_attributes, names->account_attributes_count);
+    warn_unmapped(setup, "attributes", attributes, names->account_attributes,
+                  names->account_attributes_count);
 }
 
 static void compile(struct pql_setup *setup)

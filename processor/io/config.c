@@ -306,7 +306,8 @@ static void check_whole(struct loader *loader)
         pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
                        "'app' begins names of topics: letters, digits, '.', '_' and '-' only");
     const struct pql_setting *definitions = pql_setting_find(loader->root, "definitions");
-    bool has_any = config->program.definitions_count || (definitions && definitions->kids); /* refused ones, too */
+    bool has_any =
+        config->program.definitions_count || (definitions && definitions->kids); /* refused ones, too */
     if (!has_any)
         pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
                        "no definitions: nothing to look for (definitions, definition_files)");

@@ -279,11 +279,12 @@ static void say_syntax(const config_t *config, const struct pql_config_text *tex
     size_t span;
     struct pql_config_spot spot = pql_config_text_line(text, config_error_line(config), &span);
     const char *what = config_error_text(config);
-    pql_diag_place(diags, PQL_SEVERITY_ERROR, spot.file, spot.line, spot.column, span, "%s%s", what,
-                   strcmp(what, "syntax error") == 0
-                       ? " here or at the end of the line before; settings are written name = value; and a text "
-                         "inside a condition stands in single quotes"
-                       : "");
+    pql_diag_place(
+        diags, PQL_SEVERITY_ERROR, spot.file, spot.line, spot.column, span, "%s%s", what,
+        strcmp(what, "syntax error") == 0
+            ? " here or at the end of the line before; settings are written name = value; and a text "
+              "inside a condition stands in single quotes"
+            : "");
 }
 
 struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, struct pql_diags *diags)

@@ -200,14 +200,16 @@ static void test_check_says_each_error_once(void **state)
 static void test_check_warns_of_names_without_a_path(void **state)
 {
     (void)state;
-    write_file("c.conf", "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"
-                         "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"own\"; } );\n"
-                         "mappings = { own = { event = \"e\"; account = \"a\"; user = \"u\"; time = \"t\"; }; };\n"
-                         "definitions = ( { name = \"d\";\n"
-                         "  qualify = \"distinct(invite.to, 7d) >= 2 and user.role = 'admin'\"; } );\n");
+    write_file("c.conf",
+               "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"
+               "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"own\"; } );\n"
+               "mappings = { own = { event = \"e\"; account = \"a\"; user = \"u\"; time = \"t\"; }; };\n"
+               "definitions = ( { name = \"d\";\n"
+               "  qualify = \"distinct(invite.to, 7d) >= 2 and user.role = 'admin'\"; } );\n");
     assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
     assert_non_null(strstr(err, "warning: definitions read 'to', but no mapping says where properties are"));
-    assert_non_null(strstr(err, "warning: definitions read 'role', but no mapping says where attributes are"));
+    assert_non_null(
+        strstr(err, "warning: definitions read 'role', but no mapping says where attributes are"));
     assert_non_null(strstr(out, "2 warnings"));
 }
 
