@@ -112,7 +112,8 @@ class Broker(Service):
         with open(self.properties, "w", encoding="utf-8") as out:
             out.write(BROKER_PROPERTIES.format(port=self.port, controller=free_port(), directory=self.directory))
             out.write(self.settings)
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The first byte is 0, since an id that begins with "-" would be read as an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         subprocess.run([*self.kafka, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         self.run()
