@@ -285,16 +285,3 @@ uint64_t pql_engine_bytes(const struct pql_engine *engine)
         bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
     return bytes;
 }
-
-void pql_engine_mark(struct pql_engine *engine)
-{
-    engine->records_since = engine->records_hash = 0;
-}
-uint64_t pql_engine_records_since(const struct pql_engine *engine)
-{
-    return engine->records_since;
-}
-uint64_t pql_engine_records_hash(const struct pql_engine *engine)
-{
-    return engine->records_hash;
-}

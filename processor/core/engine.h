@@ -59,12 +59,6 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(
 /* Bytes of state, by own accounting. Walks every account. */
 uint64_t pql_engine_bytes(const struct pql_engine *engine);
 
-/* Records emitted since pql_engine_mark (or new), and the running hash of their event ids: what the metadata
- * of a committed offset carries as n and x. Part of no digest. */
-void pql_engine_mark(struct pql_engine *engine);
-uint64_t pql_engine_records_since(const struct pql_engine *engine);
-uint64_t pql_engine_records_hash(const struct pql_engine *engine);
-
 /* --- Snapshot. State as pages; see state/snapshot.c for the page format. At most one at a time. ---
  *
  * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet

@@ -53,7 +53,6 @@ struct pql_engine {
     struct pql_arena scratch;
 
     struct pql_engine_stats stats;
-    uint64_t records_since, records_hash;
     struct pql_snapshot snapshot;
 };
 

@@ -517,8 +517,6 @@ static void emit_record(struct pql_engine *engine, const struct pql_definition *
     struct pql_uuid uuid = pql_uuid5(&engine->program->space, (struct pql_slice){name.ptr, name.len});
     pql_buf_deinit(&name);
     pql_uuid_text(&uuid, record.event_id);
-    engine->records_since++;
-    engine->records_hash = pql_hash(record.event_id, 36, engine->records_hash);
     engine->stats.records++;
     engine->emit(engine->context, &record);
 }
