@@ -32,7 +32,8 @@ static void put_mapping(struct pql_buf *buf, const struct pql_mapping_conf *conf
                  {"properties", &conf->properties},
                  {"attributes", &conf->attributes}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) put_paths(buf, lists[i].name, lists[i].list);
-    pql_buf_printf(buf, "  unit %d broker %d\n", (int)conf->time_unit, (int)conf->time_from_broker);
+    pql_buf_printf(buf, "  unit %d broker %d utc %d\n", (int)conf->time_unit, (int)conf->time_from_broker,
+                   (int)conf->assume_utc);
     for (size_t i = 0; i < conf->kinds_count; i++) {
         pql_buf_printf(buf, "  kind %s", pql_event_kind_names[conf->kinds[i].kind]);
         put_text(buf, conf->kinds[i].from);

@@ -148,7 +148,8 @@ const struct pql_option pql_options[] = {
           "Mappings by name: which fields of a record mean what. A path has dots (context.group_id), and may be "
           "header:name or key; of several the first that is present counts."),
     TEXT(MAPPING, "preset", SOURCE, AT(mapping_fields, preset), NULL, RESULTS | SHOWN, "\"segment\"",
-         "A mapping that ships with the program (canonical, segment), from which fields not given here are taken."),
+         "A mapping that ships with the program, from which fields not given here are taken: canonical, flat, segment, rudderstack, "
+         "snowplow, amplitude, posthog or cloudevents."),
     TEXT(MAPPING, "kind", SOURCES, AT(mapping_fields, conf.kind), NULL, RESULTS | SHOWN, "\"type\"",
          "Path of the kind: track, identify, group or clock; absent: everything is track."),
     TEXT(MAPPING, "event", SOURCES, AT(mapping_fields, conf.event), NULL, RESULTS, "\"event\"", "Path of the event's name."),
@@ -158,6 +159,7 @@ const struct pql_option pql_options[] = {
     TEXT(MAPPING, "time", SOURCES, AT(mapping_fields, conf.time), NULL, RESULTS, "\"occurred_at\"",
          "Path of the event's time; broker:timestamp is the record's own."),
     WORD(MAPPING, "time_unit", AT(mapping_fields, conf.time_unit), "ms", unit_words, RESULTS, "Of times that are plain numbers."),
+    BOOL(MAPPING, "assume_utc", AT(mapping_fields, conf.assume_utc), "false", RESULTS, "A date and time without offset is UTC; else such a record is refused."),
     TEXT(MAPPING, "id", SOURCES, AT(mapping_fields, conf.id), NULL, RESULTS, "\"event_id\"", "Path of the message id, by which duplicates are known."),
     TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS | SHOWN, "\"previous_id\"", "Path of an alias' previous user. (Such events are not applied in this version.)"),
     TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS | SHOWN, "\"amount\"", "Path of an outcome's value. (Such events are not applied in this version.)"),
@@ -166,7 +168,7 @@ const struct pql_option pql_options[] = {
     TEXT(MAPPING, "attributes", SOURCES, AT(mapping_fields, conf.attributes), NULL, RESULTS, "\"traits.*\"",
          "Of identify and group: where user.x and account.x come from."),
     GROUP(MAPPING, "kinds", LIST, KIND, RESULTS, "What values of the kind field mean, where they are not the kinds' own names."),
-    TEXT(KIND, "from", NAME, AT(kind_fields, from), NULL, REQUIRED, "\"page\"", "Value of the kind field."),
+    TEXT(KIND, "from", NAME, AT(kind_fields, from), NULL, REQUIRED, "\"page\"", "Value of the kind field; *: every other."),
     TEXT(KIND, "kind", NAME, AT(kind_fields, kind), NULL, REQUIRED, "\"track\"", "The kind that it means."),
     TEXT(KIND, "event", SOURCE, AT(kind_fields, event), NULL, 0, "\"page_viewed\"", "The event's name; absent: that of the event field."),
     GROUP(MAPPING, "rename", LIST, RENAME, RESULTS, "Other names for events, before anything else sees them."),

@@ -210,6 +210,7 @@ static void fill_from_preset(struct pql_mapping_conf *conf, const struct pql_map
         &preset->id,   &preset->previous_user, &preset->value,   &preset->properties, &preset->attributes};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!own[i]->count) *own[i] = *given[i];
+    conf->assume_utc |= preset->assume_utc;
     if (conf->kinds_count) return;
     conf->kinds = preset->kinds;
     conf->kinds_count = preset->kinds_count;

@@ -100,12 +100,25 @@ static void text_and_instant_are_inverse(void **state)
     assert_string_equal(text, "0000-01-01T00:00:00.000Z");
 }
 
+static void a_time_without_offset_may_be_utc(void **state)
+{
+    (void)state;
+    int64_t ms;
+    assert_false(pql_time_parse(PQL_SLICE_LITERAL("2014-04-22 03:53:30.5"), &ms));
+    assert_true(pql_time_parse_utc(PQL_SLICE_LITERAL("2014-04-22 03:53:30.5"), &ms));
+    assert_int_equal(ms, INT64_C(1398138810500));
+    assert_true(pql_time_parse_utc(PQL_SLICE_LITERAL("2014-04-22T05:53:30+02:00"), &ms));
+    assert_int_equal(ms, INT64_C(1398138810000));
+    assert_false(pql_time_parse_utc(PQL_SLICE_LITERAL("2014-04-22 03:53:30 UTC"), &ms));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(instants_are_read),
         cmocka_unit_test(other_texts_are_refused),
         cmocka_unit_test(text_and_instant_are_inverse),
+        cmocka_unit_test(a_time_without_offset_may_be_utc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,8 +31,8 @@ struct pql_mapping {
     struct field *properties, *user_attributes, *account_attributes; /* one per name of the program */
     const struct pql_names *names;
     enum pql_time_unit time_unit;
-    bool time_from_broker, wants_headers;
-    const struct kind_row *kinds; /* the configuration's before the kinds' own names */
+    bool time_from_broker, assume_utc, wants_headers;
+    const struct kind_row *kinds;
     size_t kinds_count;
     const struct pql_rename *const *renames; /* hash table by from; size 0: none */
     size_t renames_size;
@@ -158,20 +158,26 @@ static void check_names(struct compile *c, const struct pql_path_list *list)
     }
 }
 
+static struct kind_row kind_row_of(struct pql_arena *arena, const struct pql_kind_alias *alias)
+{
+    return (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind,
+                             pql_arena_copy(arena, alias->event)};
+}
+
+/* Rows are looked through in this order: the configuration's, the kinds' own names, "*". */
 static void compile_kinds(struct compile *c)
 {
     struct pql_arena *arena = &c->mapping->arena;
     size_t count = 0;
     struct kind_row *rows =
         pql_arena_zalloc(arena, (c->conf->kinds_count + PQL_EVENT_KIND_COUNT) * sizeof *rows);
-    for (size_t i = 0; i < c->conf->kinds_count; i++) {
-        const struct pql_kind_alias *alias = &c->conf->kinds[i];
-        rows[count++] = (struct kind_row){pql_arena_copy(arena, alias->from), alias->kind,
-                                          pql_arena_copy(arena, alias->event)};
-    }
+    for (size_t i = 0; i < c->conf->kinds_count; i++)
+        if (!pql_slice_is(c->conf->kinds[i].from, "*")) rows[count++] = kind_row_of(arena, &c->conf->kinds[i]);
     for (int kind = 0; kind < PQL_EVENT_KIND_COUNT; kind++)
         rows[count++] =
             (struct kind_row){pql_slice_of(pql_event_kind_names[kind]), (enum pql_event_kind)kind, {"", 0}};
+    for (size_t i = 0; i < c->conf->kinds_count; i++)
+        if (pql_slice_is(c->conf->kinds[i].from, "*")) rows[count++] = kind_row_of(arena, &c->conf->kinds[i]);
     c->mapping->kinds = rows;
     c->mapping->kinds_count = count;
 }
@@ -217,6 +223,7 @@ struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const s
     m->names = names;
     m->time_unit = conf->time_unit;
     m->time_from_broker = conf->time_from_broker;
+    m->assume_utc = conf->assume_utc;
     m->kind = compile_field(&c, &conf->kind);
     m->event = compile_field(&c, &conf->event);
     m->account = compile_field(&c, &conf->account);
@@ -348,13 +355,13 @@ static bool time_of_number(pql_decimal number, enum pql_time_unit unit, int64_t 
     return true;
 }
 
-static bool time_of_value(const struct pql_value *value, enum pql_time_unit unit, int64_t *ms)
+static bool time_of_value(const struct pql_mapping *m, const struct pql_value *value, int64_t *ms)
 {
     pql_decimal number;
-    if (value->kind == PQL_NUMBER) return time_of_number(value->number, unit, ms);
+    if (value->kind == PQL_NUMBER) return time_of_number(value->number, m->time_unit, ms);
     if (value->kind == PQL_TEXT)
-        return pql_time_parse(value->text, ms) ||
-               (pql_decimal_of_text(value->text, &number) && time_of_number(number, unit, ms));
+        return (m->assume_utc ? pql_time_parse_utc : pql_time_parse)(value->text, ms) ||
+               (pql_decimal_of_text(value->text, &number) && time_of_number(number, m->time_unit, ms));
     if (value->kind != PQL_TIME || value->ms < PQL_TIME_MIN_MS || value->ms > PQL_TIME_MAX_MS) return false;
     *ms = value->ms;
     return true;
@@ -366,10 +373,10 @@ static int apply_time(const struct apply *a, struct pql_event *event)
                            brokers = pql_time(a->message->timestamp_ms);
     if (value->kind == PQL_NULL && a->mapping->time_from_broker && brokers.ms != INT64_MIN) value = &brokers;
     if (value->kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
-    if (!time_of_value(value, a->mapping->time_unit, &event->time_ms))
+    if (!time_of_value(a->mapping, value, &event->time_ms))
         return reject(
             a, PQL_REJECT_BAD_TIME,
-            "the time is no number, no date, no ISO 8601 text with an offset, or beyond the years 0 to 9999");
+            "the time is no number, no date, no ISO 8601 text with an offset (assume_utc does without), or beyond the years 0 to 9999");
     return 0;
 }
 
@@ -381,7 +388,7 @@ static int apply_kind(const struct apply *a, struct pql_event *event, struct pql
     struct pql_slice word = id_text(a, value);
     for (size_t i = 0; i < a->mapping->kinds_count; i++) {
         const struct kind_row *row = &a->mapping->kinds[i];
-        if (!pql_slice_eq(row->word, word)) continue;
+        if (!pql_slice_eq(row->word, word) && !pql_slice_is(row->word, "*")) continue;
         event->kind = row->kind;
         *fixed_name = row->event;
         if (needs[row->kind].is_applied) return 0;

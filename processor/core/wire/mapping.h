@@ -26,8 +26,9 @@ struct pql_mapping_conf {
     struct pql_path_list kind, event, account, user, time, id, previous_user, value, properties, attributes;
     enum pql_time_unit time_unit;
     bool time_from_broker; /* time = "timestamp": the record's own */
+    bool assume_utc;       /* a time without offset is UTC, not an error */
     /* Values of the kind field and what they mean; without an entry the kind's own name is meant. Segment's
-     * "page" and "screen" are track with the event name "page_viewed", say. */
+     * "page" and "screen" are track with the event name "page_viewed", say. From "*": every other value. */
     const struct pql_kind_alias {
         struct pql_slice from;
         enum pql_event_kind kind;
@@ -40,8 +41,7 @@ struct pql_mapping_conf {
     size_t renames_count;
 };
 
-/* A mapping that ships with the program ("canonical": the project's own schemas/product_event; "segment":
- * Segment's and RudderStack's events), or NULL. Static storage. */
+/* A mapping that ships with the program (preset.c has one row each), or NULL. Static storage. */
 const struct pql_mapping_conf *pql_mapping_preset(struct pql_slice name);
 /* Their names, NULL at the end. */
 extern const char *const pql_mapping_preset_names[];

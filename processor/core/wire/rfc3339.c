@@ -74,7 +74,7 @@ static bool take_offset(struct scan *s, int *minutes)
     return true;
 }
 
-bool pql_time_parse(struct pql_slice text, int64_t *ms)
+static bool parse(struct pql_slice text, bool offset_may_lack, int64_t *ms)
 {
     struct scan s = {text.ptr, text.ptr + text.len};
     int year, month, day, hour = 0, minute = 0, second = 0, fraction = 0, offset = 0;
@@ -89,7 +89,9 @@ bool pql_time_parse(struct pql_slice text, int64_t *ms)
         if (take_char(&s, ":") &&
             (!take_digits(&s, 2, &second) || (take_char(&s, ".,") && !take_fraction(&s, &fraction))))
             return false;
-        if (hour > 23 || minute > 59 || second > 60 || !take_offset(&s, &offset) || s.at != s.end)
+        bool lacks_offset = offset_may_lack && s.at == s.end;
+        if (hour > 23 || minute > 59 || second > 60 || (!lacks_offset && !take_offset(&s, &offset)) ||
+            s.at != s.end)
             return false;
     }
     int64_t seconds = ((int64_t)hour * 60 + minute - offset) * 60 + second;
@@ -97,6 +99,16 @@ bool pql_time_parse(struct pql_slice text, int64_t *ms)
     if (at < PQL_TIME_MIN_MS || at > PQL_TIME_MAX_MS) return false;
     *ms = at;
     return true;
+}
+
+bool pql_time_parse(struct pql_slice text, int64_t *ms)
+{
+    return parse(text, false, ms);
+}
+
+bool pql_time_parse_utc(struct pql_slice text, int64_t *ms)
+{
+    return parse(text, true, ms);
 }
 
 static char *put_digits(char *at, int64_t value, int count)

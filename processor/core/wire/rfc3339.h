@@ -16,6 +16,9 @@
  * included. */
 bool pql_time_parse(struct pql_slice text, int64_t *ms);
 
+/* The same; and a time without offset is UTC. */
+bool pql_time_parse_utc(struct pql_slice text, int64_t *ms);
+
 /* "2026-03-01T12:30:00.000Z"; a time beyond the limits is written as the limit. Returns the length. */
 enum { PQL_TIME_TEXT_MAX = 32 };
 size_t pql_time_text(int64_t ms, char out[PQL_TIME_TEXT_MAX]);
