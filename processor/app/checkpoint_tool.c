@@ -306,3 +306,51 @@ int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int
     return rc || follow_journal(tool, task->partition,
                                 task->has_manifest ? task->manifest.journal_from : task->low, journal, err);
 }
+
+/* --- adopt --- */
+
+/* The first entry of the journal: where the task began. */
+static int journal_begin(const struct pql_tool *tool, const struct pql_tool_task *task,
+                         struct pql_log_place *place, struct pql_err *err)
+{
+    struct pql_log *log = NULL;
+    struct pql_log_record record;
+    int rc = tool->ports->log_open(tool->ports->self, task->partition, 0, PQL_READ_COMMITTED, &log, err);
+    while (!rc && !place->journal && !(rc = next_record(tool, log, &record, err)) &&
+           record.kind == PQL_LOG_RECORD) {
+        enum pql_checkpoint_type type;
+        struct pql_slice content;
+        struct pql_journal entry;
+        struct pql_err ignored;
+        if (!pql_checkpoint_open(record.value, &type, &content, &ignored) && type == PQL_CHECKPOINT_JOURNAL &&
+            !pql_journal_parse(content, &entry, &ignored) && entry.place.journal == 1)
+            *place = entry.place;
+    }
+    if (log) tool->ports->log_close(tool->ports->self, log);
+    if (rc || place->journal) return rc;
+    return PQL_FAIL(err, PQL_ERR_FATAL,
+                    "partition %d has neither a snapshot nor the beginning of a journal: there is nothing to "
+                    "adopt; `pqlstream checkpoint forget` starts anew",
+                    task->partition);
+}
+
+int pql_tool_adopt(const struct pql_tool *tool, struct pql_tool_task *task, const char *topic_id,
+                   struct pql_position *positions, struct pql_err *err)
+{
+    struct pql_metadata m = {.writer = "adopted", .epoch = 1, .is_behind = true};
+    struct pql_log_place place = {0};
+    uint64_t journal;
+    char text[PQL_METADATA_TEXT_MAX + 1];
+    if (pql_tool_newest(tool, task, &m.manifest, &journal, err)) return -1;
+    if (!task->has_manifest && journal_begin(tool, task, &place, err)) return -1;
+    if (task->has_manifest) place = task->manifest.place;
+    m.journal = place.journal;
+    snprintf(m.topic_id, sizeof m.topic_id, "%s", topic_id);
+    pql_metadata_write(&m, text);
+    for (uint32_t i = 0; i < tool->inputs_count; i++) {
+        positions[i] =
+            (struct pql_position){.input = i, .partition = task->partition, .offset = place.next[i]};
+        snprintf(positions[i].metadata, sizeof positions[i].metadata, "%s", text);
+    }
+    return 0;
+}

@@ -46,5 +46,12 @@ int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *tas
  * *journal: the last sequence that committed entries have. */
 int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int64_t *offset,
                     uint64_t *journal, struct pql_err *err);
+/* Where a task whose offsets were lost or set by hand goes on: the newest manifest, or the entry with which
+ * its journal begins. Fills one position per input, metadata included; what the journal holds after it is
+ * obeyed by the next restore (metadata a=1), and what was published after it is published again, with equal
+ * ids; but where several inputs were read exactly once, the order between them after the last entry was the
+ * lost offsets' to tell, and records of that stretch may differ. Reads only: the caller commits the positions for a group without members. */
+int pql_tool_adopt(const struct pql_tool *tool, struct pql_tool_task *task, const char *topic_id,
+                   struct pql_position *positions, struct pql_err *err);
 
 #endif

@@ -80,47 +80,43 @@ static int forget(struct context *c, struct pql_tool_task *task, struct pql_err 
     return 0;
 }
 
-/* The newest snapshot becomes the place to go on from. What the journal holds after it belongs to a history
- * that nobody can continue without its offsets, so then there is no safe way to adopt. */
+/* What the next restore replays in silence is the journal's; what it publishes again has equal ids. */
 static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *err)
 {
+    struct pql_position positions[PQL_INPUTS_MAX];
     struct pql_kafka_commit commits[PQL_INPUTS_MAX];
     struct pql_topic_facts facts;
-    char text[PQL_METADATA_TEXT_MAX + 1];
-    int64_t offset;
-    uint64_t journal;
     if (task->is_ours) {
         printf("partition %d: offset and state belong together; nothing to adopt\n", task->partition);
         return 0;
     }
-    if (pql_tool_newest(&c->tool, task, &offset, &journal, err)) return -1;
-    if (offset < 0)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "partition %d has no snapshot to adopt; `forget` starts anew",
-                        task->partition);
-    if (journal > task->manifest.place.journal)
-        return PQL_FAIL(err, PQL_ERR_FATAL,
-                        "partition %d: the journal goes on after the newest snapshot (%" PRIu64 " > %" PRIu64
-                        "), which cannot be continued without the offsets; `forget` starts anew",
-                        task->partition, journal, task->manifest.place.journal);
-    if (pql_tool_verify(&c->tool, task, false, err)) return -1;
+    if (!task->has_offset && task->low == task->end) {
+        printf("partition %d: never ran; nothing to adopt\n", task->partition);
+        return 0;
+    }
+    if (c->ports.output_facts(c->ports.self, PQL_OUT_CHECKPOINT, &facts, CALL_MS, err) ||
+        pql_tool_adopt(&c->tool, task, facts.id, positions, err) ||
+        pql_tool_verify(&c->tool, task, false, err))
+        return -1;
+    bool is_exact = c->tool.inputs_count == 1 || c->config->delivery == PQL_AT_LEAST_ONCE;
     if (want_yes(c,
-                 "goes on from that snapshot: what was published after it is published again, with equal ids",
+                 is_exact ? "goes on from that snapshot: what was published after it is published again, with "
+                            "equal ids"
+                          : "goes on from that snapshot: what was published after it is published again, with "
+                            "equal ids up to the journal's last entry, behind which the order between inputs "
+                            "is chosen anew",
                  task->partition, err))
         return -1;
-    if (c->ports.output_facts(c->ports.self, PQL_OUT_CHECKPOINT, &facts, CALL_MS, err)) return -1;
-    struct pql_metadata m = {.writer = "adopted", .epoch = 1, .journal = journal, .manifest = offset};
-    memcpy(m.topic_id, facts.id, sizeof m.topic_id);
-    pql_metadata_write(&m, text);
     name_commits(c, task->partition, commits);
     for (uint32_t i = 0; i < c->tool.inputs_count; i++) {
-        commits[i].offset = task->manifest.place.next[i];
-        commits[i].metadata = text;
+        commits[i].offset = positions[i].offset;
+        commits[i].metadata = positions[i].metadata;
     }
     if (pql_kafka_commit_group(pql_kafka_ports_admin(c->kafka), c->config->app, commits, c->tool.inputs_count,
                                CALL_MS, err))
         return -1;
     printf("partition %d: goes on from %s@%" PRId64 "\n", task->partition, c->inputs[0],
-           task->manifest.place.next[0]);
+           positions[0].offset);
     return 0;
 }
 

@@ -57,7 +57,8 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(MEMBERLESS_COMMIT, "offsets are sent without looking at membership")                                   \
     X(NO_CLAIM, "a task that never ran begins without a claim")                                              \
     X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
-    X(SEEK_TO_C, "a restore reads on from the committed offset")
+    X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
+    X(MANIFEST_BEFORE_COMMIT, "a manifest may name a place that is not committed")
 #define PQL_BROKEN_ENUM(name, help) PQL_BROKEN_##name,
 enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
 

@@ -29,6 +29,7 @@ enum state {
     READ_MANIFEST,
     OPEN_CHUNKS,
     READ_CHUNKS,
+    ASK_JOURNAL_END,
     OPEN_JOURNAL,
     READ_JOURNAL,
     ASK_FIRST,
@@ -46,6 +47,7 @@ struct pql_restore {
     struct pql_manifest manifest;
     bool has_manifest;
     int64_t candidate; /* offset of the manifest being tried, or -1: from the beginning */
+    int64_t journal_end; /* where its end is reached, if it is to be read that far */
     size_t chunk;
     uint64_t loaded_bytes;
     uint64_t wait_until_us, progress_us, begun_us, told_us;
@@ -108,6 +110,18 @@ static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err
     pql_task_block(p, task, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_STATE, err);
 }
 
+/* At least once, and after an `adopt`: outputs may have been seen before the offsets were committed, so all
+ * that the journal decided holds, also after C. */
+static bool reads_past_committed(const struct pql_pipeline *p, const struct pql_restore *r)
+{
+    return p->conf->at_least_once || r->metadata.is_behind;
+}
+
+static enum state to_journal(const struct pql_pipeline *p, const struct pql_restore *r)
+{
+    return reads_past_committed(p, r) ? ASK_JOURNAL_END : OPEN_JOURNAL;
+}
+
 static int fresh_engine(struct pql_pipeline *p, struct pql_task *task)
 {
     if (task->engine) pql_engine_free(task->engine);
@@ -157,7 +171,7 @@ static int judge(struct pql_pipeline *p, struct pql_task *task, struct pql_err *
             r->metadata.topic_id, p->checkpoint_id);
     r->committed.journal = r->metadata.journal;
     r->candidate = r->metadata.manifest;
-    r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
+    r->state = r->candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
     return fresh_engine(p, task);
 }
 
@@ -402,7 +416,7 @@ static int fall_back(struct pql_pipeline *p, struct pql_task *task, struct pql_e
     memset(&task->share, 0, sizeof task->share);
     task->run_input = -1;
     close_log(p, r);
-    r->state = r->candidate >= 0 ? OPEN_MANIFEST : OPEN_JOURNAL;
+    r->state = r->candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
     return fresh_engine(p, task);
 }
 
@@ -467,7 +481,7 @@ static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql
     if (check_digest(task, err)) return fall_back(p, task, err);
     tell_progress(p, task, true);
     close_log(p, r);
-    r->state = OPEN_JOURNAL;
+    r->state = to_journal(p, r);
     return 0;
 }
 
@@ -505,8 +519,9 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
         return 0;
     }
     uint64_t wanted = last_sequence(task) + 1;
-    /* At least once: a write that failed was repeated together with those behind it. */
-    if (entry->place.journal < wanted || (entry->place.journal > wanted && p->conf->at_least_once)) return 0;
+    /* Outside transactions a write that failed was repeated together with those behind it. */
+    if (entry->place.journal < wanted || (entry->place.journal > wanted && reads_past_committed(p, r)))
+        return 0;
     if (entry->place.journal > wanted || task->script.count >= SCRIPT_MAX)
         return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")",
                         wanted, entry->place.journal);
@@ -516,21 +531,22 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
 
 static bool has_journal(const struct pql_pipeline *p, const struct pql_task *task)
 {
-    return !p->conf->at_least_once && task->place.journal > 0 &&
+    return !reads_past_committed(p, task->restore) && task->place.journal > 0 &&
            last_sequence(task) >= task->restore->committed.journal;
 }
 
 /* Entries behind a transaction that is still open come when it ends; its owner may be dead, so that takes a
  * while. */
-static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+static int at_journal_end(struct pql_pipeline *p, struct pql_task *task, int64_t end, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
-    if (PQL_BREAKS(p, JOURNAL_TO_LSO) ||
-        (task->place.journal > 0 && last_sequence(task) >= r->committed.journal)) {
+    bool is_whole = task->place.journal > 0 && last_sequence(task) >= r->committed.journal;
+    bool is_silent = now_us(p) - r->progress_us >= SILENT_US; /* longer than any transaction may live */
+    if (PQL_BREAKS(p, JOURNAL_TO_LSO) || (is_whole && (end >= r->journal_end || is_silent))) {
         r->state = ASK_FIRST;
         return 0;
     }
-    if (now_us(p) - r->progress_us < SILENT_US) return 0;
+    if (!is_silent) return 0;
     return PQL_FAIL(err, PQL_ERR_FATAL,
                     "journal entry %" PRIu64 " is missing: trimmed or deleted by somebody",
                     last_sequence(task) + 1);
@@ -550,7 +566,7 @@ static int read_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
         }
         if (p->ports->log_read(p->ports->self, r->log, i ? 0 : READ_MS, &record, err)) return -1;
         if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
-        if (record.kind != PQL_LOG_RECORD) return at_journal_end(p, task, err);
+        if (record.kind != PQL_LOG_RECORD) return at_journal_end(p, task, record.offset, err);
         r->progress_us = now_us(p);
         if (pql_checkpoint_open(record.value, &type, &content, err))
             type = PQL_CHECKPOINT_CHUNK; /* found by its absence */
@@ -558,6 +574,16 @@ static int read_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
         if (pql_journal_parse(content, &entry, err) || take_entry(p, task, &entry, err)) return -1;
     }
     if (r->state == ASK_FIRST) close_log(p, r);
+    return 0;
+}
+
+static int ask_journal_end(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    int64_t low;
+    if (p->ports->checkpoint_ends(p->ports->self, task->partition, &low, &r->journal_end, CALL_MS, err))
+        return -1;
+    r->state = OPEN_JOURNAL;
     return 0;
 }
 
@@ -587,9 +613,9 @@ static int ask_first(struct pql_pipeline *p, struct pql_task *task, struct pql_e
         if (r->positions[i].offset > task->place.next[i] && task->place.next[i] < r->committed.next[i])
             return PQL_FAIL(err, PQL_ERR_FATAL,
                             "%s begins at offset %" PRId64 " now and the state needs it from %" PRId64
-                            " on: retention deleted what was not yet part of a snapshot. `pqlstream "
-                            "checkpoint adopt` goes on "
-                            "with a gap, `pqlstream checkpoint forget` drops the state",
+                            " on: retention deleted what was not yet part of a snapshot. "
+                            "`pqlstream checkpoint forget` drops the state and starts anew; a retention of "
+                            "the input that is longer than checkpoint_interval prevents it",
                             p->conf->inputs[i].topic, r->positions[i].offset, task->place.next[i]);
     r->state = ASK_LAST;
     return 0;
@@ -657,6 +683,7 @@ void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)
                       READ_CHUNKS, &err);
         break;
     case READ_CHUNKS: rc = read_chunks(p, task, &err); break;
+    case ASK_JOURNAL_END: rc = ask_journal_end(p, task, &err); break;
     case OPEN_JOURNAL: rc = open_journal(p, task, &err); break;
     case READ_JOURNAL: rc = read_journal(p, task, &err); break;
     case ASK_FIRST: rc = ask_first(p, task, &err); break;

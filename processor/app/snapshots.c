@@ -236,6 +236,18 @@ static void slice(struct pql_worker *w)
     s->pages.len = 0;
 }
 
+/* A manifest is of what is committed: whoever finds the newest one without the group's offsets (`checkpoint
+ * adopt`) may go on from it, and nothing that was not published lies before it. */
+static bool is_committed(struct pql_worker *w)
+{
+    const struct pql_snapshot *s = &w->snapshot;
+    pql_lock(w->pipeline);
+    bool is_there = pql_place_reached(w->pipeline, &s->task->committed, &s->place) &&
+                    s->task->committed.journal >= s->place.journal;
+    pql_unlock(w->pipeline);
+    return is_there || PQL_BREAKS(w->pipeline, MANIFEST_BEFORE_COMMIT);
+}
+
 static void write_manifest(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
@@ -372,8 +384,8 @@ void pql_snapshots_step(struct pql_worker *w)
     bool all = s->is_complete && s->acked == s->chunks_count;
     if (all && s->manifest_sent)
         finish(w);
-    else if (all)
+    else if (all && is_committed(w))
         write_manifest(w);
     else if (w->now_us - s->progress_us > STALLED_US)
-        give_up(w, "the producer does not acknowledge");
+        give_up(w, all ? "its place is not committed" : "the producer does not acknowledge");
 }

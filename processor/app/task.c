@@ -123,6 +123,7 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
         .records = task->records - task->pointer.records,
         .hash = task->hash - task->pointer.hash,
         .manifest = task->pointer.manifest,
+        .is_behind = p->conf->at_least_once || is_scripted,
     };
     memcpy(epoch->metadata.topic_id, p->checkpoint_id, sizeof epoch->metadata.topic_id);
     memcpy(epoch->metadata.writer, p->conf->writer, sizeof epoch->metadata.writer);

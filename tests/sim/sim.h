@@ -15,7 +15,7 @@ struct sim_result {
     bool ok;
     char what[600];
     uint64_t calls; /* of the first process */
-    uint64_t starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
+    uint64_t starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks, adopted;
     uint64_t faults[16];
 };
 

@@ -14,7 +14,8 @@ enum { SEEDS = 300 };
 
 static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek",      "ack",         "rebalance",      "crash"};
-static uint64_t faults[10], runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks;
+static uint64_t faults[10], runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks,
+    adopted;
 static char program[256];
 
 static bool judge(const struct world_plan *plan, const char *arguments)
@@ -31,6 +32,7 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     snapshots += result.snapshots;
     trimmed += result.trimmed > 0;
     fallbacks += result.fallbacks;
+    adopted += result.adopted;
     if (result.ok) return true;
     printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what,
            program, arguments);
@@ -86,15 +88,15 @@ static bool all_happened(void)
     bool ok = true;
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
-    return ok && twins && refused && ticks && snapshots && trimmed && fallbacks && records;
+    return ok && twins && refused && ticks && snapshots && trimmed && fallbacks && adopted && records;
 }
 
 static void summary(void)
 {
     printf("%" PRIu64 " runs, %" PRIu64 " starts, %" PRIu64 " twins, %" PRIu64 " records, %" PRIu64
            " refused, %" PRIu64 " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64
-           " damaged;",
-           runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks);
+           " damaged, %" PRIu64 " adopted;",
+           runs, starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks, adopted);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

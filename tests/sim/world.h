@@ -29,6 +29,7 @@ struct world_plan {
     unsigned users;           /* of an account; 0: a few */
     int64_t checkpoint_bytes; /* > 0: the largest record that the checkpoint topic takes */
     double damage;            /* chance that the last snapshot is damaged before the final restore */
+    double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
 struct world_process {

@@ -32,8 +32,9 @@ void pql_metadata_write(const struct pql_metadata *m, char out[PQL_METADATA_TEXT
     char manifest[24] = "none";
     if (m->manifest >= 0) snprintf(manifest, sizeof manifest, "%" PRId64, m->manifest);
     int n = snprintf(out, PQL_METADATA_TEXT_MAX + 1,
-                     "v1;t=%s;w=%s;e=%" PRIu64 ";j=%" PRIu64 ";n=%" PRIu64 ";x=%016" PRIx64 ";m=%s",
-                     m->topic_id, m->writer, m->epoch, m->journal, m->records, m->hash, manifest);
+                     "v1;t=%s;w=%s;e=%" PRIu64 ";j=%" PRIu64 ";n=%" PRIu64 ";x=%016" PRIx64 ";m=%s%s",
+                     m->topic_id, m->writer, m->epoch, m->journal, m->records, m->hash, manifest,
+                     m->is_behind ? ";a=1" : "");
     PQL_ASSERT(n > 0 && n <= PQL_METADATA_TEXT_MAX);
 }
 
@@ -89,6 +90,13 @@ static bool take_manifest(struct pql_slice *text, int64_t *out)
     return true;
 }
 
+static bool take_behind(struct pql_slice *text, bool *out)
+{
+    struct pql_slice value;
+    if (!text->len) return true;
+    return *out = take_field(text, 'a', &value) && pql_slice_is(value, "1");
+}
+
 int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct pql_err *err)
 {
     struct pql_metadata m = {0};
@@ -104,7 +112,8 @@ int pql_metadata_parse(struct pql_slice text, struct pql_metadata *out, struct p
     ours = ours && take_text(&text, 't', m.topic_id, sizeof m.topic_id) &&
            take_text(&text, 'w', m.writer, sizeof m.writer) && take_number(&text, 'e', 10, &m.epoch) &&
            take_number(&text, 'j', 10, &m.journal) && take_number(&text, 'n', 10, &m.records) &&
-           take_number(&text, 'x', 16, &m.hash) && take_manifest(&text, &m.manifest) && text.len == 0;
+           take_number(&text, 'x', 16, &m.hash) && take_manifest(&text, &m.manifest) &&
+           take_behind(&text, &m.is_behind) && text.len == 0;
     if (!ours) {
         PQL_FAIL(err, PQL_ERR_CONFIG, "metadata '%.*s' of the committed offset is not this program's",
                  PQL_SLICE_ARG(all));

@@ -7,7 +7,7 @@
  * it stands
  *
  * Metadata (ASCII): v1;t=<checkpoint topic
- * id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>
+ * id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>[;a=1]
  *
  * Reading checks every length; damaged bytes are an error, never a crash. A format that is newer than this
  * program is an error of its own (reason "newer_format"). Views live as long as the bytes read. Thread: any.
@@ -38,6 +38,7 @@ struct pql_metadata {
     uint64_t records; /* transitions since S, and the sum of the hashes of their ids */
     uint64_t hash;
     int64_t manifest; /* offset in the task's checkpoint partition, or -1 */
+    bool is_behind;   /* a=1: the journal may go on after this place, and what it says there holds */
 };
 
 void pql_metadata_write(const struct pql_metadata *metadata, char out[PQL_METADATA_TEXT_MAX + 1]);
