@@ -71,6 +71,8 @@ static bool take_text(struct pql_slice *text, char name, char *out, size_t size)
 {
     struct pql_slice value;
     if (!take_field(text, name, &value) || value.len >= size) return false;
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] <= ' ' || value.ptr[i] > '~') return false;
     memcpy(out, value.ptr, value.len);
     out[value.len] = '\0';
     return true;
