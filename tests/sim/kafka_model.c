@@ -1,4 +1,4 @@
-#include "sim/kafka_model.h"
+#include "sim/model_client.h"
 
 #include "core/partition.h"
 #include "core/record.h"
@@ -98,7 +98,9 @@ void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32
                             .now_us = 1000000,
                             .txn_timeout_us = 10000000,
                             .checkpoint_bytes_max = 1000000,
-                            .max_message_bytes = 1000000};
+                            .max_message_bytes = 1000000,
+                            .offsets_retention_us = UINT64_C(7) * 86400 * 1000000,
+                            .group.session_us = 3000000};
 }
 
 void model_deinit(struct model *model)
@@ -135,6 +137,7 @@ static void end_txn(struct model *model, int txn, bool commit)
         for (int p = 0; p < MODEL_PARTITIONS_MAX; p++) {
             if (t->has_pending[i][p] && commit) {
                 model->offsets[i][p] = t->pending[i][p];
+                model->offsets[i][p].committed_us = model->now_us;
                 model->has_offset[i][p] = true;
             }
             t->has_pending[i][p] = false;
@@ -143,9 +146,20 @@ static void end_txn(struct model *model, int txn, bool commit)
     t->delayed_epoch = -1;
 }
 
+/* Those of the lead topic stay, since the group subscribes to it. */
+static void expire_offsets(struct model *model)
+{
+    for (uint32_t i = 1; i < MODEL_INPUTS_MAX; i++)
+        for (int p = 0; p < MODEL_PARTITIONS_MAX; p++)
+            if (model->now_us - model->offsets[i][p].committed_us > model->offsets_retention_us)
+                model->has_offset[i][p] = false;
+}
+
 void model_advance(struct model *model, uint64_t us)
 {
     model->now_us += us;
+    model_group_advance(model);
+    expire_offsets(model);
     for (int i = 0; i < model->txns_count; i++) {
         struct model_txn *t = &model->txns[i];
         if (t->is_open && t->delayed_epoch == t->epoch && t->delayed_us <= model->now_us)
@@ -170,48 +184,6 @@ static int txn_of(struct model *model, const char *id)
 
 /* --- a client --- */
 
-struct feed {
-    bool is_assigned, is_paused, is_sought;
-    unsigned worker;
-    int64_t next;
-    int64_t end_told; /* -1: none */
-    int stale;        /* messages still delivered although paused */
-};
-
-struct pending_ack {
-    struct pql_ack ack;
-    uint64_t due_us;
-};
-
-struct acks {
-    struct pending_ack *items;
-    size_t count, capacity;
-};
-
-enum membership { OUTSIDE, JOINING, TOLD_ASSIGNED, MEMBER, TOLD_REVOKED, TOLD_LOST };
-
-struct model_client {
-    struct model *model;
-    int txn; /* or -1 */
-    int epoch;
-    bool is_ready, in_txn, is_fatal;
-    bool is_dead, dies_after;
-    uint64_t calls, die_at;
-    bool die_after;
-
-    enum membership membership;
-    uint64_t join_us;
-    int generation;
-    uint64_t no_member_until_us;
-    int32_t tasks[MODEL_PARTITIONS_MAX];
-    struct feed feeds[MODEL_INPUTS_MAX][MODEL_PARTITIONS_MAX];
-    struct pql_position asked[MODEL_INPUTS_MAX * MODEL_PARTITIONS_MAX];
-    size_t asked_count;
-    uint64_t asked_us;
-    struct acks acks[PQL_LANE_COUNT];
-    size_t views; /* not yet released */
-};
-
 struct pql_log {
     struct model_client *client;
     int32_t partition;
@@ -221,24 +193,21 @@ struct pql_log {
     int64_t end_told;
 };
 
-enum fault { RETRY, ABORTABLE, LOST_COMMIT, DELAYED_COMMIT, FENCE, NO_MEMBER, SEEK, ACK, REBALANCE, CRASH };
-
-static bool happens(struct model_client *c, enum fault fault, double p)
+bool model_happens(struct model_client *c, enum model_fault fault, double p)
 {
     if (!model_chance(&c->model->random, p)) return false;
     c->model->counts[fault]++;
     return true;
 }
 
-/* Every call begins here: the process may die before it has an effect, or right after. */
-static bool is_alive(struct model_client *c)
+bool model_is_alive(struct model_client *c)
 {
     if (c->is_dead || c->dies_after) {
         c->is_dead = true;
         return false;
     }
     c->calls++;
-    bool dies = (c->die_at && c->calls == c->die_at) || happens(c, CRASH, c->model->faults.crash);
+    bool dies = (c->die_at && c->calls == c->die_at) || model_happens(c, CRASH, c->model->faults.crash);
     if (!dies) return true;
     bool after = c->die_at ? c->die_after : model_chance(&c->model->random, 0.5);
     if (after)
@@ -248,120 +217,16 @@ static bool is_alive(struct model_client *c)
     return after;
 }
 
-static int dead(struct pql_err *err)
+int model_dead(struct pql_err *err)
 {
     return PQL_FAIL(err, PQL_ERR_RETRY, "the process is dead");
 }
 
 static int begin(struct model_client *c, struct pql_err *err)
 {
-    if (!is_alive(c)) return dead(err);
-    if (happens(c, RETRY, c->model->faults.retry)) return PQL_FAIL(err, PQL_ERR_RETRY, "the broker is busy");
-    return 0;
-}
-
-static bool is_member(const struct model_client *c)
-{
-    return c->model->member == c && c->generation == c->model->generation && c->membership == MEMBER;
-}
-
-static int subscribe(void *self, struct pql_err *err)
-{
-    struct model_client *c = self;
-    if (!is_alive(c)) return dead(err);
-    c->membership = JOINING;
-    c->join_us = c->model->now_us + model_below(&c->model->random, 3000000);
-    return 0;
-}
-
-static void rejoin(struct model_client *c)
-{
-    c->membership = JOINING;
-    c->generation = -1;
-    c->join_us = c->model->now_us + model_below(&c->model->random, 500000);
-}
-
-static void all_tasks(struct model_client *c, struct pql_control *out, enum pql_control_kind kind)
-{
-    for (int32_t i = 0; i < c->model->partitions_count; i++) c->tasks[i] = i;
-    out->kind = kind;
-    out->tasks = c->tasks;
-    out->count = (size_t)c->model->partitions_count;
-}
-
-/* Another process that joins takes the group over; who had it hears that its partitions are lost. */
-static bool poll_group(struct model_client *c, struct pql_control *out)
-{
-    struct model *m = c->model;
-    if (c->membership == JOINING && m->now_us >= c->join_us) {
-        m->member = c;
-        c->generation = ++m->generation;
-        c->membership = TOLD_ASSIGNED;
-        all_tasks(c, out, PQL_CONTROL_ASSIGNED);
-        return true;
-    }
-    if (c->membership != MEMBER) return false;
-    bool gone = m->member != c || m->generation != c->generation;
-    if (gone || happens(c, REBALANCE, m->faults.rebalance)) {
-        bool lost = gone || model_chance(&m->random, 0.3);
-        if (lost && !gone) m->generation++;
-        c->membership = lost ? TOLD_LOST : TOLD_REVOKED;
-        if (lost) c->generation = -1;
-        all_tasks(c, out, lost ? PQL_CONTROL_LOST : PQL_CONTROL_REVOKED);
-        return true;
-    }
-    return false;
-}
-
-static void poll_control(void *self, int timeout_ms, struct pql_control *out)
-{
-    struct model_client *c = self;
-    (void)timeout_ms;
-    *out = (struct pql_control){.kind = PQL_CONTROL_NONE};
-    if (!is_alive(c) || poll_group(c, out)) return;
-    if (!c->asked_count || c->asked_us + 1000 > c->model->now_us) return;
-    for (size_t i = 0; i < c->asked_count; i++)
-        c->asked[i].offset = model_end(&c->model->inputs[c->asked[i].input][c->asked[i].partition]);
-    out->kind = PQL_CONTROL_OFFSETS;
-    out->offsets = c->asked;
-    out->offsets_count = c->asked_count;
-    out->asked_us = c->asked_us;
-    c->asked_count = 0;
-}
-
-static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count,
-                  struct pql_err *err)
-{
-    struct model_client *c = self;
-    if (!is_alive(c)) return dead(err);
-    PQL_ASSERT(c->membership == TOLD_ASSIGNED);
-    c->membership = MEMBER;
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < c->model->inputs_count; k++)
-            c->feeds[k][tasks[i]] =
-                (struct feed){.is_assigned = true, .is_paused = true, .worker = workers[i], .end_told = -1};
-    return 0;
-}
-
-static int unassign(void *self, const int32_t *tasks, size_t count, struct pql_err *err)
-{
-    struct model_client *c = self;
-    if (!is_alive(c)) return dead(err);
-    PQL_ASSERT(c->membership == TOLD_REVOKED || c->membership == TOLD_LOST);
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t k = 0; k < c->model->inputs_count; k++) c->feeds[k][tasks[i]].is_assigned = false;
-    rejoin(c);
-    return 0;
-}
-
-static int leave(void *self, int timeout_ms, struct pql_err *err)
-{
-    struct model_client *c = self;
-    (void)timeout_ms;
-    if (!is_alive(c)) return dead(err);
-    if (c->model->member == c) c->model->member = NULL;
-    c->membership = OUTSIDE;
-    c->generation = -1;
+    if (!model_is_alive(c)) return model_dead(err);
+    if (model_happens(c, RETRY, c->model->faults.retry))
+        return PQL_FAIL(err, PQL_ERR_RETRY, "the broker is busy");
     return 0;
 }
 
@@ -370,7 +235,7 @@ static int pause_feeds(void *self, const struct pql_position *positions, size_t 
     struct model_client *c = self;
     if (begin(c, err)) return -1;
     for (size_t i = 0; i < count; i++) {
-        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
         if (!feed->is_paused) feed->stale = (int)model_below(&c->model->random, 4);
         feed->is_paused = true;
     }
@@ -382,7 +247,7 @@ static int resume_feeds(void *self, const struct pql_position *positions, size_t
     struct model_client *c = self;
     if (begin(c, err)) return -1;
     for (size_t i = 0; i < count; i++) {
-        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
         PQL_ASSERT(!feed->is_assigned || feed->is_sought);
         feed->is_paused = false;
         feed->is_sought = false;
@@ -396,8 +261,8 @@ static int seek(void *self, struct pql_position *positions, size_t count, int ti
     (void)timeout_ms;
     if (begin(c, err)) return -1;
     for (size_t i = 0; i < count; i++) {
-        struct feed *feed = &c->feeds[positions[i].input][positions[i].partition];
-        if (happens(c, SEEK, c->model->faults.seek)) {
+        struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
+        if (model_happens(c, SEEK, c->model->faults.seek)) {
             positions[i].failed = PQL_ERR_RETRY;
             return PQL_FAIL(err, PQL_ERR_RETRY, "seek failed");
         }
@@ -420,6 +285,7 @@ static int end_offsets_ask(void *self, const struct pql_position *positions, siz
     for (size_t i = 0; i < count; i++) c->asked[i] = positions[i];
     c->asked_count = count;
     c->asked_us = c->model->now_us;
+    c->answer_us = c->asked_us + model_below(&c->model->random, 20000);
     return 0;
 }
 
@@ -438,7 +304,7 @@ static void worker_wake(void *self, unsigned worker)
 
 static bool deliver(struct model_client *c, uint32_t input, int32_t partition, struct pql_message_view *out)
 {
-    struct feed *feed = &c->feeds[input][partition];
+    struct model_feed *feed = &c->feeds[input][partition];
     const struct model_log *log = &c->model->inputs[input][partition];
     if (feed->is_paused && feed->stale-- <= 0) return false;
     *out = (struct pql_message_view){.input = input, .partition = partition, .timestamp_ms = PQL_NO_TIME};
@@ -471,7 +337,7 @@ static size_t worker_poll(void *self, unsigned worker, struct pql_message_view *
 {
     struct model_client *c = self;
     size_t n = 0;
-    if (!is_alive(c)) return 0;
+    if (!model_is_alive(c)) return 0;
     for (uint32_t k = 0; k < c->model->inputs_count; k++)
         for (int32_t p = 0; p < c->model->partitions_count; p++) {
             size_t most = model_below(&c->model->random, 12);
@@ -580,10 +446,12 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
 static int txn_begin(void *self, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!is_alive(c)) return dead(err);
+    if (!model_is_alive(c)) return model_dead(err);
     PQL_ASSERT(c->is_ready && !c->in_txn);
     if (c->is_fatal) return fenced(c, err);
     c->in_txn = true;
+    c->batch_refused = false;
+    memset(c->batch, 0, sizeof c->batch);
     return 0;
 }
 
@@ -604,13 +472,24 @@ static int32_t partition_of(const struct model *m, const struct pql_out_record *
 
 static int txn_fault(struct model_client *c, struct pql_err *err)
 {
-    if (happens(c, FENCE, c->model->faults.fence)) {
+    if (model_happens(c, FENCE, c->model->faults.fence)) {
         own_txn(c)->epoch++;
         end_txn(c->model, c->txn, false);
     }
     if (is_stale(c)) return fenced(c, err);
-    if (happens(c, ABORTABLE, c->model->faults.abortable)) return abortable(err);
+    if (model_happens(c, ABORTABLE, c->model->faults.abortable)) return abortable(err);
     return 0;
+}
+
+/* The broker refuses a batch as a whole, and the client never splits one; nothing is known of it before the
+ * transaction is to be committed. */
+static void add_to_batch(struct model_client *c, const struct pql_out_record *record, int32_t partition)
+{
+    size_t most = (size_t)c->model->max_message_bytes, *batch = &c->batch[record->output][partition];
+    size_t bytes = record->key.len + record->value.len;
+    if (*batch && *batch + bytes > most && !c->model->has_large_batches) *batch = 0;
+    *batch += bytes;
+    if (record->output != PQL_OUT_CHECKPOINT) c->batch_refused |= *batch > most;
 }
 
 static int txn_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
@@ -620,34 +499,11 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
     open_txn(c);
-    model_append(&c->model->outputs[record->output][partition_of(c->model, record)], record, c->txn,
-                 MODEL_OPEN, record->timestamp_ms);
+    int32_t partition = partition_of(c->model, record);
+    add_to_batch(c, record, partition);
+    model_append(&c->model->outputs[record->output][partition], record, c->txn, MODEL_OPEN,
+                 record->timestamp_ms);
     return 0;
-}
-
-/* A heartbeat tells a member that it is none any more, maybe long before the program asks for events. */
-static void heartbeat(struct model_client *c)
-{
-    bool gone = c->membership == MEMBER && (c->model->member != c || c->model->generation != c->generation);
-    if (gone && model_chance(&c->model->random, 0.8)) c->generation = -1;
-}
-
-static void group_facts(void *self, struct pql_group_facts *facts)
-{
-    struct model_client *c = self;
-    *facts = (struct pql_group_facts){.generation = -1};
-    if (!is_alive(c)) return;
-    if (happens(c, NO_MEMBER, c->model->faults.no_member)) c->no_member_until_us = c->model->now_us + 200000;
-    if (c->model->now_us < c->no_member_until_us) return;
-    heartbeat(c);
-    facts->generation = c->generation;
-    facts->has_member_id = c->generation >= 0;
-}
-
-static bool assignment_lost(void *self)
-{
-    const struct model_client *c = self;
-    return c->membership == TOLD_LOST;
 }
 
 static int txn_send_offsets(void *self, const struct pql_position *positions, size_t count, int timeout_ms,
@@ -658,7 +514,8 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
-    if (c->generation >= 0 && !(c->model->member == c && c->generation == c->model->generation))
+    /* As the real broker: no member, no fence. */
+    if (c->sent_generation >= 0 && !model_group_accepts(c->model, c->sent_member, c->sent_generation))
         return abortable(err);
     open_txn(c);
     for (size_t i = 0; i < count; i++) {
@@ -684,12 +541,17 @@ static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
-    if (happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
+    if (c->batch_refused) {
+        abortable(err);
+        err->reason = "record_too_large";
+        return -1;
+    }
+    if (model_happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
         own_txn(c)->delayed_epoch = c->epoch;
         own_txn(c)->delayed_us = m->now_us + model_below(&m->random, 400000);
         return unknown(c, err);
     }
-    bool is_lost = happens(c, LOST_COMMIT, m->faults.lost_commit);
+    bool is_lost = model_happens(c, LOST_COMMIT, m->faults.lost_commit);
     if (!is_lost || model_chance(&m->random, 0.5)) end_txn(m, c->txn, true);
     c->in_txn = false;
     return is_lost ? unknown(c, err) : 0;
@@ -710,7 +572,7 @@ static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
 static int txn_recreate(void *self, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!is_alive(c)) return dead(err);
+    if (!model_is_alive(c)) return model_dead(err);
     c->is_fatal = c->is_ready = c->in_txn = false;
     if (c->model->has_new_ids && c->model->txns_count < 60) {
         char id[32];
@@ -730,10 +592,10 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     if (begin(c, err)) return -1;
     if (record->output == PQL_OUT_CHECKPOINT && (int64_t)record->value.len > m->checkpoint_bytes_max)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the record is too large");
-    struct acks *acks = &c->acks[lane];
-    struct pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE},
-                              m->now_us + model_below(&m->random, 3000)};
-    bool faulty = happens(c, ACK, m->faults.ack);
+    struct model_acks *acks = &c->acks[lane];
+    struct model_pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE},
+                                    m->now_us + model_below(&m->random, 3000)};
+    bool faulty = model_happens(c, ACK, m->faults.ack);
     uint64_t kind = faulty ? model_below(&m->random, 4) : 9;
     struct model_log *log = &m->outputs[record->output][partition_of(m, record)];
     if (kind == 0) ack.ack.failed = PQL_ERR_RETRY; /* not written */
@@ -751,8 +613,8 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
     struct model_client *c = self;
     size_t n = 0, kept = 0;
     (void)timeout_ms;
-    if (!is_alive(c)) return 0;
-    struct acks *acks = &c->acks[lane];
+    if (!model_is_alive(c)) return 0;
+    struct model_acks *acks = &c->acks[lane];
     for (size_t i = 0; i < acks->count; i++) {
         if (n < max && acks->items[i].due_us <= c->model->now_us)
             out[n++] = acks->items[i].ack;
@@ -769,11 +631,13 @@ static int commit_offsets(void *self, const struct pql_position *positions, size
     struct model_client *c = self;
     (void)timeout_ms;
     if (begin(c, err)) return -1;
-    if (!is_member(c) && c->membership != TOLD_REVOKED) return abortable(err);
+    model_group_heartbeat(c);
+    if (!model_group_accepts(c->model, c->member, c->generation)) return abortable(err);
     for (size_t i = 0; i < count; i++) {
         struct model_offset *offset = &c->model->offsets[positions[i].input][positions[i].partition];
         c->model->has_offset[positions[i].input][positions[i].partition] = true;
         offset->offset = positions[i].offset;
+        offset->committed_us = c->model->now_us;
         snprintf(offset->metadata, sizeof offset->metadata, "%s", positions[i].metadata);
     }
     return 0;
@@ -854,7 +718,7 @@ static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (!is_alive(c)) return dead(err);
+    if (!model_is_alive(c)) return model_dead(err);
     *facts = (struct pql_topic_facts){.exists = true,
                                       .partitions_count = c->model->partitions_count,
                                       .has_configuration = true,
@@ -885,10 +749,11 @@ static uint64_t mono_us(void *self)
     return ((struct model_client *)self)->model->now_us;
 }
 
-struct model_client *model_client_new(struct model *model, const char *transactional_id)
+struct model_client *model_client_new(struct model *model, const char *transactional_id, const char *instance)
 {
     struct model_client *c = pql_xcalloc(1, sizeof *c);
     c->model = model;
+    snprintf(c->instance, sizeof c->instance, "%s", instance);
     c->txn = *transactional_id ? txn_of(model, transactional_id) : -1;
     c->generation = -1;
     return c;
@@ -897,9 +762,14 @@ struct model_client *model_client_new(struct model *model, const char *transacti
 void model_client_free(struct model_client *c)
 {
     PQL_ASSERT(c->views == 0);
-    if (c->model->member == c) c->model->member = NULL;
+    model_group_forget(c);
     for (int i = 0; i < PQL_LANE_COUNT; i++) free(c->acks[i].items);
     free(c);
+}
+
+void model_client_freeze(struct model_client *c, bool is_frozen)
+{
+    c->is_frozen = is_frozen;
 }
 
 bool model_client_is_dead(const struct model_client *c)
@@ -925,11 +795,6 @@ void model_client_ports(struct model_client *c, struct pql_ports *ports)
 {
     *ports = (struct pql_ports){
         .self = c,
-        .subscribe = subscribe,
-        .poll = poll_control,
-        .assign = assign,
-        .unassign = unassign,
-        .leave = leave,
         .pause = pause_feeds,
         .resume = resume_feeds,
         .seek = seek,
@@ -944,8 +809,6 @@ void model_client_ports(struct model_client *c, struct pql_ports *ports)
         .txn_init = txn_init,
         .txn_begin = txn_begin,
         .txn_produce = txn_produce,
-        .group_facts = group_facts,
-        .assignment_lost = assignment_lost,
         .txn_send_offsets = txn_send_offsets,
         .txn_commit = txn_commit,
         .txn_abort = txn_abort,
@@ -963,4 +826,5 @@ void model_client_ports(struct model_client *c, struct pql_ports *ports)
         .wall_ms = wall_ms,
         .mono_us = mono_us,
     };
+    model_group_fill(ports);
 }

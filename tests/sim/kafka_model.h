@@ -1,7 +1,7 @@
 /* kafka_model.h - Kafka as the pipeline sees it, in memory and under a modelled clock: partitions whose
- * markers take offsets, transactions with fencing by epoch and a last stable offset, a group with
- * generations, committed offsets with metadata and the stable fetch, end of partition reported once per end,
- * deleted records. One seed decides all faults.
+ * markers take offsets, transactions with fencing by epoch and a last stable offset, batches
+ * refused whole, a group (kafka_model_group.c), committed offsets with metadata, expiry and the stable fetch, end
+ * of partition reported once per end, deleted records. One seed decides all faults.
  *
  *   struct model         the broker: outlives processes
  *   struct model_client  one process's connection: fills struct pql_ports; dies with a crash
@@ -14,7 +14,7 @@
 
 #include "io/ports.h"
 
-enum { MODEL_INPUTS_MAX = 2, MODEL_PARTITIONS_MAX = 4, MODEL_CLIENTS_MAX = 4 };
+enum { MODEL_INPUTS_MAX = 2, MODEL_PARTITIONS_MAX = 4, MODEL_MEMBERS_MAX = 16 };
 
 /* splitmix64 */
 struct model_random {
@@ -45,6 +45,7 @@ struct model_log {
 struct model_offset {
     int64_t offset;
     char metadata[PQL_METADATA_MAX];
+    uint64_t committed_us;
 };
 
 /* A transactional id at its coordinator. */
@@ -60,6 +61,23 @@ struct model_txn {
     uint64_t delayed_us;
 };
 
+/* One member at the group's coordinator. */
+struct model_member {
+    int id;                      /* 0: a free place */
+    char instance[32];           /* "": a dynamic member */
+    struct model_client *client; /* NULL: gone without leaving, or a static member that left */
+    uint64_t seen_us;            /* the last heartbeat */
+};
+
+/* Assignment is sticky and cooperative: a partition goes to its next owner once the one before gave it back.
+ * Every change of it, and of who is a member, begins a generation. */
+struct model_group {
+    struct model_member members[MODEL_MEMBERS_MAX];
+    int last_id, generation;
+    int target[MODEL_PARTITIONS_MAX], owner[MODEL_PARTITIONS_MAX]; /* ids of members, 0: none */
+    uint64_t session_us;
+};
+
 /* How often each fault happens, per call; all 0: none. */
 struct model_faults {
     double retry;       /* any call answers RETRY and does nothing */
@@ -70,7 +88,7 @@ struct model_faults {
     double no_member; /* the client's generation is -1 for a while */
     double seek;      /* fails */
     double ack;       /* of the plain producer: failed, late or without offset */
-    double rebalance; /* revoked, or lost, and given back */
+    double rebalance; /* partitions revoked, and given back or to another; or the session expires */
     double crash;     /* the process dies before or after this call */
 };
 
@@ -87,12 +105,12 @@ struct model {
     struct model_txn txns[64];
     int txns_count;
     uint64_t txn_timeout_us;
-    int generation;
-    struct model_client *member; /* who has all partitions, or NULL */
-    int max_message_bytes;
+    struct model_group group;
+    uint64_t offsets_retention_us; /* of topics that the group does not subscribe to: all but the lead */
+    int max_message_bytes;         /* of an output's batch, as of one record */
     /* Broken clients: every handle has a transactional id of its own; offsets are read without
-     * require-stable. */
-    bool has_new_ids, reads_unstable;
+     * require-stable; the group subscribes to every input; batches are larger than a topic takes. */
+    bool has_new_ids, reads_unstable, subscribes_to_all, has_large_batches;
     int64_t checkpoint_bytes_max; /* of a record of the checkpoint topic */
     uint64_t counts[16];          /* of faults that happened, in the order of struct model_faults */
 };
@@ -107,10 +125,13 @@ int64_t model_end(const struct model_log *log);
 int64_t model_wall_ms(const struct model *model);
 
 struct model_client;
-/* transactional_id: "" for a client that makes no transactions. */
-struct model_client *model_client_new(struct model *model, const char *transactional_id);
+/* transactional_id: "" for a client that makes no transactions; instance: "" for a dynamic member. */
+struct model_client *model_client_new(struct model *model, const char *transactional_id,
+                                      const char *instance);
 /* The connection is gone; the broker keeps what it had. */
 void model_client_free(struct model_client *client);
+/* As SIGSTOP does: no heartbeat either. */
+void model_client_freeze(struct model_client *client, bool is_frozen);
 void model_client_ports(struct model_client *client, struct pql_ports *ports);
 /* A call decided that the process dies: nothing it does from there on has an effect. */
 bool model_client_is_dead(const struct model_client *client);

@@ -9,13 +9,20 @@
 
 enum { STEPS_MAX = 400000, SETTLE_US = 40000000, STARTS_MAX = 60 };
 
+enum { PROCESSES_MAX = 6 };
+
+/* A place for a process; what is frozen wakes by itself, and a twin that has woken lives on for a while. */
+struct place {
+    struct world_process *process; /* NULL: free */
+    bool is_frozen, is_twin, is_leaving;
+    uint64_t wakes_us, dies_us;
+};
+
 struct sim {
     struct world world;
     const struct world_plan *plan;
     struct sim_result *result;
-    struct world_process *process,
-        *twin; /* the twin sleeps until twin_wakes_us, and lives until twin_dies_us */
-    uint64_t twin_wakes_us, twin_dies_us;
+    struct place places[PROCESSES_MAX];
 };
 
 static void fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -31,21 +38,51 @@ static void fail(struct sim *s, const char *format, ...)
 
 /* --- processes --- */
 
-static struct world_process *start(struct sim *s, const char *id)
+static bool may_start(const struct sim *s)
 {
-    s->result->starts++;
-    return world_start(&s->world, id);
+    return s->world.starts < STARTS_MAX;
 }
 
-static void end_process(struct sim *s, struct world_process *process)
+static struct place *free_place(struct sim *s)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (!s->places[i].process) return &s->places[i];
+    return NULL;
+}
+
+static uint64_t count_running(const struct sim *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) n += s->places[i].process && !s->places[i].is_twin;
+    return n;
+}
+
+static struct place *start(struct sim *s, const char *id)
+{
+    struct place *place = free_place(s);
+    PQL_ASSERT(place);
+    s->result->starts++;
+    *place = (struct place){.process = world_start(&s->world, id)};
+    uint64_t running = count_running(s);
+    if (running > s->result->most_at_once) s->result->most_at_once = running;
+    return place;
+}
+
+static void end_process(struct sim *s, struct place *place)
 {
     struct pql_pipeline_stats stats;
-    if (process && process->pipeline) {
-        pql_pipeline_stats(process->pipeline, &stats);
+    if (place->process && place->process->pipeline) {
+        pql_pipeline_stats(place->process->pipeline, &stats);
         s->result->ticks += stats.ticks;
         s->result->snapshots += stats.snapshots;
     }
-    world_kill(process);
+    world_kill(place->process);
+    *place = (struct place){0};
+}
+
+static bool is_finished(const struct world_process *process)
+{
+    return process->pipeline && pql_pipeline_finished(process->pipeline, NULL, NULL);
 }
 
 static void check_stop(struct sim *s, const struct world_process *process)
@@ -84,10 +121,12 @@ static void lose_offsets(struct sim *s)
     struct model_faults faults = s->world.model.faults;
     struct pql_ports ports;
     const char *inputs[] = {"input-0", "input-1"};
-    if (s->twin || s->world.starts > STARTS_MAX || !model_chance(&s->world.random, s->plan->adopt)) return;
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (s->places[i].process) return;
+    if (!may_start(s) || !model_chance(&s->world.random, s->plan->adopt)) return;
     s->world.model.faults = (struct model_faults){0};
     model_advance(&s->world.model, 60000000); /* an operator takes a while, and transactions end */
-    struct model_client *client = model_client_new(&s->world.model, "");
+    struct model_client *client = model_client_new(&s->world.model, "", "");
     model_client_ports(client, &ports);
     struct pql_tool tool = {.ports = &ports,
                             .program = s->world.program,
@@ -103,19 +142,42 @@ static void lose_offsets(struct sim *s)
     s->world.model.faults = faults;
 }
 
+/* No two processes of one name, except on purpose. */
+static bool is_name_taken(const struct sim *s, const char *id)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (s->places[i].process && !strcmp(s->places[i].process->id, id)) return true;
+    return false;
+}
+
+static void name_of_new(const struct sim *s, char id[32])
+{
+    for (int i = 0;; i++) {
+        snprintf(id, 32, "pql-%d", i);
+        if (!is_name_taken(s, id)) return;
+    }
+}
+
 /* Whatever ends a process, the next one begins with the same instance, or with another one's name. */
-static void restart_if_dead(struct sim *s)
+static void restart_if_ended(struct sim *s, struct place *place)
 {
     char id[32];
-    check_stop(s, s->process);
-    bool finished = s->process->pipeline && pql_pipeline_finished(s->process->pipeline, NULL, NULL);
-    if (!finished && !model_client_is_dead(s->process->client)) return;
-    snprintf(id, sizeof id, "%s", s->process->id);
+    check_stop(s, place->process);
+    if (!is_finished(place->process) && !model_client_is_dead(place->process->client)) return;
+    snprintf(id, sizeof id, "%s", place->process->id);
+    bool stays_away = place->is_twin || place->is_leaving;
+    end_process(s, place);
+    if (stays_away && count_running(s)) return;
     if (model_chance(&s->world.random, 0.2)) snprintf(id, sizeof id, "id%u", s->world.starts % 50);
-    end_process(s, s->process);
     lose_offsets(s);
-    s->process = start(s, id);
-    if (s->world.starts > STARTS_MAX) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
+    start(s, id);
+    if (!may_start(s)) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
+}
+
+static void wake(struct place *place)
+{
+    place->is_frozen = false;
+    model_client_freeze(place->process->client, false);
 }
 
 static bool has_open_transaction(const struct model *model)
@@ -125,51 +187,90 @@ static bool has_open_transaction(const struct model *model)
     return false;
 }
 
-/* The process stops in the middle of something, another one takes over under the same name or its own, and
- * the first one wakes up and goes on as if nothing had happened. */
-static void twins(struct sim *s, double chance)
+/* The process stops in the middle of something, for less than a session or for more than a transaction may
+ * take. Another one takes over under the same name or its own, and the first one wakes up and goes on as if
+ * nothing had happened. */
+static void maybe_freeze(struct sim *s, struct place *place)
 {
     struct model_random *random = &s->world.random;
     uint64_t now = s->world.model.now_us;
-    if (!s->twin && s->world.starts < STARTS_MAX &&
-        model_chance(random, has_open_transaction(&s->world.model) ? 20 * chance : chance)) {
-        s->twin = s->process;
-        s->twin_wakes_us = now + model_below(random, 5000000);
-        s->twin_dies_us = s->twin_wakes_us + model_below(random, 3000000);
-        s->process = start(s, model_chance(random, 0.5) ? s->twin->id : "other");
-        s->result->twins++;
+    double chance = s->plan->freeze * (has_open_transaction(&s->world.model) ? 20 : 1);
+    if (!model_chance(random, chance)) return;
+    place->is_frozen = true;
+    place->wakes_us = now + model_below(random, model_chance(random, 0.2) ? 15000000 : 5000000);
+    model_client_freeze(place->process->client, true);
+    s->result->freezes++;
+    if (!may_start(s) || !free_place(s) || !model_chance(random, s->plan->twin)) return;
+    place->is_twin = true;
+    place->dies_us = place->wakes_us + model_below(random, 3000000);
+    start(s, model_chance(random, 0.5) ? place->process->id : "other");
+    s->result->twins++;
+}
+
+static void step(struct sim *s, struct place *place, bool freezes)
+{
+    uint64_t now = s->world.model.now_us;
+    if (place->is_frozen && now < place->wakes_us) return;
+    if (place->is_frozen) wake(place);
+    world_step(&s->world, place->process);
+    if (place->is_twin && now >= place->dies_us) {
+        check_stop(s, place->process);
+        end_process(s, place);
+        if (!count_running(s)) start(s, "pql-0");
+        return;
     }
-    if (!s->twin || now < s->twin_wakes_us) return;
-    world_step(&s->world, s->twin);
-    check_stop(s, s->twin);
-    if (now < s->twin_dies_us && !model_client_is_dead(s->twin->client)) return;
-    end_process(s, s->twin);
-    s->twin = NULL;
+    if (freezes && !place->is_twin) maybe_freeze(s, place);
+    restart_if_ended(s, place);
+}
+
+/* Another one comes, or one is asked to go. */
+static void scale(struct sim *s)
+{
+    struct model_random *random = &s->world.random;
+    uint64_t running = count_running(s), most = (uint64_t)(s->plan->instances ? s->plan->instances : 1);
+    if (!model_chance(random, s->plan->scaling)) return;
+    struct place *place = &s->places[model_below(random, PROCESSES_MAX)];
+    if (running < most && may_start(s) && free_place(s) && model_chance(random, 0.6)) {
+        char id[32];
+        name_of_new(s, id);
+        start(s, id);
+    } else if (running > 1 && place->process && place->process->pipeline && !place->is_twin) {
+        place->is_leaving = true;
+        pql_pipeline_stop(place->process->pipeline);
+    }
 }
 
 /* --- the run --- */
 
-static void turn(struct sim *s, double twin)
+/* A step of each, in turn of its own speed. */
+static void turn(struct sim *s, bool disturbs)
 {
     world_pass_time(&s->world);
-    twins(s, twin);
-    world_step(&s->world, s->process);
-    restart_if_dead(s);
+    if (disturbs) scale(s);
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (s->places[i].process && (i == 0 || model_chance(&s->world.random, 0.7)))
+            step(s, &s->places[i], disturbs);
 }
 
 static void run_with_faults(struct sim *s)
 {
     s->world.model.faults = s->plan->faults;
-    s->process = start(s, "pql-0");
+    const struct model_client *first = start(s, "pql-0")->process->client;
     if (s->plan->crash_call)
-        model_client_die_at(s->process->client, s->plan->crash_call, s->plan->crash_after);
-    const struct model_client *first = s->process->client;
+        model_client_die_at(s->places[0].process->client, s->plan->crash_call, s->plan->crash_after);
     for (size_t i = 0; i < STEPS_MAX && s->world.produced < s->plan->events && s->result->ok; i++) {
         if (model_chance(&s->world.random, 0.05)) world_produce(&s->world);
-        turn(s, s->plan->twin);
+        turn(s, true);
         if (s->result->starts == 1) s->result->calls = model_client_calls(first);
     }
-    for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s, s->plan->twin);
+    for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s, true);
+}
+
+static bool has_twin(const struct sim *s)
+{
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (s->places[i].process && s->places[i].is_twin) return true;
+    return false;
 }
 
 /* No more faults: everything must come to rest at the end of the input, and timers by ticks. */
@@ -177,22 +278,27 @@ static void run_to_rest(struct sim *s)
 {
     s->world.model.faults = (struct model_faults){0};
     size_t i = 0;
-    for (; i < STEPS_MAX && s->result->ok && (s->twin || !world_all_committed(&s->world)); i++) turn(s, 0);
+    for (; i < STEPS_MAX && s->result->ok && (has_twin(s) || !world_all_committed(&s->world)); i++)
+        turn(s, false);
     if (!world_all_committed(&s->world))
         fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
     uint64_t until = s->world.model.now_us + SETTLE_US;
-    while (s->result->ok && s->world.model.now_us < until) turn(s, 0);
+    while (s->result->ok && s->world.model.now_us < until) turn(s, false);
 }
 
 static void shut_down(struct sim *s)
 {
-    enum pql_stop stop = PQL_STOP_NONE;
-    pql_pipeline_stop(s->process->pipeline);
-    world_run(&s->world, s->process, STEPS_MAX);
-    pql_pipeline_finished(s->process->pipeline, &stop, NULL);
-    if (stop != PQL_STOP_CLEAN) fail(s, "no clean end: %d", (int)stop);
-    end_process(s, s->process);
-    s->process = NULL;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        enum pql_stop stop = PQL_STOP_NONE;
+        struct place *place = &s->places[i];
+        if (!place->process) continue;
+        if (place->is_frozen) wake(place);
+        pql_pipeline_stop(place->process->pipeline);
+        world_run(&s->world, place->process, STEPS_MAX);
+        pql_pipeline_finished(place->process->pipeline, &stop, NULL);
+        if (stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED) fail(s, "no clean end: %d", (int)stop);
+        end_process(s, place);
+    }
 }
 
 /* --- oracle --- */
@@ -374,7 +480,8 @@ static int by_text(const void *a, const void *b)
     return c ? c : strcmp(x->value, y->value);
 }
 
-/* At least once, and after an adoption: a record that comes again does not count, and where a write failed its turn is not kept. */
+/* At least once, and after an adoption: a record that comes again does not count, and where a write failed
+ * its turn is not kept. */
 static void drop_repeated(struct lines *lines)
 {
     size_t kept = 0;
@@ -442,7 +549,7 @@ static bool check_digest(struct sim *s, int32_t partition, uint64_t expected)
 {
     uint64_t digest;
     struct pql_log_place place;
-    if (!pql_pipeline_inspect(s->process->pipeline, partition, &digest, &place)) return false;
+    if (!pql_pipeline_inspect(s->places[0].process->pipeline, partition, &digest, &place)) return false;
     if (digest != expected)
         fail(s, "task %d: digest %016" PRIx64 " after restore, oracle has %016" PRIx64, partition, digest,
              expected);
@@ -453,16 +560,15 @@ static void check_restored(struct sim *s, const uint64_t *digests)
 {
     bool seen[MODEL_PARTITIONS_MAX] = {false};
     int32_t left = s->plan->partitions_count;
-    s->process = start(s, "pql-9");
+    start(s, "pql-9");
     for (size_t i = 0; i < STEPS_MAX && left && s->result->ok; i++) {
-        world_run(&s->world, s->process, 1);
-        check_stop(s, s->process);
+        world_run(&s->world, s->places[0].process, 1);
+        check_stop(s, s->places[0].process);
         for (int32_t p = 0; p < s->plan->partitions_count; p++)
             if (!seen[p] && (seen[p] = check_digest(s, p, digests[p]))) left--;
     }
     if (left && s->result->ok) fail(s, "the final restore does not end");
-    end_process(s, s->process);
-    s->process = NULL;
+    end_process(s, &s->places[0]);
 }
 
 static void judge(struct sim *s)
@@ -490,8 +596,7 @@ void sim_run(const struct world_plan *plan, struct sim_result *result)
     if (result->ok) run_to_rest(&s);
     if (result->ok) shut_down(&s);
     if (result->ok) judge(&s);
-    world_kill(s.process);
-    world_kill(s.twin);
+    for (size_t i = 0; i < PROCESSES_MAX; i++) world_kill(s.places[i].process);
     memcpy(result->faults, s.world.model.counts, sizeof result->faults);
     world_deinit(&s.world);
 }
@@ -510,7 +615,8 @@ struct world_plan sim_plan_of(uint64_t seed)
         .unknown_schema = model_chance(&random, 0.3) ? 0.02 : 0,
         .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),
         .damage = model_chance(&random, 0.2) ? 0.5 : 0,
-        .twin = model_chance(&random, 0.3) ? 0.0005 : 0,
+        .freeze = model_chance(&random, 0.3) ? 0.0005 : 0,
+        .twin = 0.5,
         .lateness_ms = model_chance(&random, 0.4) ? 2000 : 0,
         .late_dead_letter = model_chance(&random, 0.3),
         .dedup_horizon_ms = model_chance(&random, 0.5) ? 4000 : 0,
@@ -530,8 +636,15 @@ struct world_plan sim_plan_of(uint64_t seed)
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         if (model_chance(&random, 0.5)) *faults[i].rate = faults[i].value;
-    if (plan.at_least_once)
-        plan.twin = 0; /* two that overlap may both publish: that is what at least once means */
+    plan.instances = 1 + (int)model_below(&random, 4);
+    plan.scaling = plan.instances > 1 ? 0.0003 : 0;
+    plan.session_ms = 200 + (int64_t)model_below(&random, 3000);
+    plan.is_static = model_chance(&random, 0.4);
+    if (model_chance(&random, 0.3)) plan.max_message_bytes = 1000;
+    if (plan.at_least_once) { /* two that overlap may both publish: that is what at least once means */
+        plan.freeze = plan.scaling = 0;
+        plan.instances = 1;
+    }
     if (plan.inputs_count > 1 && !plan.at_least_once)
         plan.adopt = 0; /* the order of the last run is C's to tell, which is lost: see pql_tool_adopt */
     return plan;

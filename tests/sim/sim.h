@@ -1,6 +1,6 @@
 /* sim.h - one run of the real pipeline on the modelled Kafka, decided by a seed, and judged by an oracle.
  *
- *   producer ─► input logs ─► pipeline (one process, sometimes a frozen twin) ─► output logs
+ *   producer ─► input logs ─► pipeline (1 to 4 processes, some of them frozen) ─► output logs
  *                  │  crashes and restarts, faults of every call, time that jumps
  *                  └─► oracle: a fresh engine folded over the whole log (input and journal) in one go
  *
@@ -15,7 +15,8 @@ struct sim_result {
     bool ok;
     char what[600];
     uint64_t calls; /* of the first process */
-    uint64_t starts, twins, records, refused, ticks, snapshots, trimmed, fallbacks, adopted;
+    uint64_t starts, freezes, twins, most_at_once, records, refused, ticks, snapshots, trimmed, fallbacks,
+        adopted;
     uint64_t faults[16];
 };
 

@@ -563,8 +563,10 @@ static void a_sleeper_that_wakes_stays(void **state)
     run_until_committed(&world, sleeper);
     put_events(&world, 10);
     while (!world.model.txns[0].has_pending[0][0]) world_run(&world, sleeper, 1);
+    model_client_freeze(sleeper->client, true);
     struct world_process *other = world_start(&world, "pql-1");
     run_until_committed(&world, other);
+    model_client_freeze(sleeper->client, false);
     for (int i = 0; i < 200; i++) {
         world_pass_time(&world);
         pql_committer_step(sleeper->pipeline, 0);

@@ -423,7 +423,7 @@ static void threads(void **state)
     world_init(&world, &plan);
     world.conf.keepers = 2;
     snprintf(world.conf.writer, sizeof world.conf.writer, "threads");
-    client = model_client_new(&world.model, "pql-0");
+    client = model_client_new(&world.model, "pql-0", "");
     model_client_ports(client, &real);
     struct pql_ports ports = locked_ports();
     struct pql_pipeline *pipeline = pql_pipeline_new(&ports, &world.conf, &err);

@@ -128,6 +128,10 @@ void world_init(struct world *world, const struct world_plan *plan)
     model_init(&world->model, plan->seed, plan->inputs_count, plan->partitions_count);
     world->model.has_new_ids = plan->has_new_ids;
     world->model.reads_unstable = plan->reads_unstable;
+    world->model.subscribes_to_all = plan->subscribes_to_all;
+    world->model.has_large_batches = plan->has_large_batches;
+    if (plan->session_ms) world->model.group.session_us = (uint64_t)plan->session_ms * 1000;
+    if (plan->max_message_bytes) world->model.max_message_bytes = plan->max_message_bytes;
     if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;
     make_program(world);
     make_conf(world);
@@ -146,7 +150,8 @@ struct world_process *world_start(struct world *world, const char *transactional
 {
     struct world_process *process = pql_xcalloc(1, sizeof *process);
     snprintf(process->id, sizeof process->id, "%s", transactional_id);
-    process->client = model_client_new(&world->model, world->plan->at_least_once ? "" : transactional_id);
+    process->client = model_client_new(&world->model, world->plan->at_least_once ? "" : transactional_id,
+                                       world->plan->is_static ? transactional_id : "");
     model_client_ports(process->client, &process->ports);
     process->conf = world->conf;
     process->conf.handover_budget_ms = (int64_t)model_below(&world->random, 300);

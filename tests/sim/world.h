@@ -15,14 +15,20 @@ struct world_plan {
     unsigned workers;
     bool at_least_once;
     struct model_faults faults;
-    double twin;                /* per step: the process freezes and another takes its place, then it wakes */
+    int64_t session_ms;         /* 0: the model's */
+    int instances;              /* at most so many processes at a time; 0: 1 */
+    bool is_static;             /* they are static members, named as their transactional ids */
+    double scaling;             /* per step: a process comes or is asked to go */
+    double freeze;              /* per step: a process stops as by SIGSTOP, and wakes up later */
+    double twin;                /* of those: another takes its place meanwhile */
     double bad, unknown_schema; /* share of the records */
     size_t events;
     uint64_t crash_call; /* > 0: one crash, at this call of the first process */
     bool crash_after;
     int64_t checkpoint_interval_ms;
     enum pql_broken broken;
-    bool has_new_ids, reads_unstable;
+    bool has_new_ids, reads_unstable, subscribes_to_all, has_large_batches;
+    int max_message_bytes; /* of the outputs; 0: a million */
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
     double twice;             /* share of the events that are sent again */
