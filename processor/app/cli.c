@@ -8,8 +8,10 @@ const struct pql_command pql_commands[] = {
     {"check", pql_cmd_check, "[--config FILE]",
      "parse and check everything, print what it means, touch nothing"},
     {"explain", pql_cmd_explain, "[--config FILE] [DEFINITION …]", "definitions in plain words"},
-    {"replay", pql_cmd_replay, "[--config FILE] [--partitions P] [--advance DURATION|end] [FILE …]",
-     "definitions over files, records on standard output"},
+    {"replay", pql_cmd_replay,
+     "[--config FILE] [--partitions P] [--advance DURATION|end] [FILE …] | --from-kafka [--since TIME] "
+     "[--until TIME]",
+     "definitions over files or topics, records on standard output"},
     {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
     {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]",
      "create or verify the topics with the right settings"},

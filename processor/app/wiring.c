@@ -1,19 +1,13 @@
 #include "app/wiring.h"
 #include "app/embedded.h"
+#include "app/inputs.h"
 #include "app/kafka_say.h"
 #include "core/partition.h"
 #include "core/wire/encode.h"
-#include "io/registry.h"
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { WORKERS_MAX = 64, KEEPERS = 2, EPOCH_BYTES_MAX = 16 << 20 };
-
-/* Schema files of one input. */
-struct schemas {
-    struct pql_slice *texts;
-    size_t count;
-};
 
 struct output {
     struct pql_encoder *encoder; /* NULL: dead letters and the checkpoint, which are bytes */
@@ -23,15 +17,13 @@ struct output {
 
 struct pql_wiring {
     const struct pql_setup *setup;
-    struct pql_registry *registry;
+    struct pql_inputs *decoding;
     struct pql_kafka_ports *kafka;
     struct pql_ports ports;
     struct pql_pipeline_conf conf;
     struct pql_pipeline_input inputs[PQL_INPUTS_MAX];
     const char *topics[PQL_INPUTS_MAX];
     struct pql_slice topic_slices[PQL_INPUTS_MAX];
-    struct pql_arena arena; /* schema texts */
-    struct schemas schemas[PQL_INPUTS_MAX];
     struct output outputs[PQL_OUT_COUNT];
 };
 
@@ -43,21 +35,6 @@ struct decoders {
     size_t count;
     struct pql_decoder *items[];
 };
-
-static struct pql_decoder *open_decoder(const struct pql_wiring *wiring, size_t input, struct pql_err *err)
-{
-    const struct pql_input_conf *conf = &wiring->setup->config->inputs[input];
-    const struct pql_decoder_conf decoder_conf = {
-        .format = (enum pql_format)conf->format,
-        .framing = (enum pql_framing)conf->framing,
-        .schemas = wiring->schemas[input].texts,
-        .schemas_count = wiring->schemas[input].count,
-        .mapping = wiring->setup->mappings[conf->mapping],
-        .find_schema = wiring->registry ? pql_registry_find : NULL,
-        .ctx = wiring->registry,
-    };
-    return pql_decoder_new(&decoder_conf, err);
-}
 
 static void close_decoders(void *opened)
 {
@@ -73,7 +50,7 @@ static struct decoders *try_open(const struct pql_wiring *wiring, struct pql_err
     decoders->wiring = wiring;
     decoders->count = count;
     for (size_t i = 0; i < count; i++)
-        if (!(decoders->items[i] = open_decoder(wiring, i, err))) {
+        if (!(decoders->items[i] = pql_inputs_decoder(wiring->decoding, i, err))) {
             close_decoders(decoders);
             return NULL;
         }
@@ -182,13 +159,13 @@ int pql_wiring_resolve_schemas(struct pql_wiring *wiring, struct pql_err *err)
         snprintf(subject, sizeof(subject), "%s-value", conf->topic);
         int (*ask)(struct pql_registry *, const char *, struct pql_slice, uint32_t *, struct pql_err *) =
             conf->registers ? pql_registry_register : pql_registry_lookup;
-        if (!wiring->registry)
+        if (!pql_inputs_registry(wiring->decoding))
             return PQL_FAIL(err, PQL_ERR_CONFIG,
                             "output %s is Avro with an id, but there is no registry: set registry.url, "
                             "a fixed id, or schema = \"bare\"",
                             conf->topic);
-        if (ask(wiring->registry, subject, pql_embedded_text("schemas/qualification/v1.avsc"), &output->id,
-                err)) {
+        if (ask(pql_inputs_registry(wiring->decoding), subject,
+                pql_embedded_text("schemas/qualification/v1.avsc"), &output->id, err)) {
             pql_err_prefix(err, "schema of output %s: ", conf->topic);
             return -1;
         }
@@ -295,36 +272,17 @@ static int open_kafka(struct pql_wiring *wiring, struct pql_err *err)
     return 0;
 }
 
-/* The input's own file first: it is that of bare messages. */
-static int read_schemas(struct pql_wiring *wiring, size_t input, struct pql_err *err)
-{
-    const struct pql_config *config = wiring->setup->config;
-    const char *own = config->inputs[input].schema;
-    struct schemas *schemas = &wiring->schemas[input];
-    schemas->texts = pql_arena_zalloc(&wiring->arena, (config->schemas_count + 1) * sizeof(*schemas->texts));
-    if (own && pql_setup_read_schema(&wiring->arena, own, &schemas->texts[schemas->count++], err)) return -1;
-    for (size_t i = 0; i < config->schemas_count; i++)
-        if (pql_setup_read_schema(&wiring->arena, config->schemas[i], &schemas->texts[schemas->count++], err))
-            return -1;
-    return 0;
-}
-
 struct pql_wiring *pql_wiring_new(const struct pql_setup *setup, struct pql_err *err)
 {
     struct pql_wiring *wiring = pql_xcalloc(1, sizeof(*wiring));
     struct decoders *tried = NULL;
     wiring->setup = setup;
-    pql_arena_init(&wiring->arena);
     if (setup->config->inputs_count > PQL_INPUTS_MAX) {
         PQL_FAIL(err, PQL_ERR_CONFIG, "more than %d inputs", PQL_INPUTS_MAX);
         goto fail;
     }
     fill_inputs(wiring);
-    for (size_t i = 0; i < setup->config->inputs_count; i++)
-        if (read_schemas(wiring, i, err)) goto fail;
-    if (setup->config->registry.url &&
-        !(wiring->registry = pql_registry_new(&setup->config->registry, NULL, wake_workers, wiring, err)))
-        goto fail;
+    if (!(wiring->decoding = pql_inputs_new(setup, NULL, wake_workers, wiring, err))) goto fail;
     if (!(tried = try_open(wiring, err))) goto fail;
     close_decoders(tried);
     if (open_kafka(wiring, err)) goto fail;
@@ -341,10 +299,9 @@ fail:
 void pql_wiring_free(struct pql_wiring *wiring)
 {
     if (!wiring) return;
-    pql_registry_free(wiring->registry); /* first: it wakes workers */
+    pql_inputs_free(wiring->decoding); /* first: it wakes workers */
     pql_kafka_ports_free(wiring->kafka);
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) pql_encoder_free(wiring->outputs[i].encoder);
-    pql_arena_deinit(&wiring->arena);
     free(wiring);
 }
 

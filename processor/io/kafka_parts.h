@@ -44,6 +44,10 @@ rd_kafka_topic_partition_list_t *pql_kafka_list(const struct pql_kafka_ports *po
 rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports *ports,
                                    const struct pql_out_record *record, void *opaque);
 
+/* Headers of a message: views of the client's memory, array in the arena. */
+void pql_kafka_headers(const rd_kafka_message_t *message, struct pql_arena *arena,
+                       const struct pql_header **headers, size_t *count);
+
 /* The stable word of an error that would come again, or NULL. */
 const char *pql_kafka_reason(int code);
 

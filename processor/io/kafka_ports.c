@@ -51,6 +51,22 @@ rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports 
     return code;
 }
 
+void pql_kafka_headers(const rd_kafka_message_t *message, struct pql_arena *arena,
+                       const struct pql_header **headers, size_t *count)
+{
+    rd_kafka_headers_t *found = NULL;
+    *headers = NULL;
+    *count = 0;
+    if (rd_kafka_message_headers(message, &found)) return;
+    struct pql_header *copy = pql_arena_alloc(arena, rd_kafka_header_cnt(found) * sizeof(*copy) + 1);
+    const char *name;
+    const void *value;
+    size_t len;
+    for (; !rd_kafka_header_get_all(found, *count, &name, &value, &len); (*count)++)
+        copy[*count] = (struct pql_header){pql_slice_of(name), {value, value ? len : 0}};
+    *headers = copy;
+}
+
 const char *pql_kafka_reason(int code)
 {
     static const struct {

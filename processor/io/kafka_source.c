@@ -444,17 +444,7 @@ static void message_headers(void *self, const struct pql_message_view *message, 
                             const struct pql_header **headers, size_t *count)
 {
     (void)self;
-    rd_kafka_headers_t *found = NULL;
-    *headers = NULL;
-    *count = 0;
-    if (rd_kafka_message_headers(message->handle, &found)) return;
-    struct pql_header *copy = pql_arena_alloc(arena, rd_kafka_header_cnt(found) * sizeof(*copy) + 1);
-    const char *name;
-    const void *value;
-    size_t len;
-    for (; !rd_kafka_header_get_all(found, *count, &name, &value, &len); (*count)++)
-        copy[*count] = (struct pql_header){pql_slice_of(name), {value, value ? len : 0}};
-    *headers = copy;
+    pql_kafka_headers(message->handle, arena, headers, count);
 }
 
 static void message_release(void *self, struct pql_message_view *message)

@@ -1,0 +1,94 @@
+#include "app/inputs.h"
+
+#include <stdlib.h>
+
+/* What the decoders of one input are made of. */
+struct input {
+    struct pql_slice *schemas; /* the input's own file first: it is that of bare messages */
+    size_t schemas_count;
+    struct pql_slice reader; /* empty: none */
+};
+
+struct pql_inputs {
+    const struct pql_setup *setup;
+    struct pql_registry *registry;
+    struct pql_arena arena; /* schema texts */
+    struct input *items;
+};
+
+static int read_schemas(struct pql_inputs *inputs, size_t at, struct pql_err *err)
+{
+    const struct pql_config *config = inputs->setup->config;
+    const struct pql_input_conf *conf = &config->inputs[at];
+    struct input *input = &inputs->items[at];
+    struct pql_arena *arena = &inputs->arena;
+    input->schemas = pql_arena_zalloc(arena, (config->schemas_count + 1) * sizeof(*input->schemas));
+    if (conf->schema &&
+        pql_setup_read_schema(arena, conf->schema, &input->schemas[input->schemas_count++], err))
+        return -1;
+    for (size_t i = 0; i < config->schemas_count; i++)
+        if (pql_setup_read_schema(arena, config->schemas[i], &input->schemas[input->schemas_count++], err))
+            return -1;
+    bool has_reader = conf->reader_schema && conf->format == PQL_FORMAT_AVRO;
+    return has_reader ? pql_setup_read_schema(arena, conf->reader_schema, &input->reader, err) : 0;
+}
+
+struct pql_inputs *pql_inputs_new(const struct pql_setup *setup, const struct pql_registry_paces *paces,
+                                  void (*wake)(void *context), void *context, struct pql_err *err)
+{
+    const struct pql_config *config = setup->config;
+    struct pql_inputs *inputs = pql_xcalloc(1, sizeof(*inputs));
+    inputs->setup = setup;
+    pql_arena_init(&inputs->arena);
+    inputs->items = pql_arena_zalloc(&inputs->arena, (config->inputs_count + 1) * sizeof(*inputs->items));
+    for (size_t i = 0; i < config->inputs_count; i++)
+        if (read_schemas(inputs, i, err)) goto fail;
+    if (config->registry.url &&
+        !(inputs->registry = pql_registry_new(&config->registry, paces, wake, context, err)))
+        goto fail;
+    return inputs;
+fail:
+    pql_inputs_free(inputs);
+    return NULL;
+}
+
+void pql_inputs_free(struct pql_inputs *inputs)
+{
+    if (!inputs) return;
+    pql_registry_free(inputs->registry);
+    pql_arena_deinit(&inputs->arena);
+    free(inputs);
+}
+
+struct pql_registry *pql_inputs_registry(const struct pql_inputs *inputs)
+{
+    return inputs->registry;
+}
+
+struct pql_decoder *pql_inputs_decoder(const struct pql_inputs *inputs, size_t at, struct pql_err *err)
+{
+    const struct pql_input_conf *conf = &inputs->setup->config->inputs[at];
+    const struct input *input = &inputs->items[at];
+    const struct pql_decoder_conf decoder_conf = {
+        .format = (enum pql_format)conf->format,
+        .framing = (enum pql_framing)conf->framing,
+        .schemas = input->schemas,
+        .schemas_count = input->schemas_count,
+        .reader = input->reader,
+        .mapping = inputs->setup->mappings[conf->mapping],
+        .find_schema = inputs->registry ? pql_registry_find : NULL,
+        .ctx = inputs->registry,
+    };
+    return pql_decoder_new(&decoder_conf, err);
+}
+
+int pql_inputs_decode(const struct pql_inputs *inputs, struct pql_decoder *decoder, struct pql_slice value,
+                      const struct pql_message *message, int64_t wait_ms, struct pql_arena *scratch,
+                      struct pql_event *event, struct pql_err *err)
+{
+    int result = pql_decoder_apply(decoder, value, message, scratch, event, err);
+    if (!result || err->cls != PQL_ERR_RETRY) return result;
+    struct pql_slice ignored;
+    if (pql_registry_wait(inputs->registry, pql_decoder_last_key(decoder), wait_ms, &ignored, err)) return -1;
+    return pql_decoder_apply(decoder, value, message, scratch, event, err);
+}

@@ -1,0 +1,146 @@
+"""The tools for people who have no files: replay --from-kafka, and what else reads topics without being asked to run."""
+import json
+import os
+import subprocess
+import tempfile
+import time
+import unittest
+
+import client
+import dataset
+import scenario
+
+BINARY = os.environ["PQL_TEST_BINARY"]
+EVENTS = dataset.generate(seed=21)
+END = [dataset.closing_clock(EVENTS)]
+
+
+def pqlstream(*arguments, **options):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=120, **options)
+
+
+def records_of(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def place(record):
+    return record["source"] and (record["source"]["topic"], record["source"]["partition"], record["source"]["offset"])
+
+
+class Tools(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def succeeds(self, *arguments):
+        done = pqlstream(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def run_through(self, job):
+        """Everything on the topic, through run; its records, which bear comparing with those of replay."""
+        program = job.run()
+        job.wait_done(program, 90)
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        records = job.records()
+        return [*records["pql"], *records["pqa"]]
+
+    def assert_same(self, replayed, ran):
+        """Also where they come from: the same record of the same topic."""
+        replayed = [dict(r, key=scenario.record_key(r)) for r in replayed]
+        scenario.check_same_records(self, replayed, ran)
+        by_id = {r["event_id"]: place(r) for r in ran}
+        self.assertEqual({r["event_id"]: place(r) for r in replayed}, by_id)
+        self.assertGreater(len(by_id), 20)
+
+
+class Replay(Tools):
+    def test_records_are_those_of_run(self):
+        job = scenario.Scenario("tools-avro", self.folder.name)
+        job.create_input()
+        job.produce(EVENTS)
+        client.produce(job.broker, job.topic, [(0, "A", b"\0\0"), (1, "A", job.encode(EVENTS[0])[:7]),
+                                              (2, None, None)])
+        job.produce(END)
+        ran = self.run_through(job)
+        done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        self.assert_same(records_of(done), ran)
+        self.assertIn("3 refused", done.stderr)
+        self.assertIn(f"{job.topic}[2]@", done.stderr)
+        again = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        strip = [{k: v for k, v in r.items() if k != "produced_at"} for r in records_of(again)]
+        self.assertEqual(strip, [{k: v for k, v in r.items() if k != "produced_at"} for r in records_of(done)])
+        self.assertEqual(len(client.read_committed(job.broker, f"{job.app}.dlq")), 3)  # of run; replay wrote none
+
+    def test_two_inputs_interleave_by_the_brokers_time(self):
+        job = scenario.Scenario("tools-two", self.folder.name, input_format="json")
+        other = f"{job.app}.crm"
+        with open(job.config_path, encoding="utf-8") as config:
+            text = config.read()
+        with open(job.config_path, "w", encoding="utf-8") as config:
+            config.write(text.replace("inputs = (",
+                                      f'inputs = ( {{ topic = "{other}"; format = "json"; mapping = "test"; }},'))
+        job.create_input()
+        client.create_topics(job.broker, scenario.PARTITIONS, other)
+        program, size = job.run(), len(EVENTS) // 4 + 1
+        for n in range(0, len(EVENTS), size):  # one topic after the other, so that run reads them as they were written
+            client.produce(job.broker, other if n // size % 2 else job.topic, job.messages(EVENTS[n:n + size]))
+            self.wait_read(job, program, (job.topic, other))
+        client.produce(job.broker, other, job.messages(END))
+        self.wait_read(job, program, (job.topic, other))
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        records = job.records()
+        done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        self.assert_same(records_of(done), [*records["pql"], *records["pqa"]])
+        self.assertEqual({r["source"]["topic"] for r in records_of(done) if r["source"]}, {job.topic, other})
+
+    def wait_read(self, job, program, topics):
+        deadline = time.monotonic() + 60
+        while any(sum(client.committed_offsets(job.broker, job.app, topic).values())
+                  < sum(client.end_offsets(job.broker, topic).values()) for topic in topics):
+            program.check_alive()
+            self.assertLess(time.monotonic(), deadline, program.log_tail())
+            time.sleep(0.2)
+
+    def test_since_and_until_are_the_brokers_times(self):
+        job = scenario.Scenario("tools-since", self.folder.name, input_format="json")
+        job.create_input()
+        job.produce(EVENTS[:100])
+        time.sleep(3)
+        cut = time.time()
+        job.produce(EVENTS[100:150])
+        text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(cut - 1))
+
+        def events(*flags):
+            done = self.succeeds("replay", "--from-kafka", "--config", job.config_path, *flags)
+            return int(done.stderr.splitlines()[-1].split()[0])
+
+        self.assertEqual(events(), 150)
+        self.assertEqual(events("--since", text), 50)
+        self.assertEqual(events("--until", text), 100)
+        self.assertEqual(events("--since", "1d"), 150)
+        self.assertEqual(events("--since", "1d", "--until", text), 100)
+        self.assertEqual(events("--until", "1d"), 0)
+        groups = client.AdminClient({"bootstrap.servers": job.broker}).list_consumer_groups().result(10).valid
+        self.assertNotIn(job.app, [group.group_id for group in groups])
+
+    def test_what_cannot_be_read_is_named(self):
+        job = scenario.Scenario("tools-absent", self.folder.name)
+        for flags, code, words in (
+                ([], 2, "topic tools-absent.events does not exist"),
+                (["--since", "yesterday"], 2, "--since yesterday: must be a duration"),
+                (["--since", "1d", "--until", "2d"], 2, "--until 2d does not lie behind --since 1d"),
+                (["events.jsonl"], 2, "a file does not go with --from-kafka"),
+                (["--set", "kafka.bootstrap_servers=127.0.0.1:1"], 1, "127.0.0.1:1")):
+            with self.subTest(flags=flags):
+                done = pqlstream("replay", "--from-kafka", "--config", job.config_path, *flags)
+                self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
+                self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
