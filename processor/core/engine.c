@@ -26,6 +26,8 @@ void pql_engine_free(struct pql_engine *engine)
     pql_reorder_deinit(&engine->reorder);
     pql_dedup_deinit(&engine->dedup);
     pql_heap_deinit(&engine->agenda);
+    pql_heap_deinit(&engine->work.queue);
+    pql_buf_deinit(&engine->work.account);
     free(engine->fired);
     free(engine->stepped);
     free(engine->taken);
@@ -67,13 +69,6 @@ static void fire_first(struct pql_engine *engine, struct pql_account *account)
         pql_instant(engine, account, due, NULL, 0);
     else
         pql_account_retime(engine, account);
-}
-
-/* Timers due before or at `upto`, one account and instant after the other. */
-static void fire_timers(struct pql_engine *engine, int64_t upto_ms)
-{
-    struct pql_account *account;
-    while ((account = first_timer(engine)) && account->timer_ms <= upto_ms) fire_first(engine, account);
 }
 
 static bool is_ignored(struct pql_engine *engine, const struct pql_account *account,
@@ -127,29 +122,227 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
     for (size_t i = 0; i < taken; i++) free(engine->taken[i]);
 }
 
-/* Every instant up to `upto`, each as a whole. An account's timers due at an instant are applied with its
- * events. */
-static void process(struct pql_engine *engine, int64_t upto_ms)
+/* An account's instant: a timer of it, or events that wait for it, or both. */
+struct instant {
+    struct pql_account *timer; /* NULL: events wait, and its timers are applied with them */
+    int64_t due_ms;
+    struct pql_slice account;
+};
+
+/* The first one at or before upto. */
+static bool next_instant(struct pql_engine *engine, int64_t upto_ms, struct instant *out)
 {
-    const struct pql_waiting *waiting;
-    while ((waiting = pql_reorder_first(&engine->reorder)) && waiting->event.time_ms <= upto_ms) {
-        struct pql_account *account = first_timer(engine);
-        bool timer_first = account && (account->timer_ms < waiting->event.time_ms ||
-                                       (account->timer_ms == waiting->event.time_ms &&
-                                        pql_slice_cmp(account->id, waiting->event.account) < 0));
-        if (timer_first)
-            fire_first(engine, account);
-        else
-            apply_waiting(engine, waiting->event.time_ms);
-    }
-    fire_timers(engine, upto_ms);
+    const struct pql_waiting *waiting = pql_reorder_first(&engine->reorder);
+    struct pql_account *account = first_timer(engine);
+    bool timer_first = account && (!waiting || account->timer_ms < waiting->event.time_ms ||
+                                   (account->timer_ms == waiting->event.time_ms &&
+                                    pql_slice_cmp(account->id, waiting->event.account) < 0));
+    if (timer_first)
+        *out = (struct instant){account, account->timer_ms, account->id};
+    else if (waiting)
+        *out = (struct instant){NULL, waiting->event.time_ms, waiting->event.account};
+    else
+        return false;
+    return out->due_ms <= upto_ms;
 }
 
-static void advance(struct pql_engine *engine, int64_t complete_ms)
+/* --- work in parts --- */
+
+static bool is_of_accounts(enum pql_work_kind kind)
 {
-    if (complete_ms <= engine->complete) return;
-    process(engine, complete_ms);
-    engine->complete = complete_ms;
+    return kind == PQL_WORK_REFRESH;
+}
+
+static bool is_beyond(const struct instant *next, const struct pql_part *goal)
+{
+    if (!goal) return false;
+    if (next->due_ms != goal->due_ms) return next->due_ms > goal->due_ms;
+    return pql_slice_cmp(next->account, goal->account) > 0;
+}
+
+static void reach(struct pql_work *work, int64_t due_ms, struct pql_slice account)
+{
+    work->due_ms = due_ms;
+    work->account.len = 0;
+    pql_buf_put(&work->account, account.ptr, account.len);
+}
+
+/* What is next of the open work; false: nothing. */
+static bool next_step(struct pql_engine *engine, struct instant *next)
+{
+    struct pql_work *work = &engine->work;
+    if (!is_of_accounts(work->kind)) return next_instant(engine, work->upto_ms, next);
+    if (!work->queue.count) return false;
+    struct pql_account *account = work->queue.entries[0].item;
+    *next = (struct instant){account, 0, account->id};
+    return true;
+}
+
+static void do_step(struct pql_engine *engine, const struct instant *next)
+{
+    struct pql_work *work = &engine->work;
+    reach(work, next->due_ms, next->account);
+    work->steps++;
+    if (is_of_accounts(work->kind)) {
+        (void)pql_heap_pop(&work->queue, pql_account_order);
+        pql_instant_refresh(engine, next->timer);
+    } else if (next->timer) {
+        fire_first(engine, next->timer);
+    } else {
+        apply_waiting(engine, next->due_ms);
+    }
+}
+
+static bool is_spent(const struct pql_engine *engine)
+{
+    const struct pql_work *work = &engine->work;
+    if (!work->may_stop || work->goal) return false;
+    uint64_t steps = work->steps + engine->stats.records - work->records_before;
+    return work->wants_stop || (engine->steps_max && steps >= engine->steps_max);
+}
+
+/* The clock has got to where it was to go: with lateness 0 all that is due at this instant has happened too.
+ */
+static void arrive(struct pql_engine *engine, int64_t upto_ms)
+{
+    if (upto_ms < engine->complete) return;
+    engine->complete = upto_ms;
+    engine->ticked = lateness_of(engine) == 0;
+}
+
+/* True: no work is open any more. */
+static bool go_on(struct pql_engine *engine)
+{
+    struct pql_work *work = &engine->work;
+    struct instant next;
+    if (work->kind == PQL_WORK_NONE) return true;
+    while (next_step(engine, &next)) {
+        if (is_spent(engine) || is_beyond(&next, work->goal)) return false;
+        do_step(engine, &next);
+    }
+    if (work->goal) return false; /* what ends it is an input of its own */
+    if (is_of_accounts(work->kind))
+        pql_heap_deinit(&work->queue);
+    else
+        arrive(engine, work->upto_ms);
+    work->kind = PQL_WORK_NONE;
+    return true;
+}
+
+/* Every call that takes an input begins here. */
+static bool go_on_first(struct pql_engine *engine)
+{
+    engine->work.may_stop = true;
+    engine->work.wants_stop = false;
+    engine->work.steps = 0;
+    engine->work.records_before = engine->stats.records;
+    return go_on(engine);
+}
+
+/* upto_ms: 0 for work on all accounts. */
+static void open_work(struct pql_engine *engine, enum pql_work_kind kind, int64_t upto_ms)
+{
+    struct pql_work *work = &engine->work;
+    PQL_ASSERT(work->kind == PQL_WORK_NONE);
+    work->kind = kind;
+    work->upto_ms = upto_ms;
+    work->input = 0;
+    work->offset = work->due_ms = 0;
+    work->account.len = 0;
+    pql_work_queue(engine);
+}
+
+/* Every instant up to `upto`, each as a whole. True if it got there. */
+static bool advance(struct pql_engine *engine, enum pql_work_kind kind, int64_t upto_ms,
+                    const struct pql_event *event)
+{
+    struct instant next;
+    if (!next_instant(engine, upto_ms, &next)) {
+        arrive(engine, upto_ms);
+        return true;
+    }
+    open_work(engine, kind, upto_ms);
+    if (event) {
+        engine->work.input = event->input;
+        engine->work.offset = event->offset;
+    }
+    return go_on(engine);
+}
+
+void pql_work_queue(struct pql_engine *engine)
+{
+    struct pql_work *work = &engine->work;
+    struct pql_slice reached = {work->account.ptr, work->account.len};
+    if (!is_of_accounts(work->kind)) return;
+    for (size_t i = 0; i < engine->store.count; i++)
+        if (!reached.len || pql_slice_cmp(engine->store.accounts[i]->id, reached) > 0)
+            pql_heap_push(&work->queue, pql_account_order, 0, engine->store.accounts[i]);
+}
+
+bool pql_engine_refresh(struct pql_engine *engine)
+{
+    bool is_open = engine->work.kind == PQL_WORK_REFRESH;
+    if (!go_on_first(engine)) return false;
+    if (is_open || engine->seen == PQL_NO_TIME) return true;
+    open_work(engine, PQL_WORK_REFRESH, 0);
+    return go_on(engine);
+}
+
+void pql_engine_set_limit(struct pql_engine *engine, uint64_t steps_max)
+{
+    engine->steps_max = steps_max;
+}
+
+void pql_engine_pause(struct pql_engine *engine)
+{
+    engine->work.wants_stop = true;
+}
+
+struct pql_part pql_engine_part(const struct pql_engine *engine)
+{
+    const struct pql_work *work = &engine->work;
+    if (work->kind == PQL_WORK_NONE) return (struct pql_part){.kind = PQL_WORK_NONE};
+    return (struct pql_part){.kind = work->kind,
+                             .seen_ms = engine->seen,
+                             .complete_ms = engine->complete,
+                             .upto_ms = work->upto_ms,
+                             .input = work->input,
+                             .offset = work->offset,
+                             .due_ms = work->due_ms,
+                             .account = {work->account.ptr, work->account.len}};
+}
+
+static void raise_seen(struct pql_engine *engine, int64_t t_ms)
+{
+    if (t_ms > engine->seen || engine->seen == PQL_NO_TIME) engine->seen = t_ms;
+}
+
+/* What was open before may have been finished in the call that stopped in this work. */
+static void replay_before(struct pql_engine *engine, const struct pql_part *part)
+{
+    struct pql_work *work = &engine->work;
+    work->may_stop = false;
+    if (work->kind != part->kind || work->upto_ms != part->upto_ms) (void)go_on(engine);
+    if (work->kind != PQL_WORK_NONE) return;
+    if (!is_of_accounts(part->kind)) raise_seen(engine, part->seen_ms);
+    if (part->complete_ms > engine->complete) (void)advance(engine, part->kind, part->complete_ms, NULL);
+    open_work(engine, part->kind, part->upto_ms);
+    work->input = part->input;
+    work->offset = part->offset;
+}
+
+int pql_engine_replay_part(struct pql_engine *engine, const struct pql_part *part, struct pql_err *err)
+{
+    struct pql_work *work = &engine->work;
+    bool fits = part->kind > PQL_WORK_NONE && part->kind < PQL_WORK_KIND_COUNT && part->account.len > 0;
+    if (!fits || part->complete_ms < engine->complete)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "a part of an input does not follow the state before it");
+    replay_before(engine, part);
+    work->goal = part;
+    (void)go_on(engine);
+    work->goal = NULL;
+    reach(work, part->due_ms, part->account);
+    return 0;
 }
 
 /* --- arrival --- */
@@ -168,47 +361,78 @@ static bool is_late(const struct pql_engine *engine, int64_t time_ms)
 
 static void remember(struct pql_engine *engine, const struct pql_event *event, uint64_t id)
 {
-    if (event->time_ms > engine->seen || engine->seen == PQL_NO_TIME) engine->seen = event->time_ms;
+    raise_seen(engine, event->time_ms);
     if (!engine->dedup.horizon_ms) return;
     if (!engine->snapshot.is_running) pql_dedup_forget(&engine->dedup, engine->seen);
     if (event->id.len) pql_dedup_add(&engine->dedup, id, engine->seen);
 }
 
-static void release_over_limit(struct pql_engine *engine)
+static bool has_room(const struct pql_engine *engine, uint64_t bytes)
 {
-    while (engine->reorder.bytes > engine->program->conf->settings.buffer_bytes_max) {
+    return engine->reorder.bytes + bytes <= engine->program->conf->settings.buffer_bytes_max;
+}
+
+/* All that happens before the event: what it completes, and what a full buffer releases for it. True once it
+ * has happened. */
+static bool make_way(struct pql_engine *engine, const struct pql_event *event)
+{
+    raise_seen(engine, event->time_ms);
+    if (!lateness_of(engine)) return advance(engine, PQL_WORK_EVENT, event->time_ms - 1, event);
+    if (!advance(engine, PQL_WORK_EVENT, engine->seen - lateness_of(engine) - 1, event)) return false;
+    uint64_t bytes = pql_reorder_bytes(event, &engine->program->names);
+    while (!has_room(engine, bytes)) {
+        const struct pql_waiting *first = pql_reorder_first(&engine->reorder);
+        if (!first || first->event.time_ms >= event->time_ms)
+            return advance(engine, PQL_WORK_EVENT, event->time_ms - 1, event);
         engine->stats.buffer_releases++;
-        advance(engine, pql_reorder_first(&engine->reorder)->event.time_ms);
+        if (!advance(engine, PQL_WORK_EVENT, first->event.time_ms, event)) return false;
     }
+    return true;
+}
+
+/* The buffer is full and the event is of its oldest instant: that goes as a whole. */
+static void release_own_instant(struct pql_engine *engine)
+{
+    engine->work.may_stop = false;
+    engine->stats.buffer_releases++;
+    (void)advance(engine, PQL_WORK_EVENT, pql_reorder_first(&engine->reorder)->event.time_ms, NULL);
 }
 
 static void take_in_order(struct pql_engine *engine, const struct pql_event *event)
 {
     if (lateness_of(engine)) {
         pql_reorder_add(&engine->reorder, event, &engine->program->names);
-        advance(engine, engine->seen - lateness_of(engine) - 1);
-        release_over_limit(engine);
+        if (!has_room(engine, 0)) release_own_instant(engine);
         return;
     }
-    fire_timers(engine, event->time_ms - 1);
     if (event->time_ms > engine->complete) engine->ticked = false;
     engine->complete = event->time_ms;
     apply_alone(engine, event->time_ms, event);
 }
 
+static bool tick(struct pql_engine *engine, enum pql_work_kind kind, int64_t t_ms,
+                 const struct pql_event *event)
+{
+    if (engine->seen != PQL_NO_TIME && t_ms < engine->seen) return true;
+    engine->seen = t_ms;
+    return advance(engine, kind, lateness_of(engine) ? t_ms - lateness_of(engine) - 1 : t_ms, event);
+}
+
 enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_event *event)
 {
+    if (!go_on_first(engine)) return PQL_APPLY_PART;
     uint64_t id = engine->dedup.horizon_ms ? pql_hash_slice(event->id, engine->program->key) : 0;
     if (is_duplicate(engine, event, id)) {
         engine->stats.duplicates++;
         return PQL_APPLY_DUPLICATE;
     }
     if (event->kind == PQL_EVENT_CLOCK) {
+        if (!tick(engine, PQL_WORK_EVENT, event->time_ms, event)) return PQL_APPLY_PART;
         remember(engine, event, id);
-        pql_engine_tick(engine, event->time_ms);
         return PQL_APPLY_DONE;
     }
     bool late = is_late(engine, event->time_ms);
+    if (!late && !make_way(engine, event)) return PQL_APPLY_PART;
     enum pql_late_policy policy = engine->program->conf->settings.late_policy;
     engine->stats.late += late;
     if (late && policy == PQL_LATE_DROP) return PQL_APPLY_LATE_DROPPED;
@@ -224,14 +448,9 @@ enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_ev
 
 /* --- the clock --- */
 
-void pql_engine_tick(struct pql_engine *engine, int64_t t_ms)
+bool pql_engine_tick(struct pql_engine *engine, int64_t t_ms)
 {
-    if (engine->seen != PQL_NO_TIME && t_ms < engine->seen) return;
-    engine->seen = t_ms;
-    advance(engine, lateness_of(engine) ? t_ms - lateness_of(engine) - 1 : t_ms);
-    if (lateness_of(engine)) return;
-    fire_timers(engine, t_ms); /* also those due at the very instant of the last event */
-    engine->ticked = true;
+    return go_on_first(engine) && tick(engine, PQL_WORK_TICK, t_ms, NULL);
 }
 
 int64_t pql_engine_next_tick(struct pql_engine *engine)
@@ -251,8 +470,9 @@ int64_t pql_engine_next_tick(struct pql_engine *engine)
 void pql_engine_finish(struct pql_engine *engine)
 {
     if (engine->seen == PQL_NO_TIME) return;
-    advance(engine, engine->seen);
-    fire_timers(engine, engine->seen);
+    engine->work.may_stop = false;
+    (void)go_on(engine);
+    (void)advance(engine, PQL_WORK_TICK, engine->seen, NULL);
 }
 
 /* --- what is told --- */

@@ -15,7 +15,8 @@
 
 struct pql_engine;
 
-/* Called for every record in the engine's order, during pql_engine_apply, _tick and _finish. */
+/* Called for every record in the engine's order, during pql_engine_apply, _tick, _refresh, _replay_part and
+ * _finish. It may call pql_engine_pause, and nothing else of the engine. */
 typedef void pql_emit(void *context, const struct pql_record *record);
 
 struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *emit, void *context);
@@ -27,6 +28,7 @@ enum pql_applied {
     PQL_APPLY_LATE,      /* late and applied by policy, counted */
     PQL_APPLY_LATE_DROPPED,
     PQL_APPLY_LATE_DEAD_LETTER, /* the caller sends the record to the dead-letter topic, reason "late" */
+    PQL_APPLY_PART, /* not taken yet: the call stopped in the middle of what is due before it. Call again */
 };
 
 /* One accepted event (framing, decoding, mapping and future checks are the caller's). A PQL_EVENT_CLOCK
@@ -34,15 +36,20 @@ enum pql_applied {
 enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_event *event);
 
 /* Moves the clock to t_ms without an event: everything due at or before R happens, R = t for lateness 0, else
- * t - lateness - 1 ms. A t below `seen` changes nothing. */
-void pql_engine_tick(struct pql_engine *engine, int64_t t_ms);
+ * t - lateness - 1 ms. A t below `seen` changes nothing. False: it stopped in the middle, call again with the
+ * same t. */
+bool pql_engine_tick(struct pql_engine *engine, int64_t t_ms);
+
+/* A record PQL_SNAPSHOT (origin refresh, with the next version) for every member of every definition, in the
+ * order of accounts and within one in that of an evaluation. False: it stopped in the middle, call again. */
+bool pql_engine_refresh(struct pql_engine *engine);
 
 /* The smallest t for which a tick would make something happen (a timer due, a buffered instant complete), or
- * PQL_NO_TIME. A tick exists only if t >= this.
+ * PQL_NO_TIME. A tick exists only if t >= this. Not to be asked while work is open.
  * Exact: timers that were set too early are set again on the way. Amortised O(1). */
 int64_t pql_engine_next_tick(struct pql_engine *engine);
 
-/* End of a file: the buffer is flushed and every timer due at or before `seen` fires. */
+/* End of a file: the buffer is flushed and every timer due at or before `seen` fires. Never stops. */
 void pql_engine_finish(struct pql_engine *engine);
 
 /* Makes the next records carry this origin (live by default; replay and back-fill set PQL_ORIGIN_BACKFILL).
@@ -50,6 +57,50 @@ void pql_engine_finish(struct pql_engine *engine);
 void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin);
 
 int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before the first event */
+
+/* --- Long inputs in parts. ---
+ *
+ *   apply(event) = PART   apply(event) = PART   apply(event) = DONE
+ *   ├── due before the event: A@1 B@1 C@1 │ A@2 B@2 … │ Z@9 ──┤ and only now the event itself
+ *                                         └ place: due 1, account C
+ *
+ * One move of the clock may fire millions of timers, a refresh makes a record for every member. With a limit
+ * the engine stops between two accounts' instants; what it has reached and what is left is part of its state,
+ * so it may be saved, loaded and gone on with elsewhere. In parts or at once: the same records and state.
+ * Work that is open is finished first, whatever is asked next; until then nothing else is taken (an event is
+ * not remembered, buffered or counted before all that is due before it has happened; only `seen` has moved).
+ * One instant of one account is never cut, nor is an instant that a full reorder buffer releases together
+ * with the event that filled it. */
+
+enum pql_work_kind {
+    PQL_WORK_NONE,
+    PQL_WORK_EVENT, /* what is due before an event; the same event comes again */
+    PQL_WORK_TICK,
+    PQL_WORK_REFRESH,
+    PQL_WORK_KIND_COUNT,
+};
+
+/* How far the open work has come. */
+struct pql_part {
+    enum pql_work_kind kind;
+    int64_t seen_ms, complete_ms; /* the task's clock: where it is to go, and what was done before */
+    int64_t upto_ms;              /* EVENT, TICK: the last instant to be processed */
+    uint32_t input;               /* EVENT: which record comes again */
+    int64_t offset;
+    int64_t due_ms;           /* EVENT, TICK: all before this instant is done, and of this instant … */
+    struct pql_slice account; /* … the accounts up to this one, itself included */
+};
+
+/* A call stops after so many accounts' instants and records together; 0 (at first): never. */
+void pql_engine_set_limit(struct pql_engine *engine, uint64_t steps_max);
+/* From within emit: the present call stops after this account's instant, if anything is left then. */
+void pql_engine_pause(struct pql_engine *engine);
+/* The open work, or kind PQL_WORK_NONE. The account's text stays until the next call. */
+struct pql_part pql_engine_part(const struct pql_engine *engine);
+/* A replay: does of the work exactly what had been done when pql_engine_part said so, whatever the limit.
+ * Error if the engine stands elsewhere. */
+int pql_engine_replay_part(struct pql_engine *engine, const struct pql_part *part,
+                           struct pql_err *err) PQL_CHECKED;
 
 struct pql_engine_stats {
     uint64_t events, duplicates, late, ignored, records, buffer_releases;

@@ -22,6 +22,21 @@ struct pql_snapshot {
     uint64_t digest; /* sum over the pages written */
 };
 
+/* Work that is done in parts. kind to account are of the state while it is open. */
+struct pql_work {
+    enum pql_work_kind kind;
+    int64_t upto_ms;
+    uint32_t input;
+    int64_t offset;
+    int64_t due_ms; /* the place reached */
+    struct pql_buf account;
+    struct pql_heap queue; /* work on all accounts: those behind the place, by id */
+    /* Of the present call: */
+    bool may_stop, wants_stop;
+    uint64_t steps, records_before;
+    const struct pql_part *goal; /* a replay: the last instant to be done */
+};
+
 struct pql_engine {
     const struct pql_program *program;
     pql_emit *emit;
@@ -36,6 +51,8 @@ struct pql_engine {
     struct pql_heap timers; /* of accounts */
     struct pql_reorder reorder;
     struct pql_dedup dedup;
+    struct pql_work work;
+    uint64_t steps_max; /* 0: no limit */
 
     /* The instant at work. */
     struct pql_account *account;
@@ -60,6 +77,12 @@ struct pql_engine {
  * evaluation. */
 void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms,
                  const struct pql_event *events, size_t count);
+/* A record of the present state for every member of the account. */
+void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account);
+/* Everything of the account up to this instant has happened. */
+int64_t pql_account_done_ms(const struct pql_engine *engine, const struct pql_account *account);
+/* Loading: what work on all accounts still has before it. */
+void pql_work_queue(struct pql_engine *engine);
 /* The next instant after t at which something of the subject is due. */
 int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
                          enum pql_subject subject, int64_t t_ms);

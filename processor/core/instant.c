@@ -211,6 +211,19 @@ void pql_account_retime(struct pql_engine *engine, struct pql_account *account)
     pql_heap_push(&engine->timers, pql_account_order, due, account);
 }
 
+/* With lateness 0 what is due at the present instant has happened only where that instant was applied. */
+int64_t pql_account_done_ms(const struct pql_engine *engine, const struct pql_account *account)
+{
+    const struct pql_work *work = &engine->work;
+    if (work->kind == PQL_WORK_EVENT || work->kind == PQL_WORK_TICK) {
+        struct pql_slice reached = {work->account.ptr, work->account.len};
+        return pql_slice_cmp(account->id, reached) <= 0 ? work->due_ms : work->due_ms - 1;
+    }
+    bool is_done = engine->program->conf->settings.lateness_ms || engine->ticked ||
+                   account->instant_ms == engine->complete;
+    return is_done ? engine->complete : engine->complete - 1;
+}
+
 bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms)
 {
     while (users_next(account) <= t_ms) {
@@ -686,4 +699,37 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     run_agenda(engine);
     retime_fired(engine);
     pql_account_retime(engine, account);
+}
+
+static void push_member(struct pql_engine *engine, const struct pql_definition *definition,
+                        struct pql_user *user)
+{
+    const struct pql_standing *standing = pql_standing_of(state_of(engine->account, user), definition);
+    if (standing && standing->status == PQL_QUALIFIED) push_one(engine, &definition->unit, user, false);
+}
+
+void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_origin origin = engine->origin;
+    pql_arena_reset(&engine->scratch);
+    engine->account = account;
+    engine->t_ms = pql_account_done_ms(engine, account);
+    engine->source = NULL;
+    engine->origin = PQL_ORIGIN_REFRESH;
+    for (size_t d = 0; d < program->conf->definitions_count; d++) {
+        const struct pql_definition *definition = &program->definitions[d];
+        if (definition->unit.subject == PQL_SUBJECT_ACCOUNT) push_member(engine, definition, NULL);
+        for (size_t i = 0; definition->unit.subject == PQL_SUBJECT_USER && i < account->users_count; i++)
+            push_member(engine, definition, account->users[i].user);
+    }
+    if (engine->agenda.count) pql_snapshot_touch(engine, account);
+    while (engine->agenda.count) {
+        struct pql_heap_entry top = pql_heap_pop(&engine->agenda, agenda_order);
+        const struct agenda_item *item = top.item;
+        const struct pql_definition *definition = &program->definitions[program->units[top.due]->index];
+        emit_record(engine, definition, item->user, standing_get(engine, definition, item->user),
+                    PQL_SNAPSHOT, PQL_QUALIFIED, PQL_REASON_CONDITION);
+    }
+    engine->origin = origin;
 }

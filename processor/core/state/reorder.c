@@ -43,6 +43,20 @@ static char *copy_text(char *at, struct pql_slice *text)
     return at + text->len;
 }
 
+uint64_t pql_reorder_bytes(const struct pql_event *event, const struct pql_names *names)
+{
+    struct pql_event view = *event;
+    struct pql_slice *texts[TEXTS];
+    const struct pql_value **lists[LISTS];
+    size_t counts[LISTS];
+    uint64_t bytes = 64;
+    parts_of(&view, names, texts, lists, counts);
+    for (int i = 0; i < TEXTS; i++) bytes += texts[i]->len;
+    for (int i = 0; i < LISTS; i++)
+        for (size_t j = 0; *lists[i] && j < counts[i]; j++) bytes += counted(&(*lists[i])[j]);
+    return bytes;
+}
+
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names)
 {
@@ -50,14 +64,12 @@ void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
     struct pql_slice *texts[TEXTS];
     const struct pql_value **lists[LISTS];
     size_t counts[LISTS], values = 0, bytes = 0;
-    uint64_t fields = 64;
+    uint64_t fields = pql_reorder_bytes(event, names);
     parts_of(&copy, names, texts, lists, counts);
     for (int i = 0; i < TEXTS; i++) bytes += texts[i]->len;
-    fields += bytes;
     for (int i = 0; i < LISTS; i++)
         for (size_t j = 0; *lists[i] && j < counts[i]; j++) {
             values++;
-            fields += counted(&(*lists[i])[j]);
             if ((*lists[i])[j].kind == PQL_TEXT) bytes += (*lists[i])[j].text.len;
         }
     /* The values come first: they need the alignment. */

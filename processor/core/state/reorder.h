@@ -20,6 +20,8 @@ struct pql_reorder {
     uint64_t arrivals;
 };
 
+/* What the event would count for. */
+uint64_t pql_reorder_bytes(const struct pql_event *event, const struct pql_names *names);
 /* Takes a copy of the event. */
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names);

@@ -1,7 +1,7 @@
 /* snapshot.c - state as pages.
  *
  *   page     varint length of what follows | u8 type | content
- *   task     keys of the slots (what state is of which signal), clock, waiting events
+ *   task     keys of the slots (what state is of which signal), clock, open work, waiting events
  *   account  id, start, cells, then its first 64 users
  *   users    id of the account, position of the first, up to 64 more users
  *   ids      bucket of the duplicate filter, position of the first, up to 4096 ids
@@ -59,6 +59,17 @@ static uint64_t slots_hash(const struct pql_program *program)
     return hash;
 }
 
+static void save_work(const struct pql_work *work, struct pql_buf *out)
+{
+    pql_buf_u8(out, (uint8_t)work->kind);
+    if (work->kind == PQL_WORK_NONE) return;
+    pql_buf_zigzag(out, work->upto_ms);
+    pql_buf_varint(out, work->input);
+    pql_buf_zigzag(out, work->offset);
+    pql_buf_zigzag(out, work->due_ms);
+    pql_buf_slice(out, (struct pql_slice){work->account.ptr, work->account.len});
+}
+
 static void write_task(struct page_sink *sink)
 {
     const struct pql_engine *engine = sink->engine;
@@ -69,6 +80,7 @@ static void write_task(struct page_sink *sink)
     pql_buf_zigzag(&sink->page, engine->complete);
     pql_buf_u8(&sink->page, engine->ticked);
     pql_buf_varint(&sink->page, engine->store.count);
+    save_work(&engine->work, &sink->page);
     pql_reorder_save(&engine->reorder, &engine->program->names, &sink->page);
     page_end(sink);
 }
@@ -277,6 +289,20 @@ uint64_t pql_snapshot_digest(const struct pql_engine *engine)
 
 /* --- reading --- */
 
+static void load_work(struct pql_work *work, struct pql_reader *reader)
+{
+    uint8_t kind = pql_read_u8(reader);
+    if (kind >= PQL_WORK_KIND_COUNT) reader->failed = true;
+    if (reader->failed || kind == PQL_WORK_NONE) return;
+    work->kind = (enum pql_work_kind)kind;
+    work->upto_ms = pql_read_zigzag(reader);
+    work->input = (uint32_t)pql_read_varint(reader);
+    work->offset = pql_read_zigzag(reader);
+    work->due_ms = pql_read_zigzag(reader);
+    struct pql_slice account = pql_read_slice(reader);
+    if (!reader->failed) pql_buf_put(&work->account, account.ptr, account.len);
+}
+
 static void load_task(struct pql_engine *engine, struct pql_reader *reader, struct pql_err *err)
 {
     uint8_t format = pql_read_u8(reader);
@@ -296,6 +322,7 @@ static void load_task(struct pql_engine *engine, struct pql_reader *reader, stru
     engine->ticked = pql_read_u8(reader) != 0;
     engine->snapshot.accounts_count = pql_read_varint(reader);
     if (engine->snapshot.accounts_count > ACCOUNTS_MAX) reader->failed = true;
+    load_work(&engine->work, reader);
     pql_reorder_load(&engine->reorder, &engine->program->names, reader);
 }
 
@@ -463,10 +490,7 @@ int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, 
 static int loaded_account(struct pql_engine *engine, struct pql_account *account, struct pql_err *err)
 {
     const struct pql_program *program = engine->program;
-    /* With lateness 0 what is due at the present instant has happened only where that instant was applied. */
-    bool is_done =
-        program->conf->settings.lateness_ms || engine->ticked || account->instant_ms == engine->complete;
-    int64_t t = is_done ? engine->complete : engine->complete - 1;
+    int64_t t = pql_account_done_ms(engine, account);
     if (account->state.start == PQL_START_NONE)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks the head of an account");
     pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, t));
@@ -496,5 +520,6 @@ int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot has %zu accounts of %zu", engine->store.count,
                         engine->snapshot.accounts_count);
     pql_dedup_loaded(&engine->dedup);
+    pql_work_queue(engine);
     return 0;
 }
