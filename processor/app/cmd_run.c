@@ -70,6 +70,8 @@ static int run(const struct pql_config_flags *flags)
             setup.config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once");
     struct pql_runner *runner = pql_runner_start(&setup, was_asked_to_stop, &stopped, &exit_code, &err);
     if (runner) {
+        /* As committed offsets and `checkpoint list` name this process. */
+        pql_log(PQL_LOG_INFO, "running", "writer=%s", pql_wiring_conf(pql_runner_wiring(runner))->writer);
         watch(runner);
         exit_code = pql_runner_finish(runner, &err);
     }

@@ -85,9 +85,9 @@ class Pace:
 
     def step(self):
         self.steps += 1
-        if self.rate and self.steps % 50 == 0:
+        if self.rate:
             ahead = self.steps / self.rate - (time.monotonic() - self.started)
-            if ahead > 0:
+            if ahead > 0.005:
                 time.sleep(ahead)
 
 

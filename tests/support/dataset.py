@@ -1,6 +1,8 @@
 """Event streams for the acceptance runs: a generated one, and the data sets of $PQL_DATA where they are."""
 import csv
 import datetime
+import heapq
+import itertools
 import json
 import os
 import random
@@ -37,6 +39,46 @@ def generate(seed, accounts=60, days=45):
                     events.append(track(f"v:{user}:{day}", "page_viewed", user, account, at, {"page": "home"}))
     events.sort(key=lambda e: e["occurred_at"])
     return events
+
+
+def iso(at):
+    """An instant in ms as RFC 3339."""
+    return datetime.datetime.fromtimestamp(at / 1000, datetime.timezone.utc).isoformat(timespec="milliseconds")
+
+
+def attributes(message_id, user, account, at, traits):
+    """Of a user, or of the account if there is none."""
+    return {"type": "identify" if user else "group", "message_id": message_id, "user_id": user, "account_id": account,
+            "occurred_at": at, "traits": traits}
+
+
+def teams(seed, step, accounts=120, users=6):
+    """Without end: teams that log in, change their plan and their roles, an event every `step` ms, no two at one
+    instant. About half of the accounts are busy and half seldom heard of."""
+    rng = random.Random(seed)
+    for n in itertools.count():
+        at, a = START + n * step, int(accounts * rng.random() ** 2)
+        account, user = f"acct-{a}", f"u{a}.{rng.randrange(users)}"
+        kind = rng.random()
+        if kind < 0.06:
+            yield attributes(f"g{n}", None, account, at, {"plan": rng.choice(("paid", "paid", "trial"))})
+        elif kind < 0.15:
+            yield attributes(f"i{n}", user, account, at, {"role": rng.choice(("admin", "guest"))})
+        else:
+            yield track(f"t{n}", "login" if kind < 0.9 else "page_viewed", user, account, at, {"n": n})
+
+
+def disturbed(events, seed, disorder, again):
+    """A stream, each event up to `disorder` ms later than it occurred, and the share `again` of them once more within
+    ten times of it."""
+    rng, waiting, n = random.Random(seed), [], itertools.count()
+    for event in events:
+        at = event["occurred_at"]
+        heapq.heappush(waiting, (at + rng.randrange(disorder + 1), next(n), event))
+        if rng.random() < again:
+            heapq.heappush(waiting, (at + rng.randrange(10 * disorder), next(n), event))
+        while waiting and waiting[0][0] <= at:
+            yield heapq.heappop(waiting)[2]
 
 
 def shuffled(events, seed, seconds):

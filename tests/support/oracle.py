@@ -8,6 +8,7 @@ import bisect
 import collections
 
 DAY = 86400000
+MINUTE = 60000
 
 
 def changes(instants, holds):
@@ -75,6 +76,71 @@ def half_adopted(events, definition="half_adopted", share=0.5, members=3, of="ad
         instants = set(users.values()) | {first[account, user] for user in users if (account, user) in first}
         for at, change in changes(instants, holds):
             yield definition, account, None, at, change
+
+
+def last_values(events, key, name):
+    """{key(e): ([times], [values])} of the attribute `name`, in order of time."""
+    found = collections.defaultdict(lambda: ([], []))
+    for e in sorted(events, key=lambda e: e["occurred_at"]):
+        if name in e.get("traits", {}):
+            times, values = found[key(e)]
+            times.append(e["occurred_at"])
+            values.append(e["traits"][name])
+    return found
+
+
+def value_at(history, at):
+    times, values = history
+    known = bisect.bisect_right(times, at)
+    return values[known - 1] if known else None
+
+
+def keen(events, count=3, window=30 * MINUTE):
+    """count(login, window) >= count, per user."""
+    logins = collections.defaultdict(list)
+    for e in tracks(events, "login"):
+        logins[e["account_id"], e["user_id"]].append(e["occurred_at"])
+    for (account, user), times in logins.items():
+        times.sort()
+        for at, change in changes({t + d for t in times for d in (0, window)},
+                                  lambda t: len(inside(times, t, window)) >= count):
+            yield "keen", account, user, at, change
+
+
+def paid_active(events, users=3, window=60 * MINUTE):
+    """users(count(login, window) >= 1) >= users, eligible while account.plan = 'paid'."""
+    plans, logins = last_values(events, lambda e: e["account_id"], "plan"), collections.defaultdict(list)
+    for e in tracks(events, "login"):
+        logins[e["account_id"]].append((e["occurred_at"], e["user_id"]))
+    for account, pairs in logins.items():
+        pairs.sort()
+        times = [t for t, _ in pairs]
+
+        def holds(at):
+            low, high = bisect.bisect_right(times, at - window), bisect.bisect_right(times, at)
+            return value_at(plans[account], at) == "paid" and len({user for _, user in pairs[low:high]}) >= users
+
+        for at, change in changes({t + d for t in times for d in (0, window)} | set(plans[account][0]), holds):
+            yield "paid_active", account, None, at, change
+
+
+def admins(events, count=2, window=60 * MINUTE):
+    """count(login where user.role = 'admin', window) >= count, per account: the role is that at the login."""
+    roles, logins = last_values(events, lambda e: (e["account_id"], e["user_id"]), "role"), collections.defaultdict(list)
+    for e in tracks(events, "login"):
+        if value_at(roles[e["account_id"], e["user_id"]], e["occurred_at"]) == "admin":
+            logins[e["account_id"]].append(e["occurred_at"])
+    for account, times in logins.items():
+        times.sort()
+        for at, change in changes({t + d for t in times for d in (0, window)},
+                                  lambda t: len(inside(times, t, window)) >= count):
+            yield "admins", account, None, at, change
+
+
+def teams(events):
+    """The definitions of fleet.DEFINITIONS together, sorted; an event sent twice counts once."""
+    once = list({e["message_id"]: e for e in events}.values())
+    return sorted([*keen(once), *paid_active(once), *admins(once)], key=str)
 
 
 def acceptance(events):

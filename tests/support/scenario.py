@@ -40,8 +40,8 @@ CONFIGURATION = """
 app = "{app}";
 kafka = {{ bootstrap_servers = "{broker}"; }};
 registry = {{ url = "{registry}"; }};
-inputs = ( {{ topic = "{app}.events"; format = "{format}"; mapping = "test"; }} );
-mappings = {{
+inputs = ( {{ topic = "{app}.events"; format = "{format}"; mapping = "test"; }} {more_inputs} );
+mappings = {{ {more_mappings}
   test = {{
     kind = "type"; event = "event"; {account} user = [ "user_id" ];
     time = "occurred_at"; time_unit = "ms"; id = "message_id";
@@ -91,8 +91,9 @@ class Program:
 
 class Scenario:
     def __init__(self, app, directory, *, input_format="avro", definitions=DEFINITIONS, settings='lateness = "1s";',
-                 account='account = [ "account_id" ];', mapping="", clock="events"):
-        self.app, self.directory, self.input_format = app, directory, input_format
+                 account='account = [ "account_id" ];', mapping="", clock="events", partitions=PARTITIONS, more_inputs="",
+                 more_mappings=""):
+        self.app, self.directory, self.input_format, self.partitions = app, directory, input_format, partitions
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
         self.topic = f"{app}.events"
@@ -100,12 +101,13 @@ class Scenario:
         with open(self.config_path, "w", encoding="utf-8") as out:
             out.write(CONFIGURATION.format(app=app, broker=self.broker, registry=self.registry, format=input_format,
                                            settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
-                                           definitions=definitions))
+                                           definitions=definitions, more_mappings=more_mappings,
+                                           more_inputs=more_inputs and f", {more_inputs}"))
 
     # --- input ---
 
     def create_input(self):
-        client.create_topics(self.broker, PARTITIONS, self.topic)
+        client.create_topics(self.broker, self.partitions, self.topic)
         if self.input_format == "avro":
             schema_id = client.register_schema(self.registry, f"{self.topic}-value", EVENT_SCHEMA)
             self.encode = client.avro_writer(EVENT_SCHEMA, schema_id)
@@ -117,10 +119,10 @@ class Scenario:
         for event in events:
             value, account = self.encode(event), event.get("account_id")
             if account is None:
-                for partition in range(PARTITIONS):
+                for partition in range(self.partitions):
                     yield partition, None, value
             else:
-                yield client.partition_of(account, PARTITIONS), account, value
+                yield client.partition_of(account, self.partitions), account, value
 
     def produce(self, events, rate=None):
         client.produce(self.broker, self.topic, self.messages(events), rate=rate)
@@ -178,13 +180,13 @@ class Scenario:
         return {suffix: [record(m) for m in client.read_committed(self.broker, f"{self.app}.{suffix}")]
                 for suffix in ("pql", "pqa")}
 
-    def replay(self, events, partitions=PARTITIONS):
+    def replay(self, events, partitions=None):
         """The records that replay writes for the same events in the same order, with their key."""
         path = os.path.join(self.directory, f"{self.app}.jsonl")
         with open(path, "w", encoding="utf-8") as out:
             out.writelines(json.dumps(event) + "\n" for event in events)
         done = subprocess.run([os.environ["PQL_TEST_BINARY"], "replay", "--config", self.config_path,
-                               "--partitions", str(partitions), "--format", "jsonl", path],
+                               "--partitions", str(partitions or self.partitions), "--format", "jsonl", path],
                               capture_output=True, timeout=170)
         if done.returncode != 0:
             raise AssertionError(f"replay ended with {done.returncode}:\n{done.stderr.decode()[-4000:]}")
