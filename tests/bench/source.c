@@ -1,0 +1,77 @@
+#include "bench/source.h"
+
+#include <stdio.h>
+
+const char *const source_names[SOURCE_NAMES] = {"project_created", "invite_sent",      "page_viewed",
+                                                "login",           "task_created",     "task_completed",
+                                                "comment_added",   "file_uploaded",    "search_performed",
+                                                "report_exported", "settings_changed", "billing_viewed"};
+
+#define BEGIN_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
+#define SPAN_MS (INT64_C(30) * 86400000)
+#define SIX_HOURS_MS INT64_C(21600000)
+#define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
+
+/* The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014). */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static void digits(char *out, uint32_t value, int count)
+{
+    for (int i = count; i-- > 0; value /= 10) out[i] = (char)('0' + value % 10);
+}
+
+static uint32_t name_of(uint32_t percent)
+{
+    static const uint8_t below[SOURCE_NAMES] = {14, 28, 50, 62, 71, 78, 85, 90, 94, 96, 98, 100};
+    uint32_t name = 0;
+    while (percent >= below[name]) name++;
+    return name;
+}
+
+/* 1 % of the events come up to six hours late, the others up to 999 ms. */
+static int64_t lateness(uint64_t b)
+{
+    int64_t part = (int64_t)(b >> 48);
+    return (b >> 40 & 0xff) < 3 ? part * SIX_HOURS_MS >> 16 : part * 1000 >> 16;
+}
+
+void source_event(const struct source *source, uint64_t i, struct source_event *out)
+{
+    uint64_t state = mix(source->seed) ^ mix(i * GOLDEN + 1);
+    uint64_t a = mix(state + GOLDEN), b = mix(state + 2 * GOLDEN), where = a >> 32;
+    if (!source->is_uniform) where = where * where >> 32;
+    uint32_t account = (uint32_t)(where * source->accounts >> 32);
+    memcpy(out->account, "acct-", 5);
+    digits(out->account + 5, account, 7);
+    out->has_user = (b >> 8 & 0xff) >= 13;
+    memcpy(out->user, "user-", 5);
+    digits(out->user + 5, account, 7);
+    out->user[12] = (char)('0' + ((b & 0xff) * 10 >> 8));
+    out->name = name_of((uint32_t)((a & 0xffff) * 100 >> 16));
+    __extension__ typedef unsigned __int128 wide;
+    out->time_ms = BEGIN_MS + (int64_t)((wide)i * SPAN_MS / source->events) - lateness(b);
+}
+
+struct pql_event source_view(const struct source_event *from)
+{
+    struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                              .name = pql_slice_of(source_names[from->name]),
+                              .account = {from->account, sizeof from->account},
+                              .time_ms = from->time_ms};
+    if (from->has_user) event.user = (struct pql_slice){from->user, sizeof from->user};
+    return event;
+}
+
+uint64_t source_hash(struct pql_slice account, bool entered, int64_t at_ms)
+{
+    char text[64];
+    int len = snprintf(text, sizeof text, "%.*s|%d|%lld", PQL_SLICE_ARG(account), entered, (long long)at_ms);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (int i = 0; i < len; i++) hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+    return mix(hash);
+}

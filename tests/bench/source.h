@@ -1,0 +1,39 @@
+/* source.h - the events of the reference job: event i is a pure function of (seed, i, events, accounts),
+ * integers only, so that another program makes the same ones and every run can be checked by a digest.
+ *
+ *   30 days from 2026-01-01, twelve names (14 % project_created, 14 % invite_sent), ten users per account, 5
+ * % of events without user, 99 % at most a second late and 1 % up to six hours; accounts skewed (N u²) or
+ * uniform.
+ *
+ * Thread: any. */
+#ifndef PQL_BENCH_SOURCE_H
+#define PQL_BENCH_SOURCE_H
+
+#include "core/event.h"
+
+struct source {
+    uint64_t seed, events;
+    uint32_t accounts;
+    bool is_uniform;
+};
+
+/* What of event i an engine wants; texts lie in it. */
+struct source_event {
+    char account[12], user[13]; /* "acct-0012345", "user-00123457" */
+    bool has_user;
+    uint32_t name; /* of source_names */
+    int64_t time_ms;
+};
+
+enum { SOURCE_NAMES = 12 };
+extern const char *const source_names[SOURCE_NAMES];
+
+void source_event(const struct source *source, uint64_t i, struct source_event *out);
+/* The event as the engine takes it: views of *from. */
+struct pql_event source_view(const struct source_event *from);
+
+/* The digest of a set of transitions is the sum of these: of "account|1|ms" for one that entered,
+ * "account|0|ms" for one that left. */
+uint64_t source_hash(struct pql_slice account, bool entered, int64_t at_ms);
+
+#endif
