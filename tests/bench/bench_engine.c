@@ -95,7 +95,7 @@ static bool read_arguments(struct job *job, int argc, char **argv)
         else if (!strcmp(argv[i], "--lateness"))
             job->lateness_ms = strtoll(value, NULL, 10);
         else if (!strcmp(argv[i], "--runs"))
-            job->runs = atoi(value);
+            job->runs = (int)strtol(value, NULL, 10);
         else if (!strcmp(argv[i], "--digest"))
             job->digest = strtoull(value, NULL, 16);
         else if (!strcmp(argv[i], "--uniform"))
