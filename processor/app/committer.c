@@ -51,22 +51,32 @@ static void halt(struct pql_pipeline *p, enum pql_stop stop, const struct pql_er
     to(&p->committer, PQL_TXN_HALTED);
 }
 
-/* A fault that would come again whatever is repeated stops the program at its second time. */
 static bool is_lasting(struct pql_pipeline *p, const struct pql_err *err)
 {
     struct pql_committer *c = &p->committer;
-    const char *before = c->permanent;
-    c->permanent = err->reason;
-    if (!err->reason || !before || strcmp(err->reason, before) != 0) return false;
-    halt(p, PQL_STOP_CONFIG, err);
+    if (!pql_pipeline_is_lasting(p, &c->permanent, err)) return false;
+    to(c, PQL_TXN_HALTED);
     return true;
+}
+
+static bool is_fence(const struct pql_err *err)
+{
+    return err->reason && !strcmp(err->reason, "fenced");
+}
+
+/* Everything of the epochs once more: outside transactions from the journal on. */
+static void produce_again(struct pql_pipeline *p)
+{
+    struct pql_committer *c = &p->committer;
+    to(c, p->conf->at_least_once ? PQL_TXN_JOURNAL_ACKS : PQL_TXN_ABORT);
+    c->failed_acks = p->conf->at_least_once;
 }
 
 static void fenced(struct pql_pipeline *p, const struct pql_err *err)
 {
     struct pql_committer *c = &p->committer;
     uint64_t now = now_us(p);
-    bool by_another = err->reason && !strcmp(err->reason, "fenced");
+    bool by_another = is_fence(err);
     if (by_another && c->fenced_us && now - c->fenced_us < FENCE_WINDOW_US) {
         struct pql_err why = *err;
         pql_err_prefix(
@@ -96,9 +106,11 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
                         err->msg);
         return;
     case PQL_ERR_ABORT_TXN:
-        if (!is_lasting(p, err)) to(c, PQL_TXN_ABORT);
+        if (!is_lasting(p, err)) produce_again(p);
         return;
-    case PQL_ERR_FENCED: fenced(p, err); return;
+    case PQL_ERR_FENCED:
+        if (is_fence(err) || !is_lasting(p, err)) fenced(p, err);
+        return;
     case PQL_ERR_CONFIG: halt(p, PQL_STOP_CONFIG, err); return;
     case PQL_ERR_NONE:
     case PQL_ERR_RECORD:
@@ -429,7 +441,8 @@ static void produce_plain(struct pql_pipeline *p, bool journal)
         }
         pql_arena_reset(&c->arena);
         pql_epoch_get(c->tasks[c->task_at]->sealed, c->record_at, &c->arena, &record);
-        if (p->ports->plain_produce(p->ports->self, PQL_LANE_OUTPUT, &record, 0, &err)) {
+        if (p->ports->plain_produce(p->ports->self, PQL_LANE_OUTPUT, &record, record.output, &err)) {
+            if (err.reason && err.cls != PQL_ERR_RETRY) err.cls = PQL_ERR_ABORT_TXN;
             if (err.cls == PQL_ERR_RETRY)
                 again_after(p, QUEUE_FULL_US);
             else
@@ -441,6 +454,21 @@ static void produce_plain(struct pql_pipeline *p, bool journal)
     }
 }
 
+/* Every acknowledgement is there, and one says no for good: with a word for it once more, without at once the
+ * end. The cookie is the output. */
+static void take_refusal(struct pql_pipeline *p)
+{
+    struct pql_committer *c = &p->committer;
+    struct pql_ack refused = c->refused;
+    struct pql_err err;
+    c->refused = (struct pql_ack){0};
+    PQL_FAIL(&err, refused.reason ? PQL_ERR_ABORT_TXN : refused.failed, "%s: a record was refused: %s",
+             p->conf->outputs[refused.cookie], refused.reason ? refused.reason : "the broker does not say why");
+    err.reason = refused.reason;
+    err.topic = p->conf->outputs[refused.cookie];
+    txn_failed(p, &err);
+}
+
 static void wait_acks(struct pql_pipeline *p, bool journal)
 {
     struct pql_committer *c = &p->committer;
@@ -448,15 +476,14 @@ static void wait_acks(struct pql_pipeline *p, bool journal)
     size_t n = c->expected_acks ? p->ports->plain_acks(p->ports->self, PQL_LANE_OUTPUT, acks, ACKS, 100) : 0;
     for (size_t i = 0; i < n; i++) {
         c->expected_acks--;
-        if (acks[i].failed == PQL_ERR_NONE) continue;
-        c->failed_acks++;
-        if (acks[i].failed == PQL_ERR_RETRY) continue;
-        struct pql_err err;
-        PQL_FAIL(&err, acks[i].failed, "a record was refused: %s",
-                 acks[i].reason ? acks[i].reason : "the broker does not say why");
-        txn_failed(p, &err);
+        c->failed_acks += acks[i].failed != PQL_ERR_NONE;
+        if (acks[i].failed != PQL_ERR_NONE && acks[i].failed != PQL_ERR_RETRY) c->refused = acks[i];
     }
-    if (c->expected_acks || c->state == PQL_TXN_HALTED) return;
+    if (c->expected_acks) return;
+    if (c->refused.failed != PQL_ERR_NONE) {
+        take_refusal(p);
+        return;
+    }
     bool failed = c->failed_acks > 0;
     c->failed_acks = 0;
     if (!c->count)
@@ -475,7 +502,9 @@ static void commit_offsets(struct pql_pipeline *p)
         committed(p);
         return;
     }
-    if (err.cls == PQL_ERR_ABORT_TXN)
+    if (err.reason)
+        err.cls = PQL_ERR_ABORT_TXN;
+    else if (err.cls == PQL_ERR_ABORT_TXN)
         err.cls = PQL_ERR_RETRY; /* no member at present: control will hear what is lost */
     txn_failed(p, &err);
 }

@@ -1,4 +1,5 @@
 /* pipeline.c - life and threads of the pipeline, and what it asks of the topics before it joins the group. */
+#include "app/remedy.h"
 #include "app/task.h"
 
 #include "base/log.h"
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FACTS_MS = 10000, ROLE_WAIT_MS = 100, WORKERS_MAX = 64, RECORD_BYTES_MIN = 1000 };
+enum { FACTS_MS = 10000, ROLE_WAIT_MS = 100, WORKERS_MAX = 64, RECORD_BYTES_MIN = 1000, RECORD_BYTES_MAX = 64 << 20, BYTES_UNKNOWN = 1000000 };
 
 struct pql_pipeline_conf pql_pipeline_conf_default(void)
 {
@@ -63,14 +64,25 @@ void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct 
 {
     pql_lock(p);
     bool first = p->stop == PQL_STOP_NONE;
+    struct pql_err why = *err;
+    pql_remedy_add(p->conf, &why);
     if (first) {
         p->stop = stop;
-        p->stop_err = *err;
+        p->stop_err = why;
     }
     p->stop_wanted = true;
     pql_wake_all(p);
     pql_unlock(p);
-    if (first) pql_log(PQL_LOG_ERROR, "stopping", "cause=%s", err->msg);
+    if (first) pql_log(PQL_LOG_ERROR, "stopping", "cause=%s", why.msg);
+}
+
+bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err)
+{
+    const char *last = *before;
+    *before = err->reason;
+    if (!err->reason || !last || strcmp(err->reason, last) != 0) return false;
+    pql_pipeline_fail(p, PQL_STOP_CONFIG, err);
+    return true;
 }
 
 /* --- topics --- */
@@ -141,7 +153,9 @@ static int check_outputs(const struct pql_ports *ports, const struct pql_pipelin
             return PQL_FAIL(err, PQL_ERR_CONFIG,
                             "%s has max.message.bytes=%" PRId64 ", too little for any record",
                             conf->outputs[i], facts.max_message_bytes);
-        if (p) p->max_bytes[i] = facts.max_message_bytes;
+        if (p)
+            p->max_bytes[i] =
+                facts.max_message_bytes < RECORD_BYTES_MAX ? facts.max_message_bytes : RECORD_BYTES_MAX;
         if (p && i == PQL_OUT_CHECKPOINT) memcpy(p->checkpoint_id, facts.id, sizeof p->checkpoint_id);
     }
     return 0;
@@ -187,6 +201,15 @@ static void init_workers(struct pql_pipeline *p)
     }
 }
 
+/* Records are made to fit the topics, and batches the smallest of them. */
+static int tell_sizes(struct pql_pipeline *p, struct pql_err *err)
+{
+    int64_t sizes[PQL_OUT_COUNT];
+    for (int i = 0; i < PQL_OUT_COUNT; i++)
+        sizes[i] = PQL_BREAKS(p, BATCH_REFUSAL) ? BYTES_UNKNOWN : p->max_bytes[i];
+    return p->ports->set_sizes(p->ports->self, sizes, err);
+}
+
 struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struct pql_pipeline_conf *conf,
                                       struct pql_err *err)
 {
@@ -200,7 +223,8 @@ struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struc
     init_locks(p);
     init_workers(p);
     pql_arena_init(&p->committer.arena);
-    if (learn_topics(ports, conf, p, err) || ports->subscribe(ports->self, err)) {
+    if (learn_topics(ports, conf, p, err) || tell_sizes(p, err) || ports->subscribe(ports->self, err)) {
+        if (err) pql_remedy_add(conf, err);
         pql_pipeline_free(p);
         return NULL;
     }

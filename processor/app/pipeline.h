@@ -58,6 +58,7 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(NO_CLAIM, "a task that never ran begins without a claim")                                              \
     X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
     X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
+    X(BATCH_REFUSAL, "batches are as large as by default, whatever the topics take")                         \
     X(MANIFEST_BEFORE_COMMIT, "a manifest may name a place that is not committed")
 #define PQL_BROKEN_ENUM(name, help) PQL_BROKEN_##name,
 enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
@@ -72,6 +73,7 @@ struct pql_pipeline_input {
 
 struct pql_pipeline_conf {
     const char *app;
+    const char *brokers; /* for messages; NULL: not known */
     const struct pql_program *program;
     int64_t revision;
     const struct pql_pipeline_input *inputs; /* at most PQL_INPUTS_MAX; the first is the lead */

@@ -310,6 +310,7 @@ static void finish(struct pql_worker *w)
     };
     task->last_snapshot_us = w->now_us;
     task->final_done |= task->is_leaving;
+    w->snapshot_refused = NULL;
     w->stats.snapshots++;
     w->stats.snapshot_bytes += s->bytes;
     pql_log(PQL_LOG_DEBUG, "snapshot written", "partition=%d manifest=%lld bytes=%llu chunks=%zu ms=%llu",
@@ -341,7 +342,14 @@ static void take_ack(struct pql_worker *w, const struct pql_ack *ack)
     } else if (ack->failed == PQL_ERR_NONE || ack->failed == PQL_ERR_RETRY) {
         write_again(s);
     } else {
-        give_up(w, ack->reason ? ack->reason : "the broker refused a chunk");
+        struct pql_err err;
+        const char *topic = w->pipeline->conf->outputs[PQL_OUT_CHECKPOINT];
+        PQL_FAIL(&err, PQL_ERR_CONFIG, "%s: a chunk was refused: %s", topic,
+                 ack->reason ? ack->reason : "the broker does not say why");
+        err.reason = ack->reason;
+        err.topic = topic;
+        pql_pipeline_is_lasting(w->pipeline, &w->snapshot_refused, &err);
+        give_up(w, err.msg);
     }
 }
 

@@ -1,3 +1,4 @@
+#include "app/remedy.h"
 #include "app/task.h"
 
 #include "base/log.h"
@@ -60,9 +61,11 @@ void pql_task_set_phase(struct pql_task *task, enum pql_phase phase)
 void pql_task_block(struct pql_pipeline *p, struct pql_task *task, enum pql_stop stop,
                     const struct pql_err *err)
 {
+    struct pql_err why = *err;
+    pql_remedy_add(p->conf, &why);
     pql_log(PQL_LOG_ERROR, "the task stops here and commits nothing more",
             "topic=%s partition=%d offset=%lld cause=%s", p->conf->inputs[0].topic, task->partition,
-            (long long)task->place.next[0], err->msg);
+            (long long)task->place.next[0], why.msg);
     pql_lock(p);
     task->blocked = *err;
     task->blocked_stop = stop;

@@ -198,6 +198,7 @@ struct pql_worker {
     struct pql_ack_queue acks_taken;
     struct pql_snapshot snapshot;
     size_t snapshot_turn; /* the task whose turn it is */
+    const char *snapshot_refused; /* why the last chunk was refused for good */
     int64_t tokens;       /* bytes that may be written now */
     uint64_t tokens_us;
     uint64_t now_us; /* read once per step */
@@ -234,6 +235,7 @@ struct pql_committer {
     size_t count, capacity;
     size_t task_at, record_at; /* what is produced next */
     uint64_t expected_acks, failed_acks;
+    struct pql_ack refused; /* the last that was for good; failed NONE: none */
     bool is_unknown;        /* the transaction's outcome; its tasks stay until it is decided */
     uint64_t epoch;         /* number of the last one */
     uint64_t wait_until_us; /* after a fault */
@@ -292,6 +294,9 @@ struct pql_pipeline {
 /* --- pipeline.c --- */
 void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
                        const struct pql_err *err); /* takes the lock */
+/* A fault that would come again whatever is repeated (err->reason): the second one in a row stops the program,
+ * with what mends it. *before: the last one's reason, kept by whoever meets them, NULL again after a success. */
+bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err);
 void pql_lock(struct pql_pipeline *p);
 void pql_unlock(struct pql_pipeline *p);
 void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waiting roles look again */

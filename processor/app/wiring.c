@@ -225,6 +225,9 @@ static void fill_conf(struct pql_wiring *wiring)
     struct pql_pipeline_conf *conf = &wiring->conf;
     *conf = pql_pipeline_conf_default();
     conf->app = config->app;
+    for (size_t i = 0; i < config->kafka.properties_count; i++)
+        if (!strcmp(config->kafka.properties[i].name, "bootstrap.servers"))
+            conf->brokers = config->kafka.properties[i].value;
     conf->program = wiring->setup->program;
     conf->revision = config->revision;
     conf->inputs = wiring->inputs;

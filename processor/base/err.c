@@ -9,7 +9,7 @@ int pql_err_set(struct pql_err *err, enum pql_err_class cls, const char *file, i
 {
     if (!err) return -1;
     err->cls = cls;
-    err->reason = NULL;
+    err->reason = err->topic = NULL;
     err->file = file;
     err->line = line;
     va_list args;

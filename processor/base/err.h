@@ -20,9 +20,10 @@ enum pql_err_class {
 struct pql_err {
     enum pql_err_class cls;
     const char *reason; /* a stable word from a table (dead letters), or NULL; static storage */
+    const char *topic;  /* that the reason is about, or NULL: not known; outlives the error */
     const char *file;
     int line;
-    char msg[500];
+    char msg[1000];
 };
 
 #define PQL_PRINTF(at, first) __attribute__((format(printf, at, first)))

@@ -75,6 +75,8 @@ static const struct preset {
     unsigned roles; /* bits of enum pql_kafka_role */
     bool optional;
 } presets[] = {
+#define TEXT_OF(number) TEXT_OF_(number)
+#define TEXT_OF_(number) #number
 #define CONSUMER (1u << PQL_KAFKA_CONSUMER)
 #define READERS (1u << PQL_KAFKA_READER | 1u << PQL_KAFKA_READER_RAW)
 #define TXN (1u << PQL_KAFKA_TXN)
@@ -108,7 +110,7 @@ static const struct preset {
     /* What a topic takes is looked at when a record is made, topic by topic; this is of all topics. A batch,
      * which a broker refuses as a whole, is kept small; a larger record is one by itself. */
     {"message.max.bytes", "100000000", TXN | PRODUCER, false},
-    {"batch.size", "100000", PRODUCER, false},
+    {"batch.size", TEXT_OF(PQL_KAFKA_BATCH_BYTES), PRODUCER, false},
     /* The pace of back-to-back transactions: the broker asks to retry while it still writes the last markers.
      */
     {"retry.backoff.ms", "5", TXN, false},
@@ -406,6 +408,8 @@ enum pql_err_class pql_kafka_class(int code)
         RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED,
         RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
+        RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT,
+        RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE,
     };
     static const int retry[] = {
         RD_KAFKA_RESP_ERR__TRANSPORT,

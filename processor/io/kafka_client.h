@@ -42,6 +42,9 @@ void pql_kafka_log_version(const struct pql_kafka_log *log);
  * with the setting to use instead. */
 void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags);
 
+/* Of a producer outside transactions, where no topic asks for less. */
+#define PQL_KAFKA_BATCH_BYTES 100000
+
 struct pql_kafka {
     struct rd_kafka_s *rk;
     const struct pql_kafka_conf *conf;

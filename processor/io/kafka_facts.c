@@ -115,6 +115,7 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
     if (pql_kafka_describe(kafka, &topic, 1, &found, timeout_ms, err)) return -1;
     if (found.denied) {
         pql_kafka_fail(err, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, NULL);
+        if (err) err->topic = topic;
         pql_err_prefix(err, "%s: ", topic);
         return -1;
     }

@@ -9,6 +9,7 @@
 
 struct pql_kafka_ports {
     struct pql_kafka_ports_conf conf;
+    int64_t batch_bytes;             /* what is sent at once at most */
     struct pql_kafka_source *source; /* kafka_source.c: group, messages */
     struct pql_kafka_txn *txn;       /* kafka_txn.c: transactions */
     struct pql_kafka_plain *plain;   /* kafka_plain.c: lanes */
@@ -28,6 +29,8 @@ void pql_kafka_txn_fill(struct pql_ports *table);
 
 int pql_kafka_plain_new(struct pql_kafka_ports *ports, struct pql_err *err) PQL_CHECKED;
 void pql_kafka_plain_free(struct pql_kafka_plain *plain);
+/* Once batch_bytes is known. */
+int pql_kafka_plain_resize(struct pql_kafka_plain *plain, struct pql_err *err) PQL_CHECKED;
 void pql_kafka_plain_fill(struct pql_ports *table);
 struct pql_kafka *pql_kafka_plain_handle(struct pql_kafka_plain *plain);
 

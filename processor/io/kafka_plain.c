@@ -12,8 +12,9 @@ struct lane {
 
 struct pql_kafka_plain {
     struct pql_kafka_ports *ports;
-    struct pql_kafka *kafka;
-    pthread_mutex_t lock; /* of the lanes */
+    struct pql_kafka *kafka;    /* for questions, and for records where batches are small enough */
+    struct pql_kafka *producer; /* of records: kafka, or a handle of its own with smaller batches */
+    pthread_mutex_t lock;       /* of the lanes */
     struct lane lanes[PQL_LANE_COUNT];
 };
 
@@ -70,10 +71,11 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     struct pql_kafka_plain *plain = plain_of(self);
     struct sent *sent = pql_xmalloc(sizeof(*sent));
     *sent = (struct sent){lane, cookie};
-    rd_kafka_resp_err_t code = pql_kafka_send(plain->kafka->rk, plain->ports, record, sent);
+    rd_kafka_resp_err_t code = pql_kafka_send(plain->producer->rk, plain->ports, record, sent);
     if (!code) return 0;
     free(sent);
     pql_kafka_fail(err, code, NULL);
+    if (err) err->topic = plain->ports->conf.outputs[record->output];
     pql_err_prefix(err, "%s: ", plain->ports->conf.outputs[record->output]);
     return -1;
 }
@@ -96,10 +98,10 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
 {
     struct pql_kafka_plain *plain = plain_of(self);
     size_t count;
-    rd_kafka_poll(plain->kafka->rk, 0);
+    rd_kafka_poll(plain->producer->rk, 0);
     while ((count = take(plain, lane, out, max)) == 0 && timeout_ms > 0) {
         int step_ms = timeout_ms < POLL_MS ? timeout_ms : POLL_MS;
-        rd_kafka_poll(plain->kafka->rk, step_ms);
+        rd_kafka_poll(plain->producer->rk, step_ms);
         timeout_ms -= step_ms;
     }
     return count;
@@ -113,17 +115,34 @@ int pql_kafka_plain_new(struct pql_kafka_ports *ports, struct pql_err *err)
     pthread_mutex_init(&plain->lock, NULL);
     plain->kafka =
         pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, NULL, prepare, plain, err);
+    plain->producer = plain->kafka;
     return plain->kafka ? 0 : -1;
+}
+
+int pql_kafka_plain_resize(struct pql_kafka_plain *plain, struct pql_err *err)
+{
+    const struct pql_kafka_ports *ports = plain->ports;
+    char bytes[24];
+    if (ports->batch_bytes >= PQL_KAFKA_BATCH_BYTES) return 0;
+    snprintf(bytes, sizeof(bytes), "%lld", (long long)ports->batch_bytes);
+    const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
+    struct pql_kafka *producer = pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log,
+                                                extras, prepare, plain, err);
+    if (!producer) return -1;
+    if (plain->producer != plain->kafka) pql_kafka_close(plain->producer); /* of an attempt to start */
+    plain->producer = producer;
+    return 0;
 }
 
 void pql_kafka_plain_free(struct pql_kafka_plain *plain)
 {
     if (!plain) return;
-    if (plain->kafka) {
+    if (plain->producer) {
         /* What is not acknowledged by now means nothing to anybody; the callbacks free what belongs to it. */
-        rd_kafka_purge(plain->kafka->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-        rd_kafka_flush(plain->kafka->rk, 1000);
+        rd_kafka_purge(plain->producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_flush(plain->producer->rk, 1000);
     }
+    if (plain->producer != plain->kafka) pql_kafka_close(plain->producer);
     pql_kafka_close(plain->kafka);
     pthread_mutex_destroy(&plain->lock);
     for (int i = 0; i < PQL_LANE_COUNT; i++) free(plain->lanes[i].acks);

@@ -85,6 +85,7 @@ const char *pql_kafka_reason(int code)
         {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, "policy"},
         {RD_KAFKA_RESP_ERR_INVALID_RECORD, "invalid_record"},
         {RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE, "metadata_too_large"},
+        {RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, "transaction_timeout"},
     };
     for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
         if (reasons[i].code == code) return reasons[i].reason;
@@ -127,6 +128,19 @@ struct pql_kafka *pql_kafka_ports_admin(struct pql_kafka_ports *ports)
     return pql_kafka_plain_handle(ports->plain);
 }
 
+enum { BATCH_BYTES_MAX = 1000000, BATCH_BYTES_MIN = 500, BATCH_OVERHEAD = 500 };
+
+static int set_sizes(void *self, const int64_t *max_bytes, struct pql_err *err)
+{
+    struct pql_kafka_ports *ports = self;
+    int64_t smallest = BATCH_BYTES_MAX;
+    for (int i = 0; i < PQL_OUT_COUNT; i++)
+        if (max_bytes[i] < smallest) smallest = max_bytes[i];
+    smallest -= BATCH_OVERHEAD;
+    ports->batch_bytes = smallest < BATCH_BYTES_MIN ? BATCH_BYTES_MIN : smallest;
+    return pql_kafka_plain_resize(ports->plain, err);
+}
+
 static int64_t wall_ms(void *self)
 {
     (void)self;
@@ -145,7 +159,8 @@ static uint64_t mono_us(void *self)
 
 struct pql_ports pql_kafka_ports_table(struct pql_kafka_ports *ports)
 {
-    struct pql_ports table = {.self = ports, .wall_ms = wall_ms, .mono_us = mono_us};
+    struct pql_ports table = {
+        .self = ports, .set_sizes = set_sizes, .wall_ms = wall_ms, .mono_us = mono_us};
     pql_kafka_source_fill(&table);
     pql_kafka_txn_fill(&table);
     pql_kafka_plain_fill(&table);

@@ -229,11 +229,6 @@ static void hear_error(struct pql_kafka_source *source, int code, bool is_fatal,
     if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         PQL_FAIL(&out->err, PQL_ERR_FENCED, "another process runs as instance '%s': %s",
                  source->ports->conf.kafka->instance, text);
-    else if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        PQL_FAIL(
-            &out->err, PQL_ERR_CONFIG,
-            "%s This mends it: kafka-acls.sh --add --allow-principal User:NAME --operation Read --group %s",
-            text, source->ports->conf.kafka->app);
     else if (is_fatal)
         out->err.cls = PQL_ERR_FATAL;
     else if (out->err.cls != PQL_ERR_CONFIG) /* not known to be lasting: the client goes on by itself */

@@ -22,7 +22,7 @@ struct pql_kafka_txn {
     enum txn_state state;
     /* The first record of this transaction that was refused, for the words of the abort. */
     rd_kafka_resp_err_t refused;
-    char refused_topic[250];
+    const char *refused_topic;
 };
 
 static struct pql_kafka_txn *txn_of(void *self)
@@ -59,7 +59,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
         message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
         return;
     txn->refused = message->err;
-    snprintf(txn->refused_topic, sizeof(txn->refused_topic), "%s", rd_kafka_topic_name(message->rkt));
+    for (int i = 0; i < PQL_OUT_COUNT; i++)
+        if (!strcmp(txn->ports->conf.outputs[i], rd_kafka_topic_name(message->rkt)))
+            txn->refused_topic = txn->ports->conf.outputs[i];
 }
 
 static void prepare(rd_kafka_conf_t *rk_conf)
@@ -75,21 +77,12 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
     bool fenced = code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
                   code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
     err->reason = fenced ? "fenced" : pql_kafka_reason(cause);
+    err->topic = txn->refused ? txn->refused_topic : NULL;
     if (txn->refused)
         snprintf(err->msg, sizeof(err->msg), "%s: %s (%s)", txn->refused_topic,
                  rd_kafka_err2str(txn->refused), text);
     else
         snprintf(err->msg, sizeof(err->msg), "%s", text);
-}
-
-static void add_mend(const struct pql_kafka_txn *txn, struct pql_err *err)
-{
-    size_t len = strlen(err->msg);
-    snprintf(err->msg + len, sizeof(err->msg) - len,
-             "; this mends it: kafka-acls.sh --add --allow-principal User:NAME --operation Write --operation "
-             "Describe "
-             "--transactional-id %s- --resource-pattern-type prefixed",
-             txn->ports->conf.kafka->app);
 }
 
 /* Folds an error of librdkafka, which is freed. */
@@ -110,26 +103,18 @@ static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_e
     }
     PQL_FAIL(err, cls, "%s", "");
     describe(txn, code, rd_kafka_error_string(error), err);
-    if (err && code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED) add_mend(txn, err);
     rd_kafka_error_destroy(error);
     return -1;
 }
 
 /* Batches stay below what the strictest output topic takes: the broker refuses a whole batch, and librdkafka
  * never splits one. */
-static int open_handle(struct pql_kafka_txn *txn, int timeout_ms, struct pql_err *err)
+static int open_handle(struct pql_kafka_txn *txn, struct pql_err *err)
 {
-    int64_t smallest = 1000000;
-    struct pql_ports table;
-    pql_kafka_facts_fill(&table);
-    for (int i = 0; i < PQL_OUT_COUNT; i++) {
-        struct pql_topic_facts facts;
-        if (table.output_facts(txn->ports, (enum pql_output)i, &facts, timeout_ms, err)) return -1;
-        if (facts.exists && facts.max_message_bytes < smallest) smallest = facts.max_message_bytes;
-    }
     char bytes[24];
-    snprintf(bytes, sizeof(bytes), "%lld", (long long)(smallest > 2000 ? smallest - 500 : 1500));
+    snprintf(bytes, sizeof(bytes), "%lld", (long long)txn->ports->batch_bytes);
     const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
+    PQL_ASSERT(txn->ports->batch_bytes > 0);
     txn->kafka = pql_kafka_open(txn->ports->conf.kafka, PQL_KAFKA_TXN, &txn->ports->conf.log, extras, prepare,
                                 txn, err);
     return txn->kafka ? 0 : -1;
@@ -150,7 +135,7 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
     struct pql_kafka_txn *txn = txn_of(self);
     PQL_ASSERT(txn->state == TXN_NONE || txn->state == TXN_DEAD);
     if (txn->state == TXN_DEAD && txn_recreate(self, err)) return -1;
-    if (!txn->kafka && open_handle(txn, timeout_ms, err)) return -1;
+    if (!txn->kafka && open_handle(txn, err)) return -1;
     rd_kafka_error_t *error = rd_kafka_init_transactions(txn->kafka->rk, timeout_ms);
     if (error) return fold(txn, error, err);
     move(txn, TXN_READY);

@@ -86,6 +86,8 @@ static int set_up(void **state)
     fx->ports = pql_kafka_ports_new(&conf, &err);
     assert_non_null(fx->ports);
     fx->table = pql_kafka_ports_table(fx->ports);
+    const int64_t sizes[PQL_OUT_COUNT] = {1000000, 1000000, 3000, 1000000, 1000000, 1000000};
+    assert_int_equal(fx->table.set_sizes(fx->table.self, sizes, &err), 0);
     *state = fx;
     return 0;
 }

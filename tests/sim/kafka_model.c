@@ -88,6 +88,8 @@ static void log_deinit(struct model_log *log)
     free(log->records);
 }
 
+enum { BATCH_HEAD = 61, RECORD_HEAD = 20 };
+
 /* --- the broker --- */
 
 void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count)
@@ -228,6 +230,17 @@ static int begin(struct model_client *c, struct pql_err *err)
     if (model_happens(c, RETRY, c->model->faults.retry))
         return PQL_FAIL(err, PQL_ERR_RETRY, "the broker is busy");
     return 0;
+}
+
+/* Says no with the word, where this is refused; -1 then. */
+static int refuse(struct model_client *c, enum model_refused what, enum pql_err_class cls, struct pql_err *err)
+{
+    struct model *m = c->model;
+    if (m->refuses != what || (m->refuses_times && m->refusals >= m->refuses_times)) return 0;
+    m->refusals++;
+    PQL_FAIL(err, cls, "the broker refuses: %s", m->refusal);
+    err->reason = m->refusal;
+    return -1;
 }
 
 static int pause_feeds(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
@@ -433,6 +446,7 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
     (void)timeout_ms;
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->txn >= 0 && !c->is_fatal);
+    if (refuse(c, MODEL_REFUSES_INIT, PQL_ERR_CONFIG, err)) return -1;
     struct model_txn *t = own_txn(c);
     t->epoch++;
     if (t->is_open) end_txn(c->model, c->txn, false);
@@ -450,7 +464,7 @@ static int txn_begin(void *self, struct pql_err *err)
     PQL_ASSERT(c->is_ready && !c->in_txn);
     if (c->is_fatal) return fenced(c, err);
     c->in_txn = true;
-    c->batch_refused = false;
+    c->batch_refused = c->has_refused = false;
     memset(c->batch, 0, sizeof c->batch);
     return 0;
 }
@@ -481,15 +495,30 @@ static int txn_fault(struct model_client *c, struct pql_err *err)
     return 0;
 }
 
-/* The broker refuses a batch as a whole, and the client never splits one; nothing is known of it before the
- * transaction is to be committed. */
+static int set_sizes(void *self, const int64_t *max_bytes, struct pql_err *err)
+{
+    struct model_client *c = self;
+    (void)err;
+    c->batch_bytes = max_bytes[0];
+    for (int i = 0; i < PQL_OUT_COUNT; i++)
+        if (max_bytes[i] < c->batch_bytes) c->batch_bytes = max_bytes[i];
+    c->batch_bytes -= BATCH_HEAD + RECORD_HEAD;
+    return 0;
+}
+
+/* The broker refuses a batch as a whole, and the client never splits one; a record that is larger than a batch
+ * may be is one by itself. Nothing is known of it before the transaction is to be committed. */
 static void add_to_batch(struct model_client *c, const struct pql_out_record *record, int32_t partition)
 {
-    size_t most = (size_t)c->model->max_message_bytes, *batch = &c->batch[record->output][partition];
-    size_t bytes = record->key.len + record->value.len;
-    if (*batch && *batch + bytes > most && !c->model->has_large_batches) *batch = 0;
-    *batch += bytes;
-    if (record->output != PQL_OUT_CHECKPOINT) c->batch_refused |= *batch > most;
+    const struct model *m = c->model;
+    int64_t most = record->output == PQL_OUT_CHECKPOINT ? m->checkpoint_bytes_max : m->max_message_bytes,
+            *batch = &c->batch[record->output][partition],
+            bytes = (int64_t)(record->key.len + record->value.len) + RECORD_HEAD;
+    for (size_t i = 0; i < record->headers_count; i++)
+        bytes += (int64_t)(record->headers[i].name.len + record->headers[i].value.len);
+    if (*batch && *batch + bytes > c->batch_bytes) *batch = 0;
+    *batch += bytes + (*batch ? 0 : BATCH_HEAD);
+    c->batch_refused |= *batch > most;
 }
 
 static int txn_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
@@ -501,6 +530,7 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     open_txn(c);
     int32_t partition = partition_of(c->model, record);
     add_to_batch(c, record, partition);
+    c->has_refused |= record->output == c->model->refused_output;
     model_append(&c->model->outputs[record->output][partition], record, c->txn, MODEL_OPEN,
                  record->timestamp_ms);
     return 0;
@@ -513,7 +543,7 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
     (void)timeout_ms;
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
-    if (txn_fault(c, err)) return -1;
+    if (txn_fault(c, err) || refuse(c, MODEL_REFUSES_OFFSETS, PQL_ERR_ABORT_TXN, err)) return -1;
     /* As the real broker: no member, no fence. */
     if (c->sent_generation >= 0 && !model_group_accepts(c->model, c->sent_member, c->sent_generation))
         return abortable(err);
@@ -546,6 +576,7 @@ static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
         err->reason = "record_too_large";
         return -1;
     }
+    if (c->has_refused && refuse(c, MODEL_REFUSES_RECORDS, PQL_ERR_ABORT_TXN, err)) return -1;
     if (model_happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
         own_txn(c)->delayed_epoch = c->epoch;
         own_txn(c)->delayed_us = m->now_us + model_below(&m->random, 400000);
@@ -598,7 +629,14 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     bool faulty = model_happens(c, ACK, m->faults.ack);
     uint64_t kind = faulty ? model_below(&m->random, 4) : 9;
     struct model_log *log = &m->outputs[record->output][partition_of(m, record)];
-    if (kind == 0) ack.ack.failed = PQL_ERR_RETRY; /* not written */
+    struct pql_err refused;
+    if (record->output == m->refused_output && refuse(c, MODEL_REFUSES_RECORDS, PQL_ERR_CONFIG, &refused)) {
+        ack.ack.failed = refused.cls;
+        ack.ack.reason = refused.reason;
+        kind = 0;
+    } else if (kind == 0) {
+        ack.ack.failed = PQL_ERR_RETRY; /* not written */
+    }
     if (kind != 0) model_append(log, record, -1, MODEL_COMMITTED, record->timestamp_ms);
     if (kind == 1) ack.ack.failed = PQL_ERR_RETRY; /* written, and not told */
     if (kind >= 3) ack.ack.offset = model_end(log) - 1;
@@ -630,7 +668,7 @@ static int commit_offsets(void *self, const struct pql_position *positions, size
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
+    if (begin(c, err) || refuse(c, MODEL_REFUSES_OFFSETS, PQL_ERR_CONFIG, err)) return -1;
     model_group_heartbeat(c);
     if (!model_group_accepts(c->model, c->member, c->generation)) return abortable(err);
     for (size_t i = 0; i < count; i++) {
@@ -806,6 +844,7 @@ void model_client_ports(struct model_client *c, struct pql_ports *ports)
         .message_release = message_release,
         .committed = committed,
         .offsets = offsets,
+        .set_sizes = set_sizes,
         .txn_init = txn_init,
         .txn_begin = txn_begin,
         .txn_produce = txn_produce,

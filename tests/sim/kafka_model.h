@@ -92,6 +92,15 @@ struct model_faults {
     double crash;     /* the process dies before or after this call */
 };
 
+/* Where the broker says no, and would again: with which word. */
+enum model_refused {
+    MODEL_REFUSES_NOTHING,
+    MODEL_REFUSES_INIT,    /* of the transactional producer */
+    MODEL_REFUSES_OFFSETS, /* sent or committed */
+    MODEL_REFUSES_RECORDS, /* of output `refused_output`: found at the end of the transaction, or as an
+                              acknowledgement */
+};
+
 struct model {
     struct model_random random;
     struct model_faults faults;
@@ -108,9 +117,14 @@ struct model {
     struct model_group group;
     uint64_t offsets_retention_us; /* of topics that the group does not subscribe to: all but the lead */
     int max_message_bytes;         /* of an output's batch, as of one record */
+    enum model_refused refuses;
+    const char *refusal; /* the word */
+    enum pql_output refused_output;
+    unsigned refusals; /* how often it was said; `refuses_times` > 0: no more than that */
+    unsigned refuses_times;
     /* Broken clients: every handle has a transactional id of its own; offsets are read without
-     * require-stable; the group subscribes to every input; batches are larger than a topic takes. */
-    bool has_new_ids, reads_unstable, subscribes_to_all, has_large_batches;
+     * require-stable; the group subscribes to every input. */
+    bool has_new_ids, reads_unstable, subscribes_to_all;
     int64_t checkpoint_bytes_max; /* of a record of the checkpoint topic */
     uint64_t counts[16];          /* of faults that happened, in the order of struct model_faults */
 };

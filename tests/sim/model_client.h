@@ -33,8 +33,10 @@ struct model_client {
     bool is_dead, dies_after, is_frozen;
     uint64_t calls, die_at;
     bool die_after;
-    size_t batch[PQL_OUT_COUNT][MODEL_PARTITIONS_MAX]; /* bytes of the batch being filled */
+    int64_t batch_bytes;                                /* at most, as the pipeline's topics allow */
+    int64_t batch[PQL_OUT_COUNT][MODEL_PARTITIONS_MAX]; /* bytes of the batch being filled */
     bool batch_refused;
+    bool has_refused; /* a record of the output that is refused is in the transaction */
 
     enum model_membership membership;
     char instance[32];

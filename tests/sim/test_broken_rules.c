@@ -12,7 +12,7 @@
 enum { SEEDS = 400 };
 
 /* Beside those that are the pipeline's: some of its client. */
-enum { NEW_IDS = PQL_BROKEN_COUNT, UNSTABLE_OFFSETS, SUBSCRIBE_TO_ALL, LARGE_BATCHES, RULES };
+enum { NEW_IDS = PQL_BROKEN_COUNT, UNSTABLE_OFFSETS, SUBSCRIBE_TO_ALL, RULES };
 
 static const struct {
     const char *name, *help;
@@ -23,7 +23,6 @@ static const struct {
                           "each producer has a transactional id of its own, and outcomes are not waited for"},
     [UNSTABLE_OFFSETS] = {"UNSTABLE_OFFSETS", "offsets are read while a transaction holds them"},
     [SUBSCRIBE_TO_ALL] = {"SUBSCRIBE_TO_ALL", "the group subscribes to every input"},
-    [LARGE_BATCHES] = {"LARGE_BATCHES", "batches may be larger than a topic takes"},
 };
 
 static bool is_noticed(int rule)
@@ -35,7 +34,6 @@ static bool is_noticed(int rule)
         plan.has_new_ids = rule == NEW_IDS;
         plan.reads_unstable = rule == NEW_IDS || rule == UNSTABLE_OFFSETS;
         plan.subscribes_to_all = rule == SUBSCRIBE_TO_ALL;
-        plan.has_large_batches = rule == LARGE_BATCHES;
         if (rule == PQL_BROKEN_JOURNAL_AFTER_OUTPUTS && !plan.at_least_once) continue;
         /* It takes a process that wakes in the middle of a transaction, after another took over. */
         if (rule == PQL_BROKEN_MEMBERLESS_COMMIT) plan.freeze = plan.at_least_once ? 0 : 0.003;

@@ -129,7 +129,6 @@ void world_init(struct world *world, const struct world_plan *plan)
     world->model.has_new_ids = plan->has_new_ids;
     world->model.reads_unstable = plan->reads_unstable;
     world->model.subscribes_to_all = plan->subscribes_to_all;
-    world->model.has_large_batches = plan->has_large_batches;
     if (plan->session_ms) world->model.group.session_us = (uint64_t)plan->session_ms * 1000;
     if (plan->max_message_bytes) world->model.max_message_bytes = plan->max_message_bytes;
     if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;

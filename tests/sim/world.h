@@ -27,7 +27,7 @@ struct world_plan {
     bool crash_after;
     int64_t checkpoint_interval_ms;
     enum pql_broken broken;
-    bool has_new_ids, reads_unstable, subscribes_to_all, has_large_batches;
+    bool has_new_ids, reads_unstable, subscribes_to_all;
     int max_message_bytes; /* of the outputs; 0: a million */
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
@@ -35,7 +35,7 @@ struct world_plan {
     unsigned users;           /* of an account; 0: a few */
     int64_t checkpoint_bytes; /* > 0: the largest record that the checkpoint topic takes */
     double damage;            /* chance that the last snapshot is damaged before the final restore */
-    double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
+    double adopt;    /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
 struct world_process {

@@ -90,7 +90,7 @@ static const char *cells_of(const char *row, char *out)
     char *begin = out;
     pql_arena_init(&scratch);
     if (pql_csv_cells(pql_slice_of(row), &scratch, cells, &count, &err) != 0) {
-        snprintf(out, 1000, "%s: %s", err.reason, err.msg);
+        snprintf(out, 1000, "%s: %.900s", err.reason, err.msg);
     } else {
         for (size_t i = 0; i < count; i++) out += snprintf(out, 100, "[%.*s]", PQL_SLICE_ARG(cells[i]));
     }
