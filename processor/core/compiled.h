@@ -199,6 +199,14 @@ struct pql_program {
 };
 
 #define PQL_SLOT_DEFINITION UINT32_C(0x80000000)
+#define PQL_SLOT_RETIRED UINT32_MAX
+
+/* Slots behind those of the program hold the standings of definitions that a change removed (change.h), until
+ * their members have left. */
+static inline uint32_t pql_program_slot(const struct pql_program *program, int subject, uint32_t slot)
+{
+    return slot < program->slots_count[subject] ? program->slots[subject][slot] : PQL_SLOT_RETIRED;
+}
 
 const struct pql_listener *pql_program_listener(const struct pql_program *program, struct pql_slice name);
 

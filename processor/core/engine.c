@@ -13,6 +13,7 @@ struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *e
     pql_store_init(&engine->store, program);
     pql_dedup_init(&engine->dedup, program->conf->settings.dedup_horizon_ms);
     pql_arena_init(&engine->scratch);
+    pql_change_init(engine);
     return engine;
 }
 
@@ -26,7 +27,8 @@ void pql_engine_free(struct pql_engine *engine)
     pql_reorder_deinit(&engine->reorder);
     pql_dedup_deinit(&engine->dedup);
     pql_heap_deinit(&engine->agenda);
-    pql_heap_deinit(&engine->work.queue);
+    free(engine->work.order);
+    pql_change_deinit(engine);
     pql_buf_deinit(&engine->work.account);
     free(engine->fired);
     free(engine->stepped);
@@ -71,8 +73,8 @@ static void fire_first(struct pql_engine *engine, struct pql_account *account)
         pql_account_retime(engine, account);
 }
 
-static bool is_ignored(struct pql_engine *engine, const struct pql_account *account,
-                       const struct pql_event *event)
+bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_account *account,
+                        const struct pql_event *event)
 {
     const struct pql_expr *ignore = engine->program->ignore;
     if (!ignore) return false;
@@ -89,7 +91,7 @@ static bool is_ignored(struct pql_engine *engine, const struct pql_account *acco
 static void apply_alone(struct pql_engine *engine, int64_t t_ms, const struct pql_event *event)
 {
     struct pql_account *account = pql_store_find(&engine->store, event->account);
-    if (is_ignored(engine, account, event)) {
+    if (pql_engine_ignores(engine, account, event)) {
         engine->stats.ignored++;
         return;
     }
@@ -111,7 +113,7 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
         engine->events =
             pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
         engine->taken[taken] = pql_reorder_take(&engine->reorder);
-        if (is_ignored(engine, account, &engine->taken[taken]->event))
+        if (pql_engine_ignores(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
         else
             engine->events[count++] = engine->taken[taken]->event;
@@ -146,11 +148,66 @@ static bool next_instant(struct pql_engine *engine, int64_t upto_ms, struct inst
     return out->due_ms <= upto_ms;
 }
 
+/* --- order: accounts by bytes. Ids of one application begin alike, so what is compared first lies behind
+ * what all have in common. --- */
+
+struct ranked {
+    uint64_t key;
+    struct pql_account *account;
+};
+
+static int by_id(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return pql_slice_cmp(x->account->id, y->account->id);
+}
+
+static size_t common_prefix(const struct pql_store *store)
+{
+    struct pql_slice first = store->accounts[0]->id;
+    size_t len = first.len;
+    for (size_t i = 1; i < store->count && len; i++) {
+        struct pql_slice id = store->accounts[i]->id;
+        if (id.len < len) len = id.len;
+        while (len && memcmp(id.ptr, first.ptr, len) != 0) len--;
+    }
+    return len;
+}
+
+static uint64_t key_of(struct pql_slice id, size_t from)
+{
+    uint64_t key = 0;
+    for (size_t i = 0; i < 8; i++) key = key << 8 | (from + i < id.len ? (unsigned char)id.ptr[from + i] : 0);
+    return key;
+}
+
+/* Those behind the place that the open work has reached come next. */
+static void order_accounts(struct pql_engine *engine)
+{
+    const struct pql_store *store = &engine->store;
+    struct pql_work *work = &engine->work;
+    struct pql_slice reached = {work->account.ptr, work->account.len};
+    work->next = 0;
+    work->order = pql_xmalloc((store->count + 1) * sizeof(struct pql_account *));
+    if (!store->count) return;
+    size_t prefix = common_prefix(store);
+    struct ranked *ranked = pql_xmalloc(store->count * sizeof *ranked);
+    for (size_t i = 0; i < store->count; i++)
+        ranked[i] = (struct ranked){key_of(store->accounts[i]->id, prefix), store->accounts[i]};
+    qsort(ranked, store->count, sizeof *ranked, by_id);
+    for (size_t i = 0; i < store->count; i++) work->order[i] = ranked[i].account;
+    while (reached.len && work->next < store->count &&
+           pql_slice_cmp(work->order[work->next]->id, reached) <= 0)
+        work->next++;
+    free(ranked);
+}
+
 /* --- work in parts --- */
 
 static bool is_of_accounts(enum pql_work_kind kind)
 {
-    return kind == PQL_WORK_REFRESH;
+    return kind == PQL_WORK_REFRESH || kind == PQL_WORK_CHANGE;
 }
 
 static bool is_beyond(const struct instant *next, const struct pql_part *goal)
@@ -172,8 +229,9 @@ static bool next_step(struct pql_engine *engine, struct instant *next)
 {
     struct pql_work *work = &engine->work;
     if (!is_of_accounts(work->kind)) return next_instant(engine, work->upto_ms, next);
-    if (!work->queue.count) return false;
-    struct pql_account *account = work->queue.entries[0].item;
+    if (!work->order) order_accounts(engine);
+    if (work->next == engine->store.count) return false;
+    struct pql_account *account = work->order[work->next];
     *next = (struct instant){account, 0, account->id};
     return true;
 }
@@ -184,8 +242,8 @@ static void do_step(struct pql_engine *engine, const struct instant *next)
     reach(work, next->due_ms, next->account);
     work->steps++;
     if (is_of_accounts(work->kind)) {
-        (void)pql_heap_pop(&work->queue, pql_account_order);
-        pql_instant_refresh(engine, next->timer);
+        work->next++;
+        (work->kind == PQL_WORK_CHANGE ? pql_instant_settle : pql_instant_refresh)(engine, next->timer);
     } else if (next->timer) {
         fire_first(engine, next->timer);
     } else {
@@ -210,6 +268,20 @@ static void arrive(struct pql_engine *engine, int64_t upto_ms)
     engine->ticked = lateness_of(engine) == 0;
 }
 
+static bool advance(struct pql_engine *engine, enum pql_work_kind kind, int64_t upto_ms,
+                    const struct pql_event *event);
+static bool tick(struct pql_engine *engine, enum pql_work_kind kind, int64_t t_ms,
+                 const struct pql_event *event);
+
+/* Waiting events that a shorter lateness lets go happen now. */
+static bool end_change(struct pql_engine *engine)
+{
+    pql_change_close(engine);
+    if (engine->seen == PQL_NO_TIME) return true;
+    int64_t wait = lateness_of(engine) ? lateness_of(engine) + 1 : 0;
+    return advance(engine, PQL_WORK_TICK, engine->seen - wait, NULL);
+}
+
 /* True: no work is open any more. */
 static bool go_on(struct pql_engine *engine)
 {
@@ -221,12 +293,12 @@ static bool go_on(struct pql_engine *engine)
         do_step(engine, &next);
     }
     if (work->goal) return false; /* what ends it is an input of its own */
-    if (is_of_accounts(work->kind))
-        pql_heap_deinit(&work->queue);
-    else
-        arrive(engine, work->upto_ms);
+    bool was_change = work->kind == PQL_WORK_CHANGE;
+    if (!is_of_accounts(work->kind)) arrive(engine, work->upto_ms);
+    free(work->order);
+    work->order = NULL;
     work->kind = PQL_WORK_NONE;
-    return true;
+    return !was_change || end_change(engine);
 }
 
 /* Every call that takes an input begins here. */
@@ -249,7 +321,6 @@ static void open_work(struct pql_engine *engine, enum pql_work_kind kind, int64_
     work->input = 0;
     work->offset = work->due_ms = 0;
     work->account.len = 0;
-    pql_work_queue(engine);
 }
 
 /* Every instant up to `upto`, each as a whole. True if it got there. */
@@ -269,16 +340,6 @@ static bool advance(struct pql_engine *engine, enum pql_work_kind kind, int64_t 
     return go_on(engine);
 }
 
-void pql_work_queue(struct pql_engine *engine)
-{
-    struct pql_work *work = &engine->work;
-    struct pql_slice reached = {work->account.ptr, work->account.len};
-    if (!is_of_accounts(work->kind)) return;
-    for (size_t i = 0; i < engine->store.count; i++)
-        if (!reached.len || pql_slice_cmp(engine->store.accounts[i]->id, reached) > 0)
-            pql_heap_push(&work->queue, pql_account_order, 0, engine->store.accounts[i]);
-}
-
 bool pql_engine_refresh(struct pql_engine *engine)
 {
     bool is_open = engine->work.kind == PQL_WORK_REFRESH;
@@ -286,6 +347,21 @@ bool pql_engine_refresh(struct pql_engine *engine)
     if (is_open || engine->seen == PQL_NO_TIME) return true;
     open_work(engine, PQL_WORK_REFRESH, 0);
     return go_on(engine);
+}
+
+int pql_engine_change(struct pql_engine *engine, const struct pql_program *program, struct pql_err *err)
+{
+    PQL_ASSERT(engine->work.kind == PQL_WORK_NONE);
+    engine->work.may_stop = false;
+    if (engine->seen != PQL_NO_TIME) (void)tick(engine, PQL_WORK_TICK, engine->seen, NULL);
+    if (pql_change_begin(engine, program, err)) return -1;
+    open_work(engine, PQL_WORK_CHANGE, 0);
+    return 0;
+}
+
+bool pql_engine_settle(struct pql_engine *engine)
+{
+    return go_on_first(engine);
 }
 
 void pql_engine_set_limit(struct pql_engine *engine, uint64_t steps_max)

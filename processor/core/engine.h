@@ -77,6 +77,7 @@ enum pql_work_kind {
     PQL_WORK_EVENT, /* what is due before an event; the same event comes again */
     PQL_WORK_TICK,
     PQL_WORK_REFRESH,
+    PQL_WORK_CHANGE, /* another program: accounts that are not settled yet */
     PQL_WORK_KIND_COUNT,
 };
 
@@ -101,6 +102,42 @@ struct pql_part pql_engine_part(const struct pql_engine *engine);
  * Error if the engine stands elsewhere. */
 int pql_engine_replay_part(struct pql_engine *engine, const struct pql_part *part,
                            struct pql_err *err) PQL_CHECKED;
+
+/* --- Another program under the same state. ---
+ *
+ *   change ─► fill* ─► settle
+ *
+ * change: everything due at the present instant happens; then the state is taken over. A signal is known by
+ * subject, function, normalised selector and window: what stays keeps its state, what is new begins empty,
+ * the rest is freed. Standings belong to a definition's name and subject, so renaming one is removing it and
+ * adding another: consumers see the old key left and the new one entered, and the signals are kept.
+ *
+ * settle: accounts in the order of their bytes, each whole: members of definitions that are gone leave with
+ * definition_removed; definitions that are new or differ (eligible, qualify, stay, min_stay, cooldown, once)
+ * are evaluated: members that no longer qualify leave with definition_changed, at once or when min_stay is
+ * over, and whoever qualifies enters with origin definition_change. What else these flips decide (is(D),
+ * users(…)) follows in the same evaluation with the same reason and origin. Unchanged definitions are not
+ * looked at. Members of a definition with `once` stay.
+ *
+ * complete_since of a record: the instant of the change, for definitions that read a signal that was new then
+ * (or now needs more than was kept), as long as something before that instant could be missing:
+ *   rolling W     until the window lies behind the change: t - W >= that instant
+ *   first W       for subjects whose start was not after it
+ *   ever, times, attributes   for subjects seen before it; a latest value, last_time, since and ever itself
+ *                 are right as soon as there has been an occurrence
+ *   members(), share, all_users   for accounts seen before users were kept
+ *
+ * To settle is work that can be done in parts (see above): it is open from the change on, and whatever input
+ * comes next finishes it first. Only fill may come between. */
+/* The old program is not used any more. Not while work is open: who wants in parts what is due at the present
+ * instant ticks to pql_engine_seen before. PQL_ERR_CONFIG: programs of different applications. */
+int pql_engine_change(struct pql_engine *engine, const struct pql_program *program,
+                      struct pql_err *err) PQL_CHECKED;
+/* An event that was applied before the change, for the signals that are new: read again from the input, in
+ * its order. from_ms: where this reading begins; what is missing lies before it, not before the change. */
+void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, int64_t from_ms);
+/* False: it stopped in the middle, call again. */
+bool pql_engine_settle(struct pql_engine *engine);
 
 struct pql_engine_stats {
     uint64_t events, duplicates, late, ignored, records, buffer_releases;

@@ -30,11 +30,38 @@ struct pql_work {
     int64_t offset;
     int64_t due_ms; /* the place reached */
     struct pql_buf account;
-    struct pql_heap queue; /* work on all accounts: those behind the place, by id */
+    struct pql_account **order; /* work on all accounts: by id; NULL: not needed yet */
+    size_t next;
     /* Of the present call: */
     bool may_stop, wants_stop;
     uint64_t steps, records_before;
     const struct pql_part *goal; /* a replay: the last instant to be done */
+};
+
+/* From when on something is known whole; ms PQL_NO_TIME: always. Accounts from this number on, in order of
+ * appearance, came later, so that all of theirs is known. */
+struct pql_since {
+    int64_t ms;
+    uint32_t accounts;
+};
+
+/* A definition that a change removed and that had members: what their last records say. */
+struct pql_retired {
+    struct pql_slice name; /* its own copy */
+    int32_t version;
+    enum pql_subject subject;
+    char hash[17];
+};
+
+/* A change of the program, as long as its work is open. */
+struct pql_change {
+    bool is_active, is_filling;
+    bool *is_new_definition; /* by index: new or different */
+    bool *is_new_condition;
+    bool *is_new_signal;
+    struct pql_retired *retired;
+    size_t retired_count;
+    int64_t fill_seen; /* of the events read again */
 };
 
 struct pql_engine {
@@ -69,9 +96,38 @@ struct pql_engine {
     size_t taken_capacity, events_capacity;
     struct pql_arena scratch;
 
+    struct pql_since *since; /* by signal of the program */
+    struct pql_since users_since;
+    int64_t version_floor; /* versions of standings that were dropped: a key that comes back goes on above */
+    struct pql_change change;
+
     struct pql_engine_stats stats;
     struct pql_snapshot snapshot;
 };
+
+/* --- engine.c --- */
+/* Does the program's `ignore` hold for the event? account NULL: a new one. */
+bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_account *account,
+                        const struct pql_event *event);
+
+/* --- change.c --- */
+/* Of the records of a definition at engine->t_ms, of engine->account and user. */
+int64_t pql_complete_since(const struct pql_engine *engine, const struct pql_definition *definition,
+                           const struct pql_user *user);
+/* What the page of the task says of past and present changes; load after the program is known. */
+void pql_change_save(const struct pql_engine *engine, struct pql_buf *out);
+void pql_change_load(struct pql_engine *engine, struct pql_reader *reader);
+int pql_change_begin(struct pql_engine *engine, const struct pql_program *program,
+                     struct pql_err *err) PQL_CHECKED;
+void pql_change_close(struct pql_engine *engine);
+void pql_change_init(struct pql_engine *engine);
+void pql_change_deinit(struct pql_engine *engine);
+
+/* --- instant.c --- */
+/* Settles one account: bits of new conditions, timers, records. */
+void pql_instant_settle(struct pql_engine *engine, struct pql_account *account);
+/* Applies an event read again to the signals that are new: nothing is evaluated, nothing due. */
+void pql_instant_fill(struct pql_engine *engine, struct pql_account *account, const struct pql_event *event);
 
 /* Timers of the account due at or before t, then the events (not ignored, all of this account), then one
  * evaluation. */
@@ -81,8 +137,6 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
 void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account);
 /* Everything of the account up to this instant has happened. */
 int64_t pql_account_done_ms(const struct pql_engine *engine, const struct pql_account *account);
-/* Loading: what work on all accounts still has before it. */
-void pql_work_queue(struct pql_engine *engine);
 /* The next instant after t at which something of the subject is due. */
 int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
                          enum pql_subject subject, int64_t t_ms);

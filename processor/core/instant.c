@@ -2,6 +2,7 @@
 
 #include "core/hash.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 /* --- the agenda: units to evaluate, by (order, user bytes, the account last); causes merge --- */
 
@@ -24,6 +25,7 @@ static int agenda_order(const void *a, const void *b)
 static void push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
                      bool by_event, const struct pql_expr *via)
 {
+    if (engine->change.is_filling) return; /* what is read again is evaluated once, at its end */
     struct agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
     *item = (struct agenda_item){user, by_event, via};
     pql_heap_push(&engine->agenda, agenda_order, unit->order, item);
@@ -183,7 +185,8 @@ int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subje
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         const void *cell = pql_cells_at(state->cells, i, &slot);
-        uint32_t what = program->slots[subject][slot];
+        uint32_t what = pql_program_slot(program, (int)subject, slot);
+        if (what == PQL_SLOT_RETIRED) break; /* only these are behind */
         if (what & PQL_SLOT_DEFINITION)
             due = earlier(due, standing_next(&program->definitions[what & ~PQL_SLOT_DEFINITION], cell, t_ms));
         else
@@ -358,11 +361,17 @@ static void set_attribute(struct pql_engine *engine, const struct pql_signal_def
     push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, true);
 }
 
+/* While events are read again, signals that were kept have them already. */
+static bool is_known_already(const struct pql_engine *engine, uint32_t signal)
+{
+    return engine->change.is_filling && !engine->change.is_new_signal[signal];
+}
+
 static void set_attributes(struct pql_engine *engine, struct pql_user *user, const struct pql_value *values,
                            const uint32_t *signals, size_t count, int64_t time_ms)
 {
     for (size_t i = 0; values && i < count; i++)
-        if (values[i].kind != PQL_NULL)
+        if (values[i].kind != PQL_NULL && !is_known_already(engine, signals[i]))
             set_attribute(engine, engine->program->signals[signals[i]], user, &values[i], time_ms);
 }
 
@@ -421,7 +430,7 @@ static void apply_track(struct pql_engine *engine, struct pql_user *user, const 
         const struct pql_signal_def *def = engine->program->signals[listener->signals[i]];
         bool of_user = def->signal.subject == PQL_SUBJECT_USER;
         struct pql_occurrence occurrence;
-        if (of_user && !user) continue;
+        if ((of_user && !user) || is_known_already(engine, listener->signals[i])) continue;
         if (def->where && !pql_expr_holds(def->where, &scope)) continue;
         if (!occurrence_of(engine, def, event, &occurrence)) continue;
         add_occurrence(engine, def, of_user ? user : NULL, &occurrence);
@@ -483,55 +492,75 @@ static void apply(struct pql_engine *engine, const struct pql_event *event)
 
 /* --- evaluation --- */
 
+/* A version is above that of every earlier record of the key. */
+static void next_version(const struct pql_engine *engine, struct pql_standing *standing)
+{
+    int64_t before = standing->version ? standing->version : engine->version_floor;
+    standing->version = before + 1 > engine->t_ms ? before + 1 : engine->t_ms;
+}
+
+/* What every record says; the definition's part is the caller's. */
+static struct pql_record record_of(const struct pql_engine *engine, const struct pql_user *user,
+                                   const struct pql_standing *standing, enum pql_status before)
+{
+    struct pql_record record = {
+        .account_id = engine->account->id,
+        .user_id = user ? user->id : (struct pql_slice){"", 0},
+        .status = standing->status,
+        .previous_status = before,
+        .first_qualified_at = standing->first_ms,
+        .qualified_at = standing->qualified_ms,
+        .left_at = standing->left_ms,
+        .expires_at = PQL_NO_TIME,
+        .qualification_count = standing->count,
+        .sla_due_at = PQL_NO_TIME,
+        .origin = engine->origin,
+        .complete_since = PQL_NO_TIME,
+        .occurred_at = engine->t_ms,
+        .clock = engine->seen,
+        .version = standing->version,
+    };
+    if (!engine->source) return record;
+    record.has_source = true;
+    record.source_input = engine->source->input;
+    record.source_partition = engine->source->partition;
+    record.source_offset = engine->source->offset;
+    record.source_message_id = engine->source->id;
+    return record;
+}
+
+static void publish(struct pql_engine *engine, struct pql_record *record)
+{
+    struct pql_buf name = {0};
+    pql_buf_slice(&name, record->definition);
+    pql_buf_slice(&name, record->account_id);
+    pql_buf_slice(&name, record->user_id);
+    pql_buf_printf(&name, "%lld", (long long)record->version);
+    struct pql_uuid uuid = pql_uuid5(&engine->program->space, (struct pql_slice){name.ptr, name.len});
+    pql_buf_deinit(&name);
+    pql_uuid_text(&uuid, record->event_id);
+    engine->stats.records++;
+    engine->emit(engine->context, record);
+}
+
 static void emit_record(struct pql_engine *engine, const struct pql_definition *definition,
                         struct pql_user *user, struct pql_standing *standing, enum pql_transition transition,
                         enum pql_status before, enum pql_reason reason)
 {
     const struct pql_definition_conf *conf = definition->conf;
-    int64_t t = engine->t_ms;
-    standing->version = standing->version + 1 > t ? standing->version + 1 : t;
-    struct pql_record record = {
-        .definition = conf->name,
-        .definition_version = conf->version,
-        .definition_hash = definition->hash_slice,
-        .subject = conf->subject,
-        .account_id = engine->account->id,
-        .user_id = user ? user->id : (struct pql_slice){"", 0},
-        .transition = transition,
-        .status = standing->status,
-        .previous_status = before,
-        .reason = reason,
-        .first_qualified_at = standing->first_ms,
-        .qualified_at = standing->qualified_ms,
-        .left_at = standing->left_ms,
-        .qualification_count = standing->count,
-        .sla_due_at = PQL_NO_TIME,
-        .origin = engine->origin,
-        .complete_since = PQL_NO_TIME,
-        .occurred_at = t,
-        .clock = engine->seen,
-        .version = standing->version,
-    };
-    if (engine->source) {
-        record.has_source = true;
-        record.source_input = engine->source->input;
-        record.source_partition = engine->source->partition;
-        record.source_offset = engine->source->offset;
-        record.source_message_id = engine->source->id;
-    }
+    next_version(engine, standing);
+    struct pql_record record = record_of(engine, user, standing, before);
+    record.definition = conf->name;
+    record.definition_version = conf->version;
+    record.definition_hash = definition->hash_slice;
+    record.subject = conf->subject;
+    record.transition = transition;
+    record.reason = reason;
+    record.complete_since = pql_complete_since(engine, definition, user);
     struct pql_scope scope = {
-        .program = engine->program, .account = engine->account, .user = user, .t_ms = t};
+        .program = engine->program, .account = engine->account, .user = user, .t_ms = engine->t_ms};
     pql_evidence_fill(definition, &scope, &engine->scratch, &record);
-    struct pql_buf name = {0};
-    pql_buf_slice(&name, conf->name);
-    pql_buf_slice(&name, record.account_id);
-    pql_buf_slice(&name, record.user_id);
-    pql_buf_printf(&name, "%lld", (long long)record.version);
-    struct pql_uuid uuid = pql_uuid5(&engine->program->space, (struct pql_slice){name.ptr, name.len});
-    pql_buf_deinit(&name);
-    pql_uuid_text(&uuid, record.event_id);
-    engine->stats.records++;
-    engine->emit(engine->context, &record);
+    publish(engine, &record);
 }
 
 static struct pql_standing *standing_get(struct pql_engine *engine, const struct pql_definition *definition,
@@ -575,9 +604,11 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
                             struct pql_user *user, struct pql_standing *standing,
                             const struct pql_scope *scope, bool by_event)
 {
+    bool by_change = engine->change.is_active;
     if (definition->conf->once) return;
     if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) {
-        leave(engine, definition, user, PQL_REASON_INELIGIBLE, by_event);
+        leave(engine, definition, user, by_change ? PQL_REASON_DEFINITION_CHANGED : PQL_REASON_INELIGIBLE,
+              by_event);
         return;
     }
     if (pql_expr_holds(definition->stay, scope)) {
@@ -588,13 +619,16 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
     if (!standing->is_leaving) {
         standing->is_leaving = true;
         standing->leaving_by_event = by_event;
+        standing->leaving_by_change = by_change;
     }
     if (engine->t_ms - standing->qualified_ms < definition->conf->min_stay_ms) {
         pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
         return;
     }
     bool cause = standing->leaving_by_event;
-    leave(engine, definition, user, cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED, cause);
+    enum pql_reason reason = cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED;
+    leave(engine, definition, user, standing->leaving_by_change ? PQL_REASON_DEFINITION_CHANGED : reason,
+          cause);
 }
 
 static bool has_ended_first(const struct pql_program *program, const struct pql_expr *expr,
@@ -731,5 +765,142 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
         emit_record(engine, definition, item->user, standing_get(engine, definition, item->user),
                     PQL_SNAPSHOT, PQL_QUALIFIED, PQL_REASON_CONDITION);
     }
+    engine->origin = origin;
+}
+
+/* --- a change of the program --- */
+
+void pql_instant_fill(struct pql_engine *engine, struct pql_account *account, const struct pql_event *event)
+{
+    pql_snapshot_touch(engine, account);
+    pql_arena_reset(&engine->scratch);
+    engine->account = account;
+    engine->t_ms = engine->change.fill_seen; /* the clock as it was */
+    apply(engine, event);
+    engine->source = NULL;
+}
+
+/* Conditions in the order of units: one may read another's counter. */
+static void settle_conditions(struct pql_engine *engine)
+{
+    const struct pql_program *program = engine->program;
+    struct pql_account *account = engine->account;
+    for (size_t i = 0; i < program->units_count; i++) {
+        const struct pql_unit *unit = program->units[i];
+        if (!unit->is_condition || !engine->change.is_new_condition[unit->index]) continue;
+        for (size_t u = 0; u < account->users_count; u++) {
+            struct pql_user *user = account->users[u].user;
+            struct pql_scope scope = {
+                .program = program, .account = account, .user = user, .t_ms = engine->t_ms};
+            if (!pql_expr_holds(program->conditions[unit->index]->expr, &scope)) continue;
+            user->bits[unit->index / 64] |= UINT64_C(1) << (unit->index % 64);
+            account->holding[unit->index]++;
+        }
+    }
+}
+
+/* What was filled as of then is trimmed as of now. */
+static void settle_signals(struct pql_engine *engine, struct pql_user *user)
+{
+    const struct pql_program *program = engine->program;
+    struct pql_subject_state *state = state_of(engine->account, user);
+    struct pql_first first = {state->start_ms};
+    for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
+        uint32_t slot;
+        void *cell = pql_cells_at(state->cells, i, &slot);
+        uint32_t what = pql_program_slot(program, (int)subject_of(user), slot);
+        if (!(what & PQL_SLOT_DEFINITION) && engine->change.is_new_signal[what])
+            pql_signal_trim(&program->signals[what]->signal, cell, &first, engine->t_ms);
+    }
+}
+
+static void settle_timers(struct pql_engine *engine)
+{
+    struct pql_account *account = engine->account;
+    account->timers.count = 0;
+    account->timer_ms = account->state.timer_ms = INT64_MAX;
+    for (size_t i = 0; i < account->users_count; i++) account->users[i].user->state.timer_ms = INT64_MAX;
+    pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
+    for (size_t i = 0; i < account->users_count; i++) {
+        struct pql_user *user = account->users[i].user;
+        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, engine->t_ms));
+    }
+}
+
+/* The last record of a member of a definition that is gone. There is nothing left to give as evidence. */
+static void retire_member(struct pql_engine *engine, const struct pql_retired *retired, struct pql_user *user,
+                          uint32_t slot)
+{
+    struct pql_standing *standing = *pql_cells_find(state_of(engine->account, user)->cells, slot);
+    standing->status = PQL_STATUS_LEFT;
+    standing->left_ms = engine->t_ms;
+    next_version(engine, standing);
+    struct pql_record record = record_of(engine, user, standing, PQL_QUALIFIED);
+    record.definition = retired->name;
+    record.definition_version = retired->version;
+    record.definition_hash = (struct pql_slice){retired->hash, 16};
+    record.subject = retired->subject;
+    record.transition = PQL_LEFT;
+    record.reason = PQL_REASON_DEFINITION_REMOVED;
+    record.reason_text = pql_slice_of(pql_reason_names[PQL_REASON_DEFINITION_REMOVED]);
+    publish(engine, &record);
+    if (standing->version > engine->version_floor) engine->version_floor = standing->version;
+    free(standing);
+}
+
+/* Definitions that are gone, in the order of the program that had them; users by their bytes. */
+static void settle_retired(struct pql_engine *engine)
+{
+    struct pql_account *account = engine->account;
+    const size_t *slots = engine->program->slots_count;
+    for (uint32_t r = 0; r < engine->change.retired_count; r++) {
+        const struct pql_retired *retired = &engine->change.retired[r];
+        uint32_t slot = (uint32_t)slots[retired->subject] + r;
+        if (retired->subject == PQL_SUBJECT_ACCOUNT) {
+            if (pql_cells_find(account->state.cells, slot)) retire_member(engine, retired, NULL, slot);
+            continue;
+        }
+        for (size_t i = 0; i < account->users_count; i++)
+            if (pql_cells_find(account->users[i].user->state.cells, slot)) {
+                struct agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
+                *item = (struct agenda_item){.user = account->users[i].user};
+                pql_heap_push(&engine->agenda, agenda_order, 0, item);
+            }
+        while (engine->agenda.count) {
+            struct agenda_item *item = pql_heap_pop(&engine->agenda, agenda_order).item;
+            retire_member(engine, retired, item->user, slot);
+        }
+    }
+    pql_cells_cut(account->state.cells, (uint32_t)slots[PQL_SUBJECT_ACCOUNT]);
+    for (size_t i = 0; i < account->users_count; i++)
+        pql_cells_cut(account->users[i].user->state.cells, (uint32_t)slots[PQL_SUBJECT_USER]);
+}
+
+void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_origin origin = engine->origin;
+    pql_snapshot_touch(engine, account);
+    pql_arena_reset(&engine->scratch);
+    engine->account = account;
+    engine->t_ms = engine->complete;
+    engine->source = NULL;
+    engine->stepped_count = 0;
+    engine->origin = PQL_ORIGIN_DEFINITION_CHANGE;
+    engine->change.is_filling = false;
+    settle_retired(engine);
+    if (!program->keeps_users && account->users_count)
+        pql_account_drop_users(&engine->store, program, account);
+    settle_signals(engine, NULL);
+    for (size_t i = 0; i < account->users_count; i++) settle_signals(engine, account->users[i].user);
+    settle_conditions(engine);
+    settle_timers(engine);
+    for (size_t i = 0; i < program->units_count; i++) {
+        const struct pql_unit *unit = program->units[i];
+        if (!unit->is_condition && engine->change.is_new_definition[unit->index])
+            push(engine, unit, NULL, false);
+    }
+    run_agenda(engine);
+    pql_account_retime(engine, account);
     engine->origin = origin;
 }

@@ -1101,9 +1101,10 @@ static void compile_all(struct builder *b)
     b->unit = NULL;
     program->ignore = compile_text(b, &program->conf->ignore, PQL_PLACE_IGNORE);
     finish_signals(b);
-    if (program->signals_count + n > UINT16_MAX)
+    enum { SLOTS_MAX = UINT16_MAX / 2 }; /* the rest is for definitions that a change removes */
+    if (program->signals_count + n > SLOTS_MAX)
         pql_diag_place(b->diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1,
-                       "more than %u signals and definitions together", UINT16_MAX);
+                       "more than %d signals and definitions together", SLOTS_MAX);
     if (!b->diags->errors_count && order_units(b, uses, uses_count)) {
         for (size_t i = 0; i < program->conditions_count; i++)
             program->conditions[i]->unit.at_birth = is_at_birth(program, program->conditions[i]->expr);

@@ -71,6 +71,11 @@ void **pql_cells_get(struct pql_cells **cells, uint32_t slot)
     return &c->pointers[i];
 }
 
+void pql_cells_cut(struct pql_cells *cells, uint32_t slot)
+{
+    if (cells) cells->count = position_of(cells, slot);
+}
+
 size_t pql_cells_count(const struct pql_cells *cells)
 {
     return cells ? cells->count : 0;
@@ -92,7 +97,7 @@ const struct pql_standing *pql_standing_of(const struct pql_subject_state *state
 static void cells_free(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
 {
     for (uint32_t i = 0; cells && i < cells->count; i++) {
-        uint32_t what = program->slots[subject][slots_of(cells)[i]];
+        uint32_t what = pql_program_slot(program, (int)subject, slots_of(cells)[i]);
         if (what & PQL_SLOT_DEFINITION)
             free(cells->pointers[i]); /* a standing */
         else
@@ -280,6 +285,53 @@ void pql_account_index(struct pql_store *store, struct pql_account *account)
     users_index_grow(account);
 }
 
+static struct pql_user *user_changed(const struct pql_store *store, struct pql_user *old,
+                                     size_t old_conditions, const uint32_t *kept)
+{
+    struct pql_user *user = pql_user_new(store, old->id);
+    user->state = old->state;
+    for (uint32_t c = 0; c < old_conditions; c++)
+        if (kept[c] != PQL_NO_INDEX && pql_user_has(old, c))
+            user->bits[kept[c] / 64] |= UINT64_C(1) << (kept[c] % 64);
+    free(old);
+    return user;
+}
+
+void pql_store_change(struct pql_store *store, const struct pql_program *program, const uint32_t *kept)
+{
+    size_t old_conditions = store->conditions_count;
+    store->conditions_count = program->conditions_count;
+    for (size_t i = 0; i < store->count; i++) {
+        struct pql_account *account = store->accounts[i];
+        uint32_t *holding =
+            store->conditions_count ? pql_xcalloc(store->conditions_count, sizeof *holding) : NULL;
+        for (uint32_t c = 0; c < old_conditions; c++)
+            if (kept[c] != PQL_NO_INDEX) holding[kept[c]] = account->holding[c];
+        free(account->holding);
+        account->holding = holding;
+        for (size_t u = 0; u < account->users_count; u++)
+            account->users[u].user = user_changed(store, account->users[u].user, old_conditions, kept);
+    }
+}
+
+void pql_account_drop_users(struct pql_store *store, const struct pql_program *program,
+                            struct pql_account *account)
+{
+    for (size_t i = 0; i < account->users_count; i++) {
+        cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
+        free(account->users[i].user);
+    }
+    store->users_count -= account->users_count;
+    free(account->users);
+    free(account->users_index);
+    account->users = NULL;
+    account->users_index = NULL;
+    account->users_count = account->users_capacity = account->users_index_capacity = 0;
+    account->members = 0;
+    account->timers.count = 0;
+    for (size_t i = 0; i < store->conditions_count; i++) account->holding[i] = 0;
+}
+
 static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state,
                           enum pql_subject kind)
 {
@@ -287,7 +339,7 @@ static size_t state_bytes(const struct pql_program *program, const struct pql_su
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot, what;
         const void *cell = pql_cells_at(state->cells, i, &slot);
-        what = program->slots[kind][slot];
+        what = pql_program_slot(program, (int)kind, slot);
         bytes += what & PQL_SLOT_DEFINITION ? sizeof(struct pql_standing)
                                             : pql_signal_bytes(&program->signals[what]->signal, cell);
     }

@@ -15,8 +15,8 @@
 /* Where a subject stands with a definition; absent: not_yet, nothing ever. */
 struct pql_standing {
     enum pql_status status;
-    bool is_leaving; /* stay has failed, min_stay is not over */
-    bool leaving_by_event;
+    bool is_leaving;                          /* stay has failed, min_stay is not over */
+    bool leaving_by_event, leaving_by_change; /* else by time */
     uint32_t count;
     int64_t first_ms, qualified_ms, left_ms; /* PQL_NO_TIME */
     int64_t version;
@@ -27,6 +27,8 @@ struct pql_cells;
 void **pql_cells_find(struct pql_cells *cells, uint32_t slot); /* NULL if absent */
 void **pql_cells_get(struct pql_cells **cells, uint32_t slot); /* made (as NULL) if absent */
 size_t pql_cells_count(const struct pql_cells *cells);
+/* Forgets the pointers of slots from `slot` on; what they point to is the caller's. */
+void pql_cells_cut(struct pql_cells *cells, uint32_t slot);
 void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot); /* by ascending slot */
 
 enum pql_start { PQL_START_NONE, PQL_START_ASSUMED, PQL_START_BY_USER, PQL_START_EXPLICIT };
@@ -94,6 +96,14 @@ struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id
 void pql_account_reserve(struct pql_account *account, size_t users);
 struct pql_user *pql_user_new(const struct pql_store *store, struct pql_slice id);
 void pql_account_index(struct pql_store *store, struct pql_account *account);
+
+/* Another program under the store. kept: by condition of the old one, its index in the new one, or
+ * PQL_NO_INDEX: bits and counters of conditions that stay are moved, the others are clear. Cells and timers
+ * are the caller's. */
+void pql_store_change(struct pql_store *store, const struct pql_program *program, const uint32_t *kept);
+/* Frees all users of the account. */
+void pql_account_drop_users(struct pql_store *store, const struct pql_program *program,
+                            struct pql_account *account);
 
 static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
 {

@@ -86,6 +86,17 @@ void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms)
     *slot = (struct pql_dedup_slot){id, bucket->number, true};
 }
 
+void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms)
+{
+    if (horizon_ms == dedup->horizon_ms) return;
+    struct pql_dedup old = *dedup;
+    pql_dedup_init(dedup, horizon_ms);
+    for (size_t b = 0; horizon_ms && b < old.buckets_count; b++)
+        for (size_t i = 0; i < old.buckets[b].count; i++)
+            pql_dedup_add(dedup, old.buckets[b].ids[i], (old.buckets[b].number + 1) * old.width_ms - 1);
+    pql_dedup_deinit(&old);
+}
+
 void pql_dedup_forget(struct pql_dedup *dedup, int64_t seen_ms)
 {
     size_t gone = 0;

@@ -29,6 +29,8 @@ struct pql_dedup {
 
 void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms);
 void pql_dedup_deinit(struct pql_dedup *dedup);
+/* Another horizon: what is remembered is kept, each bucket as of its end. */
+void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms);
 bool pql_dedup_has(const struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
 /* seen_ms: after the event. Call pql_dedup_forget now and then. */
 void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);

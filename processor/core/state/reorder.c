@@ -106,6 +106,53 @@ struct pql_waiting *pql_reorder_take(struct pql_reorder *reorder)
     return waiting;
 }
 
+static int by_arrival(const void *a, const void *b)
+{
+    const struct pql_waiting *x = *(struct pql_waiting *const *)a, *y = *(struct pql_waiting *const *)b;
+    return (x->arrival > y->arrival) - (x->arrival < y->arrival);
+}
+
+static const struct pql_value *renamed(const struct pql_value *values, const struct pql_slice *before,
+                                       size_t before_count, const struct pql_slice *now, size_t now_count,
+                                       struct pql_arena *arena)
+{
+    if (!values) return NULL;
+    struct pql_value *to = pql_arena_zalloc(arena, now_count * sizeof *to + 1); /* zero is null */
+    for (size_t i = 0; i < now_count; i++)
+        for (size_t k = 0; k < before_count; k++)
+            if (pql_slice_eq(now[i], before[k])) to[i] = values[k];
+    return to;
+}
+
+void pql_reorder_rename(struct pql_reorder *reorder, const struct pql_names *before,
+                        const struct pql_names *now)
+{
+    struct pql_heap old = reorder->heap;
+    struct pql_waiting **sorted = pql_xmalloc((old.count + 1) * sizeof(struct pql_waiting *));
+    for (size_t i = 0; i < old.count; i++) sorted[i] = old.entries[i].item;
+    qsort(sorted, old.count, sizeof(struct pql_waiting *), by_arrival);
+    *reorder = (struct pql_reorder){0};
+    struct pql_arena arena;
+    pql_arena_init(&arena);
+    for (size_t i = 0; i < old.count; i++) {
+        struct pql_event event = sorted[i]->event;
+        event.properties = renamed(event.properties, before->properties, before->properties_count,
+                                   now->properties, now->properties_count, &arena);
+        event.user_attributes =
+            renamed(event.user_attributes, before->user_attributes, before->user_attributes_count,
+                    now->user_attributes, now->user_attributes_count, &arena);
+        event.account_attributes =
+            renamed(event.account_attributes, before->account_attributes, before->account_attributes_count,
+                    now->account_attributes, now->account_attributes_count, &arena);
+        pql_reorder_add(reorder, &event, now);
+        free(sorted[i]);
+        pql_arena_reset(&arena);
+    }
+    pql_arena_deinit(&arena);
+    pql_heap_deinit(&old);
+    free(sorted);
+}
+
 void pql_reorder_deinit(struct pql_reorder *reorder)
 {
     for (size_t i = 0; i < reorder->heap.count; i++) free(reorder->heap.entries[i].item);
@@ -149,12 +196,6 @@ static struct pql_value load_value(struct pql_reader *reader)
     case PQL_TIME: value.ms = pql_read_zigzag(reader); break;
     }
     return value;
-}
-
-static int by_arrival(const void *a, const void *b)
-{
-    const struct pql_waiting *x = *(struct pql_waiting *const *)a, *y = *(struct pql_waiting *const *)b;
-    return (x->arrival > y->arrival) - (x->arrival < y->arrival);
 }
 
 static void save_event(const struct pql_event *event, const struct pql_names *names, struct pql_buf *out)

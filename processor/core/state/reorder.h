@@ -29,6 +29,9 @@ void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
 const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder);
 /* Takes it out; the caller frees it with free(). */
 struct pql_waiting *pql_reorder_take(struct pql_reorder *reorder);
+/* Other names: values of names that stay are kept, the others are null. */
+void pql_reorder_rename(struct pql_reorder *reorder, const struct pql_names *before,
+                        const struct pql_names *now);
 void pql_reorder_deinit(struct pql_reorder *reorder);
 
 /* Saved in the order of arrival. */

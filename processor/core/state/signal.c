@@ -732,6 +732,17 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
     return INT64_MAX;
 }
 
+bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell *cell)
+{
+    bool is_cut = before->kind == PQL_SIGNAL_COUNT || before->kind == PQL_SIGNAL_DISTINCT ||
+                  before->kind == PQL_SIGNAL_DISTINCT_EVER;
+    if (!is_cut) return false;
+    bool wants_more = !now->k || now->k > before->k;
+    if (is_full(before, cell) && wants_more) return true;
+    if (rows[now->kind].is_rolling && now->k && cell->n > now->k) drop_oldest(cell, cell->n - now->k);
+    return false;
+}
+
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell)
 {
     for (uint32_t i = 0; cell && signal->kind == PQL_SIGNAL_FIRST_VALUE && i < cell->n; i++)

@@ -103,6 +103,10 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
                             const struct pql_first *before, const struct pql_first *after, int64_t t_ms);
 
+/* Another limit k for a state kept under `before`: drops what is more than is wanted now. True if what was
+ * kept may be less than is wanted. */
+bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell *cell);
+
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);

@@ -82,13 +82,15 @@ static void write_task(struct page_sink *sink)
     pql_buf_varint(&sink->page, engine->store.count);
     save_work(&engine->work, &sink->page);
     pql_reorder_save(&engine->reorder, &engine->program->names, &sink->page);
+    pql_change_save(engine, &sink->page);
     page_end(sink);
 }
 
 static void save_standing(const struct pql_standing *standing, struct pql_buf *out)
 {
     pql_buf_u8(out, (uint8_t)standing->status);
-    pql_buf_u8(out, (uint8_t)(standing->is_leaving | standing->leaving_by_event << 1));
+    pql_buf_u8(out, (uint8_t)(standing->is_leaving | standing->leaving_by_event << 1 |
+                              standing->leaving_by_change << 2));
     pql_buf_varint(out, standing->count);
     pql_buf_zigzag(out, standing->first_ms);
     pql_buf_zigzag(out, standing->qualified_ms);
@@ -105,7 +107,7 @@ static void save_subject(const struct pql_program *program, const struct pql_sub
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         const void *cell = pql_cells_at(state->cells, i, &slot);
-        uint32_t what = program->slots[subject][slot];
+        uint32_t what = pql_program_slot(program, (int)subject, slot);
         pql_buf_varint(out, slot);
         if (what & PQL_SLOT_DEFINITION)
             save_standing(cell, out);
@@ -319,21 +321,25 @@ static void load_task(struct pql_engine *engine, struct pql_reader *reader, stru
     }
     engine->seen = pql_read_zigzag(reader);
     engine->complete = pql_read_zigzag(reader);
-    engine->ticked = pql_read_u8(reader) != 0;
+    uint8_t ticked = pql_read_u8(reader);
+    if (ticked > 1) reader->failed = true;
+    engine->ticked = ticked == 1;
     engine->snapshot.accounts_count = pql_read_varint(reader);
     if (engine->snapshot.accounts_count > ACCOUNTS_MAX) reader->failed = true;
     load_work(&engine->work, reader);
     pql_reorder_load(&engine->reorder, &engine->program->names, reader);
+    pql_change_load(engine, reader);
 }
 
 static struct pql_standing *load_standing(struct pql_reader *reader)
 {
     struct pql_standing standing = {0};
     uint8_t status = pql_read_u8(reader), flags = pql_read_u8(reader);
-    if (status >= PQL_STATUS_COUNT || flags > 3) reader->failed = true;
+    if (status >= PQL_STATUS_COUNT || flags > 7) reader->failed = true;
     standing.status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
     standing.is_leaving = flags & 1;
     standing.leaving_by_event = flags >> 1 & 1;
+    standing.leaving_by_change = flags >> 2 & 1;
     standing.count = (uint32_t)pql_read_varint(reader);
     standing.first_ms = pql_read_zigzag(reader);
     standing.qualified_ms = pql_read_zigzag(reader);
@@ -345,9 +351,11 @@ static struct pql_standing *load_standing(struct pql_reader *reader)
     return loaded;
 }
 
-static void load_subject(const struct pql_program *program, struct pql_subject_state *state,
+static void load_subject(const struct pql_engine *engine, struct pql_subject_state *state,
                          enum pql_subject subject, struct pql_reader *reader)
 {
+    const struct pql_program *program = engine->program;
+    size_t retired = engine->change.retired_count;
     uint8_t start = pql_read_u8(reader);
     if (start > PQL_START_EXPLICIT) reader->failed = true;
     state->start = reader->failed ? PQL_START_NONE : (enum pql_start)start;
@@ -355,11 +363,11 @@ static void load_subject(const struct pql_program *program, struct pql_subject_s
     uint64_t count = pql_read_varint(reader);
     for (uint64_t i = 0; i < count && !reader->failed; i++) {
         uint64_t slot = pql_read_varint(reader);
-        if (slot >= program->slots_count[subject] || pql_cells_find(state->cells, (uint32_t)slot)) {
+        if (slot >= program->slots_count[subject] + retired || pql_cells_find(state->cells, (uint32_t)slot)) {
             reader->failed = true;
             return;
         }
-        uint32_t what = program->slots[subject][slot];
+        uint32_t what = pql_program_slot(program, (int)subject, (uint32_t)slot);
         void *cell = what & PQL_SLOT_DEFINITION
                          ? (void *)load_standing(reader)
                          : (void *)pql_signal_load(&program->signals[what]->signal, reader);
@@ -387,7 +395,7 @@ static void load_users(struct pql_engine *engine, struct pql_account *account, u
         struct pql_user *user = pql_user_new(&engine->store, id);
         account->users[i] = (struct pql_user_ref){pql_hash_slice(id, engine->store.key), user};
         for (size_t w = 0; w < words; w++) user->bits[w] = pql_read_varint(reader);
-        load_subject(engine->program, &user->state, PQL_SUBJECT_USER, reader);
+        load_subject(engine, &user->state, PQL_SUBJECT_USER, reader);
     }
 }
 
@@ -415,7 +423,7 @@ static void load_account(struct pql_engine *engine, struct pql_reader *reader)
     }
     account->instant_ms = instant_ms;
     pql_account_reserve(account, (size_t)users);
-    load_subject(engine->program, &account->state, PQL_SUBJECT_ACCOUNT, reader);
+    load_subject(engine, &account->state, PQL_SUBJECT_ACCOUNT, reader);
     load_users(engine, account, 0, reader);
 }
 
@@ -520,6 +528,5 @@ int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot has %zu accounts of %zu", engine->store.count,
                         engine->snapshot.accounts_count);
     pql_dedup_loaded(&engine->dedup);
-    pql_work_queue(engine);
     return 0;
 }
