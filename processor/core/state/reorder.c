@@ -178,6 +178,13 @@ static void save_value(const struct pql_value *value, struct pql_buf *out)
     }
 }
 
+static bool load_flag(struct pql_reader *reader)
+{
+    uint8_t flag = pql_read_u8(reader);
+    if (flag > 1) reader->failed = true;
+    return flag == 1;
+}
+
 static struct pql_value load_value(struct pql_reader *reader)
 {
     uint8_t kind = pql_read_u8(reader);
@@ -185,7 +192,7 @@ static struct pql_value load_value(struct pql_reader *reader)
     struct pql_value value = {.kind = reader->failed ? PQL_NULL : (enum pql_kind)kind};
     switch (value.kind) {
     case PQL_NULL: break;
-    case PQL_BOOL: value.boolean = pql_read_u8(reader) != 0; break;
+    case PQL_BOOL: value.boolean = load_flag(reader); break;
     case PQL_NUMBER: {
         uint64_t low = pql_read_u64(reader), high = pql_read_u64(reader);
         value.number = (pql_decimal)((pql_udecimal)high << 64 | low);
@@ -245,7 +252,7 @@ static void load_event(struct pql_reorder *reorder, const struct pql_names *name
     event.offset = pql_read_zigzag(reader);
     for (int i = 0; i < TEXTS; i++) *texts[i] = pql_read_slice(reader);
     for (int i = 0; i < LISTS; i++) {
-        if (!pql_read_u8(reader) || reader->failed) continue;
+        if (!load_flag(reader) || reader->failed) continue;
         struct pql_value *values = pql_arena_alloc(arena, counts[i] * sizeof *values);
         for (size_t j = 0; j < counts[i]; j++) values[j] = load_value(reader);
         *lists[i] = values;
