@@ -18,7 +18,9 @@ const struct pql_command pql_commands[] = {
     {"checkpoint", pql_cmd_checkpoint,
      "list | verify | dump | digest | adopt | forget [--config FILE] [--partition P] [--yes]",
      "the saved state: look at it, check it, set it right"},
-    {"decode", pql_cmd_decode, "[--schema FILE | --registry URL] [FILE]",
+    {"decode", pql_cmd_decode,
+     "[--schema FILE | --registry URL] [FILE | --config FILE --topic TOPIC --partition P --offset O [--count "
+     "N]]",
      "a message or container file as JSON, with its schema"},
     {"demo", pql_cmd_demo, "[--broker HOST:PORT]",
      "generated traffic through the real pipeline: who qualifies, and why"},

@@ -1,37 +1,26 @@
 /* decode: messages and container files as JSON, for people who ask what is in a topic. */
+#include "app/kafka_say.h"
+#include "app/message_printer.h"
 #include "app/setup.h"
 
-#include "base/buf.h"
-#include "base/memory.h"
-#include "core/wire/encode.h"
-#include "core/wire/plan.h"
 #include "core/wire/rfc3339.h"
-#include "io/avro_json.h"
+#include "io/kafka_merge.h"
 #include "io/ocf.h"
-#include "io/registry.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_MAX = 64 << 20, REGISTRY_WAIT_MS = 5000 };
+enum { ATTEMPTS_MAX = 5, ASK_MS = 15000 };
 
 struct flags {
     struct pql_config_flags config;
     const char *schema, *reader, *registry, *framing;
     struct pql_texts fields;
     bool is_hex, is_container;
-};
-
-/* What is printed of a value: the whole by avro-c, or some fields as the processor would read them. */
-struct printer {
-    struct pql_avro_json *json;
-    struct pql_plan *plan;
-    const struct pql_texts *fields;
-    struct pql_value slots[PQL_FLAG_TEXTS_MAX];
-    struct pql_arena scratch;
-    struct pql_buf line;
+    const char *topic, *partition, *offset, *count;
 };
 
 static int say(const struct pql_err *err)
@@ -41,21 +30,6 @@ static int say(const struct pql_err *err)
 }
 
 /* --- files --- */
-
-static int read_all(const char *path, struct pql_buf *out, struct pql_err *err)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
-    if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(errno));
-    size_t n;
-    while (out->len <= MESSAGE_MAX && (n = fread(pql_buf_reserve(out, 65536), 1, 65536, file)) > 0)
-        out->len += n;
-    int cause = ferror(file) ? errno : 0;
-    if (file != stdin) fclose(file);
-    if (cause) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(cause));
-    if (out->len > MESSAGE_MAX)
-        return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: longer than %d bytes", path, MESSAGE_MAX);
-    return 0;
-}
 
 static int hex_digit(int c)
 {
@@ -92,103 +66,34 @@ static bool begins_as_container(const char *path)
     return n == sizeof magic && memcmp(magic, "Obj\1", sizeof magic) == 0;
 }
 
-/* --- printing --- */
-
-static int printer_init_fields(struct printer *printer, struct pql_slice schema, const char *reader_path,
-                               struct pql_err *err)
+static void print_line(struct pql_buf *line)
 {
-    struct pql_slice wanted[PQL_FLAG_TEXTS_MAX];
-    for (size_t i = 0; i < printer->fields->count; i++) wanted[i] = pql_slice_of(printer->fields->items[i]);
-    struct pql_buf text = {0};
-    struct pql_schema *writer = NULL, *reader = NULL;
-    if (reader_path && read_all(reader_path, &text, err)) goto out;
-    if (reader_path && !(reader = pql_schema_parse((struct pql_slice){text.ptr, text.len}, err))) goto out;
-    writer = pql_schema_parse(schema, err);
-    if (writer) printer->plan = pql_plan_new(writer, reader, wanted, printer->fields->count, err);
-out:
-    pql_buf_deinit(&text);
-    pql_schema_free(writer);
-    pql_schema_free(reader);
-    return printer->plan ? 0 : -1;
+    pql_buf_u8(line, '\n');
+    fwrite(line->ptr, 1, line->len, stdout);
+    line->len = 0;
 }
-
-static int printer_init(struct printer *printer, const struct flags *flags, struct pql_slice schema,
-                        struct pql_err *err)
-{
-    *printer = (struct printer){.fields = &flags->fields};
-    if (flags->fields.count) return printer_init_fields(printer, schema, flags->reader, err);
-    printer->json = pql_avro_json_new(schema, err);
-    return printer->json ? 0 : -1;
-}
-
-static void printer_deinit(struct printer *printer)
-{
-    pql_avro_json_free(printer->json);
-    pql_plan_free(printer->plan);
-    pql_arena_deinit(&printer->scratch);
-    pql_buf_deinit(&printer->line);
-}
-
-static void put_value(struct pql_buf *out, const struct pql_value *value)
-{
-    char text[PQL_DECIMAL_TEXT_MAX];
-    _Static_assert((int)PQL_TIME_TEXT_MAX <= (int)PQL_DECIMAL_TEXT_MAX, "one buffer for both");
-    switch (value->kind) {
-    case PQL_BOOL: pql_buf_text(out, value->boolean ? "true" : "false"); return;
-    case PQL_NUMBER: pql_buf_put(out, text, pql_decimal_text(value->number, text)); return;
-    case PQL_TEXT: pql_encode_json_text(out, value->text); return;
-    case PQL_TIME:
-        pql_encode_json_text(out, (struct pql_slice){text, pql_time_text(value->ms, text)});
-        return;
-    case PQL_DURATION: pql_buf_printf(out, "%lld", (long long)value->ms); return;
-    case PQL_NULL: break;
-    }
-    pql_buf_text(out, "null");
-}
-
-static int put_fields(struct printer *printer, struct pql_slice bytes, struct pql_err *err)
-{
-    pql_arena_reset(&printer->scratch);
-    if (pql_plan_run(printer->plan, bytes.ptr, bytes.len, &printer->scratch, printer->slots, err)) return -1;
-    for (size_t i = 0; i < printer->fields->count; i++) {
-        pql_buf_text(&printer->line, i ? ", " : "{");
-        pql_encode_json_text(&printer->line, pql_slice_of(printer->fields->items[i]));
-        pql_buf_text(&printer->line, ": ");
-        put_value(&printer->line, &printer->slots[i]);
-    }
-    pql_buf_u8(&printer->line, '}');
-    return 0;
-}
-
-static int print_value(struct printer *printer, struct pql_slice bytes, struct pql_err *err)
-{
-    printer->line.len = 0;
-    if (printer->plan ? put_fields(printer, bytes, err)
-                      : pql_avro_json_print(printer->json, bytes, &printer->line, err))
-        return -1;
-    pql_buf_u8(&printer->line, '\n');
-    fwrite(printer->line.ptr, 1, printer->line.len, stdout);
-    return 0;
-}
-
-/* --- containers --- */
 
 static int decode_container(const struct flags *flags, const char *path, struct pql_err *err)
 {
     struct pql_ocf *ocf = pql_ocf_open(path, err);
     if (!ocf) return -1;
-    struct printer printer;
+    struct pql_value_printer *printer =
+        pql_value_printer_new(pql_ocf_schema(ocf), flags->reader, &flags->fields, err);
+    struct pql_buf line = {0};
     struct pql_slice datum;
     unsigned long long count = 0;
-    int result = printer_init(&printer, flags, pql_ocf_schema(ocf), err);
+    int result = printer ? 0 : -1;
     while (!result && !(result = pql_ocf_next(ocf, &datum, err)) && datum.ptr) {
-        result = print_value(&printer, datum, err);
+        result = pql_value_printer_put(printer, datum, &line, err);
         if (result)
             pql_err_prefix(err, "%s: datum %llu: ", path, count + 1);
-        else
+        else {
+            print_line(&line);
             count++;
+        }
     }
-    printer_deinit(&printer);
+    pql_value_printer_free(printer);
+    pql_buf_deinit(&line);
     pql_ocf_close(ocf);
     fprintf(stderr, "framing: container, %llu data\n", count);
     return result;
@@ -196,108 +101,234 @@ static int decode_container(const struct flags *flags, const char *path, struct 
 
 /* --- single messages --- */
 
-static int read_framing_name(const char *name, enum pql_framing *framing, struct pql_err *err)
+/* The registry of --registry, else of the configuration. */
+static struct pql_message_printer *open_printer(const struct flags *flags, const struct pql_config *config,
+                                                struct pql_err *err)
 {
-    *framing = PQL_FRAMING_AUTO;
-    if (!name) return 0;
-    for (int i = 0; i < PQL_FRAMING_COUNT; i++)
-        if (strcmp(name, pql_framing_names[i]) == 0) {
-            *framing = (enum pql_framing)i;
-            return 0;
-        }
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "no framing '%s'; known are auto, prefix, single_object, bare",
-                    name);
+    struct pql_message_printer_conf conf = {.schema = flags->schema,
+                                            .reader = flags->reader,
+                                            .framing = flags->framing,
+                                            .registry = {.url = flags->registry, .timeout_ms = 10000},
+                                            .fields = &flags->fields};
+    if (!conf.registry.url && config) conf.registry = config->registry;
+    return pql_message_printer_new(&conf, err);
 }
 
-/* Somebody waits for the answer: an id that is unknown now is said at once. */
-static const struct pql_registry_paces impatient = {
-    .backoff_min_ms = 200, .backoff_max_ms = 1000, .attempts_max = 1, .grace_ms = 0, .negative_ms = 30000};
-
-/* The registry of --registry, else of the configuration, or NULL in *registry where neither names one. */
-static int open_registry(const struct flags *flags, struct pql_registry **registry, struct pql_err *err)
+static int print_message(const struct flags *flags, const struct pql_config *config, struct pql_slice message,
+                         struct pql_err *err)
 {
-    struct pql_registry_conf conf = {.url = flags->registry, .timeout_ms = 10000};
-    struct pql_setup setup = {0};
-    int exit_code, result = 0;
-    if (!conf.url && (flags->config.path || flags->config.sets.count)) {
-        if (pql_setup_init(&setup, &flags->config, false, &exit_code))
-            conf = setup.config->registry;
-        else
-            result = PQL_FAIL(err, PQL_ERR_CONFIG, "the configuration cannot be used");
-    }
-    if (!result && conf.url) {
-        *registry = pql_registry_new(&conf, &impatient, NULL, NULL, err);
-        result = *registry ? 0 : -1;
-    }
-    pql_setup_deinit(&setup);
+    char how[PQL_SCHEMA_KEY_TEXT_MAX] = "";
+    struct pql_buf line = {0};
+    struct pql_message_printer *printer = open_printer(flags, config, err);
+    int result = printer ? pql_message_printer_put(printer, message, NULL, &line, how, err) : -1;
+    if (how[0]) fprintf(stderr, "framing: %s\n", how);
+    if (!result) print_line(&line);
+    pql_buf_deinit(&line);
+    pql_message_printer_free(printer);
     return result;
-}
-
-/* A single object says by whose schema it was written. */
-static int check_fingerprint(const char *path, struct pql_slice text, uint64_t expected, struct pql_err *err)
-{
-    struct pql_schema *schema = pql_schema_parse(text, err);
-    if (!schema) return -1;
-    uint64_t found = pql_schema_fingerprint(schema);
-    pql_schema_free(schema);
-    if (found == expected) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "%s is another schema: its fingerprint is %016llx", path,
-                    (unsigned long long)found);
-}
-
-/* The writer's schema of the key: of the registry where the message names an id and there is one, else of the
- * file. */
-static int find_schema(const struct flags *flags, struct pql_registry *registry,
-                       const struct pql_schema_key *key, struct pql_buf *text, struct pql_err *err)
-{
-    struct pql_slice found;
-    if (registry && (key->kind == PQL_SCHEMA_ID || key->kind == PQL_SCHEMA_GUID)) {
-        if (pql_registry_wait(registry, key, REGISTRY_WAIT_MS, &found, err)) return -1;
-        pql_buf_put(text, found.ptr, found.len);
-        return 0;
-    }
-    if (flags->schema) {
-        if (read_all(flags->schema, text, err)) return -1;
-        if (key->kind != PQL_SCHEMA_FINGERPRINT) return 0;
-        return check_fingerprint(flags->schema, (struct pql_slice){text->ptr, text->len}, key->low, err);
-    }
-    return PQL_FAIL(err, PQL_ERR_CONFIG,
-                    "the writer's schema is needed: --registry URL for ids, or --schema FILE");
 }
 
 static int decode_bytes(const struct flags *flags, struct pql_slice message, struct pql_err *err)
 {
-    char name[PQL_SCHEMA_KEY_TEXT_MAX];
-    struct pql_registry *registry = NULL;
-    struct pql_buf text = {0};
-    struct printer printer = {0};
-    struct pql_schema_key key;
-    struct pql_slice payload;
-    enum pql_framing framing;
-    int result = -1;
-    if (read_framing_name(flags->framing, &framing, err) || open_registry(flags, &registry, err)) goto out;
-    if (pql_framing_read(framing, registry || !flags->schema, message, NULL, &key, &payload, err)) goto out;
-    fprintf(stderr, "framing: %s\n", pql_schema_key_text(&key, name));
-    if (find_schema(flags, registry, &key, &text, err)) goto out;
-    if (printer_init(&printer, flags, (struct pql_slice){text.ptr, text.len}, err)) goto out;
-    result = print_value(&printer, payload, err);
-    if (result && key.kind == PQL_SCHEMA_BARE && !flags->framing && message.len && !*message.ptr)
-        pql_err_prefix(err, "read as bare Avro, though it may begin with a schema id (--framing prefix): ");
-out:
-    printer_deinit(&printer);
-    pql_buf_deinit(&text);
-    pql_registry_free(registry);
+    struct pql_setup setup = {0};
+    int exit_code, result = 0;
+    bool has_config = !flags->registry && (flags->config.path || flags->config.sets.count);
+    if (has_config && !pql_setup_init(&setup, &flags->config, false, &exit_code))
+        result = PQL_FAIL(err, PQL_ERR_CONFIG, "the configuration cannot be used");
+    if (!result) result = print_message(flags, setup.config, message, err);
+    pql_setup_deinit(&setup);
     return result;
 }
 
 static int decode_message(const struct flags *flags, const char *path, struct pql_err *err)
 {
     struct pql_buf message = {0};
-    int result = read_all(path, &message, err);
+    int result = pql_read_file(path, &message, err);
     if (!result && flags->is_hex) result = unhex(&message, err);
     if (!result) result = decode_bytes(flags, (struct pql_slice){message.ptr, message.len}, err);
     pql_buf_deinit(&message);
     return result;
+}
+
+/* --- of a topic --- */
+
+struct place {
+    int32_t partition;
+    int64_t offset;
+    uint64_t count;
+};
+
+static bool read_number(const char *text, int64_t max, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    long long found = strtoll(text, &end, 10);
+    *value = found;
+    return end != text && !*end && !errno && found >= 0 && found <= max;
+}
+
+static int read_place(const struct flags *flags, struct place *place, struct pql_err *err)
+{
+    int64_t partition = 0, count = 1;
+    if (!flags->partition || !read_number(flags->partition, INT32_MAX, &partition))
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "--topic wants --partition with a number");
+    if (!flags->offset || !read_number(flags->offset, INT64_MAX, &place->offset))
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "--topic wants --offset with a number");
+    if (flags->count && (!read_number(flags->count, INT64_MAX, &count) || count < 1))
+        return PQL_FAIL(err, PQL_ERR_CONFIG, "--count wants a number from 1 on");
+    place->partition = (int32_t)partition;
+    place->count = (uint64_t)count;
+    return 0;
+}
+
+/* From the place to the end, where there is something at all. */
+static int find_range(struct pql_kafka *kafka, const char *topic, const struct place *place,
+                      struct pql_merge_range *range, struct pql_err *err)
+{
+    struct pql_merge_range *ranges;
+    size_t count, at = (size_t)place->partition;
+    if (pql_kafka_await(kafka, ATTEMPTS_MAX, NULL, NULL, err) ||
+        pql_merge_ranges(kafka, &topic, 1, PQL_NO_TIME, PQL_NO_TIME, &ranges, &count, ASK_MS, err))
+        return -1;
+    int result = 0;
+    if (at >= count)
+        result = PQL_FAIL(err, PQL_ERR_CONFIG, "%s has no partition %" PRId32 ", it has %zu", topic,
+                          place->partition, count);
+    else if (place->offset < ranges[at].from || place->offset >= ranges[at].to)
+        result = PQL_FAIL(err, PQL_ERR_CONFIG,
+                          "%s[%" PRId32 "] has no offset %" PRId64 ": it holds %" PRId64 " to %" PRId64,
+                          topic, place->partition, place->offset, ranges[at].from, ranges[at].to - 1);
+    else
+        *range = ranges[at];
+    range->topic = topic;
+    range->from = place->offset;
+    free(ranges);
+    return result;
+}
+
+static void put_place(struct pql_buf *line, const struct pql_merge_range *range,
+                      const struct pql_merge_record *record)
+{
+    char time[PQL_TIME_TEXT_MAX];
+    pql_buf_text(line, "{");
+    pql_put_bytes(line, "topic", pql_slice_of(range->topic), true);
+    pql_buf_printf(line, ", \"partition\": %" PRId32 ", \"offset\": %" PRId64 ", ", range->partition,
+                   record->offset);
+    bool has_time = record->timestamp_ms != PQL_NO_TIME;
+    struct pql_slice text = {time, has_time ? pql_time_text(record->timestamp_ms, time) : 0};
+    pql_put_bytes(line, "timestamp", text, has_time);
+    pql_buf_text(line, ", ");
+    pql_put_bytes(line, "key", record->key, record->has_key);
+}
+
+/* A value that cannot be decoded is shown as it is, and why. */
+static int put_decoded(struct pql_message_printer *printer, const struct pql_merge_record *record,
+                       const struct pql_message *message, struct pql_buf *line)
+{
+    char how[PQL_SCHEMA_KEY_TEXT_MAX] = "";
+    struct pql_err err = {0};
+    struct pql_buf value = {0};
+    int failed =
+        record->has_value && pql_message_printer_put(printer, record->value, message, &value, how, &err);
+    pql_buf_text(line, ", ");
+    pql_put_bytes(line, "schema", pql_slice_of(how), how[0]);
+    pql_buf_text(line, ", ");
+    if (failed || !record->has_value) {
+        pql_put_bytes(line, "value", record->value, record->has_value);
+    } else {
+        pql_buf_text(line, "\"value\": ");
+        pql_buf_put(line, value.ptr, value.len);
+    }
+    if (failed) {
+        pql_buf_text(line, ", ");
+        pql_put_bytes(line, "error", pql_slice_of(err.msg), true);
+    }
+    pql_buf_text(line, "}");
+    pql_buf_deinit(&value);
+    return failed;
+}
+
+static int print_records(struct pql_kafka_merge *merge, struct pql_message_printer *printer,
+                         const struct pql_merge_range *range, const struct place *place, struct pql_err *err)
+{
+    struct pql_arena scratch;
+    struct pql_merge_record record;
+    struct pql_buf line = {0};
+    uint64_t count = 0, failures = 0;
+    int got = 1;
+    pql_arena_init(&scratch);
+    while (count < place->count && (got = pql_kafka_merge_next(merge, &record, err)) > 0) {
+        struct pql_message message = {0};
+        if (!count++ && record.offset != place->offset)
+            fprintf(stderr,
+                    "%s[%" PRId32 "]@%" PRId64 " is no committed record; the next one is at %" PRId64 "\n",
+                    range->topic, range->partition, place->offset, record.offset);
+        pql_arena_reset(&scratch);
+        pql_kafka_merge_headers(merge, &scratch, &message.headers, &message.headers_count);
+        put_place(&line, range, &record);
+        pql_buf_text(&line, ", ");
+        pql_put_headers(&line, message.headers, message.headers_count);
+        failures += put_decoded(printer, &record, &message, &line) != 0;
+        print_line(&line);
+    }
+    pql_buf_deinit(&line);
+    pql_arena_deinit(&scratch);
+    if (got < 0) return -1;
+    if (!count)
+        return PQL_FAIL(err, PQL_ERR_CONFIG,
+                        "%s[%" PRId32 "] has no committed record from offset %" PRId64 " on", range->topic,
+                        range->partition, place->offset);
+    return failures ? PQL_FAIL(err, PQL_ERR_RECORD, "%" PRIu64 " of %" PRIu64 " records could not be decoded",
+                               failures, count)
+                    : 0;
+}
+
+/* What the configuration says about values of this topic, where the flags do not. */
+static void add_input(struct flags *flags, const struct pql_config *config)
+{
+    for (size_t i = 0; i < config->inputs_count; i++) {
+        const struct pql_input_conf *input = &config->inputs[i];
+        if (strcmp(input->topic, flags->topic) != 0 || input->format != PQL_FORMAT_AVRO) continue;
+        if (!flags->schema) flags->schema = input->schema;
+        if (!flags->schema && config->schemas_count) flags->schema = config->schemas[0];
+        if (!flags->framing && input->framing != PQL_FRAMING_AUTO)
+            flags->framing = pql_framing_names[input->framing];
+    }
+}
+
+static int decode_topic(struct flags *flags, const struct pql_config *config, struct pql_err *err)
+{
+    const struct pql_kafka_log log = pql_kafka_say();
+    struct place place;
+    struct pql_merge_range range = {0};
+    struct pql_kafka *kafka = NULL;
+    struct pql_message_printer *printer = NULL;
+    struct pql_kafka_merge *merge = NULL;
+    int result = -1;
+    add_input(flags, config);
+    if (read_place(flags, &place, err) || !(printer = open_printer(flags, config, err))) goto out;
+    kafka = pql_kafka_open(&config->kafka, PQL_KAFKA_PRODUCER, &log, NULL, NULL, NULL, err);
+    if (!kafka || find_range(kafka, flags->topic, &place, &range, err)) goto out;
+    merge = pql_kafka_merge_open(&config->kafka, &log, &range, 1, err);
+    if (merge) result = print_records(merge, printer, &range, &place, err);
+out:
+    pql_kafka_merge_close(merge);
+    pql_kafka_close(kafka);
+    pql_message_printer_free(printer);
+    return result;
+}
+
+static int decode_from_kafka(struct flags *flags)
+{
+    struct pql_setup setup;
+    struct pql_err err = {0};
+    int exit_code = PQL_EXIT_OK;
+    if (pql_setup_init(&setup, &flags->config, true, &exit_code) && decode_topic(flags, setup.config, &err)) {
+        fflush(stdout);
+        exit_code = say(&err);
+    }
+    pql_setup_deinit(&setup);
+    return exit_code;
 }
 
 int pql_cmd_decode(int argc, char **argv)
@@ -316,18 +347,30 @@ int pql_cmd_decode(int argc, char **argv)
          &flags.fields},
         {"--reader", 0, PQL_FLAG_TEXT, "FILE", "with --field: resolve the writer's schema to this one",
          &flags.reader},
+        {"--topic", 't', PQL_FLAG_TEXT, "TOPIC", "records of a topic of the configuration's brokers",
+         &flags.topic},
+        {"--partition", 'p', PQL_FLAG_TEXT, "P", "with --topic: of this partition", &flags.partition},
+        {"--offset", 'o', PQL_FLAG_TEXT, "O", "with --topic: from this offset on", &flags.offset},
+        {"--count", 'n', PQL_FLAG_TEXT, "N", "with --topic: so many; else 1", &flags.count},
         PQL_CONFIG_FLAGS(&flags.config),
     };
     int rest, exit_code;
     if (!pql_flags_read(
             rows, sizeof rows / sizeof *rows,
             "Prints a message (a file, or standard input) or an Avro container file as JSON, one value a "
-            "line; on\nstandard error the framing found.",
+            "line; on\nstandard error the framing found. With --topic a committed record of a topic, with "
+            "its place, "
+            "time, key and headers.",
             argc, argv, &rest, &exit_code))
         return exit_code;
     const char *path = rest > 0 ? argv[1] : "-";
     if (rest > 1) {
         fputs("pqlstream decode: one file at a time\n", stderr);
+        return PQL_EXIT_CONFIG;
+    }
+    if (flags.topic && rest == 0) return decode_from_kafka(&flags);
+    if (flags.topic) {
+        fputs("pqlstream decode: a file does not go with --topic\n", stderr);
         return PQL_EXIT_CONFIG;
     }
     struct pql_err err = {0};

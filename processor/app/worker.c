@@ -177,7 +177,7 @@ static void check_place(struct pql_worker *w, struct pql_task *task, const struc
              "producer places keys: partitioning = \"murmur2\" (Java clients), \"crc32\" (librdkafka's own: "
              "Python, Go, .NET), \"trusted\" (a rule of its own)",
              input->topic, m->bad, m->seen, task->partition);
-    pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
+    pql_pipeline_fail(w->pipeline, PQL_STOP_STATE, &err);
 }
 
 static void journal_run(struct pql_worker *w, struct pql_task *task, uint32_t input)
@@ -209,8 +209,8 @@ static void check_share(struct pql_worker *w, struct pql_task *task)
              "mapping? Nothing "
              "behind offset %lld is committed; correct it and start again",
              task->share.bad, task->share.seen, (long long)committed);
-    block(w, task, PQL_STOP_CONFIG, &err);
-    if (conf->exit_on_bad_input) pql_pipeline_fail(w->pipeline, PQL_STOP_CONFIG, &err);
+    block(w, task, PQL_STOP_STATE, &err);
+    if (conf->exit_on_bad_input) pql_pipeline_fail(w->pipeline, PQL_STOP_STATE, &err);
 }
 
 static enum taken refuse(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,

@@ -143,6 +143,23 @@ static const char *instead_of(const char *name)
     return NULL;
 }
 
+/* The property that is meant, as it is written in a configuration, or NULL. */
+static const char *nearest_property(rd_kafka_conf_t *rk_conf, const char *name, char *out, size_t size)
+{
+    size_t count, names_count = 0;
+    const char **all = rd_kafka_conf_dump(rk_conf, &count);
+    const char **names = pql_xcalloc(count / 2 + 2, sizeof(*names));
+    for (size_t i = 0; i < count; i += 2) names[names_count++] = all[i];
+    names[names_count++] = "bootstrap.servers"; /* an alias: it is not listed */
+    const char *found = pql_nearest(pql_slice_of(name), names, names_count);
+    if (found) snprintf(out, size, "%s", found);
+    for (char *at = out; found && *at; at++)
+        if (*at == '.') *at = '_';
+    rd_kafka_conf_dump_free(all, count);
+    free(names);
+    return found ? out : NULL;
+}
+
 /* librdkafka knows which side a property belongs to only by its table; a global one of the other side is
  * accepted and warned about by itself, so that both sides may share the group `kafka`. */
 void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
@@ -151,11 +168,18 @@ void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
     for (size_t i = 0; i < conf->properties_count; i++) {
         const struct pql_kafka_property *property = &conf->properties[i];
         const char *instead = instead_of(property->name);
-        char text[300];
+        char text[300], nearest[100];
+        rd_kafka_conf_res_t result = RD_KAFKA_CONF_OK;
+        if (!instead)
+            result = rd_kafka_conf_set(rk_conf, property->name, property->value, text, sizeof(text));
         if (instead)
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
                            "'%s' is set by pqlstream itself: %s", property->name, instead);
-        else if (rd_kafka_conf_set(rk_conf, property->name, property->value, text, sizeof(text)))
+        else if (result == RD_KAFKA_CONF_UNKNOWN &&
+                 nearest_property(rk_conf, property->name, nearest, sizeof(nearest)))
+            pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
+                           "librdkafka: %s; did you mean '%s'?", text, nearest);
+        else if (result)
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
                            "librdkafka: %s", text);
     }

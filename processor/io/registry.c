@@ -432,6 +432,24 @@ static int find(struct pql_registry *registry, const struct pql_schema_key *key,
                     entry->why ? "; the last attempt: " : "", entry->why ? entry->why : "");
 }
 
+/* Under lock. What comes next, for those who wait in a partition. */
+static void say_when(const struct pql_registry *registry, const struct pql_schema_key *key,
+                     struct pql_err *err)
+{
+    size_t at = position_of(registry, key);
+    bool is_there = at < registry->entries_count && pql_schema_key_eq(&registry->entries[at]->key, key);
+    if (!is_there || !registry->entries[at]->why) return;
+    const struct entry *entry = registry->entries[at];
+    int64_t now = now_ms(), pause = entry->due_ms > now ? entry->due_ms - now : 0, left;
+    size_t len = strlen(err->msg);
+    int n = snprintf(err->msg + len, sizeof err->msg - len, "; asked again in %.1f s", (double)pause / 1000);
+    if (entry->unknown_since_ms == NEVER_UNKNOWN || n < 0 || (size_t)n >= sizeof err->msg - len) return;
+    left = entry->unknown_since_ms + registry->paces.grace_ms - now;
+    snprintf(err->msg + len + n, sizeof err->msg - len - (size_t)n,
+             ", refused as unknown_schema if it is still not there in %.1f s",
+             (double)(left > 0 ? left : 0) / 1000);
+}
+
 int pql_registry_find(void *ctx, const struct pql_schema_key *key, struct pql_slice *text,
                       struct pql_err *err)
 {
@@ -440,6 +458,7 @@ int pql_registry_find(void *ctx, const struct pql_schema_key *key, struct pql_sl
         return refuse(key, "a registry knows ids and GUIDs; its file belongs into the setting schemas", err);
     pthread_mutex_lock(&registry->lock);
     int result = find(registry, key, text, err);
+    if (result && err && err->cls == PQL_ERR_RETRY) say_when(registry, key, err);
     pthread_mutex_unlock(&registry->lock);
     return result;
 }

@@ -72,11 +72,22 @@ class Decode(unittest.TestCase):
             self.assertEqual([json.loads(line) for line in printed.splitlines()], [PRINTED] * 3)
 
     def test_fields_as_the_processor_reads_them(self):
-        code, out, _ = self.decode("--schema", self.schema, "-f", "at", "-f", "context.device.os.name", "-f", "nobody",
-                                   given=bare())
+        code, out, _ = self.decode("--schema", self.schema, "-f", "at", "-f", "context.device.os.name", "-f",
+                                   "context.nobody", given=bare())
         self.assertEqual(code, 0)
         self.assertEqual(json.loads(out), {"at": "2023-11-14T22:13:20.123Z", "context.device.os.name": "linux",
-                                           "nobody": None})
+                                           "context.nobody": None})
+
+    def test_a_field_that_cannot_be_there_is_a_mistake(self):
+        for field in ("nobody", "users", "context", "at.seconds"):
+            self.assert_refused(2, f"the schema has no value at '{field}'; at the top are user, at, context", "--schema",
+                                self.schema, "-f", field, given=bare())
+
+    def test_text_of_json(self):
+        code, out, error = self.decode(given=b'{"a": {"b":\n 7}}\n')
+        self.assertEqual((code, json.loads(out), error), (0, {"a": {"b": 7}}, "framing: json\n"))
+        code, out, _ = self.decode("-f", "a.b", given=b'{"a": {"b": 7}}')
+        self.assertEqual((code, json.loads(out)), (0, {"a.b": 7}))
 
     def test_mistakes(self):
         self.assert_refused(2, "the writer's schema is needed: --registry URL for ids, or --schema FILE",
@@ -92,7 +103,7 @@ class Decode(unittest.TestCase):
         other = self.file("other.avsc", b'"string"')
         self.assert_refused(2, "other.avsc is another schema: its fingerprint is ", "--schema", other,
                             given=single_object())
-        self.assert_refused(1, "no magic byte 00 with a 4-byte schema id", given=b"{}")
+        self.assert_refused(1, "no magic byte 00 with a 4-byte schema id", given=b"{")
 
 
 if __name__ == "__main__":

@@ -142,5 +142,55 @@ class Replay(Tools):
                 self.assertIn(words, done.stderr)
 
 
+class Decode(Tools):
+    def decode(self, job, *flags):
+        done = pqlstream("decode", "--config", job.config_path, "--topic", *flags)
+        return done.returncode, records_of(done), done.stderr
+
+    def test_records_of_a_topic_by_the_registry(self):
+        job = scenario.Scenario("tools-decode", self.folder.name)
+        job.create_input()
+        producer = client.Producer({"bootstrap.servers": job.broker})
+        producer.produce(job.topic, job.encode(EVENTS[0]), b"A-1", 1, timestamp=1700000000123,
+                         headers=[("trace", b"4711"), ("raw", b"\xff"), ("none", None)])
+        producer.produce(job.topic, b'{"a":\n1}', b"\xff\x00", 1)
+        producer.produce(job.topic, b"\0\0", None, 1)
+        producer.produce(job.topic, None, b"A-1", 1)
+        producer.flush(10)
+        code, records, error = self.decode(job, job.topic, "--partition", "1", "--offset", "0", "--count", "10")
+        self.assertEqual(code, 1)  # one of them cannot be decoded
+        self.assertIn("1 of 4 records could not be decoded", error)
+        first = records[0]
+        self.assertEqual([first[k] for k in ("topic", "partition", "offset", "timestamp", "key")],
+                         [job.topic, 1, 0, "2023-11-14T22:13:20.123Z", "A-1"])
+        self.assertEqual(first["headers"], [{"name": "trace", "value": "4711"}, {"name": "raw", "value_hex": "ff"},
+                                            {"name": "none", "value": None}])
+        self.assertEqual(first["value"]["message_id"], EVENTS[0]["message_id"])
+        self.assertTrue(first["schema"].startswith("id "))
+        self.assertEqual((records[1]["key_hex"], records[1]["schema"], records[1]["value"]), ("ff00", "json", {"a": 1}))
+        self.assertEqual((records[2]["key"], records[2]["value_hex"]), (None, "0000"))
+        self.assertIn("schema id", records[2]["error"])
+        self.assertEqual((records[3]["value"], records[3]["schema"]), (None, None))
+        code, records, _ = self.decode(job, job.topic, "-p", "1", "-o", "0", "-f", "user_id")
+        self.assertEqual((code, records[0]["value"]), (0, {"user_id": EVENTS[0]["user_id"]}))
+
+    def test_places_that_are_not_there(self):
+        job = scenario.Scenario("tools-places", self.folder.name, input_format="json")
+        job.create_input()
+        client.produce(job.broker, job.topic, [(0, "k", b"{}")], transactional_id="tools-places", commit=False)
+        client.produce(job.broker, job.topic, [(0, "k", b"[7]")])
+        code, records, error = self.decode(job, job.topic, "-p", "0", "-o", "0")
+        self.assertEqual((code, records[0]["value"], records[0]["offset"]), (0, [7], 2))
+        self.assertIn(f"{job.topic}[0]@0 is no committed record; the next one is at 2", error)
+        for flags, words in ((["nothing", "-p", "0", "-o", "0"], "topic nothing does not exist"),
+                             ([job.topic, "-p", "9", "-o", "0"], f"{job.topic} has no partition 9, it has 4"),
+                             ([job.topic, "-p", "0", "-o", "77"], f"{job.topic}[0] has no offset 77: it holds 0 to 2"),
+                             ([job.topic, "-o", "77"], "--topic wants --partition")):
+            with self.subTest(flags=flags):
+                code, records, error = self.decode(job, *flags)
+                self.assertEqual((code, records), (2, []), error)
+                self.assertIn(words, error)
+
+
 if __name__ == "__main__":
     unittest.main()

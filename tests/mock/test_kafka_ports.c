@@ -492,16 +492,20 @@ static void test_check(void **state)
         {.name = "group.id", .value = "mine", .file = "x.conf", .line = 4, .column = 5},
         {.name = "socket.timeout.ms", .value = "soon", .file = "x.conf", .line = 5, .column = 5},
         {.name = "socket.timeout.ms", .value = "5000", .file = "x.conf", .line = 6, .column = 5},
+        {.name = "bootstap.servers", .value = "127.0.0.1:1", .file = "x.conf", .line = 7, .column = 5},
+        {.name = "sesion.timeout.ms", .value = "9000", .file = "x.conf", .line = 8, .column = 5},
     };
-    const struct pql_kafka_conf conf = {.properties = properties, .properties_count = 5, .app = "a"};
+    const struct pql_kafka_conf conf = {.properties = properties, .properties_count = 7, .app = "a"};
     struct pql_diags diags;
     pql_diags_init(&diags);
     pql_kafka_check(&conf, &diags);
-    assert_int_equal(diags.errors_count, 3);
+    assert_int_equal(diags.errors_count, 5);
     assert_int_equal(diags.items[0].line, 3);
     assert_non_null(strstr(diags.items[0].message, "no.such.thing"));
     assert_non_null(strstr(diags.items[1].message, "set `app`"));
     assert_non_null(strstr(diags.items[2].message, "socket.timeout.ms"));
+    assert_non_null(strstr(diags.items[3].message, "did you mean 'bootstrap_servers'?"));
+    assert_non_null(strstr(diags.items[4].message, "did you mean 'session_timeout_ms'?"));
     pql_diags_deinit(&diags);
 }
 

@@ -297,6 +297,26 @@ static void an_unknown_id_is_refused_after_grace_and_then_not_asked_again(void *
     pql_registry_free(registry);
 }
 
+static void a_partition_that_waits_is_told_when_it_is_asked_again(void **state)
+{
+    (void)state;
+    const struct pql_registry_paces slow = {
+        .backoff_min_ms = 60000, .backoff_max_ms = 60000, .attempts_max = 1, .grace_ms = 90000};
+    const struct pql_registry_conf conf = {.url = url_of("ok"), .timeout_ms = 5000};
+    struct pql_registry *registry = pql_registry_new(&conf, &slow, NULL, NULL, &err);
+    struct pql_schema_key key = key_of(99);
+    int tries = 0;
+    do {
+        assert_int_equal(pql_registry_find(registry, &key, &text, &err), -1);
+        assert_int_equal(err.cls, PQL_ERR_RETRY);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    } while (!strstr(err.msg, "the last attempt") && ++tries < 500);
+    assert_said("Schema not found");
+    assert_said("; asked again in ");
+    assert_said(", refused as unknown_schema if it is still not there in ");
+    pql_registry_free(registry);
+}
+
 static void a_refused_id_is_asked_again_when_the_negative_time_is_over(void **state)
 {
     (void)state;
@@ -561,6 +581,7 @@ int main(void)
         cmocka_unit_test(freeing_does_not_wait_for_an_answer),
         cmocka_unit_test(nobody_listening_is_said),
         cmocka_unit_test(an_unknown_id_is_refused_after_grace_and_then_not_asked_again),
+        cmocka_unit_test(a_partition_that_waits_is_told_when_it_is_asked_again),
         cmocka_unit_test(a_refused_id_is_asked_again_when_the_negative_time_is_over),
         cmocka_unit_test(a_schema_of_another_kind_is_refused),
         cmocka_unit_test(the_next_url_serves_when_one_does_not),

@@ -153,7 +153,7 @@ static void half_of_the_input_bad_blocks(void **state)
         else
             put_events(&world, 1);
     }
-    expect_stop(&world, process, PQL_STOP_CONFIG, "dlq_max_share");
+    expect_stop(&world, process, PQL_STOP_STATE, "dlq_max_share");
     assert_true(world.model.offsets[0][0].offset < 1100);
     assert_true(visible(&world, PQL_OUT_DLQ) < 1000);
     world_kill(process);
@@ -194,7 +194,7 @@ static void not_partitioned_by_account_stops(void **state)
         snprintf(value, sizeof value, "known|a%d|u1|%" PRId64 "|", i, model_wall_ms(&world.model));
         world_put(&world, 0, i % 2, "", value);
     }
-    expect_stop(&world, process, PQL_STOP_CONFIG, "not partitioned by account");
+    expect_stop(&world, process, PQL_STOP_STATE, "not partitioned by account");
     world_kill(process);
     world_deinit(&world);
 }

@@ -512,6 +512,20 @@ void pql_plan_free(struct pql_plan *plan)
     free(plan);
 }
 
+bool pql_plan_may_have(const struct pql_plan *plan, size_t slot)
+{
+    for (size_t i = 0; i < plan->ops_count; i++) {
+        const struct pql_op *op = &plan->ops[i];
+        if (op->slot < 0 || (size_t)op->slot != slot) continue;
+        /* A null constant undoes the value of a map's key that comes twice, or stands for no default. */
+        if (op->code != PQL_OP_CONST || plan->constants[op->arg].kind != PQL_NULL) return true;
+    }
+    for (size_t i = 0; i < plan->insides_count; i++)
+        for (size_t k = 0; k < plan->insides[i].count; k++)
+            if ((size_t)plan->insides[i].slots[k] == slot) return true;
+    return false;
+}
+
 static int run(struct run *r, const void *bytes, size_t len, struct pql_err *err)
 {
     const unsigned char *at = len ? bytes : (const unsigned char *)"";

@@ -38,6 +38,10 @@ struct pql_plan *pql_plan_new(const struct pql_schema *writer, const struct pql_
                               const struct pql_slice *wanted, size_t count, struct pql_err *err);
 void pql_plan_free(struct pql_plan *plan);
 
+/* False: no value of this schema can have anything at that wanted path. True also where it depends on the
+ * keys of a map, or on JSON text inside a string. */
+bool pql_plan_may_have(const struct pql_plan *plan, size_t slot);
+
 /* slots: one per wanted path. Texts are views of bytes, plan or scratch. On -1 (class RECORD, reason
  * bad_avro, message with the byte offset) slots are undefined. Allocates nothing but from scratch, and that
  * only for text inside text. */
