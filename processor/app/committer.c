@@ -151,6 +151,13 @@ static bool is_claim(const struct pql_task *task)
     return task->phase == PQL_PHASE_CLAIM;
 }
 
+/* A task that was parked may have one that waits until it is known whether it goes on. */
+static bool has_sealed(const struct pql_task *task)
+{
+    return task->sealed && !task->lost && task->phase != PQL_PHASE_RESTORE &&
+           task->phase != PQL_PHASE_RELEASED;
+}
+
 static uint64_t output_delay_us(const struct pql_pipeline *p)
 {
     uint64_t least = (uint64_t)p->conf->max_output_delay_ms * 1000,
@@ -167,8 +174,7 @@ static bool is_due(const struct pql_pipeline *p, uint64_t now, int *look_again_m
              due = UINT64_MAX;
     for (size_t i = 0; i < p->count; i++) {
         const struct pql_task *task = p->tasks[i];
-        if ((task->sealed && !task->lost) || (task->closing && task->phase == PQL_PHASE_LIVE && !task->lost))
-            return true;
+        if (has_sealed(task) || (task->closing && task->phase == PQL_PHASE_LIVE && !task->lost)) return true;
     }
     for (unsigned i = 0; i < p->conf->workers; i++) {
         const struct pql_worker *w = &p->workers[i];
@@ -211,7 +217,7 @@ static void collect(struct pql_pipeline *p)
     c->count = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
-        if (!task->sealed || task->lost || task->phase == PQL_PHASE_RELEASED) continue;
+        if (!has_sealed(task)) continue;
         if (!c->count) c->epoch++;
         task->in_txn = true;
         task->sealed->metadata.epoch = is_claim(task) ? 0 : c->epoch;
@@ -327,15 +333,7 @@ static void send_offsets(struct pql_pipeline *p)
 /* Under the lock: the epoch is known to be committed. */
 static void settle_task(struct pql_pipeline *p, struct pql_task *task)
 {
-    struct pql_epoch *epoch = task->sealed;
-    p->committer.records += epoch->transitions;
-    task->committed = epoch->end;
-    memcpy(task->committed_writer, epoch->metadata.writer, sizeof task->committed_writer);
-    task->committed_epoch = epoch->metadata.epoch;
-    if (epoch->has_pointer && epoch->trim_before > 0) task->trim_before = epoch->trim_before;
-    task->in_txn = false;
-    task->sealed = NULL;
-    pql_epoch_free(epoch);
+    pql_task_committed(p, task);
     if (!is_claim(task)) return;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) {
         task->feed[i] = PQL_FEED_SEEK;

@@ -38,7 +38,11 @@ static void assigned(struct pql_pipeline *p, const struct pql_control *event)
     for (size_t i = 0; i < event->count; i++) {
         PQL_ASSERT(!find(p, event->tasks[i]));
         p->tasks = pql_xgrow(p->tasks, &p->capacity, p->count + 1, sizeof(struct pql_task *));
-        p->tasks[p->count++] = pql_task_new(p, event->tasks[i]);
+        struct pql_task *task = pql_unpark(p, event->tasks[i]);
+        if (!task) task = pql_task_new(p, event->tasks[i]);
+        task->incarnation = ++p->incarnations;
+        task->assigned_us = now_us(p);
+        p->tasks[p->count++] = task;
     }
     pql_wake_all(p);
     pql_unlock(p);
@@ -88,7 +92,7 @@ static bool free_released(struct pql_pipeline *p)
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
         if (is_let_go(task)) {
-            pql_task_free(task);
+            if (!pql_park(p, task)) pql_task_free(task);
             continue;
         }
         leaving += task->closing;
@@ -127,7 +131,8 @@ static void take_offsets(struct pql_pipeline *p, const struct pql_control *event
     for (size_t i = 0; i < event->offsets_count; i++) {
         const struct pql_position *position = &event->offsets[i];
         struct pql_task *task = find(p, position->partition);
-        if (!task || position->input >= p->conf->inputs_count) continue;
+        bool is_older = task && event->asked_us <= task->assigned_us; /* an earlier incarnation's question */
+        if (!task || is_older || position->input >= p->conf->inputs_count) continue;
         task->ends[position->input] = position->failed == PQL_ERR_NONE ? position->offset : -1;
         task->ends_asked_us = event->asked_us;
         p->ports->worker_wake(p->ports->self, task->worker);
@@ -191,6 +196,7 @@ static void running(struct pql_pipeline *p, int wait_ms)
 {
     struct pql_control event = {0};
     check_blocked(p);
+    pql_park_expire(p);
     pql_lock(p);
     bool stops = p->stop_wanted;
     bool clean = p->stop == PQL_STOP_NONE;

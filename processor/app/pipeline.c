@@ -20,6 +20,7 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .checkpoint_interval_ms = 60000,
         .restore_target_ms = 5000,
         .handover_budget_ms = 5000,
+        .park_ms = 600000,
         .checkpoint_bandwidth = 20000000,
         .ticks = true,
         .idle_after_ms = 10000,
@@ -253,10 +254,12 @@ void pql_pipeline_free(struct pql_pipeline *p)
     if (!p) return;
     for (unsigned i = 0; i < p->conf->workers; i++) free_worker(&p->workers[i]);
     for (size_t i = 0; i < p->count; i++) pql_task_free(p->tasks[i]);
+    for (size_t i = 0; i < p->parked_count; i++) pql_task_free(p->parked[i]);
     pql_arena_deinit(&p->committer.arena);
     free(p->committer.tasks);
     free(p->committer.positions);
     free(p->tasks);
+    free(p->parked);
     free(p->settled);
     free(p->workers);
     free(p->keeper_turns);
@@ -352,6 +355,9 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
         out->restoring += task->phase < PQL_PHASE_LIVE;
         out->accounts += task->accounts;
     }
+    for (size_t i = 0; i < p->parked_count; i++) out->parked_accounts += p->parked[i]->accounts;
+    out->parked = (unsigned)p->parked_count;
+    out->resumed = p->resumed;
     out->records = p->committer.records;
     out->epochs = p->committer.epochs;
     out->aborted = p->committer.aborted;

@@ -59,6 +59,7 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
     X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
     X(BATCH_REFUSAL, "batches are as large as by default, whatever the topics take")                         \
+    X(UNPARK_WITHOUT_WRITER, "a task that comes back goes on though another writer committed")               \
     X(MANIFEST_BEFORE_COMMIT, "a manifest may name a place that is not committed")
 #define PQL_BROKEN_ENUM(name, help) PQL_BROKEN_##name,
 enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
@@ -85,6 +86,7 @@ struct pql_pipeline_conf {
 
     int64_t commit_interval_ms, max_output_delay_ms;
     int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
+    int64_t park_ms; /* how long the state of a task that was taken away is kept; 0: not at all */
     uint64_t checkpoint_bandwidth; /* bytes per second of the process */
     bool ticks;                    /* false: clock = "events" */
     int64_t idle_after_ms, alert_max_age_ms;
@@ -149,10 +151,15 @@ struct pql_pipeline_stats {
     uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
     uint64_t ticks;
     unsigned tasks, live, restoring, waiting, blocked;
-    uint64_t accounts;
+    unsigned parked;  /* tasks that were taken away and whose state is kept */
+    uint64_t resumed; /* times that one of them went on */
+    uint64_t accounts, parked_accounts;
     int64_t last_commit_us; /* how long the last transaction took */
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
+
+/* Frees the state of all tasks that were taken away, for memory is short; how many. Thread: any. */
+size_t pql_pipeline_give_up_parked(struct pql_pipeline *pipeline);
 
 /* Where each task stands: the committed next offset per input. *count of them, freed by the caller. Thread:
  * any. */

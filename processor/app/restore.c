@@ -46,7 +46,7 @@ struct pql_restore {
     struct pql_buf bytes;   /* the manifest's record */
     struct pql_manifest manifest;
     bool has_manifest;
-    int64_t candidate; /* offset of the manifest being tried, or -1: from the beginning */
+    int64_t candidate;   /* offset of the manifest being tried, or -1: from the beginning */
     int64_t journal_end; /* where its end is reached, if it is to be read that far */
     size_t chunk;
     uint64_t loaded_bytes;
@@ -180,7 +180,13 @@ static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct p
     struct pql_restore *r = task->restore;
     name_positions(p, task);
     if (p->ports->committed(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
-    return judge(p, task, err);
+    if (!task->is_kept) return judge(p, task, err);
+    struct pql_position *positions = r->positions;
+    r->positions = NULL;
+    pql_restore_free(task);
+    pql_park_goes_on(p, task, positions); /* else the next step asks again, for a task as new */
+    free(positions);
+    return 0;
 }
 
 /* --- a task that never ran --- */

@@ -4,10 +4,9 @@
 #include "base/log.h"
 #include <stdlib.h>
 
-struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)
+static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partition)
 {
-    struct pql_task *task = pql_xcalloc(1, sizeof *task);
-    task->partition = partition;
+    *task = (struct pql_task){.partition = partition};
     task->worker = (unsigned)partition % p->conf->workers;
     task->keeper = (unsigned)partition % p->conf->keepers;
     task->pipeline = p;
@@ -19,12 +18,10 @@ struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)
         (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
     task->pending.manifest = -1;
     pql_arena_init(&task->arena);
-    return task;
 }
 
-void pql_task_free(struct pql_task *task)
+static void deinit(struct pql_task *task)
 {
-    if (!task) return;
     pql_restore_free(task);
     task->pipeline->conf->decoding.close(task->decoders);
     if (task->engine) pql_engine_free(task->engine);
@@ -33,7 +30,47 @@ void pql_task_free(struct pql_task *task)
     for (size_t i = 0; i < PQL_INPUTS_MAX; i++) free(task->inbox[i].items);
     free(task->script.items);
     pql_arena_deinit(&task->arena);
+}
+
+struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)
+{
+    struct pql_task *task = pql_xmalloc(sizeof *task);
+    init(task, p, partition);
+    return task;
+}
+
+void pql_task_reset(struct pql_task *task)
+{
+    struct pql_task before = *task;
+    deinit(task);
+    init(task, before.pipeline, before.partition);
+    task->phase = before.phase;
+    task->incarnation = before.incarnation;
+    task->assigned_us = before.assigned_us;
+    task->closing = before.closing;
+    task->lost = before.lost;
+    task->handover_deadline_us = before.handover_deadline_us;
+    task->keeper_busy = before.keeper_busy;
+}
+
+void pql_task_free(struct pql_task *task)
+{
+    if (!task) return;
+    deinit(task);
     free(task);
+}
+
+void pql_task_committed(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_epoch *epoch = task->sealed;
+    p->committer.records += epoch->transitions;
+    task->committed = epoch->end;
+    memcpy(task->committed_writer, epoch->metadata.writer, sizeof task->committed_writer);
+    task->committed_epoch = epoch->metadata.epoch;
+    if (epoch->has_pointer && epoch->trim_before > 0) task->trim_before = epoch->trim_before;
+    task->in_txn = false;
+    task->sealed = NULL;
+    pql_epoch_free(epoch);
 }
 
 bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place,
@@ -50,9 +87,11 @@ void pql_task_set_phase(struct pql_task *task, enum pql_phase phase)
         [PQL_PHASE_CLAIM] = 1u << PQL_PHASE_RESTORE,
         [PQL_PHASE_READY] = 1u << PQL_PHASE_RESTORE | 1u << PQL_PHASE_CLAIM,
         [PQL_PHASE_REPLAY] = 1u << PQL_PHASE_READY,
-        [PQL_PHASE_LIVE] = 1u << PQL_PHASE_REPLAY,
+        [PQL_PHASE_LIVE] = 1u << PQL_PHASE_REPLAY | 1u << PQL_PHASE_READY,
         [PQL_PHASE_BLOCKED] = 1u << PQL_PHASE_RESTORE | 1u << PQL_PHASE_REPLAY | 1u << PQL_PHASE_LIVE,
-        [PQL_PHASE_RELEASED] = ~0u,
+        [PQL_PHASE_RELEASED] = ~(1u << PQL_PHASE_PARKED),
+        [PQL_PHASE_PARKED] = 1u << PQL_PHASE_RELEASED,
+        [PQL_PHASE_RESTORE] = 1u << PQL_PHASE_PARKED,
     };
     PQL_ASSERT(from[phase] & 1u << task->phase);
     task->phase = phase;

@@ -2,13 +2,15 @@
  * only.
  *
  *   phase      who touches the task            next
- *   RESTORE    its keeper                      CLAIM, READY, BLOCKED
+ *   RESTORE    its keeper; of a kept task, the question whether it may go on
+ *                                              CLAIM, READY, BLOCKED
  *   CLAIM      committer (a sealed epoch)      READY
  *   READY      nobody                          REPLAY
  *   REPLAY     its worker, outputs discarded   LIVE, BLOCKED
  *   LIVE       its worker                      BLOCKED
  *   BLOCKED    nobody; nothing is committed
- *   RELEASED   nobody; control frees it once the committer and the keeper let go
+ *   RELEASED   nobody; control parks or frees it once the committer and the keeper let go
+ *   PARKED     nobody; not among the tasks               RESTORE, when it is assigned again
  *
  * Fields are grouped by owner. What is under the lock is read and written under pipeline->lock, by anybody.
  */
@@ -30,6 +32,7 @@ enum pql_phase {
     PQL_PHASE_LIVE,
     PQL_PHASE_BLOCKED,
     PQL_PHASE_RELEASED,
+    PQL_PHASE_PARKED,
     PQL_PHASE_COUNT,
 };
 
@@ -83,6 +86,10 @@ struct pql_task {
 
     /* --- under the lock --- */
     enum pql_phase phase;
+    uint64_t incarnation, assigned_us; /* of this assignment; what was asked before it is none of its */
+    bool is_whole;                     /* released between two batches, live */
+    bool is_kept; /* parked before this assignment: it goes on, if nobody else committed meanwhile */
+    uint64_t parked_us;
     bool closing;     /* to be settled and released */
     bool lost;        /* to be released at once: nothing of it can be committed any more */
     bool worker_busy; /* the worker has it in its table */
@@ -271,6 +278,9 @@ struct pql_pipeline {
     pthread_cond_t changed; /* wakes control, committer and keepers */
     struct pql_task **tasks;
     size_t count, capacity;
+    struct pql_task **parked;
+    size_t parked_count, parked_capacity;
+    uint64_t incarnations, resumed;
     bool stop_wanted;
     enum pql_stop stop; /* why it ends */
     struct pql_err stop_err;
@@ -306,6 +316,10 @@ void pql_wait_changed(struct pql_pipeline *p, int ms);
 
 /* --- task.c --- */
 struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition);
+/* Under the lock: as new, but for what the assignment and its keeper have to do with it. */
+void pql_task_reset(struct pql_task *task);
+/* Under the lock: its sealed epoch is known to be committed. */
+void pql_task_committed(struct pql_pipeline *p, struct pql_task *task);
 void pql_task_free(struct pql_task *task); /* messages were released by the worker */
 bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place,
                        const struct pql_log_place *wanted);
@@ -332,6 +346,16 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
 void pql_snapshots_step(struct pql_worker *w);
 void pql_snapshots_abandon(struct pql_worker *w, struct pql_task *task); /* if it is of this task */
 void pql_snapshot_deinit(struct pql_worker *w);
+
+/* --- park.c --- */
+/* Under the lock; false: not worth it, or not right. */
+bool pql_park(struct pql_pipeline *p, struct pql_task *task);
+/* Under the lock: the parked task of this partition, in RESTORE; NULL: there is none. */
+struct pql_task *pql_unpark(struct pql_pipeline *p, int32_t partition);
+/* Frees those that were parked for too long. Thread: control. */
+void pql_park_expire(struct pql_pipeline *p);
+/* Its keeper, with the stable positions of the group: READY if nobody else committed, else as new. */
+bool pql_park_goes_on(struct pql_pipeline *p, struct pql_task *task, const struct pql_position *positions);
 
 /* --- restore.c --- */
 void pql_restore_step(struct pql_pipeline *p, struct pql_task *task);

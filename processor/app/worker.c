@@ -77,6 +77,14 @@ static void note_lag_at_most(struct pql_worker *w, struct pql_task *task)
     if (task->lag_ms < 0 || task->lag_ms > now) task->lag_ms = now;
 }
 
+/* Offsets of inputs that the group does not subscribe to expire by themselves: a process that never lives for
+ * a day renews them too. */
+static void begin_live(struct pql_worker *w, struct pql_task *task)
+{
+    task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
+    if (w->pipeline->conf->inputs_count > 1) pql_task_open_epoch(task)->moved = true;
+}
+
 /* At C the replay must have made what was published: a difference stops here instead of reaching a reader. */
 static void finish_replay(struct pql_worker *w, struct pql_task *task)
 {
@@ -104,10 +112,7 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
     task->committed = task->target;
     pql_wake_all(w->pipeline);
     pql_unlock(w->pipeline);
-    task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
-    /* Offsets of inputs that the group does not subscribe to expire by themselves: a process that never lives
-     * for a day renews them too. */
-    if (w->pipeline->conf->inputs_count > 1) pql_task_open_epoch(task)->moved = true;
+    begin_live(w, task);
 }
 
 static void apply_entry(struct pql_task *task, const struct pql_journal *entry)
@@ -558,7 +563,8 @@ static void adopt(struct pql_worker *w, struct pql_task *task)
     PQL_ASSERT(!w->by_partition[task->partition]);
     w->by_partition[task->partition] = task;
     task->worker_busy = true;
-    pql_task_set_phase(task, PQL_PHASE_REPLAY);
+    pql_task_set_phase(task, task->is_kept ? PQL_PHASE_LIVE : PQL_PHASE_REPLAY);
+    if (task->is_kept) begin_live(w, task);
 }
 
 static bool has_something(const struct pql_task *task)
@@ -581,6 +587,8 @@ static void drop(struct pql_worker *w, size_t at)
     w->by_partition[task->partition] = NULL;
     pql_lock(w->pipeline);
     task->worker_busy = false;
+    task->is_whole =
+        task->phase == PQL_PHASE_LIVE && !is_scripted(task) && w->pipeline->stop == PQL_STOP_NONE;
     pql_task_set_phase(task, PQL_PHASE_RELEASED);
     pql_wake_all(w->pipeline);
     pql_unlock(w->pipeline);

@@ -1,7 +1,7 @@
 /* kafka_model.h - Kafka as the pipeline sees it, in memory and under a modelled clock: partitions whose
  * markers take offsets, transactions with fencing by epoch and a last stable offset, batches
- * refused whole, a group (kafka_model_group.c), committed offsets with metadata, expiry and the stable fetch, end
- * of partition reported once per end, deleted records. One seed decides all faults.
+ * refused whole, a group (kafka_model_group.c), committed offsets with metadata, expiry and the stable fetch,
+ * end of partition reported once per end, deleted records. One seed decides all faults.
  *
  *   struct model         the broker: outlives processes
  *   struct model_client  one process's connection: fills struct pql_ports; dies with a crash

@@ -1,5 +1,6 @@
-/* kafka_model_group.c - the modelled group: members that come, leave, are silent or replaced; sticky assignment, in
- * which a partition moves only after its owner gave it back; generations that a member learns a little later.
+/* kafka_model_group.c - the modelled group: members that come, leave, are silent or replaced; sticky
+ * assignment, in which a partition moves only after its owner gave it back; generations that a member learns
+ * a little later.
  */
 #include "sim/model_client.h"
 

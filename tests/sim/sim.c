@@ -75,6 +75,7 @@ static void end_process(struct sim *s, struct place *place)
         pql_pipeline_stats(place->process->pipeline, &stats);
         s->result->ticks += stats.ticks;
         s->result->snapshots += stats.snapshots;
+        s->result->resumed += stats.resumed;
     }
     world_kill(place->process);
     *place = (struct place){0};
@@ -299,6 +300,7 @@ static void shut_down(struct sim *s)
         if (stop != PQL_STOP_CLEAN && stop != PQL_STOP_FENCED) fail(s, "no clean end: %d", (int)stop);
         end_process(s, place);
     }
+    model_advance(&s->world.model, 20000000); /* what a fenced one left open is aborted */
 }
 
 /* --- oracle --- */
@@ -639,6 +641,8 @@ struct world_plan sim_plan_of(uint64_t seed)
     plan.instances = 1 + (int)model_below(&random, 4);
     plan.scaling = plan.instances > 1 ? 0.0003 : 0;
     plan.session_ms = 200 + (int64_t)model_below(&random, 3000);
+    plan.park_ms = model_chance(&random, 0.2) ? -1 : model_chance(&random, 0.3) ? 3000 : 0;
+    plan.short_memory = model_chance(&random, 0.2) ? 0.001 : 0;
     plan.is_static = model_chance(&random, 0.4);
     if (model_chance(&random, 0.3)) plan.max_message_bytes = 1000;
     if (plan.at_least_once) { /* two that overlap may both publish: that is what at least once means */

@@ -146,8 +146,8 @@ static void adopt_and_run(struct scene *s)
     assert_true(world_all_committed(&s->world));
 }
 
-/* How many transitions differ; the value has id and version. That they are the right ones is what the seeds of
- * test_sim compare, which adopt as well. */
+/* How many transitions differ; the value has id and version. That they are the right ones is what the seeds
+ * of test_sim compare, which adopt as well. */
 static size_t distinct_transitions(const struct world *world, size_t *all)
 {
     const struct model_log *log = &world->model.outputs[PQL_OUT_PQL][0];
@@ -245,7 +245,8 @@ static void nothing_to_adopt_is_said(void **state)
     struct pql_err err;
     scene_init(&s);
     lose_offset(&s);
-    s.world.model.outputs[PQL_OUT_CHECKPOINT][0].low = model_end(&s.world.model.outputs[PQL_OUT_CHECKPOINT][0]);
+    s.world.model.outputs[PQL_OUT_CHECKPOINT][0].low =
+        model_end(&s.world.model.outputs[PQL_OUT_CHECKPOINT][0]);
     assert_int_equal(pql_tool_read(&s.tool, 0, &task, &err), 0);
     assert_int_equal(pql_tool_adopt(&s.tool, &task, "output-5", &position, &err), -1);
     assert_non_null(strstr(err.msg, "nothing to adopt"));

@@ -14,8 +14,8 @@ enum { SEEDS = 300 };
 
 static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek",      "ack",         "rebalance",      "crash"};
-static uint64_t faults[10], runs, starts, freezes, twins, most_at_once, records, refused, ticks, snapshots,
-    trimmed, fallbacks, adopted;
+static uint64_t faults[10], runs, starts, freezes, twins, resumed, most_at_once, records, refused, ticks,
+    snapshots, trimmed, fallbacks, adopted;
 static char program[256];
 
 static bool judge(const struct world_plan *plan, const char *arguments)
@@ -27,6 +27,7 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     starts += result.starts;
     freezes += result.freezes;
     twins += result.twins;
+    resumed += result.resumed;
     if (result.most_at_once > most_at_once) most_at_once = result.most_at_once;
     records += result.records;
     refused += result.refused;
@@ -90,17 +91,18 @@ static bool all_happened(void)
     bool ok = true;
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
-    return ok && freezes && twins && most_at_once == 4 && refused && ticks && snapshots && trimmed &&
-           fallbacks && adopted && records;
+    return ok && freezes && twins && resumed && most_at_once == 4 && refused && ticks && snapshots &&
+           trimmed && fallbacks && adopted && records;
 }
 
 static void summary(void)
 {
     printf("%" PRIu64 " runs, %" PRIu64 " starts, at most %" PRIu64 " at once, %" PRIu64 " freezes, %" PRIu64
-           " twins, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64 " ticks, %" PRIu64
-           " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64 " adopted;",
-           runs, starts, most_at_once, freezes, twins, records, refused, ticks, snapshots, trimmed, fallbacks,
-           adopted);
+           " twins, %" PRIu64 " resumed, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64
+           " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64
+           " adopted;",
+           runs, starts, most_at_once, freezes, twins, resumed, records, refused, ticks, snapshots, trimmed,
+           fallbacks, adopted);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

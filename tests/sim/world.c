@@ -154,6 +154,7 @@ struct world_process *world_start(struct world *world, const char *transactional
     model_client_ports(process->client, &process->ports);
     process->conf = world->conf;
     process->conf.handover_budget_ms = (int64_t)model_below(&world->random, 300);
+    if (world->plan->park_ms) process->conf.park_ms = world->plan->park_ms;
     process->conf.inbox_max = 1 + model_below(&world->random, 30);
     snprintf(process->conf.writer, sizeof process->conf.writer, "w%u", ++world->starts);
     process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &process->err);
@@ -174,6 +175,8 @@ void world_step(struct world *world, struct world_process *process)
 {
     uint64_t role = model_below(&world->random, 100);
     if (!process->pipeline) return;
+    if (model_chance(&world->random, world->plan->short_memory))
+        pql_pipeline_give_up_parked(process->pipeline);
     if (role < 15)
         pql_control_step(process->pipeline, 0);
     else if (role < 50)

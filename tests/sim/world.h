@@ -15,6 +15,8 @@ struct world_plan {
     unsigned workers;
     bool at_least_once;
     struct model_faults faults;
+    int64_t park_ms;            /* -1: tasks are not parked; 0: for the default time */
+    double short_memory;        /* per step: parked tasks are given up */
     int64_t session_ms;         /* 0: the model's */
     int instances;              /* at most so many processes at a time; 0: 1 */
     bool is_static;             /* they are static members, named as their transactional ids */
