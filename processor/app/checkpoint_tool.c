@@ -124,6 +124,19 @@ void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task
     fputc('\n', tool->out);
 }
 
+static void dump_entry(const struct pql_tool *tool, const struct pql_journal *j)
+{
+    fprintf(tool->out, "journal %" PRIu64 " at %" PRId64 " by %.*s: %s", j->place.journal, j->place.next[0],
+            PQL_SLICE_ARG(j->writer), pql_journal_kind_names[j->kind]);
+    if (j->kind == PQL_JOURNAL_REFUSED)
+        fprintf(tool->out, " %.*s, offsets %" PRId64 " to %" PRId64 " of input %u", PQL_SLICE_ARG(j->reason),
+                j->refused_from, j->place.next[j->input] - 1, j->input);
+    if (j->kind == PQL_JOURNAL_PART)
+        fprintf(tool->out, " of a long input, done up to %" PRId64 " %.*s", j->part.due_ms,
+                PQL_SLICE_ARG(j->part.account));
+    fputc('\n', tool->out);
+}
+
 static void dump_content(const struct pql_tool *tool, enum pql_checkpoint_type type, struct pql_slice content)
 {
     struct pql_err err;
@@ -143,9 +156,7 @@ static void dump_content(const struct pql_tool *tool, enum pql_checkpoint_type t
                 m.snapshot, PQL_SLICE_ARG(m.writer), m.place.next[0], m.place.journal, m.chunks_count,
                 m.accounts, m.digest, m.revision, m.predecessor);
     else if (type == PQL_CHECKPOINT_JOURNAL && !pql_journal_parse(content, &j, &err))
-        fprintf(tool->out, "journal %" PRIu64 " at %" PRId64 " by %.*s: %s%s%.*s\n", j.place.journal,
-                j.place.next[0], PQL_SLICE_ARG(j.writer), pql_journal_kind_names[j.kind],
-                j.reason.len ? " " : "", PQL_SLICE_ARG(j.reason));
+        dump_entry(tool, &j);
     else
         fputs("damaged: does not parse\n", tool->out);
     pql_arena_deinit(&arena);

@@ -19,10 +19,14 @@ static const struct pql_definition_conf *definition_of(const struct pql_pipeline
     return NULL;
 }
 
-static void note_output(struct pql_worker *w, struct pql_task *task)
+static void add(struct pql_worker *w, struct pql_task *task, const struct pql_out_record *record)
 {
     struct pql_epoch *epoch = pql_task_open_epoch(task);
+    size_t before = epoch->bytes.len;
     if (!epoch->first_output_us) epoch->first_output_us = w->now_us ? w->now_us : 1;
+    pql_epoch_add(epoch, record);
+    w->made_bytes += epoch->bytes.len - before;
+    w->open_bytes += epoch->bytes.len - before;
 }
 
 static size_t size_of(const struct pql_out_record *record)
@@ -55,8 +59,7 @@ static void add_dead_letter(struct pql_worker *w, struct pql_task *task, struct 
             }
         }
     }
-    note_output(w, task);
-    pql_epoch_add(pql_task_open_epoch(task), record);
+    add(w, task, record);
 }
 
 static void put(struct pql_header *headers, size_t *count, const char *name, const char *value)
@@ -147,8 +150,7 @@ static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output
         too_large(w, task, &out);
         return;
     }
-    note_output(w, task);
-    pql_epoch_add(pql_task_open_epoch(task), &out);
+    add(w, task, &out);
 }
 
 /* Which topics a transition goes to: those of its subject; the state topic where status or tier changed;
@@ -168,6 +170,26 @@ static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
     if (is_alert) publish(w, task, PQL_OUT_ALERTS, record);
 }
 
+static void publish_live(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
+{
+    const struct pql_definition_conf *definition = definition_of(w->pipeline, record->definition);
+    if (definition && definition->mode != PQL_MODE_LIVE) return;
+    if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
+    struct pql_record aged = *record;
+    if (aged.origin == PQL_ORIGIN_LIVE && w->wall_ms - aged.occurred_at > w->pipeline->conf->alert_max_age_ms)
+        aged.origin = PQL_ORIGIN_BACKFILL;
+    publish_everywhere(w, task, definition, &aged);
+}
+
+/* A long input stops here, unless it only repeats what a journal says. */
+static void stop_in_time(struct pql_worker *w, struct pql_task *task)
+{
+    const struct pql_pipeline_conf *conf = w->pipeline->conf;
+    w->made_records++;
+    if (w->made_records < conf->part_records_max && w->made_bytes < conf->part_bytes_max) return;
+    if (task->script.next == task->script.count) pql_engine_pause(task->engine);
+}
+
 void pql_output_record(void *context, const struct pql_record *record)
 {
     struct pql_task *task = context;
@@ -176,11 +198,6 @@ void pql_output_record(void *context, const struct pql_record *record)
     task->hash += pql_checkpoint_hash(record->event_id, strlen(record->event_id));
     if (task->phase != PQL_PHASE_LIVE) return; /* a replay: it was published when it happened */
     pql_task_open_epoch(task)->transitions++;
-    const struct pql_definition_conf *definition = definition_of(w->pipeline, record->definition);
-    if (definition && definition->mode != PQL_MODE_LIVE) return;
-    if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
-    struct pql_record aged = *record;
-    if (aged.origin == PQL_ORIGIN_LIVE && w->wall_ms - aged.occurred_at > w->pipeline->conf->alert_max_age_ms)
-        aged.origin = PQL_ORIGIN_BACKFILL;
-    publish_everywhere(w, task, definition, &aged);
+    publish_live(w, task, record);
+    stop_in_time(w, task);
 }

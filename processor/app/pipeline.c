@@ -29,6 +29,8 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .misplaced_max = 0.001,
         .epoch_bytes_max = 16 << 20,
         .inbox_max = 1000,
+        .part_records_max = 20000,
+        .part_bytes_max = 8 << 20,
     };
 }
 
@@ -276,6 +278,14 @@ void pql_pipeline_stop(struct pql_pipeline *p)
     pql_unlock(p);
 }
 
+void pql_pipeline_refresh(struct pql_pipeline *p)
+{
+    pql_lock(p);
+    p->refresh_wanted++;
+    for (unsigned i = 0; i < p->conf->workers; i++) p->ports->worker_wake(p->ports->self, i);
+    pql_unlock(p);
+}
+
 bool pql_pipeline_finished(struct pql_pipeline *p, enum pql_stop *stop, struct pql_err *err)
 {
     pql_lock(p);
@@ -339,6 +349,8 @@ static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_sta
     out->snapshots_abandoned += w->shown.snapshots_abandoned;
     out->snapshot_bytes += w->shown.snapshot_bytes;
     out->ticks += w->shown.ticks;
+    out->parts += w->shown.parts;
+    out->refreshes += w->shown.refreshes;
     out->waiting += w->shown.waiting;
 }
 

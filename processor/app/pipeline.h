@@ -95,6 +95,8 @@ struct pql_pipeline_conf {
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
     size_t inbox_max;    /* messages kept of one partition that waits */
+    /* A long input stops after so many records or bytes, and an epoch may be closed there. */
+    uint64_t part_records_max, part_bytes_max;
 
     struct pql_decoding decoding;
     pql_encode *encode;
@@ -139,6 +141,9 @@ void pql_pipeline_run(struct pql_pipeline *pipeline);
 
 /* Asks for an orderly end: final snapshots, commit, leave. Thread: any; not from a signal handler. */
 void pql_pipeline_stop(struct pql_pipeline *pipeline);
+/* Asks every task that is here for a record of each present member, on the state topic. Thread: any; not from
+ * a signal handler. */
+void pql_pipeline_refresh(struct pql_pipeline *pipeline);
 /* True once nothing is left to do; why, and in words. */
 bool pql_pipeline_finished(struct pql_pipeline *pipeline, enum pql_stop *stop, struct pql_err *err);
 
@@ -149,7 +154,7 @@ struct pql_pipeline_stats {
     uint64_t records; /* committed transitions */
     uint64_t epochs, aborted, unknown;
     uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
-    uint64_t ticks;
+    uint64_t ticks, parts, refreshes; /* parts: stops in the middle of a long input */
     unsigned tasks, live, restoring, waiting, blocked;
     unsigned parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */

@@ -507,6 +507,7 @@ static void add_entry(struct pql_task *task, const struct pql_journal *entry)
     *copy = *entry;
     copy->writer = copy->program = copy->program_hash = (struct pql_slice){NULL, 0};
     copy->reason = pql_arena_copy(&task->arena, entry->reason);
+    copy->part.account = pql_arena_copy(&task->arena, entry->part.account);
 }
 
 static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *entry,

@@ -108,6 +108,7 @@ static void begin(struct pql_worker *w, struct pql_task *task)
     pql_lock(w->pipeline);
     task->ends_known = false;
     pql_unlock(w->pipeline);
+    pql_task_journal_refused(w->pipeline, task);
     s->task = task;
     s->number = ++task->snapshot_number;
     s->place = task->place;

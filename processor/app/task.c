@@ -13,6 +13,7 @@ static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partitio
     task->owner = &p->workers[task->worker];
     task->decoders = p->conf->decoding.open(p->conf->decoding.context, partition);
     task->run_input = -1;
+    task->refreshed = p->refresh_wanted;
     task->lag_ms = -1;
     task->pointer =
         (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
@@ -122,10 +123,22 @@ struct pql_epoch *pql_task_open_epoch(struct pql_task *task)
     return task->open;
 }
 
+void pql_task_journal_refused(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_journal entry = {.kind = PQL_JOURNAL_REFUSED,
+                                .input = task->refused.input,
+                                .refused_from = task->refused.from,
+                                .reason = pql_slice_of(task->refused.reason ? task->refused.reason : "")};
+    bool is_any = task->refused.reason != NULL;
+    task->refused.reason = NULL;
+    if (is_any && !PQL_BREAKS(p, REFUSALS_NOT_JOURNALED)) pql_task_journal(p, task, &entry, PQL_NO_TIME);
+}
+
 void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry,
                       int64_t wall_ms)
 {
     struct pql_buf bytes = {0};
+    pql_task_journal_refused(p, task);
     task->place.journal++;
     task->run_input = -1;
     entry->task = task->partition;
@@ -147,6 +160,7 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
 {
     struct pql_epoch *epoch = pql_task_open_epoch(task);
     PQL_ASSERT(!task->sealed);
+    pql_task_journal_refused(p, task);
     /* Outputs may be seen before the offsets are committed, so the order of the last run may not be left to
      * C. */
     bool is_scripted = task->script.next < task->script.count;

@@ -76,6 +76,13 @@ struct pql_pointer {
     uint64_t records, hash; /* of the task at S: the zero of n and x */
 };
 
+/* Refused records in a row, for one reason: one entry. */
+struct pql_refused {
+    const char *reason; /* NULL: none */
+    uint32_t input;
+    int64_t from;
+};
+
 struct pql_restore; /* restore.c */
 
 struct pql_task {
@@ -119,6 +126,8 @@ struct pql_task {
     struct pql_arena arena;     /* lives with the task: script, program text */
     struct pql_log_place place; /* live */
     int run_input;              /* the input read since the last entry, or -1 */
+    struct pql_refused refused; /* not yet journaled */
+    uint64_t refreshed;         /* its copy of refresh_wanted, as of the last one done */
     uint64_t records, hash;     /* of all transitions since the task is here */
     struct pql_pointer pointer,
         pending; /* pending.manifest >= 0: acknowledged, the next epoch sealed carries it */
@@ -211,8 +220,11 @@ struct pql_worker {
     uint64_t now_us; /* read once per step */
     int64_t wall_ms;
     bool did_something;
-    struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
-    struct pql_pipeline_stats shown; /* under the lock */
+    uint64_t made_records, made_bytes; /* since the engine was last called */
+    uint64_t open_bytes;               /* of open epochs */
+    uint64_t refresh_wanted;           /* as of the last step */
+    struct pql_pipeline_stats stats;   /* only its own counters; copied under the lock */
+    struct pql_pipeline_stats shown;   /* under the lock */
 };
 
 enum pql_txn_state {
@@ -282,7 +294,8 @@ struct pql_pipeline {
     size_t parked_count, parked_capacity;
     uint64_t incarnations, resumed;
     bool stop_wanted;
-    enum pql_stop stop; /* why it ends */
+    uint64_t refresh_wanted; /* how often */
+    enum pql_stop stop;      /* why it ends */
     struct pql_err stop_err;
     bool is_done;
 
@@ -333,6 +346,8 @@ struct pql_epoch *pql_task_open_epoch(struct pql_task *task);
 /* Appends an entry to the open epoch, with the next sequence. */
 void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_journal *entry,
                       int64_t wall_ms);
+/* Journals the refused records that are not yet, so that the place is that of the journal. */
+void pql_task_journal_refused(struct pql_pipeline *p, struct pql_task *task);
 /* Hands the open epoch over. Under the lock. */
 void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us);
 

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { RETRY_MS = 100 };
+enum { RETRY_MS = 100, STEPS_MAX = 50000 /* of an engine in one call, silent ones too */ };
 
 static const uint64_t day_us = UINT64_C(86400000000);
 
-enum taken { TAKEN, MUST_WAIT, STOPPED };
+enum taken { TAKEN, PARTLY /* the same record again */, MUST_WAIT, STOPPED };
 
 /* --- the script of a replay: what comes next, and which input it needs --- */
 
@@ -36,11 +36,21 @@ static const struct pql_log_place *script_goal(const struct pql_task *task)
     return entry ? &entry->place : NULL;
 }
 
+/* A record whose instant is not reached yet comes before all else, and a clock or a refresh under way before
+ * any record. */
+static bool may_interrupt(const struct pql_task *task, uint32_t input)
+{
+    struct pql_part part = pql_engine_part(task->engine);
+    if (part.kind == PQL_WORK_NONE) return true;
+    return part.kind == PQL_WORK_EVENT &&
+           (part.input == input || task->place.next[part.input] != part.offset);
+}
+
 /* Between two entries a single input was read: the one that is behind. */
 static bool may_take(const struct pql_task *task, uint32_t input, uint32_t inputs_count)
 {
     const struct pql_log_place *goal = is_scripted(task) ? script_goal(task) : NULL;
-    if (!goal) return true;
+    if (!goal) return may_interrupt(task, input);
     for (uint32_t i = 0; i < inputs_count; i++)
         if (task->place.next[i] < goal->next[i]) return i == input;
     return false;
@@ -115,9 +125,23 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
     begin_live(w, task);
 }
 
-static void apply_entry(struct pql_task *task, const struct pql_journal *entry)
+/* A replay stops where the journal says, else nowhere. */
+static void call_engine(struct pql_worker *w, struct pql_task *task)
 {
-    if (entry->kind == PQL_JOURNAL_TICK) pql_engine_tick(task->engine, entry->time_ms);
+    w->made_records = w->made_bytes = 0;
+    pql_engine_set_limit(task->engine, is_scripted(task) ? 0 : STEPS_MAX);
+}
+
+static void apply_entry(struct pql_worker *w, struct pql_task *task, const struct pql_journal *entry)
+{
+    struct pql_err err = {0};
+    call_engine(w, task);
+    if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(task->engine, entry->time_ms);
+    if (entry->kind == PQL_JOURNAL_REFRESH) (void)pql_engine_refresh(task->engine);
+    if (entry->kind == PQL_JOURNAL_PART && pql_engine_replay_part(task->engine, &entry->part, &err)) {
+        block(w, task, PQL_STOP_STATE, &err);
+        return;
+    }
     task->place.journal = entry->place.journal;
     task->run_input = -1;
     if (++task->script.next < task->script.count) return;
@@ -148,7 +172,7 @@ static void settle_script(struct pql_worker *w, struct pql_task *task)
                      w->pipeline->conf->inputs[entry->input].topic);
             block(w, task, PQL_STOP_STATE, &err);
         } else {
-            apply_entry(task, entry);
+            apply_entry(w, task, entry);
         }
     }
 }
@@ -187,6 +211,7 @@ static void check_place(struct pql_worker *w, struct pql_task *task, const struc
 
 static void journal_run(struct pql_worker *w, struct pql_task *task, uint32_t input)
 {
+    if (task->refused.input != input) pql_task_journal_refused(w->pipeline, task);
     if (!is_scripted(task) && task->run_input >= 0 && task->run_input != (int)input &&
         !PQL_BREAKS(w->pipeline, SILENT_RUNS))
         pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, w->wall_ms);
@@ -223,12 +248,11 @@ static enum taken refuse(struct pql_worker *w, struct pql_task *task, const stru
 {
     w->stats.refused++;
     journal_run(w, task, m->input);
+    if (task->refused.reason && strcmp(task->refused.reason, reason) != 0)
+        pql_task_journal_refused(w->pipeline, task);
+    if (!task->refused.reason)
+        task->refused = (struct pql_refused){.reason = reason, .input = m->input, .from = m->offset};
     moved(task, m);
-    if (!PQL_BREAKS(w->pipeline, REFUSALS_NOT_JOURNALED))
-        pql_task_journal(w->pipeline, task,
-                         &(struct pql_journal){
-                             .kind = PQL_JOURNAL_REFUSED, .input = m->input, .reason = pql_slice_of(reason)},
-                         w->wall_ms);
     pql_output_dead_letter(w, task, m, reason, words);
     pql_share_add(&task->share, true);
     check_share(w, task);
@@ -242,14 +266,15 @@ static bool is_refused_by_script(struct pql_worker *w, struct pql_task *task,
 {
     const struct pql_journal *entry = script_entry(task);
     if (!entry || entry->kind != PQL_JOURNAL_REFUSED || entry->input != m->input ||
-        script_goal(task) != &entry->place || entry->place.next[m->input] - 1 != m->offset)
+        script_goal(task) != &entry->place || m->offset < entry->refused_from ||
+        m->offset >= entry->place.next[m->input])
         return false;
     char reason[64];
     snprintf(reason, sizeof reason, "%.*s", PQL_SLICE_ARG(entry->reason));
     if (task->phase == PQL_PHASE_LIVE) pql_output_dead_letter(w, task, m, reason, "refused before a restart");
     moved(task, m);
-    apply_entry(task, entry);
     pql_share_add(&task->share, true);
+    if (task->place.next[m->input] == entry->place.next[m->input]) apply_entry(w, task, entry);
     return true;
 }
 
@@ -302,20 +327,37 @@ static void note_seen(struct pql_worker *w, struct pql_task *task, int64_t befor
         task->lag_ms = w->wall_ms > seen ? w->wall_ms - seen : 0;
 }
 
-static void apply(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
-                  const struct pql_event *event)
+/* How far a long input has come; an epoch may be closed behind it. */
+static void journal_part(struct pql_worker *w, struct pql_task *task)
+{
+    struct pql_journal entry = {.kind = PQL_JOURNAL_PART, .part = pql_engine_part(task->engine)};
+    pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
+    w->stats.parts++;
+    task->taken_since_snapshot++;
+    w->did_something = true;
+}
+
+static enum taken apply(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
+                        const struct pql_event *event)
 {
     int64_t seen = pql_engine_seen(task->engine);
+    pql_task_journal_refused(w->pipeline, task);
     journal_run(w, task, m->input);
-    moved(task, m);
+    call_engine(w, task);
     enum pql_applied applied = pql_engine_apply(task->engine, event);
+    note_seen(w, task, seen);
+    if (applied == PQL_APPLY_PART) {
+        journal_part(w, task);
+        return PARTLY;
+    }
+    moved(task, m);
     w->stats.duplicates += applied == PQL_APPLY_DUPLICATE;
     w->stats.late += applied >= PQL_APPLY_LATE;
     if (applied == PQL_APPLY_LATE_DEAD_LETTER && task->phase == PQL_PHASE_LIVE)
         pql_output_dead_letter(w, task, m, pql_rejects[PQL_REJECT_LATE].word,
                                pql_rejects[PQL_REJECT_LATE].help);
     pql_share_add(&task->share, false);
-    note_seen(w, task, seen);
+    return TAKEN;
 }
 
 static enum taken process(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
@@ -340,9 +382,9 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
         if (max >= 0 && event.time_ms > now && event.time_ms - now > max)
             return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word,
                           pql_rejects[PQL_REJECT_FUTURE_TIME].help);
-        check_place(w, task, &event);
+        if (pql_engine_part(task->engine).kind == PQL_WORK_NONE) check_place(w, task, &event);
     }
-    apply(w, task, m, &event);
+    if (apply(w, task, m, &event) == PARTLY) return PARTLY;
     if (scripted) {
         task->replayed++;
         w->stats.replayed++;
@@ -389,19 +431,26 @@ static bool is_running(const struct pql_task *task)
     return task->phase == PQL_PHASE_REPLAY || task->phase == PQL_PHASE_LIVE;
 }
 
+/* Outputs wait to be handed over: nothing that makes more. */
+static bool is_over(const struct pql_worker *w, const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_LIVE && w->open_bytes > w->pipeline->conf->epoch_bytes_max;
+}
+
 /* True if it took at least one. */
 static bool drain_inbox(struct pql_worker *w, struct pql_task *task, uint32_t input)
 {
     struct pql_inbox *inbox = &task->inbox[input];
     bool progress = false;
     if (inbox->waits && w->now_us < inbox->retry_us) return false;
-    while (inbox->count && is_running(task) && may_take(task, input, w->pipeline->conf->inputs_count)) {
+    while (inbox->count && is_running(task) && !is_over(w, task) &&
+           may_take(task, input, w->pipeline->conf->inputs_count)) {
         struct pql_message_view *m = &inbox->items[inbox->head];
-        inbox->waits = process(w, task, m) == MUST_WAIT;
-        if (inbox->waits) {
-            inbox->retry_us = w->now_us + RETRY_MS * 1000;
-            return progress;
-        }
+        enum taken taken = process(w, task, m);
+        inbox->waits = taken == MUST_WAIT;
+        if (inbox->waits) inbox->retry_us = w->now_us + RETRY_MS * 1000;
+        if (taken == PARTLY) return false; /* the other tasks' turn */
+        if (taken == MUST_WAIT) return progress;
         release(w, m);
         inbox->head++;
         if (!--inbox->count) inbox->head = 0;
@@ -472,13 +521,13 @@ static void take(struct pql_worker *w, struct pql_message_view *m)
     task->ended[m->input] = false;
     task->last_record_us = w->now_us;
     struct pql_inbox *inbox = &task->inbox[m->input];
-    if (!inbox->count && may_take(task, m->input, w->pipeline->conf->inputs_count)) {
+    if (!inbox->count && !is_over(w, task) && may_take(task, m->input, w->pipeline->conf->inputs_count)) {
         enum taken taken = process(w, task, m);
-        if (taken != MUST_WAIT) {
+        if (taken == TAKEN || taken == STOPPED) {
             release(w, m);
             return;
         }
-        inbox->waits = true;
+        inbox->waits = taken == MUST_WAIT;
         inbox->retry_us = w->now_us + RETRY_MS * 1000;
     }
     keep_for_later(w, task, m);
@@ -496,7 +545,36 @@ static void take_batch(struct pql_worker *w)
             if (w->batch[i].input == input) take(w, &w->batch[i]);
 }
 
-/* --- ticks --- */
+/* --- what begins without a record: ticks, refreshes --- */
+
+/* Begins a tick or goes on with it. Its entry ends it. */
+static void run_tick(struct pql_worker *w, struct pql_task *task, int64_t to_ms)
+{
+    call_engine(w, task);
+    if (!pql_engine_tick(task->engine, to_ms)) {
+        journal_part(w, task);
+        return;
+    }
+    if (!PQL_BREAKS(w->pipeline, SILENT_CLOCK))
+        pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms},
+                         w->wall_ms);
+    w->stats.ticks++;
+    task->taken_since_snapshot++;
+    w->did_something = true;
+}
+
+static void run_refresh(struct pql_worker *w, struct pql_task *task)
+{
+    call_engine(w, task);
+    if (!pql_engine_refresh(task->engine)) {
+        journal_part(w, task);
+        return;
+    }
+    pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_REFRESH}, w->wall_ms);
+    w->stats.refreshes++;
+    task->taken_since_snapshot++;
+    w->did_something = true;
+}
 
 /* Idle: the end of every input reached, nothing new for idle_after, and the broker said after that, a second
  * ago at most, that these are still the ends. A broker that does not answer is not idleness. */
@@ -537,14 +615,25 @@ static void tick(struct pql_worker *w, struct pql_task *task)
         if (task->tick_wanted) pql_wake_all(w->pipeline);
         pql_unlock(w->pipeline);
     }
-    if (!confirmed) return;
-    if (!PQL_BREAKS(w->pipeline, SILENT_CLOCK))
-        pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_TICK, .time_ms = to_ms},
-                         w->wall_ms);
-    pql_engine_tick(task->engine, to_ms);
-    w->stats.ticks++;
-    task->taken_since_snapshot++;
-    w->did_something = true;
+    if (confirmed) run_tick(w, task, to_ms);
+}
+
+/* What is open goes on, one call of the engine in a step; a record's goes on with its record. */
+static void act(struct pql_worker *w, struct pql_task *task)
+{
+    enum pql_work_kind open = pql_engine_part(task->engine).kind;
+    bool may_act =
+        task->phase == PQL_PHASE_LIVE && !task->is_leaving && !is_scripted(task) && !is_over(w, task);
+    if (open == PQL_WORK_NONE && may_act && task->refreshed != w->refresh_wanted) {
+        task->refreshed = w->refresh_wanted;
+        run_refresh(w, task);
+    } else if (open == PQL_WORK_NONE) {
+        tick(w, task);
+    } else if (open == PQL_WORK_TICK && may_act) {
+        run_tick(w, task, pql_engine_seen(task->engine));
+    } else if (open == PQL_WORK_REFRESH && may_act) {
+        run_refresh(w, task);
+    }
 }
 
 /* --- what the others ask for --- */
@@ -639,6 +728,7 @@ static void take_requests(struct pql_worker *w)
         w->tasks[i]->leave_by_us = w->tasks[i]->handover_deadline_us;
         accept_feeds(w, w->tasks[i]);
     }
+    w->refresh_wanted = p->refresh_wanted;
     if (w->handover_wanted) hand_over(w);
     struct pql_ack_queue acks = w->acks;
     w->acks = w->acks_taken;
@@ -695,6 +785,7 @@ static void report(struct pql_worker *w)
     bool news = (oldest && !w->oldest_output_us) || (has_moved && !w->has_moved);
     w->oldest_output_us = oldest;
     w->has_moved = has_moved;
+    w->open_bytes = bytes;
     w->is_full = bytes > w->pipeline->conf->epoch_bytes_max;
     w->shown = w->stats;
     for (size_t i = 0; i < w->count; i++) {
@@ -718,7 +809,7 @@ void pql_worker_step(struct pql_pipeline *p, unsigned index, int wait_ms)
         take_batch(w);
     }
     for (size_t i = 0; i < w->count; i++) {
-        tick(w, w->tasks[i]);
+        act(w, w->tasks[i]);
         if (w->tasks[i]->phase == PQL_PHASE_REPLAY) tell_replay(w, w->tasks[i]);
     }
     pql_snapshots_step(w);

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "core/event.h"
+#include "core/part.h"
 #include "core/program.h"
 #include "core/record.h"
 
@@ -71,26 +72,6 @@ int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before 
  * not remembered, buffered or counted before all that is due before it has happened; only `seen` has moved).
  * One instant of one account is never cut, nor is an instant that a full reorder buffer releases together
  * with the event that filled it. */
-
-enum pql_work_kind {
-    PQL_WORK_NONE,
-    PQL_WORK_EVENT, /* what is due before an event; the same event comes again */
-    PQL_WORK_TICK,
-    PQL_WORK_REFRESH,
-    PQL_WORK_CHANGE, /* another program: accounts that are not settled yet */
-    PQL_WORK_KIND_COUNT,
-};
-
-/* How far the open work has come. */
-struct pql_part {
-    enum pql_work_kind kind;
-    int64_t seen_ms, complete_ms; /* the task's clock: where it is to go, and what was done before */
-    int64_t upto_ms;              /* EVENT, TICK: the last instant to be processed */
-    uint32_t input;               /* EVENT: which record comes again */
-    int64_t offset;
-    int64_t due_ms;           /* EVENT, TICK: all before this instant is done, and of this instant … */
-    struct pql_slice account; /* … the accounts up to this one, itself included */
-};
 
 /* A call stops after so many accounts' instants and records together; 0 (at first): never. */
 void pql_engine_set_limit(struct pql_engine *engine, uint64_t steps_max);

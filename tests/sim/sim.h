@@ -16,7 +16,7 @@ struct sim_result {
     char what[600];
     uint64_t calls; /* of the first process */
     uint64_t starts, freezes, twins, resumed, most_at_once, records, refused, ticks, snapshots, trimmed,
-        fallbacks, adopted;
+        fallbacks, adopted, parts, refreshes;
     uint64_t faults[16];
 };
 

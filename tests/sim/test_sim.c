@@ -15,7 +15,7 @@ enum { SEEDS = 300 };
 static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek",      "ack",         "rebalance",      "crash"};
 static uint64_t faults[10], runs, starts, freezes, twins, resumed, most_at_once, records, refused, ticks,
-    snapshots, trimmed, fallbacks, adopted;
+    snapshots, trimmed, fallbacks, adopted, parts, refreshes;
 static char program[256];
 
 static bool judge(const struct world_plan *plan, const char *arguments)
@@ -36,6 +36,8 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     trimmed += result.trimmed > 0;
     fallbacks += result.fallbacks;
     adopted += result.adopted;
+    parts += result.parts;
+    refreshes += result.refreshes;
     if (result.ok) return true;
     printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what,
            program, arguments);
@@ -92,7 +94,7 @@ static bool all_happened(void)
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
     return ok && freezes && twins && resumed && most_at_once == 4 && refused && ticks && snapshots &&
-           trimmed && fallbacks && adopted && records;
+           trimmed && fallbacks && adopted && records && parts && refreshes;
 }
 
 static void summary(void)
@@ -100,9 +102,9 @@ static void summary(void)
     printf("%" PRIu64 " runs, %" PRIu64 " starts, at most %" PRIu64 " at once, %" PRIu64 " freezes, %" PRIu64
            " twins, %" PRIu64 " resumed, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64
            " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64
-           " adopted;",
+           " adopted, %" PRIu64 " parts, %" PRIu64 " refreshes;",
            runs, starts, most_at_once, freezes, twins, resumed, records, refused, ticks, snapshots, trimmed,
-           fallbacks, adopted);
+           fallbacks, adopted, parts, refreshes);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

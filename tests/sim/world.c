@@ -119,6 +119,7 @@ static void make_conf(struct world *world)
     conf.encode = encode;
     conf.encode_context = world;
     conf.broken = world->plan->broken;
+    if (world->plan->part_records_max) conf.part_records_max = world->plan->part_records_max;
     world->conf = conf;
 }
 

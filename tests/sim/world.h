@@ -33,11 +33,13 @@ struct world_plan {
     int max_message_bytes; /* of the outputs; 0: a million */
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
-    double twice;             /* share of the events that are sent again */
-    unsigned users;           /* of an account; 0: a few */
-    int64_t checkpoint_bytes; /* > 0: the largest record that the checkpoint topic takes */
-    double damage;            /* chance that the last snapshot is damaged before the final restore */
-    double adopt;    /* chance that the offsets are lost with a process, and an operator adopts the state */
+    double twice;              /* share of the events that are sent again */
+    unsigned users;            /* of an account; 0: a few */
+    int64_t checkpoint_bytes;  /* > 0: the largest record that the checkpoint topic takes */
+    uint64_t part_records_max; /* > 0: where a long input stops */
+    double refresh;            /* per step, while there is input */
+    double damage;             /* chance that the last snapshot is damaged before the final restore */
+    double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
 struct world_process {

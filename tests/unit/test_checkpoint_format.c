@@ -185,7 +185,20 @@ static void journal_round_trip(void **state)
          .program_hash = PQL_SLICE_LITERAL("h"),
          .revision = 4},
         {.kind = PQL_JOURNAL_RUN},
-        {.kind = PQL_JOURNAL_REFUSED, .input = 1, .reason = PQL_SLICE_LITERAL("bad_avro")},
+        {.kind = PQL_JOURNAL_REFUSED,
+         .input = 1,
+         .refused_from = 48,
+         .reason = PQL_SLICE_LITERAL("bad_avro")},
+        {.kind = PQL_JOURNAL_PART,
+         .part = {.kind = PQL_WORK_TICK,
+                  .seen_ms = 9,
+                  .complete_ms = -3,
+                  .upto_ms = 8,
+                  .input = 1,
+                  .offset = 50,
+                  .due_ms = 7,
+                  .account = PQL_SLICE_LITERAL("a1")}},
+        {.kind = PQL_JOURNAL_REFRESH},
     };
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
         struct pql_journal entry = entries[i], back;
@@ -207,6 +220,15 @@ static void journal_round_trip(void **state)
         assert_int_equal(back.time_ms, entry.time_ms);
         assert_true(pql_slice_eq(back.reason, entry.reason));
         assert_true(pql_slice_eq(back.program, entry.program));
+        assert_int_equal(back.refused_from, entry.refused_from);
+        assert_int_equal(back.part.kind, entry.part.kind);
+        assert_int_equal(back.part.seen_ms, entry.part.seen_ms);
+        assert_int_equal(back.part.complete_ms, entry.part.complete_ms);
+        assert_int_equal(back.part.upto_ms, entry.part.upto_ms);
+        assert_int_equal(back.part.input, entry.part.input);
+        assert_int_equal(back.part.offset, entry.part.offset);
+        assert_int_equal(back.part.due_ms, entry.part.due_ms);
+        assert_true(pql_slice_eq(back.part.account, entry.part.account));
         for (size_t n = 0; n < content.len; n++)
             assert_int_equal(pql_journal_parse((struct pql_slice){content.ptr, n}, &back, &err), -1);
         pql_buf_deinit(&buf);

@@ -8,10 +8,9 @@
 enum { HEADER = 9, CRC_AT = 5, CHUNKS_MAX = 1 << 20 };
 
 const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
-    [PQL_JOURNAL_TICK] = "tick",
-    [PQL_JOURNAL_PROGRAM] = "configuration",
-    [PQL_JOURNAL_RUN] = "run",
-    [PQL_JOURNAL_REFUSED] = "refused",
+    [PQL_JOURNAL_TICK] = "tick", [PQL_JOURNAL_PROGRAM] = "configuration",
+    [PQL_JOURNAL_RUN] = "run",   [PQL_JOURNAL_REFUSED] = "refused",
+    [PQL_JOURNAL_PART] = "part", [PQL_JOURNAL_REFRESH] = "refresh",
 };
 
 uint64_t pql_checkpoint_hash(const char *event_id, size_t len)
@@ -343,6 +342,33 @@ int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct
 
 /* --- journal --- */
 
+static void put_part(struct pql_buf *buf, const struct pql_part *part)
+{
+    pql_buf_u8(buf, (uint8_t)part->kind);
+    pql_buf_zigzag(buf, part->seen_ms);
+    pql_buf_zigzag(buf, part->complete_ms);
+    pql_buf_zigzag(buf, part->upto_ms);
+    pql_buf_varint(buf, part->input);
+    pql_buf_zigzag(buf, part->offset);
+    pql_buf_zigzag(buf, part->due_ms);
+    pql_buf_slice(buf, part->account);
+}
+
+static void read_part(struct pql_reader *r, uint32_t inputs_count, struct pql_part *part)
+{
+    uint8_t kind = pql_read_u8(r);
+    if (kind <= PQL_WORK_NONE || kind >= PQL_WORK_KIND_COUNT) r->failed = true;
+    part->kind = r->failed ? PQL_WORK_NONE : (enum pql_work_kind)kind;
+    part->seen_ms = pql_read_zigzag(r);
+    part->complete_ms = pql_read_zigzag(r);
+    part->upto_ms = pql_read_zigzag(r);
+    part->input = read_u32v(r);
+    part->offset = pql_read_zigzag(r);
+    part->due_ms = pql_read_zigzag(r);
+    part->account = pql_read_slice(r);
+    if (part->input >= inputs_count) r->failed = true;
+}
+
 void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
 {
     size_t start = frame(buf, PQL_CHECKPOINT_JOURNAL);
@@ -360,8 +386,11 @@ void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
     case PQL_JOURNAL_RUN: break;
     case PQL_JOURNAL_REFUSED:
         pql_buf_varint(buf, j->input);
+        pql_buf_zigzag(buf, j->refused_from);
         pql_buf_slice(buf, j->reason);
         break;
+    case PQL_JOURNAL_PART: put_part(buf, &j->part); break;
+    case PQL_JOURNAL_REFRESH: break;
     case PQL_JOURNAL_KIND_END: PQL_ASSERT(!"no kind of entry");
     }
     pql_checkpoint_seal(buf, start);
@@ -380,9 +409,12 @@ int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct 
     if (j.kind == PQL_JOURNAL_TICK) j.time_ms = pql_read_zigzag(&r);
     if (j.kind == PQL_JOURNAL_REFUSED) {
         j.input = read_u32v(&r);
+        j.refused_from = pql_read_zigzag(&r);
         j.reason = pql_read_slice(&r);
-        if (j.input >= j.inputs_count) r.failed = true;
+        if (j.input >= j.inputs_count || j.refused_from < 0 || j.refused_from >= j.place.next[j.input])
+            r.failed = true;
     }
+    if (j.kind == PQL_JOURNAL_PART) read_part(&r, j.inputs_count, &j.part);
     if (j.kind == PQL_JOURNAL_PROGRAM) {
         j.program = pql_read_slice(&r);
         j.program_hash = pql_read_slice(&r);

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/memory.h"
+#include "core/part.h"
 
 enum {
     PQL_CHECKPOINT_VERSION = 1,
@@ -127,7 +128,10 @@ enum pql_journal_kind {
     PQL_JOURNAL_TICK = 1, /* the clock to time_ms */
     PQL_JOURNAL_PROGRAM,  /* configuration := text, revision. The first entry of every task */
     PQL_JOURNAL_RUN,      /* nothing but its place: up to here one input was read, from here another */
-    PQL_JOURNAL_REFUSED,  /* the record at offset place.next[input] - 1 of `input`, for `reason` */
+    PQL_JOURNAL_REFUSED,  /* the records at offsets refused_from to place.next[input] - 1, for `reason` */
+    PQL_JOURNAL_PART,     /* a long input has come so far: that of the next record, or one of the kinds here,
+                             which follows when it is done */
+    PQL_JOURNAL_REFRESH,  /* a record for every member */
     PQL_JOURNAL_KIND_END,
 };
 
@@ -137,10 +141,12 @@ struct pql_journal {
     enum pql_journal_kind kind;
     uint32_t inputs_count;
     struct pql_log_place
-        place; /* after what came before, the refused record itself included; journal: own sequence */
+        place; /* after what came before, the refused records themselves included; journal: own sequence */
     int64_t time_ms;
     uint32_t input;
+    int64_t refused_from;
     struct pql_slice reason;
+    struct pql_part part;
     struct pql_slice program, program_hash;
     int64_t revision;
 };
