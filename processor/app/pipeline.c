@@ -81,9 +81,10 @@ void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop, const struct 
 
 bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err)
 {
+    if (!err->reason) return false; /* says nothing new: an abort may hide its cause */
     const char *last = *before;
     *before = err->reason;
-    if (!err->reason || !last || strcmp(err->reason, last) != 0) return false;
+    if (!last || strcmp(err->reason, last) != 0) return false;
     pql_pipeline_fail(p, PQL_STOP_CONFIG, err);
     return true;
 }

@@ -317,7 +317,7 @@ struct pql_pipeline {
 /* --- pipeline.c --- */
 void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
                        const struct pql_err *err); /* takes the lock */
-/* A fault that would come again whatever is repeated (err->reason): the second one in a row stops the program,
+/* A fault that would come again whatever is repeated (err->reason): the second one stops the program,
  * with what mends it. *before: the last one's reason, kept by whoever meets them, NULL again after a success. */
 bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err);
 void pql_lock(struct pql_pipeline *p);

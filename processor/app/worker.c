@@ -494,7 +494,9 @@ static void take_error(struct pql_worker *w, struct pql_task *task, const struct
     PQL_FAIL(&err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s",
              w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset,
              PQL_SLICE_ARG(m->value));
-    block(w, task, PQL_STOP_STATE, &err);
+    err.reason = m->reason;
+    err.topic = w->pipeline->conf->inputs[m->input].topic;
+    block(w, task, m->reason ? PQL_STOP_CONFIG : PQL_STOP_STATE, &err);
 }
 
 static void take(struct pql_worker *w, struct pql_message_view *m)

@@ -414,6 +414,7 @@ static void view_of(struct pql_kafka_source *source, rd_kafka_message_t *message
         view->kind = PQL_MESSAGE_ERROR;
         view->has_value = true;
         view->value = pql_slice_of(rd_kafka_message_errstr(message));
+        view->reason = pql_kafka_reason(message->err);
         return;
     }
     view->has_key = message->key != NULL;

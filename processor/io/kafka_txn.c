@@ -85,9 +85,25 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
         snprintf(err->msg, sizeof(err->msg), "%s", text);
 }
 
+/* A call on a transaction that has failed meanwhile says only so; asked for another one, librdkafka tells why:
+ * there cannot be one before the abort. */
+static rd_kafka_error_t *why_aborted(struct pql_kafka_txn *txn, rd_kafka_error_t *error)
+{
+    if (!rd_kafka_error_txn_requires_abort(error) || rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__STATE)
+        return error;
+    rd_kafka_error_t *cause = rd_kafka_begin_transaction(txn->kafka->rk);
+    if (!cause || !rd_kafka_error_txn_requires_abort(cause)) {
+        if (cause) rd_kafka_error_destroy(cause);
+        return error;
+    }
+    rd_kafka_error_destroy(error);
+    return cause;
+}
+
 /* Folds an error of librdkafka, which is freed. */
 static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_err *err)
 {
+    error = why_aborted(txn, error);
     int code = rd_kafka_error_code(error);
     bool is_begun = txn->state == TXN_OPEN || txn->state == TXN_ABORTING;
     enum pql_err_class cls = pql_kafka_class(code);

@@ -103,7 +103,8 @@ struct pql_message_view {
     bool timestamp_is_append; /* LogAppendTime */
     bool has_key, has_value;
     struct pql_slice key, value;
-    void *handle; /* the port's; NULL once released */
+    const char *reason; /* ERROR: a stable word, as err->reason, or NULL */
+    void *handle;       /* the port's; NULL once released */
 };
 
 /* --- what is produced --- */

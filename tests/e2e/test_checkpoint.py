@@ -3,11 +3,13 @@ offsets: adopt goes on from the newest snapshot, forget begins anew."""
 import os
 import subprocess
 import tempfile
+import time
 import unittest
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+import client
 import dataset
 import oracle
 import scenario
@@ -71,6 +73,37 @@ class Checkpoint(unittest.TestCase):
         whole = self.checkpoint(job, "verify")
         self.assertEqual(whole.returncode, 0, whole.stderr)
         self.assertEqual(whole.stdout.count(": whole;"), scenario.PARTITIONS, whole.stdout)
+
+    def test_adopt_though_the_journal_goes_on(self):
+        """Killed long after its newest snapshot, or before its first one, with refused records in the journal since."""
+        for name, settings in (("late", ""), ("none", 'checkpoint_interval = "1h"; handover_budget = "0s";')):
+            for delivery in ("exactly_once", "at_least_once"):
+                with self.subTest(name=name, delivery=delivery):
+                    self.adopt_after_kill(f"adopt-{name}-{delivery[0]}", f'{settings} delivery = "{delivery}";')
+
+    def adopt_after_kill(self, app, settings):
+        job = scenario.Scenario(app, self.directory, settings=SETTINGS + settings)
+        job.create_input()
+        third = len(EVENTS) // 3
+        job.produce(EVENTS[:third])
+        self.run_to_end(job)
+        program = job.run()
+        client.produce(job.broker, job.topic, [(p, None, b"no such thing") for p in range(scenario.PARTITIONS)])
+        job.produce(EVENTS[third:2 * third])
+        job.wait_done(program, 90)
+        program.kill()
+        time.sleep(11)  # until the group knows that its member is gone
+        self.reset_offsets(job)
+        refused = job.run()
+        self.assertEqual(refused.process.wait(60), 3, refused.log_tail())
+        done = self.checkpoint(job, "adopt", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count("goes on from"), scenario.PARTITIONS, done.stdout)
+        job.produce([*EVENTS[2 * third:], dataset.closing_clock(EVENTS)])
+        self.run_to_end(job)
+        records = job.records()
+        found = {record["event_id"]: record for record in [*records["pql"], *records["pqa"]]}
+        scenario.check_transitions(self, list(found.values()), oracle.acceptance(EVENTS))
 
     def test_forget(self):
         """The same records come once more, with equal ids: for a reader who keeps ids, nothing new."""
