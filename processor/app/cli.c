@@ -18,6 +18,10 @@ const struct pql_command pql_commands[] = {
     {"checkpoint", pql_cmd_checkpoint,
      "list | verify | dump | digest | adopt | forget [--config FILE] [--partition P] [--yes]",
      "the saved state: look at it, check it, set it right"},
+    {"dlq", pql_cmd_dlq,
+     "list | show | resend [--config FILE] [--reason WORD] [--partition P] [--offset A..B] [--since TIME] "
+     "[--yes]",
+     "the dead letters: count them, look at them, send them back to the input"},
     {"decode", pql_cmd_decode,
      "[--schema FILE | --registry URL] [FILE | --config FILE --topic TOPIC --partition P --offset O [--count "
      "N]]",

@@ -35,6 +35,7 @@ int pql_cmd_check(int argc, char **argv);
 int pql_cmd_checkpoint(int argc, char **argv);
 int pql_cmd_decode(int argc, char **argv);
 int pql_cmd_demo(int argc, char **argv);
+int pql_cmd_dlq(int argc, char **argv);
 int pql_cmd_run(int argc, char **argv);
 int pql_cmd_topics(int argc, char **argv);
 int pql_cmd_explain(int argc, char **argv);

@@ -36,6 +36,7 @@ void pql_epoch_add(struct pql_epoch *epoch, const struct pql_out_record *record)
     out->headers = epoch->bytes.len;
     for (size_t i = 0; i < record->headers_count; i++) {
         pql_buf_slice(&epoch->bytes, record->headers[i].name);
+        pql_buf_u8(&epoch->bytes, record->headers[i].value.ptr != NULL); /* none is not the same as empty */
         pql_buf_slice(&epoch->bytes, record->headers[i].value);
     }
     out->headers_len = epoch->bytes.len - out->headers;
@@ -51,7 +52,9 @@ void pql_epoch_get(const struct pql_epoch *epoch, size_t index, struct pql_arena
     struct pql_reader r = pql_reader_of(bytes + record->headers, record->headers_len);
     for (size_t i = 0; i < record->headers_count; i++) {
         headers[i].name = pql_read_slice(&r);
+        bool has_value = pql_read_u8(&r);
         headers[i].value = pql_read_slice(&r);
+        if (!has_value) headers[i].value.ptr = NULL;
     }
     *out = (struct pql_out_record){
         .output = record->output,

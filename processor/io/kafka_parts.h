@@ -43,9 +43,9 @@ rd_kafka_topic_partition_list_t *pql_kafka_list(const struct pql_kafka_ports *po
                                                 const struct pql_position *positions, size_t count,
                                                 bool with_metadata);
 
-/* Sends one record; opaque comes back in the delivery callback. */
-rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports *ports,
-                                   const struct pql_out_record *record, void *opaque);
+/* Sends one record to a topic; opaque comes back in the delivery callback. */
+rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const char *topic, const struct pql_out_record *record,
+                                   void *opaque);
 
 /* Headers of a message: views of the client's memory, array in the arena. */
 void pql_kafka_headers(const rd_kafka_message_t *message, struct pql_arena *arena,

@@ -71,7 +71,8 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
     struct pql_kafka_plain *plain = plain_of(self);
     struct sent *sent = pql_xmalloc(sizeof(*sent));
     *sent = (struct sent){lane, cookie};
-    rd_kafka_resp_err_t code = pql_kafka_send(plain->producer->rk, plain->ports, record, sent);
+    rd_kafka_resp_err_t code =
+        pql_kafka_send(plain->producer->rk, plain->ports->conf.outputs[record->output], record, sent);
     if (!code) return 0;
     free(sent);
     pql_kafka_fail(err, code, NULL);
@@ -126,8 +127,8 @@ int pql_kafka_plain_resize(struct pql_kafka_plain *plain, struct pql_err *err)
     if (ports->batch_bytes >= PQL_KAFKA_BATCH_BYTES) return 0;
     snprintf(bytes, sizeof(bytes), "%lld", (long long)ports->batch_bytes);
     const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
-    struct pql_kafka *producer = pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log,
-                                                extras, prepare, plain, err);
+    struct pql_kafka *producer =
+        pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, extras, prepare, plain, err);
     if (!producer) return -1;
     if (plain->producer != plain->kafka) pql_kafka_close(plain->producer); /* of an attempt to start */
     plain->producer = producer;

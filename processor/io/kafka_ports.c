@@ -22,8 +22,8 @@ rd_kafka_topic_partition_list_t *pql_kafka_list(const struct pql_kafka_ports *po
     return list;
 }
 
-rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports *ports,
-                                   const struct pql_out_record *record, void *opaque)
+rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const char *topic, const struct pql_out_record *record,
+                                   void *opaque)
 {
     rd_kafka_headers_t *headers = NULL;
     if (record->headers_count) headers = rd_kafka_headers_new(record->headers_count);
@@ -41,7 +41,7 @@ rd_kafka_resp_err_t pql_kafka_send(rd_kafka_t *rk, const struct pql_kafka_ports 
     if (record->has_key && record->key.len == 0) key.to = nothing;
     if (record->has_value && record->value.len == 0) value.to = nothing;
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        rk, RD_KAFKA_V_TOPIC(ports->conf.outputs[record->output]), RD_KAFKA_V_PARTITION(record->partition),
+        rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(record->partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(key.to, record->has_key ? record->key.len : 0),
         RD_KAFKA_V_VALUE(value.to, record->has_value ? record->value.len : 0),
@@ -159,8 +159,7 @@ static uint64_t mono_us(void *self)
 
 struct pql_ports pql_kafka_ports_table(struct pql_kafka_ports *ports)
 {
-    struct pql_ports table = {
-        .self = ports, .set_sizes = set_sizes, .wall_ms = wall_ms, .mono_us = mono_us};
+    struct pql_ports table = {.self = ports, .set_sizes = set_sizes, .wall_ms = wall_ms, .mono_us = mono_us};
     pql_kafka_source_fill(&table);
     pql_kafka_txn_fill(&table);
     pql_kafka_plain_fill(&table);

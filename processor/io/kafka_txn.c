@@ -197,7 +197,8 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
 {
     struct pql_kafka_txn *txn = txn_of(self);
     PQL_ASSERT(txn->state == TXN_OPEN);
-    rd_kafka_resp_err_t code = pql_kafka_send(txn->kafka->rk, txn->ports, record, NULL);
+    rd_kafka_resp_err_t code =
+        pql_kafka_send(txn->kafka->rk, txn->ports->conf.outputs[record->output], record, NULL);
     return code ? fail_produce(txn, txn->ports->conf.outputs[record->output], code, err) : 0;
 }
 

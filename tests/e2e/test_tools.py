@@ -192,5 +192,96 @@ class Decode(Tools):
                 self.assertIn(words, error)
 
 
+class DeadLetters(Tools):
+    @classmethod
+    def setUpClass(cls):
+        """Refused records of three kinds on two partitions, as run leaves them."""
+        super().setUpClass()
+        cls.job = job = scenario.Scenario("tools-dlq", cls.folder.name, input_format="json")
+        job.create_input()
+        job.produce(EVENTS[:20])
+        cls.bad = [(1, b"A-1", b"{junk", 1700000000123, [("trace", b"4711"), ("raw", b"\xff"), ("none", None)]),
+                   (1, b"A-2", b"", 1700000000124, []),
+                   (2, None, json.dumps({"type": "track", "event": "login", "occurred_at": 1}).encode(), 1700000000125, []),
+                   (2, b"\xff", b"\x00\x01", 1700000000126, [])]
+        producer = client.Producer({"bootstrap.servers": job.broker})
+        for partition, key, value, at, headers in cls.bad:
+            producer.produce(job.topic, value, key, partition, timestamp=at, headers=headers)
+        producer.flush(10)
+        cls.run_it(job)
+
+    @staticmethod
+    def run_it(job):
+        program = job.run()
+        job.wait_done(program, 90)
+        if program.stop():
+            raise AssertionError(program.log_tail())
+
+    def dlq(self, *arguments):
+        done = pqlstream("dlq", *arguments, "--config", self.job.config_path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done
+
+    def shown(self, *flags):
+        return records_of(self.dlq("show", *flags))
+
+    def test_list_counts_by_reason_and_place(self):
+        done = self.dlq("list")
+        rows = [line.split() for line in done.stdout.splitlines()[1:]]
+        first = {r["reason"] + str(r["partition"]): r["offset"] for r in reversed(self.shown())}
+        self.assertEqual([row[:3] for row in rows], [["2", "bad_json", f"{self.job.topic}[1]"],
+                                                     ["1", "bad_json", f"{self.job.topic}[2]"],
+                                                     ["1", "no_account", f"{self.job.topic}[2]"]])
+        self.assertEqual(rows[0][3], f"{first['bad_json1']}..{first['bad_json1'] + 1}")
+        self.assertIn("4 dead letters in tools-dlq.dlq", done.stderr)
+        self.assertIn("0 dead letters", self.dlq("list", "--reason", "late").stderr)
+
+    def test_show_hides_values_unless_they_are_asked_for(self):
+        record = self.shown("--reason", "bad_json", "--partition", "1")[0]
+        self.assertEqual((record["topic"], record["key"], record["value_bytes"], record["timestamp"]),
+                         (self.job.topic, "A-1", 5, "2023-11-14T22:13:20.123Z"))
+        self.assertNotIn("junk", json.dumps(record))
+        self.assertNotIn("4711", json.dumps(record))
+        record = self.shown("--offset", str(record["offset"]), "--partition", "1", "--values")[0]
+        self.assertEqual((record["value"], record["headers"][0]), ("{junk", {"name": "trace", "value": "4711"}))
+        decoded = self.shown("--reason", "no_account", "--values")[0]
+        self.assertEqual((decoded["key"], decoded["value"]["event"]), (None, "login"))
+        self.assertEqual(self.shown("--reason", "no_account", "--values", "-f", "event")[0]["value"], {"event": "login"})
+        raw = self.shown("--partition", "2", "--reason", "bad_json", "--values")[0]
+        self.assertEqual((raw["key_hex"], raw["value_hex"]), ("ff", "0001"))
+
+    def test_filters(self):
+        self.assertEqual(len(self.shown("--reason", "bad_json", "--reason", "no_account")), 4)
+        self.assertEqual(len(self.shown("--since", "1h")), 4)
+        self.assertEqual(len(self.shown("--until", "1h")), 0)
+        self.assertEqual(len(self.shown("--input", "another")), 0)
+        offsets = sorted(r["offset"] for r in self.shown("--partition", "1"))
+        self.assertEqual(len(self.shown("--partition", "1", "--offset", f"{offsets[0]}..{offsets[1]}")), 2)
+        for flags, words in ((["--offset", "9..3"], "--offset 9..3: must be"), (["--partition", "x"], "must be a number"),
+                             (["--since", "x"], "--since x: must be")):
+            refused = pqlstream("dlq", "list", *flags, "--config", self.job.config_path)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn(words, refused.stderr)
+        self.assertEqual(pqlstream("dlq", "drop").returncode, 2)
+
+    def test_zz_resend_as_they_came(self):
+        """Last, since it adds records: what goes back is refused again, being what it is."""
+        before = len(client.read_committed(self.job.broker, self.job.topic))
+        dry = self.dlq("resend", "--partition", "1")
+        self.assertIn("2 would be sent back to their topic and partition; with --yes they are", dry.stderr)
+        self.assertIn(f"{self.job.topic}[1]", dry.stdout)
+        self.assertEqual(len(client.read_committed(self.job.broker, self.job.topic)), before)
+        done = self.dlq("resend", "--yes")
+        self.assertIn("4 of 4 sent back", done.stderr)
+        self.assertIn("dedup_horizon is not set, so both would count", done.stderr)
+        messages = client.read_committed(self.job.broker, self.job.topic)
+        self.assertEqual(len(messages), before + 4)
+        again = {p: [m for m in messages if m.partition() == p][-2:] for p in (1, 2)}
+        found = [(m.partition(), m.key(), m.value(), m.timestamp()[1], m.headers() or []) for p in (1, 2) for m in again[p]]
+        self.assertEqual(found, self.bad)
+        self.run_it(self.job)
+        self.assertEqual([row.split()[0] for row in self.dlq("list").stdout.splitlines()[1:]], ["4", "2", "2"])
+
+
 if __name__ == "__main__":
     unittest.main()
