@@ -159,7 +159,6 @@ struct pql_program {
     struct pql_arena arena;
     const struct pql_program_conf *conf;
     struct pql_names names;
-    struct pql_slice text;
     struct pql_uuid space;
     uint64_t key; /* of hashes */
 

@@ -1036,32 +1036,6 @@ static void finish_signals(struct builder *b)
     }
 }
 
-static void build_text(struct builder *b)
-{
-    struct pql_program *program = b->program;
-    const struct pql_program_conf *conf = program->conf;
-    const struct pql_settings *s = &conf->settings;
-    struct pql_buf text = {0};
-    pql_buf_printf(
-        &text, "app %.*s\nlateness %lld %d dedup %lld %llu grace %lld exact %u evidence %u buffer %llu\n",
-        PQL_SLICE_ARG(conf->app), (long long)s->lateness_ms, (int)s->late_policy,
-        (long long)s->dedup_horizon_ms, (unsigned long long)s->dedup_ids_max, (long long)s->start_grace_ms,
-        s->exact_max, s->evidence_max, (unsigned long long)s->buffer_bytes_max);
-    for (size_t i = 0; i < conf->activity_count; i++)
-        pql_buf_printf(&text, "activity %.*s\n", PQL_SLICE_ARG(conf->activity[i]));
-    for (size_t i = 0; i < conf->start_events_count; i++)
-        pql_buf_printf(&text, "start %.*s\n", PQL_SLICE_ARG(conf->start_events[i]));
-    pql_buf_put(&text, conf->inputs_text.ptr, conf->inputs_text.len);
-    struct pql_slice ignore = normal_text(b, program->ignore);
-    pql_buf_printf(&text, "ignore %.*s\n", PQL_SLICE_ARG(ignore));
-    for (size_t i = 0; i < conf->definitions_count; i++)
-        pql_buf_printf(&text, "definition %.*s %d %d %s\n", PQL_SLICE_ARG(conf->definitions[i].name),
-                       (int)conf->definitions[i].version, (int)conf->definitions[i].mode,
-                       program->definitions[i].hash);
-    program->text = pql_arena_copy(&program->arena, (struct pql_slice){text.ptr, text.len});
-    pql_buf_deinit(&text);
-}
-
 static void publish_names(struct builder *b)
 {
     struct pql_program *program = b->program;
@@ -1113,7 +1087,6 @@ static void compile_all(struct builder *b)
         build_subject(program, PQL_SUBJECT_ACCOUNT);
         build_listeners(program);
         publish_names(b);
-        build_text(b);
     }
     for (size_t i = 0; i < n; i++) free(uses[i]);
     free(uses);
@@ -1191,5 +1164,5 @@ const struct pql_definition_conf *pql_program_definition(const struct pql_progra
 }
 struct pql_slice pql_program_text(const struct pql_program *program)
 {
-    return program->text;
+    return program->conf->text;
 }

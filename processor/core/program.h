@@ -21,9 +21,7 @@ struct pql_slice pql_program_app(const struct pql_program *program);
 size_t pql_program_definitions_count(const struct pql_program *program);
 const struct pql_definition_conf *pql_program_definition(const struct pql_program *program, size_t index);
 
-/* Canonical text of everything that affects results, and its 128-bit hash in hex: two programs with equal
- * texts give the same transitions. Stored in manifests; a difference at restore is a change of configuration.
- */
+/* The text of the conf: stored with the state, and a difference to the configuration is a change. */
 struct pql_slice pql_program_text(const struct pql_program *program);
 
 /* The words of `check` and `explain` about definition `index`: signals with windows, what is kept per

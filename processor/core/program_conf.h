@@ -63,10 +63,11 @@ struct pql_program_conf {
     /* Sign-ups: names of events, or "kind:identify", "kind:group". */
     const struct pql_slice *start_events;
     size_t start_events_count;
-    /* What else decides which events the bytes of a record are (formats, mappings), in a canonical form of
-     * whoever fills the struct: part of the program's text, read by nothing else. May be empty. */
-    struct pql_slice inputs_text;
     struct pql_source ignore; /* condition over properties and attributes; empty: none */
+    /* All that affects results, formats and mappings included, in a form of whoever fills the struct, from
+     * which it can be filled again: two equal texts are one program. Read by nobody else; may be empty in
+     * tests. */
+    struct pql_slice text;
 };
 
 #endif

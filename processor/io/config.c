@@ -13,7 +13,16 @@ struct loader {
     struct pql_config *config;
     struct pql_setting *root;
     struct pql_config_rules rules;
+    struct pql_setting **roots; /* this and those of definition_files */
+    size_t roots_count, roots_capacity;
 };
+
+static void add_root(struct loader *loader, struct pql_setting *root)
+{
+    loader->roots = pql_xgrow(loader->roots, &loader->roots_capacity, loader->roots_count + 1,
+                              sizeof(struct pql_setting *));
+    loader->roots[loader->roots_count++] = root;
+}
 
 static const struct pql_setting *group_of(const struct pql_setting *parent, const char *name)
 {
@@ -100,6 +109,7 @@ static void resolve_mapping(struct loader *loader, const struct pql_setting *inp
 
 static const char *path_beside(struct loader *loader, const struct pql_setting *setting, const char *path)
 {
+    if (loader->config->is_program) return path; /* the schema itself */
     return path ? pql_setting_path(setting && setting->file ? setting->file : loader->config->path, path,
                                    loader->reader.arena)
                 : NULL;
@@ -219,6 +229,7 @@ static void read_rules_file(struct loader *loader, const char *path)
 {
     struct pql_setting *root = pql_setting_read(path, loader->reader.arena, loader->reader.diags);
     if (!root) return;
+    add_root(loader, root);
     for (const struct pql_setting *kid = root->kids; kid; kid = kid->next) {
         const struct pql_option *option = pql_option_find(PQL_GROUP_ROOT, kid->name);
         if (!option)
@@ -264,8 +275,9 @@ static void read_root(struct loader *loader)
     const char **schemas = pql_arena_alloc(loader->reader.arena, fields.schemas.count * sizeof *schemas + 1);
     for (size_t i = 0; i < fields.schemas.count; i++) {
         const struct pql_source *path = &fields.schemas.paths[i];
-        schemas[i] =
-            pql_setting_path(path->file ? path->file : config->path, path->text.ptr, loader->reader.arena);
+        schemas[i] = config->is_program ? path->text.ptr
+                                        : pql_setting_path(path->file ? path->file : config->path,
+                                                           path->text.ptr, loader->reader.arena);
     }
     config->schemas = schemas;
     config->schemas_count = fields.schemas.count;
@@ -326,7 +338,9 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     pql_arena_init(&arena);
     loader.reader = (struct pql_options_reader){&arena, diags};
     config->path = pql_arena_printf(&arena, "%s", request->path);
-    loader.root = pql_setting_read(request->path, &arena, diags);
+    config->is_program = request->program.len > 0;
+    loader.root = config->is_program ? pql_setting_parse(config->path, request->program, &arena, diags)
+                                     : pql_setting_read(request->path, &arena, diags);
     if (!loader.root) {
         free(config);
         pql_arena_deinit(&arena);
@@ -336,14 +350,19 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     for (size_t i = 0; i < request->sets_count; i++)
         pql_setting_override(loader.root, request->sets[i], &arena, diags);
     config->settings = loader.root;
+    add_root(&loader, loader.root);
     read_root(&loader);
     read_kafka(&loader);
     read_inputs(&loader);
     read_outputs(&loader);
     pql_config_rules_finish(&loader.reader, &loader.rules, config);
-    config->program.inputs_text = pql_config_inputs_text(config, &arena);
+    const struct pql_config_trees trees = {loader.roots, loader.roots_count, config->is_program,
+                                           &loader.rules};
+    config->program.text = config->is_program ? pql_arena_copy(&arena, request->program)
+                                              : pql_config_program_text(&trees, &arena);
     check_whole(&loader);
     pql_config_rules_deinit(&loader.rules);
+    free(loader.roots);
     config->arena = arena;
     return config;
 }

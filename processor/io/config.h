@@ -54,6 +54,8 @@ struct pql_config {
     struct pql_arena arena;
     const char *path;                   /* of the main file */
     const struct pql_setting *settings; /* as written, for pql_config_print */
+    bool is_program; /* from the text of a program: inputs have numbers for topics, and where files of schemas
+                        are named stand the schemas themselves */
 
     const char *app, *instance; /* instance NULL: none */
     int64_t revision;
@@ -89,7 +91,9 @@ struct pql_config {
 
 /* What the caller has beside the file. */
 struct pql_config_request {
-    const char *path;
+    const char *path; /* of the main file; with `program`: a name for messages */
+    struct pql_slice
+        program; /* the text of a program (program.text of a configuration), read instead of a file */
     const char *const *sets; /* "path=value", in order */
     size_t sets_count;
     char **environment; /* "NAME=value" …, NULL at the end; NULL: none */

@@ -23,6 +23,8 @@
 #define LATER PQL_OPTION_UNAVAILABLE
 #define RULES PQL_OPTION_IN_RULES
 #define SHOWN PQL_OPTION_OPTIONAL
+#define CONTENT PQL_OPTION_IS_FILE
+#define CONDITION PQL_OPTION_IS_CONDITION
 
 static const char *const delivery_words[] = {"exactly_once", "at_least_once", NULL};
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
@@ -129,9 +131,9 @@ const struct pql_option pql_options[] = {
          "where there is a registry, else bare."),
     TEXT(INPUT, "mapping", SOURCE, AT(input_fields, mapping), "canonical", RESULTS, NULL,
          "Which fields mean what: one of `mappings`, or one that ships with the program (canonical, segment)."),
-    TEXT(INPUT, "schema", STRING, AT(pql_input_conf, schema), NULL, RESULTS | SHOWN, "\"product_event.avsc\"",
+    TEXT(INPUT, "schema", STRING, AT(pql_input_conf, schema), NULL, RESULTS | SHOWN | CONTENT, "\"product_event.avsc\"",
          "File with the schema of bare values; else the first of `schemas`."),
-    TEXT(INPUT, "reader_schema", STRING, AT(pql_input_conf, reader_schema), NULL, RESULTS | SHOWN, "\"product_event.avsc\"",
+    TEXT(INPUT, "reader_schema", STRING, AT(pql_input_conf, reader_schema), NULL, RESULTS | SHOWN | CONTENT, "\"product_event.avsc\"",
          "File with the schema that is expected: what writers wrote is resolved to it (aliases, defaults, promotion)."),
     WORD(INPUT, "partitioning", AT(pql_input_conf, partitioning), "murmur2", partitioning_words, 0,
          "How producers choose the partition of an account: murmur2 (Java clients), crc32 (librdkafka's own); trusted: "
@@ -140,7 +142,7 @@ const struct pql_option pql_options[] = {
              "As the setting of that name below, for this input."),
     TEXT(INPUT, "start", START, AT(pql_input_conf, start), NULL, SHOWN, "\"2026-03-01T00:00:00Z\"", "As the setting of that name below, for this input."),
     ABSENT(INPUT, "user_events", "identify and forget of a user, written to every partition"),
-    TEXT(ROOT, "schemas", SOURCES, AT(root_fields, schemas), NULL, RESULTS | SHOWN, "[ \"product_event.avsc\" ]",
+    TEXT(ROOT, "schemas", SOURCES, AT(root_fields, schemas), NULL, RESULTS | SHOWN | CONTENT, "[ \"product_event.avsc\" ]",
          "Files of writer schemas (.avsc) for values without a registry: found by fingerprint, the first for bare values."),
     TEXT(ROOT, "start", START, AT(pql_config, start), "earliest", 0, NULL,
          "Where an input begins that was never read: earliest, latest, or a time (RFC 3339)."),
@@ -168,19 +170,19 @@ const struct pql_option pql_options[] = {
     TEXT(MAPPING, "attributes", SOURCES, AT(mapping_fields, conf.attributes), NULL, RESULTS, "\"traits.*\"",
          "Of identify and group: where user.x and account.x come from."),
     GROUP(MAPPING, "kinds", LIST, KIND, RESULTS, "What values of the kind field mean, where they are not the kinds' own names."),
-    TEXT(KIND, "from", NAME, AT(kind_fields, from), NULL, REQUIRED, "\"page\"", "Value of the kind field; *: every other."),
-    TEXT(KIND, "kind", NAME, AT(kind_fields, kind), NULL, REQUIRED, "\"track\"", "The kind that it means."),
-    TEXT(KIND, "event", SOURCE, AT(kind_fields, event), NULL, 0, "\"page_viewed\"", "The event's name; absent: that of the event field."),
+    TEXT(KIND, "from", NAME, AT(kind_fields, from), NULL, REQUIRED | RESULTS, "\"page\"", "Value of the kind field; *: every other."),
+    TEXT(KIND, "kind", NAME, AT(kind_fields, kind), NULL, REQUIRED | RESULTS, "\"track\"", "The kind that it means."),
+    TEXT(KIND, "event", SOURCE, AT(kind_fields, event), NULL, RESULTS, "\"page_viewed\"", "The event's name; absent: that of the event field."),
     GROUP(MAPPING, "rename", LIST, RENAME, RESULTS, "Other names for events, before anything else sees them."),
-    TEXT(RENAME, "from", NAME, AT(pair_fields, from), NULL, REQUIRED, "\"Project Created\"", "Name as it comes."),
-    TEXT(RENAME, "to", NAME, AT(pair_fields, to), NULL, REQUIRED, "\"project_created\"", "Name as definitions use it."),
+    TEXT(RENAME, "from", NAME, AT(pair_fields, from), NULL, REQUIRED | RESULTS, "\"Project Created\"", "Name as it comes."),
+    TEXT(RENAME, "to", NAME, AT(pair_fields, to), NULL, REQUIRED | RESULTS, "\"project_created\"", "Name as definitions use it."),
     GROUP(MAPPING, "labels", LIST, LABEL, RESULTS, "Words for the reasons in records."),
-    TEXT(LABEL, "event", NAME, AT(pair_fields, from), NULL, REQUIRED, "\"invite_sent\"", "Name of an event."),
-    TEXT(LABEL, "text", NAME, AT(pair_fields, to), NULL, REQUIRED, "\"teammates invited\"", "What a reader may call several of it."),
+    TEXT(LABEL, "event", NAME, AT(pair_fields, from), NULL, REQUIRED | RESULTS, "\"invite_sent\"", "Name of an event."),
+    TEXT(LABEL, "text", NAME, AT(pair_fields, to), NULL, REQUIRED | RESULTS, "\"teammates invited\"", "What a reader may call several of it."),
     TEXT(MAPPING, "activity", SOURCES, AT(mapping_fields, activity), NULL, RESULTS | SHOWN, "[ \"login\", \"page_viewed\" ]", "Events that `any` means; absent: every track."),
     TEXT(MAPPING, "start_events", SOURCES, AT(mapping_fields, start_events), NULL, RESULTS | SHOWN, "\"signed_up\"",
          "Events that start a user's or account's clock, as in \"signed_up\" or \"kind:identify\"; absent: the earliest event."),
-    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS | SHOWN, "\"user.email ends with '@acme.com' or bot = true\"", "Condition; an event for which it holds does nothing."),
+    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS | SHOWN | CONDITION, "\"user.email ends with '@acme.com' or bot = true\"", "Condition; an event for which it holds does nothing."),
     ABSENT(MAPPING, "periods", "periods such as a trial"),
 
     /* --- time --- */
@@ -253,10 +255,10 @@ const struct pql_option pql_options[] = {
     GROUP(ROOT, "definitions", LIST, DEFINITION, RESULTS | RULES, "Definitions, in the order in which they are evaluated."),
     TEXT(DEFINITION, "name", NAME, AT(definition_fields, conf.name_source), NULL, REQUIRED | RESULTS, "\"inviter\"", "Name; part of the records' keys."),
     WORD(DEFINITION, "subject", AT(definition_fields, conf.subject), "user", subject_words, RESULTS, "Who qualifies."),
-    TEXT(DEFINITION, "qualify", SOURCE, AT(definition_fields, conf.qualify), NULL, REQUIRED | RESULTS,
+    TEXT(DEFINITION, "qualify", SOURCE, AT(definition_fields, conf.qualify), NULL, REQUIRED | RESULTS | CONDITION,
          "\"count(invite_sent, first 7d) >= 2\"", "Condition to enter, and to stay unless `stay` is given."),
-    TEXT(DEFINITION, "stay", SOURCE, AT(definition_fields, conf.stay), NULL, RESULTS | SHOWN, "\"count(invite_sent, first 7d) >= 1\"", "Condition to stay: a lower bar, so that nobody flickers."),
-    TEXT(DEFINITION, "eligible", SOURCE, AT(definition_fields, conf.eligible), NULL, RESULTS | SHOWN, "\"account.plan = 'trial'\"", "Condition without which nobody enters, and everybody leaves at once."),
+    TEXT(DEFINITION, "stay", SOURCE, AT(definition_fields, conf.stay), NULL, RESULTS | SHOWN | CONDITION, "\"count(invite_sent, first 7d) >= 1\"", "Condition to stay: a lower bar, so that nobody flickers."),
+    TEXT(DEFINITION, "eligible", SOURCE, AT(definition_fields, conf.eligible), NULL, RESULTS | SHOWN | CONDITION, "\"account.plan = 'trial'\"", "Condition without which nobody enters, and everybody leaves at once."),
     DURATION(DEFINITION, "min_stay", AT(definition_fields, conf.min_stay_ms), "0s", 0, 100 * YEAR, RESULTS, "Shortest time between entering and leaving."),
     DURATION(DEFINITION, "cooldown", AT(definition_fields, conf.cooldown_ms), "0s", 0, 100 * YEAR, RESULTS, "Time after leaving in which nobody enters again."),
     BOOL(DEFINITION, "once", AT(definition_fields, conf.once), "false", RESULTS, "Whoever entered stays."),
@@ -264,7 +266,7 @@ const struct pql_option pql_options[] = {
     WORD(DEFINITION, "mode", AT(definition_fields, conf.mode), "live", mode_words, RESULTS, "off: not evaluated. (shadow is not in this version.)"),
     BOOL(DEFINITION, "alert", AT(definition_fields, conf.alert), "false", RESULTS, "Entries go to the topic of alerts as well."),
     TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS | SHOWN, "\"sent {1} invitations in the first week\"", "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
-    TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),
+    TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN | CONDITION, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),
     TEXT(DEFINITION, "include_attributes", SOURCES, AT(definition_fields, include_attributes), NULL, RESULTS | SHOWN, "[ \"user.role\", \"account.plan\" ]", "Attributes copied into records, by their names."),
     TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, conf.timezone), NULL, RESULTS | SHOWN, "\"UTC\"", "Of calendar days. (Only UTC in this version.)"),
     GROUP(DEFINITION, "publish", GROUP, PUBLISH, RESULTS, "What is published beside entering and leaving."),
@@ -293,8 +295,8 @@ const struct pql_option pql_options[] = {
     ABSENT(DEFINITION, "reopen_on", "outcomes"),
     GROUP(ROOT, "signals", GROUP, SIGNALS, RESULTS | RULES, "Named conditions, as in active = \"count(any, 7d) >= 3\", used as $active."),
     GROUP(ROOT, "parameters", LIST, PARAMETER, RESULTS | RULES, "Named constants: $days as a window, $bar in conditions."),
-    TEXT(PARAMETER, "name", NAME, AT(parameter_fields, name), NULL, REQUIRED, "\"days\"", "Used as $name."),
-    TEXT(PARAMETER, "default", ANY, NO_MEMBER, NULL, REQUIRED, "\"21d\"", "A number, a text, or a duration such as \"21d\"."),
+    TEXT(PARAMETER, "name", NAME, AT(parameter_fields, name), NULL, REQUIRED | RESULTS, "\"days\"", "Used as $name."),
+    TEXT(PARAMETER, "default", ANY, NO_MEMBER, NULL, REQUIRED | RESULTS, "\"21d\"", "A number, a text, or a duration such as \"21d\"."),
     ABSENT(PARAMETER, "by", "values by attribute"),
     ABSENT(PARAMETER, "values", "values by attribute"),
 };
@@ -624,6 +626,50 @@ void pql_options_read(const struct pql_options_reader *reader, enum pql_option_g
         else
             pql_option_unknown(reader, group, kid);
     }
+}
+
+/* --- one way of writing --- */
+
+union scalar {
+    char bytes[16];
+    int64_t large;
+    int32_t small;
+    bool truth;
+    double share;
+};
+
+static void write_scalar(const struct pql_option *option, const union scalar *scalar, char *out, size_t size)
+{
+    bool is_small = option->size == sizeof(int32_t);
+    int64_t number = is_small ? scalar->small : scalar->large;
+    if (option->type == PQL_OPTION_BOOL)
+        snprintf(out, size, "%s", scalar->truth ? "true" : "false");
+    else if (option->type == PQL_OPTION_SHARE)
+        snprintf(out, size, "%.17g", scalar->share);
+    else if (option->type == PQL_OPTION_WORD)
+        snprintf(out, size, "\"%s\"", option->words[number]);
+    else if (option->type == PQL_OPTION_DURATION)
+        snprintf(out, size, "\"%" PRId64 "ms\"", number);
+    else if (option->type == PQL_OPTION_SIZE)
+        snprintf(out, size, "\"%" PRId64 "B\"", number);
+    else
+        snprintf(out, size, is_small ? "%" PRId64 : "%" PRId64 "L", number);
+}
+
+bool pql_option_canonical(const struct pql_option *option, const struct pql_setting *setting, char *out,
+                          size_t size)
+{
+    union scalar given = {0}, usual = {0};
+    struct value value = {
+        .option = option, .setting = setting, .text = setting->value.text, .member = &given};
+    PQL_ASSERT(option->size <= sizeof given);
+    if (!parsers[option->type](&value)) return false;
+    write_scalar(option, &given, out, size);
+    if (!option->value) return true;
+    struct value standard = {.option = option, .text = pql_slice_of(option->value), .member = &usual};
+    bool is_good = parsers[option->type](&standard);
+    PQL_ASSERT(is_good);
+    return memcmp(&given, &usual, sizeof given) != 0;
 }
 
 /* --- printing --- */

@@ -54,6 +54,8 @@ enum {
     PQL_OPTION_UNAVAILABLE = 8, /* known, and refused by name in this version */
     PQL_OPTION_IN_RULES = 16,   /* may stand in a file of definitions */
     PQL_OPTION_OPTIONAL = 32,   /* the example only shows how it is written: it stays in a comment */
+    PQL_OPTION_IS_FILE = 64,    /* names a file whose content counts */
+    PQL_OPTION_IS_CONDITION = 128,
 };
 
 struct pql_option {
@@ -84,6 +86,12 @@ struct pql_options_reader {
  * Unknown names, unavailable ones, wrong types and ranges are messages. */
 void pql_options_read(const struct pql_options_reader *reader, enum pql_option_group group,
                       const struct pql_setting *setting, void *out);
+
+/* A number, word or yes/no as one way of writing it, ready for a file; false if that is the default, or
+ * wrong.
+ */
+bool pql_option_canonical(const struct pql_option *option, const struct pql_setting *setting, char *out,
+                          size_t size);
 
 const struct pql_option *pql_option_find(enum pql_option_group group, const char *name);
 bool pql_option_is_root(const char *name); /* for pql_setting_override_environment */

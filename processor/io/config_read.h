@@ -37,9 +37,17 @@ void pql_config_rules_read(const struct pql_options_reader *reader, const struct
  * unknown. */
 size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice name);
 
-/* Canonical text of formats and mappings, for config->program.inputs_text: equal texts make equal events of
- * equal bytes. Topics, places and labels are no part of it. */
-struct pql_slice pql_config_inputs_text(const struct pql_config *config, struct pql_arena *arena);
+/* The trees that were read: the main file's, with what is put over it, then those of definition_files. */
+struct pql_config_trees {
+    struct pql_setting *const *roots;
+    size_t count;
+    bool is_program; /* schemas are texts already */
+    const struct pql_config_rules *rules;
+};
+/* Does an input use the mapping of this name? */
+bool pql_config_trees_use(const struct pql_config_trees *trees, const char *mapping);
+/* For config->program.text. In the arena. */
+struct pql_slice pql_config_program_text(const struct pql_config_trees *trees, struct pql_arena *arena);
 
 /* Copies everything into config. */
 void pql_config_rules_finish(const struct pql_options_reader *reader, const struct pql_config_rules *rules,

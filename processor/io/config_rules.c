@@ -300,6 +300,14 @@ size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice
     return rules->used_count - 1;
 }
 
+bool pql_config_trees_use(const struct pql_config_trees *trees, const char *mapping)
+{
+    const struct pql_config_rules *rules = trees->rules;
+    for (size_t i = 0; i < rules->used_count; i++)
+        if (pql_slice_is(rules->mappings[rules->used[i]].conf.name, mapping)) return true;
+    return false;
+}
+
 /* --- all of it --- */
 
 static void read_each(const struct pql_options_reader *reader, const struct pql_setting *root,

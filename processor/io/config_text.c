@@ -172,6 +172,25 @@ struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena 
     return text;
 }
 
+struct pql_config_text *pql_config_text_of(const char *name, struct pql_slice bytes, struct pql_diags *diags)
+{
+    if (memchr(bytes.ptr, 0, bytes.len) || bytes.len > PQL_CONFIG_BYTES_MAX) {
+        pql_diag_place(diags, PQL_SEVERITY_ERROR, name, 0, 0, 1, "not a text");
+        return NULL;
+    }
+    struct pql_config_text *text = pql_xcalloc(1, sizeof *text);
+    const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
+    for (int number = 1; at < end || number == 1; number++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline ? newline : end;
+        add_line(text, name, number, at, stop);
+        at = newline ? newline + 1 : end;
+    }
+    pql_buf_put(&text->bytes, "", 1); /* libconfig wants a C string */
+    text->bytes.len--;
+    return text;
+}
+
 void pql_config_text_free(struct pql_config_text *text)
 {
     if (!text) return;

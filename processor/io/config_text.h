@@ -19,6 +19,8 @@ struct pql_config_text;
 /* NULL after errors (a file that cannot be read, includes in a circle). */
 struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena,
                                              struct pql_diags *diags);
+/* The same of bytes in memory, without includes; name: for messages. */
+struct pql_config_text *pql_config_text_of(const char *name, struct pql_slice bytes, struct pql_diags *diags);
 void pql_config_text_free(struct pql_config_text *text);
 struct pql_slice pql_config_text_bytes(const struct pql_config_text *text); /* NUL-terminated */
 

@@ -25,6 +25,7 @@ struct reader {
     const struct pql_config_text *text;
     const struct pql_config_place *places;
     size_t places_count, place; /* the next one */
+    bool is_literal;            /* ${…} is a text like any other */
 };
 
 static const char *copy_text(struct pql_arena *arena, const char *text)
@@ -262,7 +263,7 @@ static struct pql_setting *convert(struct reader *reader, const config_setting_t
     case CONFIG_TYPE_STRING:
         to->kind = PQL_SETTING_TEXT;
         to->value = source_of_text(reader, place, config_setting_get_string(from));
-        put_secrets(to, reader->arena, reader->diags);
+        if (!reader->is_literal) put_secrets(to, reader->arena, reader->diags);
         break;
     case CONFIG_TYPE_BOOL:
         to->kind = PQL_SETTING_BOOL;
@@ -287,16 +288,16 @@ static void say_syntax(const config_t *config, const struct pql_config_text *tex
             : "");
 }
 
-struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, struct pql_diags *diags)
+/* Frees the text. */
+static struct pql_setting *tree_of(struct pql_config_text *text, const char *name, bool is_literal,
+                                   struct pql_arena *arena, struct pql_diags *diags)
 {
     struct pql_setting *root = NULL;
     struct pql_config_place *places = NULL;
-    struct reader reader = {.arena = arena, .diags = diags};
+    struct reader reader = {.arena = arena, .diags = diags, .text = text, .is_literal = is_literal};
     config_t config;
     config_init(&config);
-    struct pql_config_text *text = pql_config_text_read(path, arena, diags);
     if (!text) goto out;
-    reader.text = text;
     if (config_read_string(&config, pql_config_text_bytes(text).ptr) != CONFIG_TRUE) {
         say_syntax(&config, text, diags);
         goto out;
@@ -305,7 +306,7 @@ struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, 
     reader.places = places;
     root = pql_arena_zalloc(arena, sizeof *root);
     root->kind = PQL_SETTING_GROUP;
-    root->file = copy_text(arena, path);
+    root->file = copy_text(arena, name);
     root->kids = convert_kids(&reader, config_root_setting(&config));
     PQL_ASSERT(reader.place == reader.places_count);
 out:
@@ -313,6 +314,17 @@ out:
     pql_config_text_free(text);
     config_destroy(&config);
     return root;
+}
+
+struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, struct pql_diags *diags)
+{
+    return tree_of(pql_config_text_read(path, arena, diags), path, false, arena, diags);
+}
+
+struct pql_setting *pql_setting_parse(const char *name, struct pql_slice bytes, struct pql_arena *arena,
+                                      struct pql_diags *diags)
+{
+    return tree_of(pql_config_text_of(name, bytes, diags), name, true, arena, diags);
 }
 
 /* --- environment and command line --- */

@@ -35,6 +35,11 @@ struct pql_setting {
 /* The tree of a file, or NULL after errors. `folders` of relative paths: that of the file each stands in. */
 struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, struct pql_diags *diags);
 
+/* The tree of a text in memory, taken literally: no includes, no ${…}. name: for messages, lives as long as
+ * the arena. */
+struct pql_setting *pql_setting_parse(const char *name, struct pql_slice bytes, struct pql_arena *arena,
+                                      struct pql_diags *diags);
+
 /* Puts "kafka.bootstrap_servers=…" or "inputs[0].topic=…" over what is there. */
 void pql_setting_override(struct pql_setting *root, const char *assignment, struct pql_arena *arena,
                           struct pql_diags *diags);

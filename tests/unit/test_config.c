@@ -1,5 +1,6 @@
 /* The reader of configurations: values, places of messages, overrides, includes, secrets. Each test writes
  * its files into a folder of its own. */
+#include "core/program.h"
 #include "io/config.h"
 #include "io/config_options.h"
 
@@ -381,39 +382,104 @@ static void test_mapping(void **state)
     assert_true(pql_slice_is(config->program.ignore.text, "bot = true"));
 }
 
-/* The text of inputs: other for whatever makes other events, the same for names, topics and words. */
-static void test_inputs_text(void **state)
+#define PROGRAM                                                                                              \
+    KAFKA "registry = { url = \"http://r\"; }; lateness = \"90s\";\n"                                        \
+          "inputs = ( { topic = \"e\"; mapping = \"m\"; schema = \"a.avsc\"; }, { topic = \"f\"; } );\n"     \
+          "mappings = { m = { preset = \"canonical\"; user = [ \"u\" ]; time = [ \"t\" ];\n"                 \
+          "  labels = ( { event = \"a\"; text = \"b \\\"c\\\"\"; } ); rename = ( { from = \"a\"; to = "      \
+          "\"b\"; } );\n"                                                                                    \
+          "  kinds = ( { from = \"page\"; kind = \"track\"; } ); };\n"                                       \
+          "  unused = { user = \"v\"; }; };\n"                                                               \
+          "signals = { active = \"count(any, 7d)  >= 3\"; };\n"                                              \
+          "parameters = ( { name = \"bar\"; default = 2; } );\n"                                             \
+          "definition_files = [ \"more.conf\" ];\n"                                                          \
+          "definitions = ( { name = \"d\"; subject = \"user\"; cooldown = \"24h\"; alert = true;\n"          \
+          "  qualify = \"$active and\"\n  \" count(x where p = 'a  b', 7d) >= $bar\"; },\n"                  \
+          "  { name = \"unused\"; mode = \"off\"; qualify = \"ever(x)\"; } );\n"
+
+/* The text of a program: another one for whatever changes results, the same for names, topics and ways of
+ * writing. */
+static void test_program_text(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const same[] = {"inputs[0].topic=x", "mappings.m.labels[0].text=y", "app=other"};
-    static const char *const others[] = {"inputs[0].format=avro",
+    static const char *const same[] = {
+        "inputs[0].topic=x", "mappings.unused.user=w", "lateness=90000ms",       "commit_interval=1s",
+        "revision=9",        "outputs.pql.topic=o",    "definitions[1].name=no", "definitions[0].owner=me"};
+    static const char *const others[] = {"inputs[0].format=json",
                                          "inputs[0].mapping=segment",
                                          "mappings.m.time_unit=s",
                                          "mappings.m.user[0]=who",
                                          "mappings.m.time[0]=broker:timestamp",
                                          "mappings.m.rename[0].to=c",
-                                         "mappings.m.kinds[0].kind=identify"};
-    write_file(
-        fixture, "main.conf",
-        KAFKA RULES
-        "registry = { url = \"http://r\"; };\n"
-        "inputs = ( { topic = \"e\"; format = \"json\"; mapping = \"m\"; } );\n"
-        "mappings = { m = { preset = \"canonical\"; user = [ \"u\" ]; time = [ \"t\" ];\n"
-        "  labels = ( { event = \"a\"; text = \"b\"; } ); rename = ( { from = \"a\"; to = \"b\"; } );\n"
-        "  kinds = ( { from = \"page\"; kind = \"track\"; } ); }; };\n");
-    char first[4000];
-    struct pql_slice text = load_with(fixture, NULL, NULL, 0)->program.inputs_text;
-    snprintf(first, sizeof first, "%.*s", PQL_SLICE_ARG(text));
+                                         "mappings.m.kinds[0].kind=identify",
+                                         "mappings.m.labels[0].text=y",
+                                         "app=other",
+                                         "lateness=91s",
+                                         "parameters[0].default=3",
+                                         "signals.active=count(any, 7d) >= 4",
+                                         "definitions[0].alert=false",
+                                         "definitions[1].mode=live",
+                                         "max_future=1h"};
+    enum { SAME = sizeof same / sizeof *same, OTHERS = sizeof others / sizeof *others };
+    write_file(fixture, "a.avsc", "\"string\"\n");
+    write_file(fixture, "more.conf",
+               "definitions = ( { name = \"e\"; subject = \"account\"; qualify = \"ever(y)\"; } );");
+    write_file(fixture, "main.conf", PROGRAM);
+    struct pql_slice text = load_with(fixture, NULL, NULL, 0)->program.text;
+    char *first = pql_xcalloc(1, text.len + 1);
+    memcpy(first, text.ptr, text.len);
     assert_string_equal(fixture->printed, "");
-    assert_non_null(strstr(first, "input 0 format 1 framing 0\n"));
-    for (size_t i = 0; i < 3 + sizeof others / sizeof *others; i++) {
-        const char *set = i < 3 ? same[i] : others[i - 3];
+    assert_non_null(strstr(first, "schema = \"\\\"string\\\"\\x0a\";"));
+    assert_null(strstr(first, "unused"));
+    for (size_t i = 0; i < SAME + OTHERS; i++) {
+        const char *set = i < SAME ? same[i] : others[i - SAME];
         pql_config_free(fixture->config);
         free(fixture->printed);
         const struct pql_config *config = load_with(fixture, NULL, &set, 1);
         assert_string_equal(fixture->printed, "");
-        assert_int_equal(pql_slice_is(config->program.inputs_text, first), i < 3);
+        if (pql_slice_is(config->program.text, first) != (i < SAME)) fail_msg("%s", set);
     }
+    free(first);
+}
+
+/* A program is made again of its text alone: the same definitions, mappings, settings. */
+static void test_program_of_its_text(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture, "a.avsc", "\"string\"\n");
+    write_file(fixture, "more.conf",
+               "definitions = ( { name = \"e\"; subject = \"account\"; qualify = \"ever(y)\"; } );");
+    const struct pql_config *config = load(fixture, PROGRAM);
+    assert_string_equal(fixture->printed, "");
+    struct pql_diags diags;
+    pql_diags_init(&diags);
+    struct pql_config *again = pql_config_load(&(struct pql_config_request){.path = "stored",
+                                                                            .program = config->program.text,
+                                                                            .today_ms = PQL_NO_TIME},
+                                               &diags);
+    assert_int_equal(diags.count, 0);
+    const struct pql_program_conf *a = &config->program, *b = &again->program;
+    assert_int_equal(b->definitions_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(pql_slice_eq(a->definitions[i].name, b->definitions[i].name));
+        assert_int_equal(a->definitions[i].subject, b->definitions[i].subject);
+        assert_int_equal(a->definitions[i].cooldown_ms, b->definitions[i].cooldown_ms);
+        assert_int_equal(a->definitions[i].alert, b->definitions[i].alert);
+    }
+    assert_true(
+        pql_slice_is(b->definitions[0].qualify.text, "$active and count(x where p = 'a  b', 7d) >= $bar"));
+    assert_memory_equal(&a->settings, &b->settings, sizeof a->settings);
+    assert_true(pql_slice_is(b->labels[0].text, "b \"c\""));
+    assert_int_equal(again->inputs_count, 2);
+    assert_string_equal(again->inputs[0].schema, "\"string\"\n");
+    assert_int_equal(again->mappings_count, config->mappings_count);
+    assert_int_equal(again->mappings[0].renames_count, 1);
+    assert_true(pql_slice_eq(a->text, b->text));
+    struct pql_program *program = pql_program_new(b, &diags);
+    assert_non_null(program);
+    pql_program_free(program);
+    pql_config_free(again);
+    pql_diags_deinit(&diags);
 }
 
 static void test_parameters(void **state)
@@ -589,7 +655,8 @@ int main(void)
         TEST(test_secrets),
         TEST(test_missing_secret),
         TEST(test_mapping),
-        TEST(test_inputs_text),
+        TEST(test_program_text),
+        TEST(test_program_of_its_text),
         TEST(test_parameters),
         TEST(test_outputs),
         TEST(test_avro_output_needs_a_schema),
