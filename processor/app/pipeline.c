@@ -237,7 +237,7 @@ struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struc
 
 static void free_worker(struct pql_worker *w)
 {
-    pql_snapshot_deinit(w);
+    pql_snapshots_deinit(w);
     for (size_t i = 0; i < w->count; i++)
         for (size_t k = 0; k < PQL_INPUTS_MAX; k++)
             for (size_t m = 0; m < w->tasks[i]->inbox[k].count; m++)

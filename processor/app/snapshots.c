@@ -39,7 +39,7 @@ static void forget(struct pql_worker *w)
     s->serial++;
 }
 
-void pql_snapshot_deinit(struct pql_worker *w)
+void pql_snapshots_deinit(struct pql_worker *w)
 {
     forget(w);
     free(w->snapshot.chunks);
@@ -119,7 +119,7 @@ static void begin(struct pql_worker *w, struct pql_task *task)
     s->run_input = task->run_input;
     s->accounts = pql_engine_stats(task->engine).accounts;
     s->begun_us = s->progress_us = w->now_us;
-    pql_snapshot_begin(task->engine);
+    pql_snapshot_begin(task->engine, 1, 0);
     task->taken_since_snapshot = 0;
     w->did_something = true;
 }
@@ -309,6 +309,7 @@ static void finish(struct pql_worker *w)
         .records = s->records,
         .hash = s->hash,
     };
+    pql_snapshot_saved(task->engine);
     task->last_snapshot_us = w->now_us;
     task->final_done |= task->is_leaving;
     w->snapshot_refused = NULL;

@@ -360,7 +360,7 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
 /* --- snapshots.c --- */
 void pql_snapshots_step(struct pql_worker *w);
 void pql_snapshots_abandon(struct pql_worker *w, struct pql_task *task); /* if it is of this task */
-void pql_snapshot_deinit(struct pql_worker *w);
+void pql_snapshots_deinit(struct pql_worker *w);
 
 /* --- park.c --- */
 /* Under the lock; false: not worth it, or not right. */

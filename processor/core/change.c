@@ -223,7 +223,6 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
             err, PQL_ERR_CONFIG,
             "the state is of app '%.*s', the new definitions are of '%.*s': an application keeps its name",
             PQL_SLICE_ARG(old->conf->app), PQL_SLICE_ARG(program->conf->app));
-    pql_snapshot_abandon(engine);
     open_change(engine, program);
     make_moves(engine, program, &m);
     engine->timers.count = 0;
@@ -235,6 +234,7 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
     free(engine->since);
     engine->since = m.since;
     engine->program = program;
+    pql_snapshot_restart(engine);
     free_moves(&m);
     return 0;
 }

@@ -20,8 +20,7 @@ struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *e
 void pql_engine_free(struct pql_engine *engine)
 {
     if (!engine) return;
-    pql_snapshot_abandon(engine);
-    pql_buf_deinit(&engine->snapshot.early);
+    pql_snapshot_deinit(&engine->snapshot);
     pql_store_deinit(&engine->store, engine->program);
     pql_heap_deinit(&engine->timers);
     pql_reorder_deinit(&engine->reorder);
@@ -112,6 +111,7 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
             pql_xgrow(engine->taken, &engine->taken_capacity, taken + 1, sizeof(struct pql_waiting *));
         engine->events =
             pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
+        pql_touch_waiting(engine, next);
         engine->taken[taken] = pql_reorder_take(&engine->reorder);
         if (pql_engine_ignores(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
@@ -439,7 +439,7 @@ static void remember(struct pql_engine *engine, const struct pql_event *event, u
 {
     raise_seen(engine, event->time_ms);
     if (!engine->dedup.horizon_ms) return;
-    if (!engine->snapshot.is_running) pql_dedup_forget(&engine->dedup, engine->seen);
+    pql_snapshot_forget(engine);
     if (event->id.len) pql_dedup_add(&engine->dedup, id, engine->seen);
 }
 
@@ -575,8 +575,7 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine)
 
 uint64_t pql_engine_bytes(const struct pql_engine *engine)
 {
-    uint64_t bytes = engine->reorder.bytes + engine->dedup.slots_capacity * sizeof(struct pql_dedup_slot) +
-                     pql_dedup_count(&engine->dedup) * sizeof(uint64_t);
+    uint64_t bytes = engine->reorder.bytes + pql_dedup_bytes(&engine->dedup);
     for (size_t i = 0; i < engine->store.count; i++)
         bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
     return bytes;

@@ -128,28 +128,44 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(
 /* Bytes of state, by own accounting. Walks every account. */
 uint64_t pql_engine_bytes(const struct pql_engine *engine);
 
-/* --- Snapshot. State as pages; see state/snapshot.c for the page format. At most one at a time. ---
+/* --- Snapshots: state as pages (state/page.h, state/snapshot.h). At most one at a time. ---
  *
- * begin fixes the present state. Between steps the engine goes on; a page about to change that is not yet
+ * begin fixes the present state S. Between steps the engine goes on; a page about to change that is not yet
  * written is serialised first (copy on update). step appends whole pages to out until about bytes_max are
- * added, and returns true when the snapshot is complete. Cut into chunks anywhere, and loaded in the order
- * written, they make an engine of the same program whole again. */
-void pql_snapshot_begin(struct pql_engine *engine);
+ * added, a bounded amount of work, and returns true when the snapshot is complete.
+ *
+ * A snapshot holds what changed since the last one that was `saved`, and all that has its turn: the accounts
+ * and ids of one of `modulus` shares. So the newest snapshots whose turns cover all shares make a base:
+ * loaded from the newest to the oldest, each cut anywhere, they make an engine of the same program whole
+ * again. modulus 1: the snapshot is whole by itself. */
+void pql_snapshot_begin(struct pql_engine *engine, uint32_t modulus, uint32_t residue);
+/* Nothing of the present state was saved yet: the next snapshot is whole whatever its share is. */
+bool pql_snapshot_is_first(const struct pql_engine *engine);
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max);
+/* Bytes serialised ahead that no step has given out yet. */
+uint64_t pql_snapshot_backlog(const struct pql_engine *engine);
+/* The attempt is dropped; what it held is part of the next one. */
 void pql_snapshot_abandon(struct pql_engine *engine);
+/* The last snapshot, complete, is where it can be loaded from: the next one builds on it. */
+void pql_snapshot_saved(struct pql_engine *engine);
 
 /* Loads the next bytes of a snapshot into a fresh engine. Every read is checked: damaged bytes are an error,
  * never a crash. */
 int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len,
                       struct pql_err *err) PQL_CHECKED;
-/* After the last chunk: recounts what is derived, sets timers. Error if the state is not whole. */
+/* One snapshot of the base was read, an older one follows. */
+int pql_snapshot_load_older(struct pql_engine *engine, struct pql_err *err) PQL_CHECKED;
+/* After the last bytes: recounts what is derived, sets timers. Error if the state is not whole. Its digest is
+ * pql_snapshot_digest then, of the pages as they were read. */
 int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err) PQL_CHECKED;
 
 /* Sum of keyed hashes of all page bytes: equal states give equal digests, whatever the history of the
- * process. Walks the whole state. The digest of a snapshot in progress is that of its fixed state, given by
- * begin. */
+ * process. Walks the whole state. */
 uint64_t pql_engine_digest(struct pql_engine *engine);
-/* The digest of the state at the last pql_snapshot_begin, known once step returned true. */
+/* The digest of the state at S of the last snapshot, known once step returned true: nothing is walked. */
 uint64_t pql_snapshot_digest(const struct pql_engine *engine);
+/* About how many bytes all pages would take, judged by those that had their turn; known once step returned
+ * true. */
+uint64_t pql_snapshot_state_bytes(const struct pql_engine *engine);
 
 #endif

@@ -1,5 +1,5 @@
 /* engine_state.h - the inside of an engine, for engine.c (clock, order, duplicates), instant.c (what happens
- * at one instant to one account) and state/snapshot.c. */
+ * at one instant to one account) and the pages of state/. */
 #ifndef PQL_CORE_ENGINE_STATE_H
 #define PQL_CORE_ENGINE_STATE_H
 
@@ -7,20 +7,7 @@
 #include "core/evidence.h"
 #include "core/state/dedup.h"
 #include "core/state/reorder.h"
-
-/* A snapshot in progress: accounts [next, count) are still to be written unless copied before they changed.
- */
-struct pql_snapshot {
-    bool is_running;
-    uint32_t number;
-    size_t accounts_count, next_account;
-    size_t next_bucket, next_id; /* of dedup */
-    size_t *bucket_counts, buckets_count;
-    struct pql_buf early; /* pages written ahead of step: the task, and accounts about to change; while
-                             loading, a page not yet whole */
-    size_t early_at;
-    uint64_t digest; /* sum over the pages written */
-};
+#include "core/state/snapshot.h"
 
 /* Work that is done in parts. kind to account are of the state while it is open. */
 struct pql_work {
@@ -148,8 +135,5 @@ void pql_account_retime(struct pql_engine *engine, struct pql_account *account);
 /* Sets the timer of a subject if due is earlier. user NULL: the account itself. */
 void pql_schedule(struct pql_account *account, struct pql_user *user, int64_t due_ms);
 int pql_account_order(const void *a, const void *b);
-
-/* Copy on update: writes the account's pages if the snapshot in progress still needs them as they are. */
-void pql_snapshot_touch(struct pql_engine *engine, struct pql_account *account);
 
 #endif

@@ -252,6 +252,7 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
     struct pql_subject_state *state = state_of(engine->account, user);
     int64_t t = engine->t_ms;
     struct pql_first first = {state->start_ms};
+    if (user) pql_touch_user(engine, engine->account, user);
     if (first_next(program, state, subject, t - 1) <= t)
         push_units(engine, program->first_units[subject], program->first_units_count[subject], user, false);
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
@@ -265,6 +266,7 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
         }
         const struct pql_signal_def *def = program->signals[what];
         if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
+        pql_touch_cell(engine, engine->account, user, slot);
         pql_signal_trim(&def->signal, cell, &first, t);
         push_all(engine, &def->dependents, ~0u, user, false);
     }
@@ -314,6 +316,7 @@ static void start_moved(struct pql_engine *engine, struct pql_user *user, const 
         void **cell = pql_cells_find(state->cells, def->slot);
         if (!cell) continue;
         struct pql_reading was, is;
+        pql_touch_cell(engine, engine->account, user, def->slot);
         pql_signal_read(&def->signal, *cell, before, engine->t_ms, &was);
         pql_signal_start_moves(&def->signal, *cell, before, &now, engine->t_ms);
         pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
@@ -330,6 +333,7 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
     if (rank < state->start || (rank == state->start && time_ms >= state->start_ms)) return;
     struct pql_first before = {state->start_ms};
     bool moved = state->start != PQL_START_NONE && time_ms != state->start_ms;
+    if (user) pql_touch_user(engine, engine->account, user);
     state->start = rank;
     state->start_ms = time_ms;
     if (moved) start_moved(engine, user, &before);
@@ -341,6 +345,7 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
 {
     struct pql_subject_state *state = state_of(engine->account, user);
     struct pql_first first = {state->start_ms};
+    pql_touch_cell(engine, engine->account, user, def->slot);
     void **slot = pql_cells_get(&state->cells, def->slot);
     struct pql_cell *cell = *slot;
     unsigned changed = pql_signal_add(&def->signal, &cell, occurrence, &first, engine->t_ms);
@@ -353,6 +358,7 @@ static void set_attribute(struct pql_engine *engine, const struct pql_signal_def
                           const struct pql_value *value, int64_t time_ms)
 {
     struct pql_subject_state *state = state_of(engine->account, user);
+    pql_touch_cell(engine, engine->account, user, def->slot);
     void **slot = pql_cells_get(&state->cells, def->slot);
     struct pql_cell *cell = *slot;
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
@@ -443,6 +449,7 @@ static struct pql_user *user_of(struct pql_engine *engine, const struct pql_even
     struct pql_account *account = engine->account;
     struct pql_user *user = pql_account_find(&engine->store, account, event->user);
     if (user) return user;
+    pql_touch_new_user(engine, account);
     user = pql_account_add(&engine->store, account, event->user);
     push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
                engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
@@ -566,6 +573,7 @@ static void emit_record(struct pql_engine *engine, const struct pql_definition *
 static struct pql_standing *standing_get(struct pql_engine *engine, const struct pql_definition *definition,
                                          struct pql_user *user)
 {
+    if (user) pql_touch_user(engine, engine->account, user);
     void **slot = pql_cells_get(&state_of(engine->account, user)->cells, definition->slot);
     if (!*slot) {
         struct pql_standing *standing = pql_xcalloc(1, sizeof *standing);
@@ -600,6 +608,18 @@ static void leave(struct pql_engine *engine, const struct pql_definition *defini
     push_all(engine, &definition->dependents, ~0u, user, by_event);
 }
 
+/* The cause is that of the moment when stay failed. */
+static void set_leaving(struct pql_engine *engine, struct pql_user *user, struct pql_standing *standing,
+                        bool is_leaving, bool by_event)
+{
+    if (standing->is_leaving == is_leaving) return;
+    if (user) pql_touch_user(engine, engine->account, user);
+    standing->is_leaving = is_leaving;
+    if (!is_leaving) return;
+    standing->leaving_by_event = by_event;
+    standing->leaving_by_change = engine->change.is_active;
+}
+
 static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
                             struct pql_user *user, struct pql_standing *standing,
                             const struct pql_scope *scope, bool by_event)
@@ -612,15 +632,11 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
         return;
     }
     if (pql_expr_holds(definition->stay, scope)) {
-        standing->is_leaving = false;
+        set_leaving(engine, user, standing, false, by_event);
         return;
     }
     /* The reason is that of the moment when stay failed, however long min_stay holds the member. */
-    if (!standing->is_leaving) {
-        standing->is_leaving = true;
-        standing->leaving_by_event = by_event;
-        standing->leaving_by_change = by_change;
-    }
+    set_leaving(engine, user, standing, true, by_event);
     if (engine->t_ms - standing->qualified_ms < definition->conf->min_stay_ms) {
         pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
         return;
@@ -689,6 +705,7 @@ static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct
     const struct pql_condition *condition = engine->program->conditions[index];
     bool holds = pql_expr_holds(condition->expr, scope);
     if (holds == pql_user_has(user, index)) return;
+    pql_touch_user(engine, engine->account, user);
     user->bits[index / 64] ^= UINT64_C(1) << (index % 64);
     step_counter(engine, &condition->dependents, by_event, &engine->account->holding[index], holds);
 }
@@ -718,7 +735,7 @@ static void run_agenda(struct pql_engine *engine)
 void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms,
                  const struct pql_event *events, size_t count)
 {
-    pql_snapshot_touch(engine, account);
+    pql_touch_account(engine, account);
     pql_arena_reset(&engine->scratch);
     engine->account = account;
     account->instant_ms = t_ms;
@@ -757,7 +774,7 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
         for (size_t i = 0; definition->unit.subject == PQL_SUBJECT_USER && i < account->users_count; i++)
             push_member(engine, definition, account->users[i].user);
     }
-    if (engine->agenda.count) pql_snapshot_touch(engine, account);
+    if (engine->agenda.count) pql_touch_account(engine, account);
     while (engine->agenda.count) {
         struct pql_heap_entry top = pql_heap_pop(&engine->agenda, agenda_order);
         const struct agenda_item *item = top.item;
@@ -772,7 +789,7 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
 
 void pql_instant_fill(struct pql_engine *engine, struct pql_account *account, const struct pql_event *event)
 {
-    pql_snapshot_touch(engine, account);
+    pql_touch_account(engine, account);
     pql_arena_reset(&engine->scratch);
     engine->account = account;
     engine->t_ms = engine->change.fill_seen; /* the clock as it was */
@@ -880,7 +897,7 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
 {
     const struct pql_program *program = engine->program;
     enum pql_origin origin = engine->origin;
-    pql_snapshot_touch(engine, account);
+    pql_touch_all(engine, account);
     pql_arena_reset(&engine->scratch);
     engine->account = account;
     engine->t_ms = engine->complete;
@@ -889,8 +906,10 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
     engine->origin = PQL_ORIGIN_DEFINITION_CHANGE;
     engine->change.is_filling = false;
     settle_retired(engine);
-    if (!program->keeps_users && account->users_count)
+    if (!program->keeps_users && account->users_count) {
         pql_account_drop_users(&engine->store, program, account);
+        pql_snapshot_drop_users(engine, account);
+    }
     settle_signals(engine, NULL);
     for (size_t i = 0; i < account->users_count; i++) settle_signals(engine, account->users[i].user);
     settle_conditions(engine);

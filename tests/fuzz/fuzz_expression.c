@@ -44,7 +44,7 @@ static void check_snapshot(struct pql_engine *engine, const struct pql_program *
     struct pql_err err = {0};
     struct pql_buf pages = {0};
     struct pql_engine *again = pql_engine_new(program, ignore, NULL);
-    pql_snapshot_begin(engine);
+    pql_snapshot_begin(engine, 1, 0);
     while (!pql_snapshot_step(engine, &pages, 4096)) continue;
     FUZZ_CHECK(!pql_snapshot_load(again, pages.ptr, pages.len, &err) && !pql_snapshot_loaded(again, &err));
     FUZZ_CHECK(pql_engine_digest(engine) == pql_engine_digest(again));

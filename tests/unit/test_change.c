@@ -104,7 +104,7 @@ static void reload(struct fixture *f, size_t program)
     struct pql_buf bytes = {0};
     struct pql_err err = {0};
     uint64_t digest = pql_engine_digest(f->engine);
-    pql_snapshot_begin(f->engine);
+    pql_snapshot_begin(f->engine, 1, 0);
     while (!pql_snapshot_step(f->engine, &bytes, 4096)) continue;
     pql_engine_free(f->engine);
     f->engine = pql_engine_new(program_of(f, program), note, f);

@@ -233,7 +233,7 @@ static void snapshot_equals_its_state(void **state)
         uint32_t kept_seed = seed;
         int64_t kept_clock = clock;
         struct pql_buf pages = {0};
-        pql_snapshot_begin(f->engine);
+        pql_snapshot_begin(f->engine, 1, 0);
         f->log.len = 0;
         while (!pql_snapshot_step(f->engine, &pages, 300)) random_event(f, &clock);
         assert_true(pql_snapshot_digest(f->engine) == digest);

@@ -129,7 +129,7 @@ static struct pql_engine *copy_of(struct pair *p, struct pql_engine *engine, str
     struct pql_buf pages = {0};
     struct pql_err err;
     uint64_t digest = pql_engine_digest(engine);
-    pql_snapshot_begin(engine);
+    pql_snapshot_begin(engine, 1, 0);
     while (!pql_snapshot_step(engine, &pages, 4096)) continue;
     struct pql_engine *copy = pql_engine_new(p->program, note, side);
     assert_int_equal(pql_snapshot_load(copy, pages.ptr, pages.len, &err), 0);

@@ -111,6 +111,14 @@ void pql_store_init(struct pql_store *store, const struct pql_program *program)
     *store = (struct pql_store){.key = program->key, .conditions_count = program->conditions_count};
 }
 
+void pql_large_free(struct pql_large *large)
+{
+    if (!large) return;
+    free(large->blocks);
+    free(large->cells);
+    free(large);
+}
+
 static void account_free(const struct pql_program *program, struct pql_account *account)
 {
     for (size_t i = 0; i < account->users_count; i++) {
@@ -122,6 +130,7 @@ static void account_free(const struct pql_program *program, struct pql_account *
     free(account->users);
     free(account->users_index);
     free(account->holding);
+    pql_large_free(account->large);
     pql_heap_deinit(&account->timers);
     free(account);
 }
@@ -261,12 +270,13 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
 {
     struct pql_user *user = pql_user_new(store, id);
     uint64_t hash = pql_hash_slice(id, store->key);
+    user->state.position = account->users_count;
     if (account->users_count == account->users_capacity) {
         account->users_capacity = account->users_capacity ? account->users_capacity * 2 : 2;
         account->users = pql_xrealloc(account->users, account->users_capacity * sizeof *account->users);
     }
     account->users[account->users_count++] = (struct pql_user_ref){hash, user};
-    if (account->users_index) *index_of(account, hash, user->id) = (uint32_t)account->users_count;
+    if (account->users_index) *index_of(account, hash, user->id) = account->users_count;
     users_index_grow(account);
     store->users_count++;
     return user;
@@ -276,7 +286,7 @@ void pql_account_reserve(struct pql_account *account, size_t users)
 {
     if (!users || account->users) return;
     account->users = pql_xcalloc(users, sizeof *account->users);
-    account->users_count = account->users_capacity = users;
+    account->users_count = account->users_capacity = (uint32_t)users;
 }
 
 void pql_account_index(struct pql_store *store, struct pql_account *account)
@@ -355,6 +365,9 @@ size_t pql_account_bytes(const struct pql_program *program, const struct pql_acc
                    account->users_index_capacity * sizeof(uint32_t) +
                    account->timers.capacity * sizeof(struct pql_heap_entry) + sizeof(struct pql_heap_entry) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
+    if (account->large)
+        bytes += sizeof *account->large + account->large->blocks_capacity * sizeof(struct pql_page) +
+                 account->large->cells_capacity * sizeof(struct pql_cell_page);
     for (size_t i = 0; i < account->users_count; i++)
         bytes += user_head + account->users[i].user->id.len +
                  state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);

@@ -4,8 +4,8 @@
  *                   │                signals, attributes (struct pql_cell), standings (struct pql_standing)
  *                   └─hash─► user ─► cells, one bit per condition
  *
- * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's.
- * Owner: the engine. Thread: the task's. */
+ * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's. An
+ * account and its users are never taken away. Owner: the engine. Thread: the task's. */
 #ifndef PQL_CORE_STATE_ACCOUNT_H
 #define PQL_CORE_STATE_ACCOUNT_H
 
@@ -38,6 +38,7 @@ struct pql_subject_state {
     int64_t start_ms;
     int64_t timer_ms; /* its entry in the timers; INT64_MAX: none. At most the true next change. */
     enum pql_start start;
+    uint32_t position; /* of a user among those of its account */
 };
 
 struct pql_user {
@@ -51,18 +52,39 @@ struct pql_user_ref {
     struct pql_user *user;
 };
 
+/* What is known of a page that snapshots write (state/snapshot.h). */
+struct pql_page {
+    uint64_t hash;    /* as last written; 0: never */
+    uint32_t changed; /* number of the last snapshot begun when it last changed */
+    uint32_t written; /* number of the last snapshot that wrote it */
+};
+
+/* A cell that is a page of its own. user: 0 the account, else 1 + position. */
+struct pql_cell_page {
+    uint32_t user, slot;
+    struct pql_page page;
+};
+
+/* Pages of an account that is too large for one. */
+struct pql_large {
+    struct pql_page *blocks; /* of users, in their order */
+    size_t blocks_count, blocks_capacity;
+    struct pql_cell_page *cells; /* by (user, slot) */
+    size_t cells_count, cells_capacity;
+};
+
 struct pql_account {
     struct pql_subject_state state;
     struct pql_slice id;
     uint64_t hash;
     int64_t instant_ms; /* the last instant that was applied to it */
     uint32_t index;     /* in the store */
-    uint32_t snapshot;  /* number of the last snapshot that wrote it */
-    struct pql_user_ref *users;
-    size_t users_count, users_capacity;
-    uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
-    size_t users_index_capacity;
     uint32_t members;
+    struct pql_page page;    /* all of it, or of a large one the head */
+    struct pql_large *large; /* NULL: it is one page */
+    struct pql_user_ref *users;
+    uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
+    uint32_t users_count, users_capacity, users_index_capacity;
     uint32_t *holding;      /* by condition: members for whom it holds */
     struct pql_heap timers; /* of users */
     int64_t timer_ms;       /* its entry in the task's timers */
@@ -104,6 +126,7 @@ void pql_store_change(struct pql_store *store, const struct pql_program *program
 /* Frees all users of the account. */
 void pql_account_drop_users(struct pql_store *store, const struct pql_program *program,
                             struct pql_account *account);
+void pql_large_free(struct pql_large *large);
 
 static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
 {

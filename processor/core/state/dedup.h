@@ -1,7 +1,7 @@
 /* dedup.h - message ids that were accepted, for as long as dedup_horizon says.
  * An id is a 64-bit keyed hash; ids of one tenth of the horizon form a bucket, which is forgotten whole.
- * Buckets keep their ids in the order of arrival (that is what a snapshot writes); a table beside them
- * answers. Owner: the engine. */
+ * Buckets keep their ids in the order of arrival, in pages of PQL_IDS_MAX: a page that is full never changes
+ * again, and a snapshot writes pages. A table beside them answers. Owner: the engine. */
 #ifndef PQL_CORE_STATE_DEDUP_H
 #define PQL_CORE_STATE_DEDUP_H
 
@@ -9,10 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { PQL_IDS_MAX = 4096 };
+
+struct pql_ids {
+    uint64_t *ids;
+    uint32_t count, capacity;
+    uint64_t hash; /* of the page as last written; 0: never */
+};
+
 struct pql_dedup_bucket {
     int64_t number; /* covers [number, number + 1) * width_ms of `seen` */
-    uint64_t *ids;
-    size_t count, capacity;
+    struct pql_ids *pages;
+    size_t pages_count, pages_capacity;
+    uint64_t count;
+    uint64_t fixed, saved; /* how many there were when the last snapshot began, and the last that was saved */
 };
 
 struct pql_dedup {
@@ -34,13 +44,16 @@ void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms);
 bool pql_dedup_has(const struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
 /* seen_ms: after the event. Call pql_dedup_forget now and then. */
 void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
-/* Frees buckets whose end + horizon is before seen. Not while a snapshot reads them. */
-void pql_dedup_forget(struct pql_dedup *dedup, int64_t seen_ms);
-/* Loading: the id at this position of a bucket; buckets and positions must come in order. Then _loaded, once.
- */
-bool pql_dedup_restore(struct pql_dedup *dedup, int64_t bucket, uint64_t position, uint64_t id);
-void pql_dedup_loaded(struct pql_dedup *dedup);
+/* Frees buckets whose end + horizon is before seen. Not while a snapshot reads them. Returns the sum of the
+ * hashes of their pages. */
+uint64_t pql_dedup_forget(struct pql_dedup *dedup, int64_t seen_ms);
+/* Loading: a bucket with so many ids, buckets in order; then its pages in any order, which the caller fills
+ * up to their length; then _loaded, once: false if ids are missing. */
+bool pql_dedup_expect(struct pql_dedup *dedup, int64_t bucket, uint64_t count);
+struct pql_ids *pql_dedup_page(struct pql_dedup *dedup, int64_t bucket, uint64_t page, uint32_t *length);
+bool pql_dedup_loaded(struct pql_dedup *dedup);
 uint64_t pql_dedup_count(const struct pql_dedup *dedup);
+size_t pql_dedup_bytes(const struct pql_dedup *dedup);
 bool pql_dedup_is_forgotten(const struct pql_dedup *dedup, int64_t bucket, int64_t seen_ms);
 
 #endif

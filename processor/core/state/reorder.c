@@ -57,8 +57,25 @@ uint64_t pql_reorder_bytes(const struct pql_event *event, const struct pql_names
     return bytes;
 }
 
-void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
-                     const struct pql_names *names)
+/* Behind all that came before it: loading brings them nearly in order. */
+static void link_in(struct pql_reorder *reorder, struct pql_waiting *waiting)
+{
+    struct pql_waiting *before = reorder->newest;
+    while (before && before->arrival > waiting->arrival) before = before->previous;
+    waiting->previous = before;
+    waiting->next = before ? before->next : reorder->oldest;
+    *(before ? &before->next : &reorder->oldest) = waiting;
+    *(waiting->next ? &waiting->next->previous : &reorder->newest) = waiting;
+}
+
+static void link_out(struct pql_reorder *reorder, struct pql_waiting *waiting)
+{
+    *(waiting->previous ? &waiting->previous->next : &reorder->oldest) = waiting->next;
+    *(waiting->next ? &waiting->next->previous : &reorder->newest) = waiting->previous;
+}
+
+static void add(struct pql_reorder *reorder, const struct pql_event *event, const struct pql_names *names,
+                uint64_t arrival)
 {
     struct pql_event copy = *event;
     struct pql_slice *texts[TEXTS];
@@ -88,10 +105,17 @@ void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
         }
     }
     waiting->event = copy;
-    waiting->arrival = reorder->arrivals++;
+    waiting->arrival = arrival;
     waiting->counted_bytes = fields;
     reorder->bytes += fields;
+    link_in(reorder, waiting);
     pql_heap_push(&reorder->heap, order_of, event->time_ms, waiting);
+}
+
+void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
+                     const struct pql_names *names)
+{
+    add(reorder, event, names, reorder->arrivals++);
 }
 
 const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder)
@@ -103,13 +127,8 @@ struct pql_waiting *pql_reorder_take(struct pql_reorder *reorder)
 {
     struct pql_waiting *waiting = pql_heap_pop(&reorder->heap, order_of).item;
     reorder->bytes -= waiting->counted_bytes;
+    link_out(reorder, waiting);
     return waiting;
-}
-
-static int by_arrival(const void *a, const void *b)
-{
-    const struct pql_waiting *x = *(struct pql_waiting *const *)a, *y = *(struct pql_waiting *const *)b;
-    return (x->arrival > y->arrival) - (x->arrival < y->arrival);
 }
 
 static const struct pql_value *renamed(const struct pql_value *values, const struct pql_slice *before,
@@ -127,15 +146,13 @@ static const struct pql_value *renamed(const struct pql_value *values, const str
 void pql_reorder_rename(struct pql_reorder *reorder, const struct pql_names *before,
                         const struct pql_names *now)
 {
-    struct pql_heap old = reorder->heap;
-    struct pql_waiting **sorted = pql_xmalloc((old.count + 1) * sizeof(struct pql_waiting *));
-    for (size_t i = 0; i < old.count; i++) sorted[i] = old.entries[i].item;
-    qsort(sorted, old.count, sizeof(struct pql_waiting *), by_arrival);
+    struct pql_reorder old = *reorder;
     *reorder = (struct pql_reorder){0};
     struct pql_arena arena;
     pql_arena_init(&arena);
-    for (size_t i = 0; i < old.count; i++) {
-        struct pql_event event = sorted[i]->event;
+    for (struct pql_waiting *waiting = old.oldest, *next; waiting; waiting = next) {
+        struct pql_event event = waiting->event;
+        next = waiting->next;
         event.properties = renamed(event.properties, before->properties, before->properties_count,
                                    now->properties, now->properties_count, &arena);
         event.user_attributes =
@@ -145,12 +162,11 @@ void pql_reorder_rename(struct pql_reorder *reorder, const struct pql_names *bef
             renamed(event.account_attributes, before->account_attributes, before->account_attributes_count,
                     now->account_attributes, now->account_attributes_count, &arena);
         pql_reorder_add(reorder, &event, now);
-        free(sorted[i]);
+        free(waiting);
         pql_arena_reset(&arena);
     }
     pql_arena_deinit(&arena);
-    pql_heap_deinit(&old);
-    free(sorted);
+    pql_heap_deinit(&old.heap);
 }
 
 void pql_reorder_deinit(struct pql_reorder *reorder)
@@ -205,13 +221,14 @@ static struct pql_value load_value(struct pql_reader *reader)
     return value;
 }
 
-static void save_event(const struct pql_event *event, const struct pql_names *names, struct pql_buf *out)
+void pql_reorder_save(const struct pql_waiting *waiting, const struct pql_names *names, struct pql_buf *out)
 {
-    struct pql_event copy = *event;
+    struct pql_event copy = waiting->event;
     struct pql_slice *texts[TEXTS];
     const struct pql_value **lists[LISTS];
     size_t counts[LISTS];
     parts_of(&copy, names, texts, lists, counts);
+    pql_buf_varint(out, waiting->arrival);
     pql_buf_u8(out, (uint8_t)copy.kind);
     pql_buf_zigzag(out, copy.time_ms);
     pql_buf_varint(out, copy.input);
@@ -224,17 +241,6 @@ static void save_event(const struct pql_event *event, const struct pql_names *na
     }
 }
 
-void pql_reorder_save(const struct pql_reorder *reorder, const struct pql_names *names, struct pql_buf *out)
-{
-    size_t n = reorder->heap.count;
-    struct pql_waiting **sorted = pql_xmalloc((n + 1) * sizeof(struct pql_waiting *));
-    for (size_t i = 0; i < n; i++) sorted[i] = reorder->heap.entries[i].item;
-    qsort(sorted, n, sizeof(struct pql_waiting *), by_arrival);
-    pql_buf_varint(out, n);
-    for (size_t i = 0; i < n; i++) save_event(&sorted[i]->event, names, out);
-    free(sorted);
-}
-
 static void load_event(struct pql_reorder *reorder, const struct pql_names *names, struct pql_reader *reader,
                        struct pql_arena *arena)
 {
@@ -243,7 +249,9 @@ static void load_event(struct pql_reorder *reorder, const struct pql_names *name
     const struct pql_value **lists[LISTS];
     size_t counts[LISTS];
     parts_of(&event, names, texts, lists, counts);
+    uint64_t arrival = pql_read_varint(reader);
     uint8_t kind = pql_read_u8(reader);
+    if (arrival >= reorder->arrivals) reader->failed = true;
     if (kind >= PQL_EVENT_KIND_COUNT) reader->failed = true;
     event.kind = (enum pql_event_kind)kind;
     event.time_ms = pql_read_zigzag(reader);
@@ -257,17 +265,13 @@ static void load_event(struct pql_reorder *reorder, const struct pql_names *name
         for (size_t j = 0; j < counts[i]; j++) values[j] = load_value(reader);
         *lists[i] = values;
     }
-    if (!reader->failed) pql_reorder_add(reorder, &event, names);
+    if (!reader->failed) add(reorder, &event, names, arrival);
 }
 
 void pql_reorder_load(struct pql_reorder *reorder, const struct pql_names *names, struct pql_reader *reader)
 {
-    uint64_t n = pql_read_varint(reader);
     struct pql_arena arena;
     pql_arena_init(&arena);
-    for (uint64_t i = 0; i < n && !reader->failed; i++) {
-        load_event(reorder, names, reader, &arena);
-        pql_arena_reset(&arena);
-    }
+    load_event(reorder, names, reader, &arena);
     pql_arena_deinit(&arena);
 }

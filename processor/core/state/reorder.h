@@ -9,13 +9,15 @@
 #include "core/event.h"
 
 struct pql_waiting {
-    struct pql_event event; /* its slices and arrays lie in this block */
-    uint64_t arrival;
-    uint64_t counted_bytes; /* 64 + length of the mapped fields, alike in every build */
+    struct pql_event event;              /* its slices and arrays lie in this block */
+    struct pql_waiting *previous, *next; /* by arrival */
+    uint64_t arrival;                    /* how many came before it, ever */
+    uint64_t counted_bytes;              /* 64 + length of the mapped fields, alike in every build */
 };
 
 struct pql_reorder {
     struct pql_heap heap;
+    struct pql_waiting *oldest, *newest; /* by arrival */
     uint64_t bytes;
     uint64_t arrivals;
 };
@@ -34,8 +36,8 @@ void pql_reorder_rename(struct pql_reorder *reorder, const struct pql_names *bef
                         const struct pql_names *now);
 void pql_reorder_deinit(struct pql_reorder *reorder);
 
-/* Saved in the order of arrival. */
-void pql_reorder_save(const struct pql_reorder *reorder, const struct pql_names *names, struct pql_buf *out);
+void pql_reorder_save(const struct pql_waiting *waiting, const struct pql_names *names, struct pql_buf *out);
+/* One event, in any order; `arrivals` is set before. */
 void pql_reorder_load(struct pql_reorder *reorder, const struct pql_names *names, struct pql_reader *reader);
 
 #endif

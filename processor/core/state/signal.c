@@ -755,6 +755,11 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
     return cell ? cell_size(signal, cell->capacity) + cell->text_len : 0;
 }
 
+size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return rows[signal->kind].payload + (size_t)rows[signal->kind].entry * cell->n + cell->text_len;
+}
+
 /* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All
  * words are little endian zigzag varints, so the bytes do not depend on the machine or on capacities. --- */
 

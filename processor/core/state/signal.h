@@ -109,6 +109,9 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
 
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
+/* Bytes of what is kept, whatever room it takes: a function of the content, O(1). Its saved form takes at
+ * least an eighth of it. */
+size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell);
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);
 /* NULL after bytes that make no sense; reader->failed is set then. */
 struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_reader *reader);

@@ -1,287 +1,428 @@
-/* snapshot.c - state as pages.
- *
- *   page     varint length of what follows | u8 type | content
- *   task     keys of the slots (what state is of which signal), clock, open work, waiting events
- *   account  id, start, cells, then its first 64 users
- *   users    id of the account, position of the first, up to 64 more users
- *   ids      bucket of the duplicate filter, position of the first, up to 4096 ids
- *
- * A page is a function of the log alone: capacities, timers, table order and counters that can be counted
- * again are not in it. Its hash is keyed, and the digest of a state is the sum over its pages, so the order
- * of pages does not matter. Reading checks everything: pages may come from a damaged topic. */
-#include "core/engine_state.h"
+#include "core/state/snapshot.h"
 
+#include "core/engine_state.h"
 #include "core/hash.h"
 #include <stdlib.h>
 
-enum page_type { PAGE_TASK = 1, PAGE_ACCOUNT, PAGE_USERS, PAGE_IDS };
-enum { USERS_PER_PAGE = 64, IDS_PER_PAGE = 4096, FORMAT = 1, ACCOUNTS_MAX = 1 << 30, USERS_MAX = 1 << 28 };
+enum { EARLY_BYTES = 32 << 10, LOOKS_MAX = 512 };
 
-/* Where pages go while they are written: content first, so that its length is known. */
-struct page_sink {
-    struct pql_engine *engine;
-    struct pql_buf *out; /* NULL: only the digest is wanted */
-    struct pql_buf page;
-    uint64_t digest;
-};
-
-static void page_begin(struct page_sink *sink, enum page_type type)
+void pql_snapshot_deinit(struct pql_snapshot *snapshot)
 {
-    sink->page.len = 0;
-    pql_buf_u8(&sink->page, (uint8_t)type);
+    for (size_t i = 0; i < snapshot->early_count; i++) pql_buf_deinit(&snapshot->early[i]);
+    free(snapshot->early);
+    free(snapshot->keys.items);
+    pql_buf_deinit(&snapshot->page);
+    *snapshot = (struct pql_snapshot){0};
 }
 
-static void page_end(struct page_sink *sink)
+/* --- pages written ahead of their turn --- */
+
+static struct pql_buf *early(struct pql_snapshot *s)
 {
-    sink->digest += pql_hash(sink->page.ptr, sink->page.len, sink->engine->program->key);
-    if (!sink->out) return;
-    pql_buf_varint(sink->out, sink->page.len);
-    pql_buf_put(sink->out, sink->page.ptr, sink->page.len);
+    if (s->early_count > s->early_first && s->early[s->early_count - 1].len < EARLY_BYTES)
+        return &s->early[s->early_count - 1];
+    s->early = pql_xgrow(s->early, &s->early_capacity, s->early_count + 1, sizeof *s->early);
+    s->early[s->early_count++] = (struct pql_buf){0};
+    return &s->early[s->early_count - 1];
 }
 
-/* --- writing --- */
-
-/* Names what stands in each slot, so that state is never read as another signal's. */
-static uint64_t slots_hash(const struct pql_program *program)
+static void drop_early(struct pql_snapshot *s)
 {
-    struct pql_buf keys = {0};
-    for (int subject = 0; subject < 2; subject++)
-        for (size_t i = 0; i < program->slots_count[subject]; i++) {
-            uint32_t what = program->slots[subject][i];
-            if (what & PQL_SLOT_DEFINITION)
-                pql_buf_slice(&keys, program->conf->definitions[what & ~PQL_SLOT_DEFINITION].name);
-            else
-                pql_buf_slice(&keys, program->signals[what]->key);
-        }
-    for (size_t i = 0; i < program->conditions_count; i++) pql_buf_slice(&keys, program->conditions[i]->text);
-    uint64_t hash = pql_hash(keys.ptr, keys.len, program->key);
-    pql_buf_deinit(&keys);
-    return hash;
+    for (; s->early_first < s->early_count; s->early_first++) pql_buf_deinit(&s->early[s->early_first]);
+    s->early_first = s->early_count = 0;
+    s->early_bytes = 0;
 }
 
-static void save_work(const struct pql_work *work, struct pql_buf *out)
+/* Moves them to out until `end` is reached; true if some are left. */
+static bool take_early(struct pql_snapshot *s, struct pql_buf *out, size_t end)
 {
-    pql_buf_u8(out, (uint8_t)work->kind);
-    if (work->kind == PQL_WORK_NONE) return;
-    pql_buf_zigzag(out, work->upto_ms);
-    pql_buf_varint(out, work->input);
-    pql_buf_zigzag(out, work->offset);
-    pql_buf_zigzag(out, work->due_ms);
-    pql_buf_slice(out, (struct pql_slice){work->account.ptr, work->account.len});
-}
-
-static void write_task(struct page_sink *sink)
-{
-    const struct pql_engine *engine = sink->engine;
-    page_begin(sink, PAGE_TASK);
-    pql_buf_u8(&sink->page, FORMAT);
-    pql_buf_u64(&sink->page, slots_hash(engine->program));
-    pql_buf_zigzag(&sink->page, engine->seen);
-    pql_buf_zigzag(&sink->page, engine->complete);
-    pql_buf_u8(&sink->page, engine->ticked);
-    pql_buf_varint(&sink->page, engine->store.count);
-    save_work(&engine->work, &sink->page);
-    pql_reorder_save(&engine->reorder, &engine->program->names, &sink->page);
-    pql_change_save(engine, &sink->page);
-    page_end(sink);
-}
-
-static void save_standing(const struct pql_standing *standing, struct pql_buf *out)
-{
-    pql_buf_u8(out, (uint8_t)standing->status);
-    pql_buf_u8(out, (uint8_t)(standing->is_leaving | standing->leaving_by_event << 1 |
-                              standing->leaving_by_change << 2));
-    pql_buf_varint(out, standing->count);
-    pql_buf_zigzag(out, standing->first_ms);
-    pql_buf_zigzag(out, standing->qualified_ms);
-    pql_buf_zigzag(out, standing->left_ms);
-    pql_buf_zigzag(out, standing->version);
-}
-
-static void save_subject(const struct pql_program *program, const struct pql_subject_state *state,
-                         enum pql_subject subject, struct pql_buf *out)
-{
-    pql_buf_u8(out, (uint8_t)state->start);
-    pql_buf_zigzag(out, state->start_ms);
-    pql_buf_varint(out, pql_cells_count(state->cells));
-    for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
-        uint32_t slot;
-        const void *cell = pql_cells_at(state->cells, i, &slot);
-        uint32_t what = pql_program_slot(program, (int)subject, slot);
-        pql_buf_varint(out, slot);
-        if (what & PQL_SLOT_DEFINITION)
-            save_standing(cell, out);
-        else
-            pql_signal_save(&program->signals[what]->signal, cell, out);
+    while (s->early_first < s->early_count && out->len < end) {
+        struct pql_buf *next = &s->early[s->early_first++];
+        pql_buf_put(out, next->ptr, next->len);
+        s->early_bytes -= next->len;
+        pql_buf_deinit(next);
     }
+    if (s->early_first < s->early_count) return true;
+    s->early_first = s->early_count = 0;
+    return false;
 }
 
-static void save_users(const struct pql_program *program, const struct pql_account *account, size_t from,
+/* --- one page --- */
+
+static bool has_turn(const struct pql_snapshot *s, uint64_t number)
+{
+    return number % s->modulus == s->residue;
+}
+
+/* Appends the page just made to out; NULL: ahead of its turn. Returns its hash. */
+static uint64_t emit(struct pql_engine *engine, struct pql_buf *out, bool is_turn)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    struct pql_buf *to = out ? out : early(s);
+    size_t before = to->len;
+    pql_buf_varint(to, s->page.len);
+    pql_buf_put(to, s->page.ptr, s->page.len);
+    if (!out) s->early_bytes += to->len - before;
+    if (is_turn) s->turn_bytes += to->len - before;
+    return pql_hash(s->page.ptr, s->page.len, engine->program->key);
+}
+
+static void emit_tracked(struct pql_engine *engine, struct pql_buf *out, uint64_t *kept_hash, uint64_t turn)
+{
+    uint64_t hash = emit(engine, out, has_turn(&engine->snapshot, turn));
+    engine->snapshot.sum += hash - *kept_hash;
+    *kept_hash = hash;
+}
+
+/* Whether the snapshot in progress still needs the page as it is. */
+static bool is_wanted(const struct pql_snapshot *s, const struct pql_account *account,
+                      const struct pql_page *page)
+{
+    return s->is_running && page->written != s->number && page->changed != s->number &&
+           account->index < s->accounts_count && (page->changed >= s->base || has_turn(s, account->index));
+}
+
+/* --- the pages of an account --- */
+
+/* As if it had changed before S: it is to be written. */
+static struct pql_page new_page(const struct pql_snapshot *s)
+{
+    return (struct pql_page){.changed = s->number - 1};
+}
+
+static void make_large(struct pql_snapshot *s, struct pql_account *account)
+{
+    struct pql_large *large = account->large = pql_xcalloc(1, sizeof *large);
+    large->blocks_count = pql_page_blocks(account);
+    large->blocks = pql_xgrow(NULL, &large->blocks_capacity, large->blocks_count, sizeof *large->blocks);
+    for (size_t i = 0; i < large->blocks_count; i++) large->blocks[i] = new_page(s);
+}
+
+static void drop_large(struct pql_snapshot *s, struct pql_account *account)
+{
+    struct pql_large *large = account->large;
+    for (size_t i = 0; i < large->blocks_count; i++) s->sum -= large->blocks[i].hash;
+    for (size_t i = 0; i < large->cells_count; i++) s->sum -= large->cells[i].page.hash;
+    pql_large_free(large);
+    account->large = NULL;
+}
+
+/* Of the subjects [from, upto) the cells just found are pages of their own, others not any more. */
+static void keep_cells(struct pql_snapshot *s, struct pql_large *large, uint32_t from, uint32_t upto)
+{
+    size_t begin = pql_large_find(large, from, 0), end = pql_large_find(large, upto, 0), n = s->keys.count;
+    if (begin == end && !n) return;
+    struct pql_cell_page *kept = pql_xcalloc(n + 1, sizeof *kept);
+    for (size_t i = begin; i < end; i++) s->sum -= large->cells[i].page.hash;
+    for (size_t i = 0, at = begin; i < n; i++) {
+        struct pql_cell_key key = s->keys.items[i];
+        while (at < end && (large->cells[at].user < key.user ||
+                            (large->cells[at].user == key.user && large->cells[at].slot < key.slot)))
+            at++;
+        bool is_old = at < end && large->cells[at].user == key.user && large->cells[at].slot == key.slot;
+        kept[i] = (struct pql_cell_page){key.user, key.slot, is_old ? large->cells[at].page : new_page(s)};
+        s->sum += kept[i].page.hash;
+    }
+    size_t behind = large->cells_count - end;
+    large->cells =
+        pql_xgrow(large->cells, &large->cells_capacity, begin + n + behind + 1, sizeof *large->cells);
+    memmove(large->cells + begin + n, large->cells + end, behind * sizeof *large->cells);
+    memcpy(large->cells + begin, kept, n * sizeof *kept);
+    large->cells_count = begin + n + behind;
+    free(kept);
+}
+
+/* The first of its pages to be written. Whether the account is large is decided here, by its content at S. */
+static void write_account(struct pql_engine *engine, struct pql_account *account, struct pql_buf *out)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    account->page.written = s->number;
+    if (pql_page_account(engine->program, account, &s->page)) {
+        if (account->large) drop_large(s, account);
+    } else {
+        if (!account->large) make_large(s, account);
+        s->keys.count = 0;
+        pql_page_head(engine->program, account, &s->page, &s->keys);
+        keep_cells(s, account->large, 0, 1);
+    }
+    emit_tracked(engine, out, &account->page.hash, account->index);
+}
+
+static void write_users(struct pql_engine *engine, struct pql_account *account, size_t block,
+                        struct pql_buf *out)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    uint32_t from = (uint32_t)block * PQL_PAGE_USERS_MAX + 1;
+    struct pql_page *page = &account->large->blocks[block];
+    page->written = s->number;
+    s->keys.count = 0;
+    pql_page_users(engine->program, account, block, &s->page, &s->keys);
+    keep_cells(s, account->large, from, from + PQL_PAGE_USERS_MAX);
+    emit_tracked(engine, out, &page->hash, account->index);
+}
+
+static void write_cell(struct pql_engine *engine, struct pql_account *account, struct pql_cell_page *cell,
                        struct pql_buf *out)
 {
-    size_t upto = account->users_count - from > USERS_PER_PAGE ? from + USERS_PER_PAGE : account->users_count;
-    size_t words = (program->conditions_count + 63) / 64;
-    pql_buf_varint(out, upto - from);
-    for (size_t i = from; i < upto; i++) {
-        const struct pql_user *user = account->users[i].user;
-        pql_buf_slice(out, user->id);
-        for (size_t w = 0; w < words; w++) pql_buf_varint(out, user->bits[w]);
-        save_subject(program, &user->state, PQL_SUBJECT_USER, out);
+    cell->page.written = engine->snapshot.number;
+    pql_page_cell(engine->program, account, (struct pql_cell_key){cell->user, cell->slot},
+                  &engine->snapshot.page);
+    emit_tracked(engine, out, &cell->page.hash, account->index);
+}
+
+/* --- copy on update --- */
+
+void pql_touch_account(struct pql_engine *engine, struct pql_account *account)
+{
+    uint32_t number = engine->snapshot.number;
+    if (account->page.changed == number) return;
+    if (is_wanted(&engine->snapshot, account, &account->page)) write_account(engine, account, NULL);
+    account->page.changed = number;
+}
+
+static void touch_block(struct pql_engine *engine, struct pql_account *account, size_t block)
+{
+    struct pql_page *page = &account->large->blocks[block];
+    if (page->changed == engine->snapshot.number) return;
+    if (is_wanted(&engine->snapshot, account, page)) write_users(engine, account, block, NULL);
+    page->changed = engine->snapshot.number;
+}
+
+void pql_touch_user(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user)
+{
+    if (account->large) touch_block(engine, account, user->state.position / PQL_PAGE_USERS_MAX);
+}
+
+void pql_touch_new_user(struct pql_engine *engine, struct pql_account *account)
+{
+    struct pql_large *large = account->large;
+    if (!large) return;
+    size_t block = account->users_count / PQL_PAGE_USERS_MAX;
+    if (block == large->blocks_count) {
+        large->blocks = pql_xgrow(large->blocks, &large->blocks_capacity, block + 1, sizeof *large->blocks);
+        large->blocks[large->blocks_count++] = (struct pql_page){.changed = engine->snapshot.number};
     }
+    touch_block(engine, account, block);
 }
 
-static void write_account(struct page_sink *sink, const struct pql_account *account)
+static void touch_cell_page(struct pql_engine *engine, struct pql_account *account,
+                            struct pql_cell_page *cell)
 {
-    const struct pql_program *program = sink->engine->program;
-    page_begin(sink, PAGE_ACCOUNT);
-    pql_buf_slice(&sink->page, account->id);
-    pql_buf_varint(&sink->page, account->index);
-    pql_buf_zigzag(&sink->page, account->instant_ms);
-    pql_buf_varint(&sink->page, account->users_count);
-    save_subject(program, &account->state, PQL_SUBJECT_ACCOUNT, &sink->page);
-    save_users(program, account, 0, &sink->page);
-    page_end(sink);
-    for (size_t from = USERS_PER_PAGE; from < account->users_count; from += USERS_PER_PAGE) {
-        page_begin(sink, PAGE_USERS);
-        pql_buf_slice(&sink->page, account->id);
-        pql_buf_varint(&sink->page, account->index);
-        pql_buf_varint(&sink->page, from);
-        save_users(program, account, from, &sink->page);
-        page_end(sink);
-    }
+    if (cell->page.changed == engine->snapshot.number) return;
+    if (is_wanted(&engine->snapshot, account, &cell->page)) write_cell(engine, account, cell, NULL);
+    cell->page.changed = engine->snapshot.number;
 }
 
-static void write_ids(struct page_sink *sink, const struct pql_dedup_bucket *bucket, size_t from,
-                      size_t count)
+/* A cell that changes may become small: so its subject's page is to be written, too. */
+void pql_touch_cell(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user,
+                    uint32_t slot)
 {
-    size_t n = count - from > IDS_PER_PAGE ? IDS_PER_PAGE : count - from;
-    page_begin(sink, PAGE_IDS);
-    pql_buf_zigzag(&sink->page, bucket->number);
-    pql_buf_varint(&sink->page, from);
-    pql_buf_varint(&sink->page, n);
-    for (size_t i = 0; i < n; i++) pql_buf_u64(&sink->page, bucket->ids[from + i]);
-    page_end(sink);
+    struct pql_large *large = account->large;
+    if (!large) return;
+    if (user) pql_touch_user(engine, account, user);
+    uint32_t number = user ? user->state.position + 1 : 0;
+    size_t i = pql_large_find(large, number, slot);
+    if (i == large->cells_count || large->cells[i].user != number || large->cells[i].slot != slot) return;
+    touch_cell_page(engine, account, &large->cells[i]);
 }
 
-uint64_t pql_engine_digest(struct pql_engine *engine)
+void pql_touch_all(struct pql_engine *engine, struct pql_account *account)
 {
-    struct page_sink sink = {.engine = engine};
-    write_task(&sink);
-    for (size_t i = 0; i < engine->store.count; i++) write_account(&sink, engine->store.accounts[i]);
-    for (size_t b = 0; b < engine->dedup.buckets_count; b++) {
-        const struct pql_dedup_bucket *bucket = &engine->dedup.buckets[b];
-        if (pql_dedup_is_forgotten(&engine->dedup, bucket->number, engine->seen)) continue;
-        for (size_t from = 0; from < bucket->count; from += IDS_PER_PAGE)
-            write_ids(&sink, bucket, from, bucket->count);
-    }
-    pql_buf_deinit(&sink.page);
-    return sink.digest;
+    pql_touch_account(engine, account);
+    struct pql_large *large = account->large;
+    for (size_t b = 0; large && b < large->blocks_count; b++) touch_block(engine, account, b);
+    for (size_t i = 0; large && i < large->cells_count; i++)
+        touch_cell_page(engine, account, &large->cells[i]);
 }
 
-/* --- a snapshot in steps --- */
-
-void pql_snapshot_begin(struct pql_engine *engine)
+/* Call after pql_touch_all: what is known of their pages is let go. */
+void pql_snapshot_drop_users(struct pql_engine *engine, struct pql_account *account)
 {
-    struct pql_snapshot *snapshot = &engine->snapshot;
-    PQL_ASSERT(!snapshot->is_running);
-    if (engine->seen != PQL_NO_TIME) pql_dedup_forget(&engine->dedup, engine->seen);
-    snapshot->is_running = true;
-    snapshot->number++;
-    snapshot->accounts_count = engine->store.count;
-    snapshot->next_account = snapshot->next_bucket = snapshot->next_id = 0;
-    snapshot->buckets_count = engine->dedup.buckets_count;
-    snapshot->bucket_counts = pql_xmalloc((snapshot->buckets_count + 1) * sizeof *snapshot->bucket_counts);
-    for (size_t i = 0; i < snapshot->buckets_count; i++)
-        snapshot->bucket_counts[i] = engine->dedup.buckets[i].count;
-    snapshot->early.len = snapshot->early_at = 0;
-    struct page_sink sink = {.engine = engine, .out = &snapshot->early};
-    write_task(&sink);
-    snapshot->digest = sink.digest;
-    pql_buf_deinit(&sink.page);
+    struct pql_large *large = account->large;
+    if (!large) return;
+    size_t own = pql_large_find(large, 1, 0);
+    for (size_t i = 0; i < large->blocks_count; i++) engine->snapshot.sum -= large->blocks[i].hash;
+    for (size_t i = own; i < large->cells_count; i++) engine->snapshot.sum -= large->cells[i].page.hash;
+    large->blocks_count = 0;
+    large->cells_count = own;
 }
 
-void pql_snapshot_touch(struct pql_engine *engine, struct pql_account *account)
+static void write_waiting(struct pql_engine *engine, const struct pql_waiting *waiting, struct pql_buf *out)
 {
-    struct pql_snapshot *snapshot = &engine->snapshot;
-    if (!snapshot->is_running || account->snapshot == snapshot->number ||
-        account->index >= snapshot->accounts_count)
+    pql_page_waiting(engine, waiting, &engine->snapshot.page);
+    engine->snapshot.task_sum += emit(engine, out, false);
+}
+
+/* Events from at_waiting on are not written yet; those that came after S stand behind, and are none of it. */
+static void pass_waiting(struct pql_snapshot *s)
+{
+    s->at_waiting = s->at_waiting->next;
+    if (s->at_waiting && s->at_waiting->arrival >= s->arrivals) s->at_waiting = NULL;
+}
+
+void pql_touch_waiting(struct pql_engine *engine, const struct pql_waiting *waiting)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    if (!s->is_running || !s->at_waiting || waiting->arrival < s->at_waiting->arrival ||
+        waiting->arrival >= s->arrivals)
         return;
-    account->snapshot = snapshot->number;
-    struct page_sink sink = {.engine = engine, .out = &snapshot->early};
-    write_account(&sink, account);
-    snapshot->digest += sink.digest;
-    pql_buf_deinit(&sink.page);
+    if (s->at_waiting == waiting) pass_waiting(s);
+    write_waiting(engine, waiting, NULL);
 }
 
-static void snapshot_end(struct pql_engine *engine)
+void pql_snapshot_forget(struct pql_engine *engine)
 {
-    engine->snapshot.is_running = false;
-    free(engine->snapshot.bucket_counts);
-    engine->snapshot.bucket_counts = NULL;
-    pql_buf_deinit(&engine->snapshot.early);
-    engine->snapshot.early_at = 0;
+    if (!engine->snapshot.is_running && engine->seen != PQL_NO_TIME)
+        engine->snapshot.sum -= pql_dedup_forget(&engine->dedup, engine->seen);
 }
 
-/* One page group; false when everything is written. */
-static bool write_next(struct page_sink *sink, struct pql_snapshot *snapshot)
+/* --- in order --- */
+
+void pql_snapshot_begin(struct pql_engine *engine, uint32_t modulus, uint32_t residue)
 {
-    struct pql_engine *engine = sink->engine;
-    while (snapshot->next_account < snapshot->accounts_count) {
-        struct pql_account *account = engine->store.accounts[snapshot->next_account++];
-        if (account->snapshot == snapshot->number) continue;
-        account->snapshot = snapshot->number;
-        write_account(sink, account);
+    struct pql_snapshot *s = &engine->snapshot;
+    PQL_ASSERT(!s->is_running && residue < modulus);
+    pql_snapshot_forget(engine);
+    s->is_running = true;
+    s->number++;
+    s->modulus = modulus;
+    s->residue = residue;
+    s->accounts_count = engine->store.count;
+    s->buckets_count = engine->dedup.buckets_count;
+    for (size_t i = 0; i < s->buckets_count; i++)
+        engine->dedup.buckets[i].fixed = engine->dedup.buckets[i].count;
+    s->arrivals = engine->reorder.arrivals;
+    s->at_waiting = engine->reorder.oldest;
+    s->at_account = s->at_group = s->at_bucket = s->at_ids = 0;
+    s->turn_bytes = 0;
+    pql_page_task(engine, &s->page);
+    s->task_sum = emit(engine, NULL, false);
+}
+
+static bool next_waiting(struct pql_engine *engine, struct pql_buf *out)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    struct pql_waiting *waiting = s->at_waiting;
+    if (!waiting) return false;
+    pass_waiting(s);
+    write_waiting(engine, waiting, out);
+    return true;
+}
+
+/* Group 0 is the head, group 1 + b block b: its page, then the cells that are pages of their own. */
+static bool next_of_group(struct pql_engine *engine, struct pql_account *account, size_t group,
+                          struct pql_buf *out)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    if (is_wanted(s, account, group ? &account->large->blocks[group - 1] : &account->page)) {
+        if (group)
+            write_users(engine, account, group - 1, out);
+        else
+            write_account(engine, account, out);
         return true;
     }
-    while (snapshot->next_bucket < snapshot->buckets_count) {
-        const struct pql_dedup_bucket *bucket = &engine->dedup.buckets[snapshot->next_bucket];
-        size_t count = snapshot->bucket_counts[snapshot->next_bucket];
-        if (snapshot->next_id < count) {
-            write_ids(sink, bucket, snapshot->next_id, count);
-            snapshot->next_id += IDS_PER_PAGE;
-            return true;
-        }
-        snapshot->next_bucket++;
-        snapshot->next_id = 0;
+    if (!account->large) return false;
+    uint32_t from = group ? (uint32_t)(group - 1) * PQL_PAGE_USERS_MAX + 1 : 0,
+             upto = group ? from + PQL_PAGE_USERS_MAX : 1;
+    for (size_t i = pql_large_find(account->large, from, 0);
+         i < account->large->cells_count && account->large->cells[i].user < upto; i++) {
+        if (!is_wanted(s, account, &account->large->cells[i].page)) continue;
+        write_cell(engine, account, &account->large->cells[i], out);
+        return true;
     }
     return false;
 }
 
-/* Pages that were serialised before their turn, as many as still fit: a burst of changes between two steps
- * must not make one chunk of everything. False when there are none left. */
-static bool take_early(struct pql_snapshot *snapshot, struct pql_buf *out, size_t end)
+/* Where the head is not written, nothing of the account is: it changes whenever something does. */
+static size_t groups_of(const struct pql_snapshot *s, const struct pql_account *account)
 {
-    while (snapshot->early_at < snapshot->early.len) {
-        if (out->len >= end) return true;
-        const char *page = snapshot->early.ptr + snapshot->early_at;
-        struct pql_reader reader = pql_reader_of(page, snapshot->early.len - snapshot->early_at);
-        uint64_t len = pql_read_varint(&reader);
-        size_t size = (size_t)(reader.at - page) + (size_t)len;
-        pql_buf_put(out, page, size);
-        snapshot->early_at += size;
+    return account->large && account->page.written == s->number ? 1 + account->large->blocks_count : 1;
+}
+
+/* Looks at a bounded number of pages. True: there may be more. */
+static bool next_account(struct pql_engine *engine, struct pql_buf *out, size_t *looks)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    for (; s->at_account < s->accounts_count; s->at_account++, s->at_group = 0) {
+        struct pql_account *account = engine->store.accounts[s->at_account];
+        for (; s->at_group < groups_of(s, account); s->at_group++) {
+            if (++*looks > LOOKS_MAX || next_of_group(engine, account, s->at_group, out)) return true;
+        }
     }
-    snapshot->early.len = snapshot->early_at = 0;
+    return false;
+}
+
+/* Ids that came since the last snapshot that was saved, and pages whose turn it is. */
+static bool next_ids(struct pql_engine *engine, struct pql_buf *out)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    for (; s->at_bucket < s->buckets_count; s->at_bucket++, s->at_ids = 0) {
+        struct pql_dedup_bucket *bucket = &engine->dedup.buckets[s->at_bucket];
+        while ((uint64_t)s->at_ids * PQL_IDS_MAX < bucket->fixed) {
+            size_t page = s->at_ids++;
+            uint64_t from = (uint64_t)page * PQL_IDS_MAX, left = bucket->fixed - from;
+            uint32_t count = left < PQL_IDS_MAX ? (uint32_t)left : PQL_IDS_MAX;
+            uint64_t turn = (uint64_t)bucket->number + page;
+            if (from + count <= bucket->saved && !has_turn(s, turn)) continue;
+            pql_page_ids(bucket, page, count, &s->page);
+            emit_tracked(engine, out, &bucket->pages[page].hash, turn);
+            return true;
+        }
+    }
     return false;
 }
 
 bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t bytes_max)
 {
-    struct pql_snapshot *snapshot = &engine->snapshot;
-    PQL_ASSERT(snapshot->is_running);
-    size_t end = out->len + bytes_max;
-    if (take_early(snapshot, out, end)) return false;
-    struct page_sink sink = {.engine = engine, .out = out};
+    struct pql_snapshot *s = &engine->snapshot;
+    PQL_ASSERT(s->is_running);
+    size_t end = out->len + bytes_max, looks = 0;
+    if (take_early(s, out, end)) return false;
     bool more = true;
-    while (more && out->len < end) more = write_next(&sink, snapshot);
-    snapshot->digest += sink.digest;
-    pql_buf_deinit(&sink.page);
-    if (!more) snapshot_end(engine);
-    return !more;
+    while (more && out->len < end && looks <= LOOKS_MAX)
+        more = next_waiting(engine, out) || next_account(engine, out, &looks) || next_ids(engine, out);
+    if (more) return false;
+    s->is_running = false;
+    s->digest = s->sum + s->task_sum;
+    return true;
 }
 
 void pql_snapshot_abandon(struct pql_engine *engine)
 {
-    if (engine->snapshot.is_running) snapshot_end(engine);
+    engine->snapshot.is_running = false;
+    drop_early(&engine->snapshot);
+}
+
+void pql_snapshot_saved(struct pql_engine *engine)
+{
+    PQL_ASSERT(!engine->snapshot.is_running);
+    engine->snapshot.base = engine->snapshot.number;
+    for (size_t i = 0; i < engine->dedup.buckets_count; i++)
+        engine->dedup.buckets[i].saved = engine->dedup.buckets[i].fixed;
+}
+
+bool pql_snapshot_is_first(const struct pql_engine *engine)
+{
+    return !engine->snapshot.base;
+}
+
+void pql_snapshot_restart(struct pql_engine *engine)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    pql_snapshot_abandon(engine);
+    s->base = 0;
+    s->sum = 0;
+    for (size_t i = 0; i < engine->store.count; i++) {
+        struct pql_account *account = engine->store.accounts[i];
+        account->page.hash = 0;
+        pql_large_free(account->large);
+        account->large = NULL;
+    }
+    for (size_t b = 0; b < engine->dedup.buckets_count; b++) {
+        struct pql_dedup_bucket *bucket = &engine->dedup.buckets[b];
+        bucket->fixed = bucket->saved = 0;
+        for (size_t p = 0; p < bucket->pages_count; p++) bucket->pages[p].hash = 0;
+    }
 }
 
 uint64_t pql_snapshot_digest(const struct pql_engine *engine)
@@ -289,244 +430,78 @@ uint64_t pql_snapshot_digest(const struct pql_engine *engine)
     return engine->snapshot.digest;
 }
 
-/* --- reading --- */
-
-static void load_work(struct pql_work *work, struct pql_reader *reader)
+uint64_t pql_snapshot_backlog(const struct pql_engine *engine)
 {
-    uint8_t kind = pql_read_u8(reader);
-    if (kind >= PQL_WORK_KIND_COUNT) reader->failed = true;
-    if (reader->failed || kind == PQL_WORK_NONE) return;
-    work->kind = (enum pql_work_kind)kind;
-    work->upto_ms = pql_read_zigzag(reader);
-    work->input = (uint32_t)pql_read_varint(reader);
-    work->offset = pql_read_zigzag(reader);
-    work->due_ms = pql_read_zigzag(reader);
-    struct pql_slice account = pql_read_slice(reader);
-    if (!reader->failed) pql_buf_put(&work->account, account.ptr, account.len);
+    return engine->snapshot.early_bytes;
 }
 
-static void load_task(struct pql_engine *engine, struct pql_reader *reader, struct pql_err *err)
+uint64_t pql_snapshot_state_bytes(const struct pql_engine *engine)
 {
-    uint8_t format = pql_read_u8(reader);
-    if (format != FORMAT) {
-        (void)PQL_FAIL(err, PQL_ERR_CONFIG, "the snapshot has format %u, this program reads %d", format,
-                       FORMAT);
-        reader->failed = true;
-        return;
+    return engine->snapshot.turn_bytes * engine->snapshot.modulus;
+}
+
+/* --- the whole state, page by page, whatever snapshots know of it --- */
+
+struct walk {
+    struct pql_engine *engine;
+    struct pql_buf page;
+    struct pql_cell_keys keys;
+    uint64_t sum;
+};
+
+static void add_page(struct walk *walk)
+{
+    walk->sum += pql_hash(walk->page.ptr, walk->page.len, walk->engine->program->key);
+}
+
+static void walk_cells(struct walk *walk, const struct pql_account *account)
+{
+    for (size_t i = 0; i < walk->keys.count; i++) {
+        pql_page_cell(walk->engine->program, account, walk->keys.items[i], &walk->page);
+        add_page(walk);
     }
-    if (pql_read_u64(reader) != slots_hash(engine->program)) {
-        (void)PQL_FAIL(err, PQL_ERR_CONFIG, "the snapshot is of other definitions");
-        reader->failed = true;
-        return;
+    walk->keys.count = 0;
+}
+
+static void walk_account(struct walk *walk, const struct pql_account *account)
+{
+    const struct pql_program *program = walk->engine->program;
+    bool is_large = !pql_page_account(program, account, &walk->page);
+    if (is_large) pql_page_head(program, account, &walk->page, &walk->keys);
+    add_page(walk);
+    walk_cells(walk, account);
+    for (size_t b = 0; is_large && b < pql_page_blocks(account); b++) {
+        pql_page_users(program, account, b, &walk->page, &walk->keys);
+        add_page(walk);
+        walk_cells(walk, account);
     }
-    engine->seen = pql_read_zigzag(reader);
-    engine->complete = pql_read_zigzag(reader);
-    uint8_t ticked = pql_read_u8(reader);
-    if (ticked > 1) reader->failed = true;
-    engine->ticked = ticked == 1;
-    engine->snapshot.accounts_count = pql_read_varint(reader);
-    if (engine->snapshot.accounts_count > ACCOUNTS_MAX) reader->failed = true;
-    load_work(&engine->work, reader);
-    pql_reorder_load(&engine->reorder, &engine->program->names, reader);
-    pql_change_load(engine, reader);
 }
 
-static struct pql_standing *load_standing(struct pql_reader *reader)
+static void walk_ids(struct walk *walk)
 {
-    struct pql_standing standing = {0};
-    uint8_t status = pql_read_u8(reader), flags = pql_read_u8(reader);
-    if (status >= PQL_STATUS_COUNT || flags > 7) reader->failed = true;
-    standing.status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
-    standing.is_leaving = flags & 1;
-    standing.leaving_by_event = flags >> 1 & 1;
-    standing.leaving_by_change = flags >> 2 & 1;
-    standing.count = (uint32_t)pql_read_varint(reader);
-    standing.first_ms = pql_read_zigzag(reader);
-    standing.qualified_ms = pql_read_zigzag(reader);
-    standing.left_ms = pql_read_zigzag(reader);
-    standing.version = pql_read_zigzag(reader);
-    if (reader->failed) return NULL;
-    struct pql_standing *loaded = pql_xmalloc(sizeof *loaded);
-    *loaded = standing;
-    return loaded;
-}
-
-static void load_subject(const struct pql_engine *engine, struct pql_subject_state *state,
-                         enum pql_subject subject, struct pql_reader *reader)
-{
-    const struct pql_program *program = engine->program;
-    size_t retired = engine->change.retired_count;
-    uint8_t start = pql_read_u8(reader);
-    if (start > PQL_START_EXPLICIT) reader->failed = true;
-    state->start = reader->failed ? PQL_START_NONE : (enum pql_start)start;
-    state->start_ms = pql_read_zigzag(reader);
-    uint64_t count = pql_read_varint(reader);
-    for (uint64_t i = 0; i < count && !reader->failed; i++) {
-        uint64_t slot = pql_read_varint(reader);
-        if (slot >= program->slots_count[subject] + retired || pql_cells_find(state->cells, (uint32_t)slot)) {
-            reader->failed = true;
-            return;
+    const struct pql_dedup *dedup = &walk->engine->dedup;
+    for (size_t b = 0; b < dedup->buckets_count; b++) {
+        const struct pql_dedup_bucket *bucket = &dedup->buckets[b];
+        if (pql_dedup_is_forgotten(dedup, bucket->number, walk->engine->seen)) continue;
+        for (size_t p = 0; p < bucket->pages_count; p++) {
+            pql_page_ids(bucket, p, bucket->pages[p].count, &walk->page);
+            add_page(walk);
         }
-        uint32_t what = pql_program_slot(program, (int)subject, (uint32_t)slot);
-        void *cell = what & PQL_SLOT_DEFINITION
-                         ? (void *)load_standing(reader)
-                         : (void *)pql_signal_load(&program->signals[what]->signal, reader);
-        if (cell) *pql_cells_get(&state->cells, (uint32_t)slot) = cell;
     }
 }
 
-/* Users stand at their positions: pages of one account may come in any order. */
-static void load_users(struct pql_engine *engine, struct pql_account *account, uint64_t from,
-                       struct pql_reader *reader)
+uint64_t pql_engine_digest(struct pql_engine *engine)
 {
-    uint64_t n = pql_read_varint(reader);
-    size_t words = (engine->program->conditions_count + 63) / 64;
-    if (reader->failed || n > USERS_PER_PAGE || from > account->users_count ||
-        n > account->users_count - from) {
-        reader->failed = true;
-        return;
+    struct walk walk = {.engine = engine};
+    pql_page_task(engine, &walk.page);
+    add_page(&walk);
+    for (const struct pql_waiting *w = engine->reorder.oldest; w; w = w->next) {
+        pql_page_waiting(engine, w, &walk.page);
+        add_page(&walk);
     }
-    for (uint64_t i = from; i < from + n && !reader->failed; i++) {
-        struct pql_slice id = pql_read_slice(reader);
-        if (reader->failed || account->users[i].user) {
-            reader->failed = true;
-            return;
-        }
-        struct pql_user *user = pql_user_new(&engine->store, id);
-        account->users[i] = (struct pql_user_ref){pql_hash_slice(id, engine->store.key), user};
-        for (size_t w = 0; w < words; w++) user->bits[w] = pql_read_varint(reader);
-        load_subject(engine, &user->state, PQL_SUBJECT_USER, reader);
-    }
-}
-
-/* The account at its place in the order of appearance; made at the first of its pages. */
-static struct pql_account *account_at(struct pql_engine *engine, struct pql_reader *reader)
-{
-    struct pql_slice id = pql_read_slice(reader);
-    uint64_t index = pql_read_varint(reader);
-    if (reader->failed || index >= engine->snapshot.accounts_count) {
-        reader->failed = true;
-        return NULL;
-    }
-    return pql_store_place(&engine->store, id, (uint32_t)index);
-}
-
-static void load_account(struct pql_engine *engine, struct pql_reader *reader)
-{
-    struct pql_account *account = account_at(engine, reader);
-    int64_t instant_ms = pql_read_zigzag(reader);
-    uint64_t users = pql_read_varint(reader);
-    if (!account || reader->failed || account->state.start != PQL_START_NONE || users > USERS_MAX ||
-        (account->users_count && account->users_count != users)) {
-        reader->failed = true;
-        return;
-    }
-    account->instant_ms = instant_ms;
-    pql_account_reserve(account, (size_t)users);
-    load_subject(engine, &account->state, PQL_SUBJECT_ACCOUNT, reader);
-    load_users(engine, account, 0, reader);
-}
-
-static void load_more_users(struct pql_engine *engine, struct pql_reader *reader)
-{
-    struct pql_account *account = account_at(engine, reader);
-    uint64_t from = pql_read_varint(reader);
-    /* Pages of one snapshot come in its order: the head stands before its further users. */
-    if (account && !reader->failed && account->state.start != PQL_START_NONE)
-        load_users(engine, account, from, reader);
-    else
-        reader->failed = true;
-}
-
-static void load_ids(struct pql_engine *engine, struct pql_reader *reader)
-{
-    int64_t number = pql_read_zigzag(reader);
-    uint64_t from = pql_read_varint(reader), n = pql_read_varint(reader);
-    if (n > IDS_PER_PAGE || n > pql_reader_left(reader) / 8 || !engine->dedup.horizon_ms)
-        reader->failed = true;
-    for (uint64_t i = 0; i < n && !reader->failed; i++)
-        if (!pql_dedup_restore(&engine->dedup, number, from + i, pql_read_u64(reader))) reader->failed = true;
-}
-
-static int load_page(struct pql_engine *engine, struct pql_slice page, struct pql_err *err)
-{
-    struct pql_reader reader = pql_reader_of(page.ptr, page.len);
-    uint8_t type = pql_read_u8(&reader);
-    struct pql_err inner = {0};
-    if (type == PAGE_TASK)
-        load_task(engine, &reader, &inner);
-    else if (type == PAGE_ACCOUNT)
-        load_account(engine, &reader);
-    else if (type == PAGE_USERS)
-        load_more_users(engine, &reader);
-    else if (type == PAGE_IDS)
-        load_ids(engine, &reader);
-    else
-        reader.failed = true;
-    if (!reader.failed && pql_reader_left(&reader) == 0) return 0;
-    if (inner.cls != PQL_ERR_NONE) {
-        if (err) *err = inner;
-        return -1;
-    }
-    return PQL_FAIL(err, PQL_ERR_FATAL, "a page of type %u of the snapshot is damaged", type);
-}
-
-/* The beginning of a page whose end is in the next bytes waits in `early`. */
-int pql_snapshot_load(struct pql_engine *engine, const void *bytes, size_t len, struct pql_err *err)
-{
-    struct pql_buf *cut = &engine->snapshot.early;
-    if (cut->len) pql_buf_put(cut, bytes, len);
-    struct pql_reader reader = cut->len ? pql_reader_of(cut->ptr, cut->len) : pql_reader_of(bytes, len);
-    const char *at = reader.at;
-    while (pql_reader_left(&reader)) {
-        struct pql_slice page = pql_read_slice(&reader);
-        if (reader.failed) break;
-        if (!page.len) return PQL_FAIL(err, PQL_ERR_FATAL, "a page of the snapshot is empty");
-        if (load_page(engine, page, err)) return -1;
-        at = reader.at;
-    }
-    size_t left = (size_t)(reader.end - at);
-    if (cut->len)
-        memmove(cut->ptr, at, left);
-    else
-        pql_buf_put(cut, at, left);
-    cut->len = left;
-    return 0;
-}
-
-/* Counters and timers follow from what was loaded. */
-static int loaded_account(struct pql_engine *engine, struct pql_account *account, struct pql_err *err)
-{
-    const struct pql_program *program = engine->program;
-    int64_t t = pql_account_done_ms(engine, account);
-    if (account->state.start == PQL_START_NONE)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks the head of an account");
-    pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, t));
-    for (size_t i = 0; i < account->users_count; i++) {
-        struct pql_user *user = account->users[i].user;
-        if (!user) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks users of an account");
-        for (uint32_t c = 0; c < program->conditions_count; c++)
-            if (pql_user_has(user, c)) account->holding[c]++;
-        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, t));
-    }
-    account->members = (uint32_t)account->users_count;
-    pql_account_index(&engine->store, account);
-    pql_account_retime(engine, account);
-    return 0;
-}
-
-int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err)
-{
-    bool is_cut = engine->snapshot.early.len > 0;
-    pql_buf_deinit(&engine->snapshot.early);
-    if (is_cut) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot is cut off");
-    for (size_t i = 0; i < engine->store.count; i++) {
-        if (!engine->store.accounts[i]) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks an account");
-        if (loaded_account(engine, engine->store.accounts[i], err)) return -1;
-    }
-    if (engine->store.count != engine->snapshot.accounts_count)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot has %zu accounts of %zu", engine->store.count,
-                        engine->snapshot.accounts_count);
-    pql_dedup_loaded(&engine->dedup);
-    return 0;
+    for (size_t i = 0; i < engine->store.count; i++) walk_account(&walk, engine->store.accounts[i]);
+    walk_ids(&walk);
+    pql_buf_deinit(&walk.page);
+    free(walk.keys.items);
+    return walk.sum;
 }
