@@ -65,8 +65,10 @@ static void move_signal(struct pql_engine *engine, struct moves *m, uint32_t ind
 {
     const struct pql_signal_def *def = m->from->signals[index];
     uint32_t to = signal_in(m->to, def);
+    /* What shared its cell, or comes to share one, begins anew. */
+    if (to != PQL_NO_INDEX && !def->storage != !m->to->signals[to]->storage) to = PQL_NO_INDEX;
     uint32_t *slot = &m->slots[def->signal.subject][def->slot];
-    *slot = to == PQL_NO_INDEX ? PQL_NO_INDEX : m->to->signals[to]->slot;
+    if (!def->storage) *slot = to == PQL_NO_INDEX ? PQL_NO_INDEX : m->to->signals[to]->slot;
     if (to == PQL_NO_INDEX) return;
     m->since[to] = engine->since[index];
     engine->change.is_new_signal[to] = false;
@@ -406,8 +408,8 @@ static int64_t signal_since(const struct asked *a, const struct pql_expr *expr)
     bool is_explicit = is_known && state->start == PQL_START_EXPLICIT;
     int64_t users = by_start && !is_explicit ? users_since(engine) : PQL_NO_TIME;
     if (since.ms == PQL_NO_TIME || engine->account->index >= since.accounts) return users;
-    if (signal->window.kind == PQL_WINDOW_ROLLING)
-        return engine->t_ms - signal->window.ms >= since.ms ? PQL_NO_TIME : since.ms;
+    int64_t begins_ms = pql_signal_begins(signal, engine->t_ms);
+    if (begins_ms != PQL_NO_TIME) return begins_ms >= since.ms ? PQL_NO_TIME : since.ms;
     if (signal->window.kind == PQL_WINDOW_FIRST)
         return is_known && state->start_ms > since.ms ? users : later(users, since.ms);
     bool is_new = of_user && is_known && state->start == PQL_START_ASSUMED && state->start_ms > since.ms;

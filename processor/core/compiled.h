@@ -62,7 +62,8 @@ struct pql_expr {
     enum pql_node_kind relation; /* COMPARE: PQL_NODE_EQ … PQL_NODE_GE */
     enum pql_function function;  /* SIGNAL */
     uint32_t index, of_index, threshold;
-    struct pql_value value; /* CONST */
+    struct pql_value value;      /* CONST */
+    const struct pql_zone *zone; /* HOUR, WEEKDAY */
     const struct pql_expr *const *kids;
     size_t kids_count;
     const struct pql_node *node; /* where it was written */
@@ -99,7 +100,9 @@ struct pql_signal_def {
     int32_t path;          /* index of the event's properties, or PQL_PATH_* */
     struct pql_slice text; /* normalised */
     const struct pql_selector *selector;
-    const struct pql_expr *where; /* or NULL */
+    struct pql_slice selector_text;
+    const struct pql_expr *where;         /* or NULL */
+    const struct pql_signal_def *storage; /* the signal whose cell this one is read from; NULL: its own */
     struct pql_dependents dependents;
     struct pql_slice key; /* what makes two calls one signal */
     int64_t *bounds;

@@ -205,13 +205,21 @@ static void put_span(struct pql_buf *out, int64_t ms)
 
 static void put_window(struct pql_buf *out, const struct pql_window *window)
 {
-    if (window->kind == PQL_WINDOW_ROLLING) {
-        pql_buf_text(out, " in ");
-        put_span(out, window->ms);
-    } else if (window->kind == PQL_WINDOW_FIRST) {
-        pql_buf_text(out, " in the first ");
-        put_span(out, window->ms);
-    }
+    static const char *const words[] = {
+        [PQL_WINDOW_NONE] = "",
+        [PQL_WINDOW_ROLLING] = " in ",
+        [PQL_WINDOW_PREV] = " in the previous ",
+        [PQL_WINDOW_FIRST] = " in the first ",
+        [PQL_WINDOW_EVER] = "",
+        [PQL_WINDOW_TODAY] = " today",
+        [PQL_WINDOW_WEEK] = " this week",
+        [PQL_WINDOW_MONTH] = " this month",
+        [PQL_WINDOW_QUARTER] = " this quarter",
+        [PQL_WINDOW_PERIOD] = " in the ",
+    };
+    pql_buf_text(out, words[window->kind]);
+    if (window->ms) put_span(out, window->ms);
+    if (window->period.len) put_slice(out, window->period);
 }
 
 static void put_need(struct pql_buf *out, const struct pql_row *row, const struct pql_evidence *evidence)
@@ -246,6 +254,9 @@ static const struct phrase {
 } phrases[] = {
     {PQL_EXPR_SIGNAL, PQL_FN_COUNT, " ", false},
     {PQL_EXPR_SIGNAL, PQL_FN_DAYS, " days with ", false},
+    {PQL_EXPR_SIGNAL, PQL_FN_WEEKS, " weeks with ", false},
+    {PQL_EXPR_SIGNAL, PQL_FN_MONTHS, " months with ", false},
+    {PQL_EXPR_SIGNAL, PQL_FN_STREAK, " days in a row with ", false},
     {PQL_EXPR_SIGNAL, PQL_FN_DISTINCT, " of ", true},
     {PQL_EXPR_SIGNAL, PQL_FN_SUM, " of ", true},
     {PQL_EXPR_SIGNAL, PQL_FN_SINCE, " since ", false},

@@ -7,22 +7,38 @@
 static void print_kept(const struct pql_signal_def *def, FILE *out)
 {
     const struct pql_signal *signal = &def->signal;
+    if (def->storage) {
+        fprintf(out, "nothing of its own, it is read from %.*s", PQL_SLICE_ARG(def->storage->text));
+        return;
+    }
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
-        if (signal->k)
+        if (signal->window.kind == PQL_WINDOW_PREV)
+            fprintf(out, "the times in twice the window, 8 bytes each");
+        else if (signal->k)
             fprintf(out, "the newest %u times, at most %u bytes", signal->k, 16 + 8 * signal->k);
         else
             fprintf(out, "the times in the window, 8 bytes each");
         break;
     case PQL_SIGNAL_DISTINCT:
         fprintf(out, "the newest %u %s, at most %u bytes", signal->k,
-                signal->by_day ? "days" : "different values", 16 + 16 * signal->k);
+                signal->function == PQL_FN_DISTINCT ? "different values"
+                                                    : pql_functions[signal->function].name,
+                16 + 16 * signal->k);
         break;
     case PQL_SIGNAL_SUM: fprintf(out, "times and numbers in the window, 24 bytes each"); break;
+    case PQL_SIGNAL_EXTREME:
+        fprintf(out, "times and numbers of those that no newer one beats, 24 bytes each");
+        break;
     case PQL_SIGNAL_COUNT_EVER:
-    case PQL_SIGNAL_SUM_EVER: fprintf(out, "a number, 40 bytes"); break;
+    case PQL_SIGNAL_SUM_EVER:
+    case PQL_SIGNAL_EXTREME_EVER: fprintf(out, "a number, 40 bytes"); break;
     case PQL_SIGNAL_DISTINCT_EVER: fprintf(out, "up to %u different values, 8 bytes each", signal->k); break;
     case PQL_SIGNAL_TIMES: fprintf(out, "first and last time, 32 bytes"); break;
+    case PQL_SIGNAL_NTH:
+        fprintf(out, "the %u earliest times, at most %u bytes", signal->k, 16 + 8 * signal->k);
+        break;
+    case PQL_SIGNAL_STREAK: fprintf(out, "the newest day and the run up to it, 40 bytes"); break;
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: fprintf(out, "one value with its time, 48 bytes and the text"); break;
     case PQL_SIGNAL_FIRST:

@@ -1,5 +1,7 @@
 #include "core/expr.h"
 
+#include "base/date.h"
+
 /* --- leaves --- */
 
 static const struct pql_subject_state *state_of(const struct pql_scope *scope, enum pql_subject subject)
@@ -14,22 +16,37 @@ static const struct pql_cell *cell_of(const struct pql_signal_def *def, const st
     return found ? *found : NULL;
 }
 
+struct pql_first pql_first_of(const struct pql_signal *signal, const struct pql_subject_state *state)
+{
+    if (signal->window.kind != PQL_WINDOW_FIRST || !state || state->start == PQL_START_NONE)
+        return (struct pql_first){0};
+    return (struct pql_first){state->start_ms, state->start_ms + signal->window.ms};
+}
+
 void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, struct pql_reading *reading)
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    struct pql_first first = {state ? state->start_ms : PQL_NO_TIME};
+    struct pql_first first = pql_first_of(&def->signal, state);
     pql_signal_read(&def->signal, cell_of(def, state), &first, scope->t_ms, reading);
     switch (expr->function) {
     case PQL_FN_COUNT:
     case PQL_FN_DISTINCT:
-    case PQL_FN_DAYS: reading->value = pql_number(pql_decimal_of_int((int64_t)reading->n)); break;
+    case PQL_FN_DAYS:
+    case PQL_FN_WEEKS:
+    case PQL_FN_MONTHS:
+    case PQL_FN_STREAK: reading->value = pql_number(pql_decimal_of_int((int64_t)reading->n)); break;
+    case PQL_FN_MIN:
+    case PQL_FN_MAX:
+        if (reading->n) reading->value = pql_number(reading->sum);
+        break;
     case PQL_FN_SUM: reading->value = pql_number(pql_decimal_add(reading->sum, 0)); break;
     case PQL_FN_AVG:
         if (pql_decimal_div(reading->sum, pql_decimal_of_int((int64_t)reading->n), &reading->sum))
             reading->value = pql_number(reading->sum);
         break;
     case PQL_FN_EVER: reading->value = pql_bool(reading->n > 0); break;
+    case PQL_FN_NTH:
     case PQL_FN_FIRST_TIME:
         if (reading->n) reading->value = pql_time(reading->first_at);
         break;
@@ -41,12 +58,6 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
         break;
     case PQL_FN_LATEST:
     case PQL_FN_EARLIEST: break;
-    case PQL_FN_MIN:
-    case PQL_FN_MAX:
-    case PQL_FN_WEEKS:
-    case PQL_FN_MONTHS:
-    case PQL_FN_STREAK:
-    case PQL_FN_NTH:
     case PQL_FN_SEQUENCE:
     case PQL_FN_USAGE:
     case PQL_FN_AGE:
@@ -85,17 +96,16 @@ static struct pql_value attribute_of(const struct pql_expr *expr, const struct p
     return reading.value;
 }
 
-static struct pql_value hour_of(int64_t t_ms)
+static struct pql_value hour_of(int64_t local_ms)
 {
-    int64_t ms = t_ms % 86400000;
-    return pql_number(pql_decimal_of_int((ms < 0 ? ms + 86400000 : ms) / 3600000));
+    int64_t day = pql_floor_div(local_ms, PQL_DAY_MS);
+    return pql_number(pql_decimal_of_int((local_ms - day * PQL_DAY_MS) / 3600000));
 }
 
-static struct pql_value weekday_of(int64_t t_ms)
+static struct pql_value weekday_of(int64_t local_ms)
 {
-    int64_t day = t_ms / 86400000 - (t_ms % 86400000 < 0);
-    int64_t monday = (day + 3) % 7; /* 1970-01-01 was a Thursday */
-    return pql_number(pql_decimal_of_int((monday < 0 ? monday + 7 : monday) + 1));
+    int64_t from_monday = pql_floor_div(local_ms, PQL_DAY_MS) + 3; /* 1970-01-01 was a Thursday */
+    return pql_number(pql_decimal_of_int(from_monday - pql_floor_div(from_monday, 7) * 7 + 1));
 }
 
 /* --- comparisons: what is compared as what follows from the static types --- */
@@ -358,8 +368,8 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_ATTRIBUTE: return attribute_of(expr, scope);
     case PQL_EXPR_EVENT_USER: return text_or_null(scope->event->user);
     case PQL_EXPR_EVENT_NAME: return text_or_null(scope->event->name);
-    case PQL_EXPR_HOUR: return hour_of(scope->event->time_ms);
-    case PQL_EXPR_WEEKDAY: return weekday_of(scope->event->time_ms);
+    case PQL_EXPR_HOUR: return hour_of(pql_zone_local_ms(expr->zone, scope->event->time_ms));
+    case PQL_EXPR_WEEKDAY: return weekday_of(pql_zone_local_ms(expr->zone, scope->event->time_ms));
     case PQL_EXPR_NEG:
     case PQL_EXPR_ADD:
     case PQL_EXPR_SUB:

@@ -22,6 +22,8 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope);
 enum pql_known { PQL_KNOWN_FALSE, PQL_KNOWN_TRUE, PQL_NOT_KNOWN };
 enum pql_known pql_expr_known(const struct pql_expr *expr, const struct pql_scope *scope);
 
+/* The window of a `first` signal of a subject. state: may be NULL. */
+struct pql_first pql_first_of(const struct pql_signal *signal, const struct pql_subject_state *state);
 /* The reading of a SIGNAL or ATTRIBUTE leaf, with times. */
 void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, struct pql_reading *reading);
 /* The first instant after t at which a signal below expr changes by itself; INT64_MAX if none. */

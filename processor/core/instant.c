@@ -251,7 +251,6 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
     enum pql_subject subject = subject_of(user);
     struct pql_subject_state *state = state_of(engine->account, user);
     int64_t t = engine->t_ms;
-    struct pql_first first = {state->start_ms};
     if (user) pql_touch_user(engine, engine->account, user);
     if (first_next(program, state, subject, t - 1) <= t)
         push_units(engine, program->first_units[subject], program->first_units_count[subject], user, false);
@@ -267,6 +266,7 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
         const struct pql_signal_def *def = program->signals[what];
         if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
         pql_touch_cell(engine, engine->account, user, slot);
+        struct pql_first first = pql_first_of(&def->signal, state);
         pql_signal_trim(&def->signal, cell, &first, t);
         push_all(engine, &def->dependents, ~0u, user, false);
     }
@@ -305,20 +305,21 @@ static void retime_fired(struct pql_engine *engine)
 
 /* --- applying an event --- */
 
-static void start_moved(struct pql_engine *engine, struct pql_user *user, const struct pql_first *before)
+static void start_moved(struct pql_engine *engine, struct pql_user *user,
+                        const struct pql_subject_state *before)
 {
     const struct pql_program *program = engine->program;
     enum pql_subject subject = subject_of(user);
     struct pql_subject_state *state = state_of(engine->account, user);
-    struct pql_first now = {state->start_ms};
     for (size_t i = 0; i < program->first_signals_count[subject]; i++) {
         const struct pql_signal_def *def = program->signals[program->first_signals[subject][i]];
         void **cell = pql_cells_find(state->cells, def->slot);
         if (!cell) continue;
+        struct pql_first old = pql_first_of(&def->signal, before), now = pql_first_of(&def->signal, state);
         struct pql_reading was, is;
         pql_touch_cell(engine, engine->account, user, def->slot);
-        pql_signal_read(&def->signal, *cell, before, engine->t_ms, &was);
-        pql_signal_start_moves(&def->signal, *cell, before, &now, engine->t_ms);
+        pql_signal_read(&def->signal, *cell, &old, engine->t_ms, &was);
+        pql_signal_start_moves(&def->signal, *cell, &old, &now, engine->t_ms);
         pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
         if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
             push_all(engine, &def->dependents, ~0u, user, true);
@@ -331,7 +332,7 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
 {
     struct pql_subject_state *state = state_of(engine->account, user);
     if (rank < state->start || (rank == state->start && time_ms >= state->start_ms)) return;
-    struct pql_first before = {state->start_ms};
+    struct pql_subject_state before = *state;
     bool moved = state->start != PQL_START_NONE && time_ms != state->start_ms;
     if (user) pql_touch_user(engine, engine->account, user);
     state->start = rank;
@@ -344,7 +345,7 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
                            const struct pql_occurrence *occurrence)
 {
     struct pql_subject_state *state = state_of(engine->account, user);
-    struct pql_first first = {state->start_ms};
+    struct pql_first first = pql_first_of(&def->signal, state);
     pql_touch_cell(engine, engine->account, user, def->slot);
     void **slot = pql_cells_get(&state->cells, def->slot);
     struct pql_cell *cell = *slot;
@@ -381,11 +382,6 @@ static void set_attributes(struct pql_engine *engine, struct pql_user *user, con
             set_attribute(engine, engine->program->signals[signals[i]], user, &values[i], time_ms);
 }
 
-static int64_t day_of(int64_t t_ms)
-{
-    return t_ms / 86400000 - (t_ms % 86400000 < 0);
-}
-
 static struct pql_value path_value(const struct pql_signal_def *def, const struct pql_event *event)
 {
     if (def->path == PQL_PATH_USER) return event->user.len ? pql_text(event->user) : pql_null();
@@ -409,14 +405,17 @@ static bool occurrence_of(const struct pql_engine *engine, const struct pql_sign
 {
     *occurrence = (struct pql_occurrence){.time_ms = event->time_ms};
     enum pql_function function = def->signal.function;
-    if (function == PQL_FN_DAYS) {
-        occurrence->hash = (uint64_t)day_of(event->time_ms);
+    bool is_calendar = function == PQL_FN_DAYS || function == PQL_FN_WEEKS || function == PQL_FN_MONTHS ||
+                       function == PQL_FN_STREAK;
+    if (is_calendar) {
+        occurrence->hash = (uint64_t)pql_zone_period(def->signal.zone, def->signal.unit, event->time_ms);
         return true;
     }
-    if (def->path == PQL_PATH_NONE || function == PQL_FN_COUNT) return true;
+    if (def->path == PQL_PATH_NONE) return true;
     struct pql_value value = path_value(def, event);
     if (value.kind == PQL_NULL) return false;
-    if (function == PQL_FN_SUM || function == PQL_FN_AVG) return number_of(&value, &occurrence->number);
+    bool is_number = pql_functions[function].type == PQL_TYPE_NUMBER && function != PQL_FN_DISTINCT;
+    if (is_number) return number_of(&value, &occurrence->number);
     occurrence->value = value;
     if (function != PQL_FN_DISTINCT) return true;
     char scratch[PQL_DECIMAL_TEXT_MAX];
@@ -821,13 +820,13 @@ static void settle_signals(struct pql_engine *engine, struct pql_user *user)
 {
     const struct pql_program *program = engine->program;
     struct pql_subject_state *state = state_of(engine->account, user);
-    struct pql_first first = {state->start_ms};
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         void *cell = pql_cells_at(state->cells, i, &slot);
         uint32_t what = pql_program_slot(program, (int)subject_of(user), slot);
-        if (!(what & PQL_SLOT_DEFINITION) && engine->change.is_new_signal[what])
-            pql_signal_trim(&program->signals[what]->signal, cell, &first, engine->t_ms);
+        if ((what & PQL_SLOT_DEFINITION) || !engine->change.is_new_signal[what]) continue;
+        struct pql_first first = pql_first_of(&program->signals[what]->signal, state);
+        pql_signal_trim(&program->signals[what]->signal, cell, &first, engine->t_ms);
     }
 }
 

@@ -11,8 +11,9 @@ struct builder {
     struct pql_unit *unit;    /* being compiled; NULL inside where and ignore */
     uint32_t definition;      /* being compiled */
     enum pql_subject subject; /* whose functions are meant */
-    bool *needs;              /* [definitions * definitions]: row needs column */
-    uint32_t *uses;           /* conditions of the definition being compiled */
+    const struct pql_zone *zone;
+    bool *needs;    /* [definitions * definitions]: row needs column */
+    uint32_t *uses; /* conditions of the definition being compiled */
     size_t uses_count, uses_capacity;
     struct pql_slice *properties, *attributes[2];
     size_t properties_count, properties_capacity, attributes_count[2], attributes_capacity[2];
@@ -111,10 +112,18 @@ static const struct signal_row {
     [PQL_FN_COUNT] = {"count", PQL_SIGNAL_COUNT, PQL_SIGNAL_COUNT_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_SUM] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_AVG] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_ANY},
+    [PQL_FN_MIN] = {"min", PQL_SIGNAL_EXTREME, PQL_SIGNAL_EXTREME_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
+    [PQL_FN_MAX] = {"max", PQL_SIGNAL_EXTREME, PQL_SIGNAL_EXTREME_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_DISTINCT] = {"distinct", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
                          PQL_CHANGE_VALUE},
     [PQL_FN_DAYS] = {"days", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
                      PQL_CHANGE_VALUE},
+    [PQL_FN_WEEKS] = {"weeks", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
+                      PQL_CHANGE_VALUE},
+    [PQL_FN_MONTHS] = {"months", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
+                       PQL_CHANGE_VALUE},
+    [PQL_FN_STREAK] = {"streak", NONE, PQL_SIGNAL_STREAK, NONE, PQL_CHANGE_VALUE},
+    [PQL_FN_NTH] = {"nth", NONE, PQL_SIGNAL_NTH, NONE, PQL_CHANGE_VALUE},
     [PQL_FN_EVER] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_ANY},
     [PQL_FN_FIRST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_FIRST},
     [PQL_FN_LAST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_LAST},
@@ -124,13 +133,27 @@ static const struct signal_row {
     [PQL_FN_EARLIEST] = {"earliest", NONE, PQL_SIGNAL_EARLIEST, PQL_SIGNAL_FIRST_VALUE, PQL_CHANGE_VALUE},
 };
 
+/* Calendar windows hold what `ever` does, and no longer than their period. */
+static const enum {
+    WINDOW_NONE,
+    WINDOW_ROLLING,
+    WINDOW_EVER,
+    WINDOW_FIRST
+} window_forms[] = {
+    [PQL_WINDOW_NONE] = WINDOW_EVER,    [PQL_WINDOW_ROLLING] = WINDOW_ROLLING,
+    [PQL_WINDOW_PREV] = WINDOW_ROLLING, [PQL_WINDOW_FIRST] = WINDOW_FIRST,
+    [PQL_WINDOW_EVER] = WINDOW_EVER,    [PQL_WINDOW_TODAY] = WINDOW_EVER,
+    [PQL_WINDOW_WEEK] = WINDOW_EVER,    [PQL_WINDOW_MONTH] = WINDOW_EVER,
+    [PQL_WINDOW_QUARTER] = WINDOW_EVER, [PQL_WINDOW_PERIOD] = WINDOW_NONE,
+};
+
 static enum pql_signal_kind kind_of(const struct pql_node *call)
 {
     const struct signal_row *row = &signal_rows[call->function];
     if (!row->family) return NONE;
-    if (call->window.kind == PQL_WINDOW_ROLLING) return row->rolling;
-    if (call->window.kind == PQL_WINDOW_FIRST) return row->first;
-    if (call->window.kind == PQL_WINDOW_EVER || call->window.kind == PQL_WINDOW_NONE) return row->ever;
+    if (window_forms[call->window.kind] == WINDOW_ROLLING) return row->rolling;
+    if (window_forms[call->window.kind] == WINDOW_FIRST) return row->first;
+    if (window_forms[call->window.kind] == WINDOW_EVER) return row->ever;
     return NONE;
 }
 
@@ -153,6 +176,36 @@ static const struct pql_expr *compile_where(struct builder *b, const struct pql_
     return expr;
 }
 
+/* Does the value depend on where midnight is? */
+static bool is_zoned(const struct pql_node *node)
+{
+    static const bool functions[PQL_FN_TOTAL] = {
+        [PQL_FN_DAYS] = true,   [PQL_FN_WEEKS] = true, [PQL_FN_MONTHS] = true,
+        [PQL_FN_STREAK] = true, [PQL_FN_HOUR] = true,  [PQL_FN_WEEKDAY] = true};
+    bool is_call = node->kind == PQL_NODE_CALL;
+    if (is_call && functions[node->function]) return true;
+    if (is_call && node->window.kind >= PQL_WINDOW_TODAY && node->window.kind <= PQL_WINDOW_QUARTER)
+        return true;
+    if (node->selector.where && is_zoned(node->selector.where)) return true;
+    for (size_t i = 0; i < node->kids_count; i++)
+        if (is_zoned(node->kids[i])) return true;
+    return false;
+}
+
+/* What tells a text from the same one in another zone: nothing where the zone does not matter, or is UTC. */
+static const char *zone_mark(struct builder *b, const struct pql_node *node)
+{
+    if (!b->zone || !is_zoned(node)) return "";
+    struct pql_slice name = pql_zone_name(b->zone);
+    return pql_arena_printf(&b->program->arena, " in %.*s", PQL_SLICE_ARG(name));
+}
+
+static enum pql_calendar calendar_of(enum pql_function function)
+{
+    if (function == PQL_FN_WEEKS) return PQL_CALENDAR_WEEK;
+    return function == PQL_FN_MONTHS ? PQL_CALENDAR_MONTH : PQL_CALENDAR_DAY;
+}
+
 /* The signal of a call, made at its first use. Two calls are one signal if subject, family and the normalised
  * text of selector and window are the same. */
 static uint32_t call_signal(struct builder *b, const struct pql_node *call)
@@ -167,8 +220,9 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
     }
     struct pql_slice text = pql_lang_text(call, &program->arena);
     size_t name = strlen(pql_functions[call->function].name);
-    char *key = pql_arena_printf(&program->arena, "%s %s%.*s", pql_subject_names[b->subject],
-                                 signal_rows[call->function].family, (int)(text.len - name), text.ptr + name);
+    char *key = pql_arena_printf(&program->arena, "%s %s%.*s%s", pql_subject_names[b->subject],
+                                 signal_rows[call->function].family, (int)(text.len - name), text.ptr + name,
+                                 zone_mark(b, call));
     uint32_t index = signal_find(program, pql_slice_of(key));
     if (index != PQL_NO_INDEX) return index;
     const struct pql_settings *settings = &program->conf->settings;
@@ -177,6 +231,7 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
     struct pql_signal_def *def = signal_new(b, pql_slice_of(key));
     def->text = text;
     def->selector = &call->selector;
+    def->selector_text = pql_selector_text(&call->selector, &program->arena);
     def->path = path;
     def->where = where;
     def->signal = (struct pql_signal){.kind = kind,
@@ -186,13 +241,16 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
                                       .k = settings->evidence_max ? settings->evidence_max : 1,
                                       .exact_max = settings->exact_max,
                                       .start_grace_ms = settings->start_grace_ms,
-                                      .by_day = call->function == PQL_FN_DAYS};
+                                      .zone = is_zoned(call) ? b->zone : NULL,
+                                      .unit = calendar_of(call->function)};
+    if (kind == PQL_SIGNAL_NTH) def->signal.k = (uint32_t)call->n;
     return (uint32_t)program->signals_count - 1;
 }
 
 static bool is_counted(enum pql_function function)
 {
-    return function == PQL_FN_COUNT || function == PQL_FN_DISTINCT || function == PQL_FN_DAYS;
+    return function == PQL_FN_COUNT || function == PQL_FN_DISTINCT || function == PQL_FN_DAYS ||
+           function == PQL_FN_WEEKS || function == PQL_FN_MONTHS || function == PQL_FN_STREAK;
 }
 
 enum { DISTINCT_MAX = 10000 };
@@ -391,6 +449,8 @@ static uint32_t condition_of(struct builder *b, const struct pql_expr *via, cons
         text = pql_slice_of(pql_arena_printf(&program->arena, "(%.*s) and (%.*s)", PQL_SLICE_ARG(text),
                                              PQL_SLICE_ARG(other)));
     }
+    const char *mark = second && is_zoned(second) ? zone_mark(b, second) : zone_mark(b, first);
+    text = pql_slice_of(pql_arena_printf(&program->arena, "%.*s%s", PQL_SLICE_ARG(text), mark));
     uint32_t index = PQL_NO_INDEX;
     for (size_t i = 0; i < program->conditions_count && index == PQL_NO_INDEX; i++)
         if (pql_slice_eq(program->conditions[i]->text, text)) index = (uint32_t)i;
@@ -443,9 +503,7 @@ static const struct pql_expr *compile_standing(struct builder *b, const struct p
 static const struct pql_expr *compile_call(struct builder *b, const struct pql_node *call)
 {
     if (signal_rows[call->function].family)
-        return compile_signal(b, call,
-                              is_counted(call->function) || call->function == PQL_FN_SUM ||
-                                  call->function == PQL_FN_AVG);
+        return compile_signal(b, call, pql_functions[call->function].type == PQL_TYPE_NUMBER);
     static const struct call_row {
         bool is_known;
         enum pql_expr_op op;
@@ -470,6 +528,7 @@ static const struct pql_expr *compile_call(struct builder *b, const struct pql_n
     if (row->form == STANDING) return compile_standing(b, call, row->op);
     struct pql_expr *expr = expr_new(b, row->op, call);
     expr->threshold = (uint32_t)call->n;
+    expr->zone = b->zone;
     compile_kids(b, call, expr);
     return expr;
 }
@@ -480,7 +539,8 @@ static void make_reaches(struct builder *b, struct pql_expr *expr, enum pql_node
 {
     const struct pql_signal *signal = &b->program->signals[expr->kids[0]->index]->signal;
     if (expr->kids[0]->op != PQL_EXPR_SIGNAL ||
-        (signal->kind != PQL_SIGNAL_COUNT && signal->kind != PQL_SIGNAL_DISTINCT))
+        (signal->kind != PQL_SIGNAL_COUNT && signal->kind != PQL_SIGNAL_DISTINCT) ||
+        signal->window.kind != PQL_WINDOW_ROLLING)
         return;
     bool at_least = relation == PQL_NODE_GE || relation == PQL_NODE_LT;
     bool more = relation == PQL_NODE_GT || relation == PQL_NODE_LE;
@@ -662,6 +722,7 @@ static void compile_definition(struct builder *b, uint32_t index)
                         PQL_SLICE_ARG(conf->name));
     b->definition = index;
     b->subject = conf->subject;
+    b->zone = conf->zone;
     b->unit = &definition->unit;
     enum pql_place place = conf->subject == PQL_SUBJECT_USER ? PQL_PLACE_USER : PQL_PLACE_ACCOUNT;
     definition->eligible = compile_text(b, &conf->eligible, place);
@@ -807,6 +868,10 @@ static void finish_definition(struct builder *b, struct pql_definition *definiti
         pql_arena_printf(&program->arena, "%s|%.*s|%.*s|%.*s|%lld|%lld|%d", pql_subject_names[conf->subject],
                          PQL_SLICE_ARG(eligible), PQL_SLICE_ARG(qualify), PQL_SLICE_ARG(stay),
                          (long long)conf->min_stay_ms, (long long)conf->cooldown_ms, conf->once);
+    if (conf->zone) {
+        struct pql_slice zone = pql_zone_name(conf->zone);
+        text = pql_arena_printf(&program->arena, "%s|%.*s", text, PQL_SLICE_ARG(zone));
+    }
     snprintf(definition->hash, sizeof definition->hash, "%016llx",
              (unsigned long long)pql_hash_slice(pql_slice_of(text), 0));
     definition->hash_slice = (struct pql_slice){definition->hash, 16};
@@ -896,7 +961,7 @@ static bool has_name(const struct pql_slice *names, size_t count, struct pql_sli
 static bool listens(const struct pql_program *program, const struct pql_signal_def *def,
                     struct pql_slice name)
 {
-    if (def->is_attribute) return false;
+    if (def->is_attribute || def->storage) return false;
     const struct pql_program_conf *conf = program->conf;
     if (def->selector->any)
         return !conf->activity_count || has_name(conf->activity, conf->activity_count, name);
@@ -996,10 +1061,12 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
     uint32_t *slots = pql_arena_alloc(&program->arena, (program->signals_count + n) * sizeof *slots);
     uint32_t count = 0;
     for (uint32_t i = 0; i < program->signals_count; i++) {
-        if (program->signals[i]->signal.subject != subject) continue;
+        if (program->signals[i]->signal.subject != subject || program->signals[i]->storage) continue;
         program->signals[i]->slot = count;
         slots[count++] = i;
     }
+    for (uint32_t i = 0; i < program->signals_count; i++)
+        if (program->signals[i]->storage) program->signals[i]->slot = program->signals[i]->storage->slot;
     struct pql_unit **birth =
         pql_arena_alloc(&program->arena, program->units_count * sizeof(struct pql_unit *));
     struct pql_unit **firsts = pql_arena_alloc(&program->arena, n * sizeof(struct pql_unit *));
@@ -1023,8 +1090,35 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
     build_first(program, subject);
 }
 
+/* count(E, prev W) keeps what count(E, W) needs: that one is read from the same cell, and its readers are
+ * told by the same event. */
+static void join_twin(struct pql_program *program, struct pql_signal_def *prev)
+{
+    const struct pql_signal *mine = &prev->signal;
+    struct pql_signal_def *twin = NULL;
+    for (size_t i = 0; i < program->signals_count && !twin; i++) {
+        struct pql_signal_def *def = program->signals[i];
+        if (def->signal.kind == PQL_SIGNAL_COUNT && def->signal.window.kind == PQL_WINDOW_ROLLING &&
+            def->signal.subject == mine->subject && def->signal.window.ms == mine->window.ms &&
+            pql_slice_eq(pql_zone_name(def->signal.zone), pql_zone_name(mine->zone)) &&
+            pql_slice_eq(def->selector_text, prev->selector_text))
+            twin = def;
+    }
+    if (!twin) return;
+    prev->signal.twin = &twin->signal;
+    twin->storage = prev;
+    for (size_t i = 0; i < twin->dependents.count; i++)
+        add_dependent(&prev->dependents, twin->dependents.items[i].unit, PQL_CHANGE_TWIN,
+                      twin->dependents.items[i].via);
+}
+
 static void finish_signals(struct builder *b)
 {
+    for (size_t i = 0; i < b->program->signals_count; i++) {
+        struct pql_signal_def *def = b->program->signals[i];
+        if (def->signal.kind == PQL_SIGNAL_COUNT && def->signal.window.kind == PQL_WINDOW_PREV)
+            join_twin(b->program, def);
+    }
     for (size_t i = 0; i < b->program->signals_count; i++) {
         struct pql_signal_def *def = b->program->signals[i];
         def->signal.bounds = def->bounds;
@@ -1073,6 +1167,7 @@ static void compile_all(struct builder *b)
     }
     b->definition = PQL_NO_INDEX;
     b->unit = NULL;
+    b->zone = NULL;
     program->ignore = compile_text(b, &program->conf->ignore, PQL_PLACE_IGNORE);
     finish_signals(b);
     enum { SLOTS_MAX = UINT16_MAX / 2 }; /* the rest is for definitions that a change removes */

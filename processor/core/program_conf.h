@@ -4,6 +4,7 @@
 #ifndef PQL_CORE_PROGRAM_CONF_H
 #define PQL_CORE_PROGRAM_CONF_H
 
+#include "base/zone.h"
 #include "core/lang/lang.h"
 
 enum pql_late_policy { PQL_LATE_APPLY, PQL_LATE_DROP, PQL_LATE_DEAD_LETTER };
@@ -30,7 +31,7 @@ struct pql_definition_conf {
     int32_t version; /* 1 */
     enum pql_mode mode;
     struct pql_source eligible, qualify, stay; /* an empty text: not given */
-    struct pql_source timezone;                /* empty: UTC */
+    const struct pql_zone *zone;               /* of calendar days; NULL: UTC */
     struct pql_source reason;                  /* template; {1} … are evidence rows; empty: generated */
     int64_t min_stay_ms, cooldown_ms;
     bool once;

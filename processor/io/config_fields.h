@@ -37,7 +37,7 @@ struct definition_fields {
     struct pql_definition_conf conf;
     struct pql_path_list context, include_attributes;
     const char *owner, *description;
-    struct pql_source review_by;
+    struct pql_source review_by, timezone;
 };
 
 struct parameter_fields {

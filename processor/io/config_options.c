@@ -25,6 +25,7 @@
 #define SHOWN PQL_OPTION_OPTIONAL
 #define CONTENT PQL_OPTION_IS_FILE
 #define CONDITION PQL_OPTION_IS_CONDITION
+#define ZONE PQL_OPTION_IS_ZONE
 
 static const char *const delivery_words[] = {"exactly_once", "at_least_once", NULL};
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
@@ -268,7 +269,7 @@ const struct pql_option pql_options[] = {
     TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS | SHOWN, "\"sent {1} invitations in the first week\"", "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
     TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN | CONDITION, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),
     TEXT(DEFINITION, "include_attributes", SOURCES, AT(definition_fields, include_attributes), NULL, RESULTS | SHOWN, "[ \"user.role\", \"account.plan\" ]", "Attributes copied into records, by their names."),
-    TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, conf.timezone), NULL, RESULTS | SHOWN, "\"UTC\"", "Of calendar days. (Only UTC in this version.)"),
+    TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, timezone), "UTC", RESULTS | ZONE | SHOWN, "\"America/New_York\"", "Of calendar days, weeks and months, hour() and weekday(): a name of the system's time zone database; absent: UTC."),
     GROUP(DEFINITION, "publish", GROUP, PUBLISH, RESULTS, "What is published beside entering and leaving."),
     BOOL(PUBLISH, "missed", AT(pql_definition_conf, publish_missed), "false", RESULTS, "Also that somebody can no longer qualify."),
     ABSENT(PUBLISH, "scores", "changes of scores"),

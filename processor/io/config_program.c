@@ -7,6 +7,7 @@
  *   conditions                  with single spaces
  *   topics of inputs            by position: a topic's name affects nothing
  *   schema files                as what is in them
+ *   time zones                  as what their clocks do
  *   mappings                    those that inputs use
  *   definitions                 of all files, in the order of reading; without those that are off */
 #include "io/config_read.h"
@@ -71,11 +72,21 @@ static struct pql_slice content_of(const struct writer *w, const struct pql_sett
     return text;
 }
 
+/* The name where there is no such zone, which is said elsewhere. */
+static struct pql_slice table_of(const struct writer *w, struct pql_slice name)
+{
+    const struct pql_zone *zone;
+    struct pql_err err;
+    return w->trees->is_program || pql_zone_load(name, w->arena, &zone, &err) ? name
+                                                                              : pql_zone_text(zone, w->arena);
+}
+
 static void put_text(const struct writer *w, const struct pql_option *option,
                      const struct pql_setting *setting, const struct pql_source *source)
 {
     struct pql_slice text = source->text;
     if (option->flags & PQL_OPTION_IS_FILE) text = content_of(w, setting, source);
+    if (option->flags & PQL_OPTION_IS_ZONE) text = table_of(w, text);
     if (option->flags & PQL_OPTION_IS_CONDITION) text = single_spaced(text, w->arena);
     put_string(w->out, text);
 }

@@ -63,6 +63,23 @@ static void check_definition(const struct pql_options_reader *reader, const stru
             conf->name_source.text.ptr, fields->review_by.text.ptr);
 }
 
+/* One zone for all definitions that name it. */
+static const struct pql_zone *zone_of(const struct pql_options_reader *reader, const struct pql_source *name,
+                                      const struct pql_config_rules *rules)
+{
+    const struct pql_zone *zone = NULL;
+    struct pql_err err = {0};
+    if (!name->text.len) return NULL;
+    for (size_t i = 0; i < rules->definitions_count; i++)
+        if (pql_slice_eq(pql_zone_name(rules->definitions[i].zone), name->text))
+            return rules->definitions[i].zone;
+    bool is_table = memchr(name->text.ptr, ' ', name->text.len) != NULL; /* in the text of a program */
+    int rc = is_table ? pql_zone_of_text(name->text, reader->arena, &zone, &err)
+                      : pql_zone_load(name->text, reader->arena, &zone, &err);
+    if (rc) say(reader, name, PQL_SEVERITY_ERROR, "%s", err.msg);
+    return zone;
+}
+
 static void read_definition(const struct pql_options_reader *reader, const struct pql_setting *setting,
                             int64_t today_ms, struct pql_config_rules *rules)
 {
@@ -72,6 +89,7 @@ static void read_definition(const struct pql_options_reader *reader, const struc
     pql_options_read(reader, PQL_GROUP_PUBLISH,
                      publish && publish->kind == PQL_SETTING_GROUP ? publish : NULL, &fields.conf);
     check_definition(reader, &fields, today_ms);
+    fields.conf.zone = zone_of(reader, &fields.timezone, rules);
     fields.conf.name = fields.conf.name_source.text;
     fields.conf.context = fields.context.paths;
     fields.conf.context_count = fields.context.count;

@@ -5,16 +5,19 @@ Trees:  ('num', micros) ('dur', ms) ('str', text) ('bool', b) ('null',)
         ('or', a, b) ('and', a, b) ('not', a) ('cmp', op, a, b) ('in', negated, a, items)
         ('between', negated, a, low, high) ('text', op, negated, a, b) ('isnull', negated, a)
         ('arith', op, a, b) ('neg', a) ('attr', 'user' | 'account', path) ('prop', path) ('eventuser',) ('eventname',)
-        ('fn', scope, name, (events, path, where), window)       scope: None, or 'account' for account.f(...)
+        ('fn', scope, name, (events, path, where), window, zone) scope: None, or 'account' for account.f(...)
         ('quant', scope, name, condition, of) ('isdef', 'is' | 'was', definition) ('members', scope)
-        ('hour',) ('weekday',) ('if', c, a, b) ('coalesce', items) ('at_least', n, items)
-events: ('any',) or ('names', (name, ...)); window: ('rolling', ms) ('first', ms) ('ever',) or None
+        ('hour', zone) ('weekday', zone) ('if', c, a, b) ('coalesce', items) ('at_least', n, items)
+events: ('any',) or ('names', (name, ...)); window: ('rolling', ms) ('prev', ms) ('first', ms) ('ever',)
+('calendar', 'day' | 'week' | 'month' | 'quarter') or None; ('nth', n) of nth. zone: where local days matter, else None.
 """
 import re
 
 SCALE = 10 ** 6
 UNITS = {"ms": 1, "s": 1000, "m": 60000, "h": 3600000, "d": 86400000, "w": 604800000}
-EVENT_FUNCTIONS = "count sum avg latest earliest distinct days ever first_time last_time since".split()
+EVENT_FUNCTIONS = ("count sum avg min max latest earliest distinct days weeks months streak ever nth first_time last_time "
+                   "since").split()
+LOCAL = ("days", "weeks", "months", "streak")
 QUANTIFIERS = "users any_user all_users share".split()
 RESERVED = ("and or not in is between starts ends contains matches where then by within of any one_of prev first ever "
             "today this true false null user account event").split()
@@ -47,8 +50,9 @@ def decimal_micros(text):
 
 
 class Parser:
-    def __init__(self, text, names):
+    def __init__(self, text, names, zone=None):
         self.names = names          # what $name stands for: text
+        self.zone = zone
         self.tokens = []
         at = 0
         while text[at:].strip():
@@ -165,7 +169,7 @@ class Parser:
             self.need(")")
             return tree
         if (kind, value) == ("sym", "$"):
-            return Parser(self.names[self.take()[1]], self.names).whole()
+            return Parser(self.names[self.take()[1]], self.names, self.zone).whole()
         if kind != "name":
             raise ValueError(f"unexpected {value!r}")
         if self.peek() == ("sym", "("):
@@ -195,9 +199,14 @@ class Parser:
         self.need("(")
         if name in EVENT_FUNCTIONS:
             selector = self.selector()
-            window = self.window() if self.word(",") else ("ever",) if name in ("latest", "earliest") else None
+            if name == "nth":
+                self.need(",")
+                window = ("nth", int(self.take()[1]))
+            else:
+                window = self.window() if self.word(",") else ("ever",) if name in ("latest", "earliest") else None
             self.need(")")
-            return ("fn", scope, name, selector, window)
+            is_local = name in LOCAL or (window and window[0] == "calendar")
+            return ("fn", scope, name, selector, window, self.zone if is_local else None)
         if name in QUANTIFIERS:
             condition = self.expression()
             of = self.expression() if self.word("of") else None
@@ -209,7 +218,7 @@ class Parser:
             return ("isdef", name, definition)
         if name in ("members", "hour", "weekday"):
             self.need(")")
-            return ("members", scope) if name == "members" else (name,)
+            return ("members", scope) if name == "members" else (name, self.zone)
         if name == "property":
             path = self.take()[1]
             self.need(")")
@@ -240,14 +249,18 @@ class Parser:
     def window(self):
         if self.word("ever"):
             return ("ever",)
-        kind = "first" if self.word("first") else "rolling"
+        if self.word("today"):
+            return ("calendar", "day")
+        if self.word("this"):
+            return ("calendar", self.take()[1])
+        kind = "first" if self.word("first") else "prev" if self.word("prev") else "rolling"
         if self.word("$"):
             return (kind, duration_ms(self.names[self.take()[1]]))
         return (kind, duration_ms(self.take()[1]))
 
 
-def parse(text, names=None):
-    return Parser(text, names or {}).whole()
+def parse(text, names=None, zone=None):
+    return Parser(text, names or {}, zone).whole()
 
 
 def children(tree):

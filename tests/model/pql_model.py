@@ -14,6 +14,7 @@ import bisect
 import re
 from collections import namedtuple
 
+import pql_zone
 from pql_lang import SCALE, children, decimal_micros, leaves, parse, round_half_even, walk
 
 DAY = 86400000
@@ -21,13 +22,13 @@ Duration = namedtuple("Duration", "ms")
 Time = namedtuple("Time", "ms")
 Open = namedtuple("Open", "value")      # of a property or attribute: int millionths, str or bool
 UNKNOWN = object()
-COUNTED = ("count", "distinct", "days")  # functions that keep no more than k
+COUNTED = ("count", "distinct", "days", "weeks", "months", "streak")  # functions that keep no more than k
 
 
 class Program:
     """settings: lateness, dedup_horizon, start_grace (ms), late_policy, evidence_max, exact_max, activity, start_events
     (lists), ignore (text), signals (name to text). definitions: dicts with name, subject, qualify and optionally
-    eligible, stay, min_stay, cooldown (ms), once, publish_missed, version."""
+    eligible, stay, min_stay, cooldown (ms), once, publish_missed, timezone, version."""
 
     DEFAULTS = {"lateness": 0, "dedup_horizon": 0, "start_grace": 7 * DAY, "late_policy": "apply", "evidence_max": 50,
                 "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}}
@@ -43,7 +44,10 @@ class Program:
         trees = [t for d in self.definitions for c in d.conditions for t in walk(c)]
         calls = [t for t in trees if t[0] == "fn"]
         self.rolling = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "rolling"})
+        self.prevs = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "prev"})
         self.firsts = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "first"})
+        self.calendars = {(t[5], t[4][1]) for t in calls if t[4] and t[4][0] == "calendar"}
+        self.streaks = {t[5] for t in calls if t[2] == "streak"}
         self.durations = sorted({t[1] for t in trees if t[0] == "dur"})
         self.keeps = self.how_much_is_kept()
 
@@ -84,6 +88,14 @@ class Program:
                 visit(definition.subject, condition)
         return keeps
 
+    def instants_after(self, time):
+        """When something that happened then may come to count otherwise."""
+        found = {time + w for w in self.rolling} | {time + w * n for w in self.prevs for n in (1, 2)}
+        found |= {time + d + extra for d in self.durations for extra in (0, 1)}
+        found |= {pql_zone.period(zone, unit, time)[1] for zone, unit in self.calendars}
+        found |= {pql_zone.day_start(zone, pql_zone.day(zone, time) + 2) for zone in self.streaks}
+        return found
+
     @staticmethod
     def constants(tree):
         """k that a comparison with constants asks for, or None if it is not one."""
@@ -100,9 +112,10 @@ class Definition:
         self.name = source["name"]
         self.subject = source["subject"]
         self.version = source.get("version", 1)
-        self.qualify = parse(source["qualify"], signals)
-        self.stay = parse(source["stay"], signals) if source.get("stay") else self.qualify
-        self.eligible = parse(source["eligible"], signals) if source.get("eligible") else None
+        zone = source.get("timezone")
+        self.qualify = parse(source["qualify"], signals, zone)
+        self.stay = parse(source["stay"], signals, zone) if source.get("stay") else self.qualify
+        self.eligible = parse(source["eligible"], signals, zone) if source.get("eligible") else None
         self.min_stay = source.get("min_stay", 0)
         self.cooldown = source.get("cooldown", 0)
         self.once = source.get("once", False)
@@ -401,9 +414,9 @@ def where_holds(event, where):
         if kind == "eventname":
             return Open(event.name)
         if kind == "hour":
-            return event.time // 3600000 % 24 * SCALE
+            return pql_zone.local(tree[1], event.time) // 3600000 % 24 * SCALE
         if kind == "weekday":
-            return ((event.time // DAY + 3) % 7 + 1) * SCALE     # 1970-01-01 was a Thursday
+            return ((pql_zone.day(tree[1], event.time) + 3) % 7 + 1) * SCALE     # 1970-01-01 was a Thursday
         raise ValueError(f"{tree} inside where")
     return truth(evaluate(where, leaf))
 
@@ -562,11 +575,8 @@ class Model:
                 inside = start <= event.time < start + window
                 if now >= (start + window if inside else event.time) + self.program.start_grace:
                     event.too_late_for.add((user, window))
-        for after in self.program.rolling:
-            self.plan(account, now, event.time + after)
-        for after in self.program.durations:
-            self.plan(account, now, event.time + after)
-            self.plan(account, now, event.time + after + 1)
+        for at in self.program.instants_after(event.time):
+            self.plan(account, now, at)
 
     @staticmethod
     def plan(account, now, at):
@@ -594,17 +604,23 @@ class Evaluation:
 
     def signal(self, view, user, call, now=None):
         """The true value of a function of events."""
-        scope, name, selector, window = call[1:]
+        scope, name, selector, window, zone = call[1:]
         if scope == "account":
             user = None
         now = self.now if now is None else now
         key = (id(view), user, call, now)
         if key not in self.cache:
-            self.cache[key] = reduce_events(name, self.inside(view, user, selector, window, now), selector[1], now)
+            self.cache[key] = reduce_events(name, self.inside(view, user, selector, window, now, zone), selector[1], now, window,
+                                            zone)
         return self.cache[key]
 
-    def inside(self, view, user, selector, window, now):
+    def inside(self, view, user, selector, window, now, zone=None):
         found = [e for e in view.of(user) if self.matches(e, selector)]
+        if window is not None and window[0] == "prev":
+            return [e for e in found if now - 2 * window[1] < e.time <= now - window[1]]
+        if window is not None and window[0] == "calendar":
+            start, end = pql_zone.period(zone, window[1], now)
+            return [e for e in found if start <= e.time < end]
         if window is not None and window[0] == "rolling":
             return [e for e in found if now - window[1] < e.time <= now]
         if window is not None and window[0] == "first":
@@ -792,8 +808,7 @@ class Evaluation:
         if definition.once or not is_plain(definition.stay):
             return None
         events = self.after.events
-        times = {e.time + w for e in events for w in self.program.rolling}
-        times |= {e.time + d + extra for e in events for d in self.program.durations for extra in (0, 1)}
+        times = {at for e in events for at in self.program.instants_after(e.time)}
         return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t)), None)
 
 
@@ -822,13 +837,30 @@ def is_plain(tree):
     return tree[2][0] == "fn" and all(t[0] in ("num", "dur", "str") for t in others)
 
 
-def reduce_events(name, events, path, now):
+def streak(days, today):
+    """days in the order applied; those 64 or more before the newest are not taken any more."""
+    newest, known = None, set()
+    for day in days:
+        newest = day if newest is None else max(newest, day)
+        if newest - day < 64:
+            known.add(day)
+    length = 0
+    while newest is not None and newest >= today - 1 and newest - length in known:
+        length += 1
+    return length
+
+
+def reduce_events(name, events, path, now, window, zone):
     """The value of a function over the events inside its window."""
     in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
     if name == "count":
         return len(events) * SCALE
-    if name == "days":
-        return len({e.time // DAY for e in events}) * SCALE
+    if name in ("days", "weeks", "months"):
+        return len({pql_zone.period(zone, name[:-1], e.time) for e in events}) * SCALE
+    if name == "streak":
+        return streak([pql_zone.day(zone, e.time) for e in events], pql_zone.day(zone, now)) * SCALE
+    if name == "nth":
+        return Time(in_order[window[1] - 1].time) if len(in_order) >= window[1] else None
     if name == "ever":
         return bool(events)
     if name in ("first_time", "last_time", "since"):
@@ -845,6 +877,8 @@ def reduce_events(name, events, path, now):
     numbers = [n for n in (number(Open(v)) for v in values) if n is not None]
     if name == "sum":
         return sum(numbers)
+    if name in ("min", "max"):
+        return (min if name == "min" else max)(numbers, default=None)
     return round_half_even(sum(numbers), len(numbers)) if numbers else None
 
 

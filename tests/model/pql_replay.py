@@ -76,7 +76,8 @@ def config_text(case):
 
 def definition_text(definition):
     parts = [f"{name} = {written(definition[name])};" for name in ("name", "subject", "version", "once") if name in definition]
-    parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("eligible", "qualify", "stay") if definition.get(name)]
+    parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("timezone", "eligible", "qualify", "stay")
+              if definition.get(name)]
     parts += [f' {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown") if definition.get(name)]
     if definition.get("publish_missed"):
         parts.append(" publish = { missed = true; };")

@@ -14,12 +14,15 @@ import tempfile
 import time
 
 import pql_replay
+import pql_zone
 
 HOUR, DAY = 3600000, 86400000
 START = 1767225600000           # 2026-01-01, a Thursday
 NAMES = ("x", "y", "z")
 REFUSED = ({"account_id": None, "type": "track"}, {"occurred_at": None}, {"account_id": "", "type": "track"}, {"type": "track", "event": None})
 WORDS = ("a", "b", "ab", "7", "")
+ZONES = (None, None, None, None, "America/New_York", "Europe/Berlin", "Africa/Cairo", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Chatham")
+STARTS = (START, START + 65 * DAY, START + 86 * DAY, START + 111 * DAY, START + 296 * DAY, START + 303 * DAY, START + 363 * DAY)
 SPANS = (1000, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY)
 RARE_SPANS = (1, 250, 90 * DAY, 1000 * DAY)
 
@@ -90,18 +93,31 @@ class Conditions:
             self.parameters["w"] = self.parameters.get("w", span_text(rng.choice(self.spans)))
             return rng.choice(("$w", "first $w"))
         return rng.choice((span_text(rng.choice(self.spans)),) * 5 + ("ever", f"first {span_text(rng.choice(self.spans))}",
-                                                                      f"first {span_text(rng.choice(self.spans))}"))
+                                                                      f"first {span_text(rng.choice(self.spans))}",
+                                                                      rng.choice(("today", "this week", "this month", "this quarter"))))
+
+    def window_or_prev(self):
+        rng = self.rng
+        return f"prev {span_text(rng.choice(self.spans))}" if rng.random() < 0.2 else self.window()
 
     def number(self):
         rng = self.rng
         return rng.choice((
-            lambda: f"count({self.selector()}, {self.window()})",
-            lambda: f"count({self.selector()}, {self.window()})",
-            lambda: f"days({self.selector()}, {self.window()})",
+            lambda: f"count({self.selector()}, {self.window_or_prev()})",
+            lambda: f"count({self.selector()}, {self.window_or_prev()})",
+            lambda: f"{rng.choice(('days', 'days', 'weeks', 'months'))}({self.selector()}, {self.window()})",
+            lambda: f"streak({self.selector()})",
             lambda: f"distinct({self.selector(rng.choice(('p', 's', 'event')))}, {self.window()})",
-            lambda: f"sum({self.selector('p')}, {self.window()})",
-            lambda: f"avg({self.selector('p')}, {self.window()})",
+            lambda: f"sum({self.selector('p')}, {self.window_or_prev()})",
+            lambda: f"avg({self.selector('p')}, {self.window_or_prev()})",
+            lambda: f"{rng.choice(('min', 'max'))}({self.selector('p')}, {self.window()})",
+            self.trend,
         ))()
+
+    def trend(self):
+        """A window and the one before it: what is kept for the two is shared."""
+        selector, span = self.selector(), span_text(self.rng.choice(self.spans))
+        return f"{self.rng.choice(('0.5', '1', '2'))} * count({selector}, {span}) - count({selector}, prev {span})"
 
     def of_events(self):
         """A comparison or boolean about the subject's events."""
@@ -129,6 +145,8 @@ class Conditions:
             lambda: f"latest({self.selector('p')}, {span_text(rng.choice(self.spans))}) {self.relation()} {rng.choice((1, 2))}",
             lambda: f"{self.number()} {rng.choice(('>', '<', '>='))} {rng.choice(('0.5', '1', '2'))} * {self.number()}",
             lambda: f"{self.number()} {rng.choice('+-*/')} {self.number()} {self.relation()} {rng.choice((0, 1, 2))}",
+            lambda: f"nth({self.selector()}, {rng.randint(1, 4)}) {self.relation()} {rng.choice(('first', 'last'))}_time({self.selector()})",
+            lambda: f"nth({self.selector()}, {rng.randint(2, 3)}) is {rng.choice(('', 'not '))}null",
             lambda: f"if({self.number()} >= 2, 'many', 'few') = '{rng.choice(('many', 'few'))}'",
             lambda: f"avg({self.selector('p')}, {self.window()}) is null",
         ))()
@@ -189,6 +207,9 @@ def make_definitions(rng, spans):
         subject = rng.choice(("user", "account"))
         leaf = conditions.leaf_of_user if subject == "user" else conditions.leaf_of_account
         definition = {"name": f"d{number}", "subject": subject, "qualify": conditions.tree(leaf)}
+        zone = rng.choice(ZONES)
+        if zone:
+            definition["timezone"] = zone
         if rng.random() < 0.25:
             definition["stay"] = ("or", [definition["qualify"], conditions.tree(leaf, 1)]) if rng.random() < 0.5 else \
                 conditions.tree(leaf, 1)
@@ -222,8 +243,8 @@ def render(tree):
 
 # ---- events ----
 
-def make_times(rng, spans, count):
-    times = [START + rng.choice((0, 12 * HOUR, 23 * HOUR + 3599999))]
+def make_times(rng, spans, count, start, zones):
+    times = [start + rng.choice((0, 12 * HOUR, 23 * HOUR + 3599999))]
     while len(times) < count:
         old = rng.choice(times[-8:])
         roll = rng.random()
@@ -232,7 +253,10 @@ def make_times(rng, spans, count):
         elif roll < 0.6:
             times.append(old + rng.choice((0, 0, 1)))
         elif roll < 0.7:
-            times.append(old // DAY * DAY + DAY + rng.choice((-1, 0, 1)))
+            zone = rng.choice(zones)
+            unit = rng.choice(("day", "day", "day", "week", "month", "quarter"))
+            edge = pql_zone.period(zone, unit, old)[1]
+            times.append((edge if edge - old < 60 * DAY else pql_zone.period(zone, "day", old)[1]) + rng.choice((-1, 0, 1)))
         else:
             times.append(max(times) + rng.randint(0, rng.choice(spans)))
     return sorted(times)
@@ -261,10 +285,10 @@ def make_event(rng, at, number, users, accounts):
     return event
 
 
-def make_events(rng, spans, settings):
+def make_events(rng, spans, settings, start, zones):
     users = rng.choice((("u1",), ("u1", "u2"), ("u1", "u2", "u3")))
     accounts = rng.choice((("A",), ("A",), ("A", "B"), ("A", "b/1", "C")))
-    times = make_times(rng, spans, rng.choice((4, 12, 25, 40, 60, 60, 120)))
+    times = make_times(rng, spans, rng.choice((4, 12, 25, 40, 60, 60, 120)), start, zones)
     events = [make_event(rng, at, number, users, accounts) for number, at in enumerate(times)]
     lateness = settings.get("lateness", 0)
     disorder = rng.choice((0, 0, 0.1, 0.3))
@@ -282,9 +306,9 @@ def make_events(rng, spans, settings):
             arrival += again_when_forgotten(rng, event, settings["dedup_horizon"])
     if settings["start_grace"] < 365 * DAY:
         arrival += around_the_grace(rng, spans[0] + settings["start_grace"] + (lateness + 1 if lateness else 0), spans[0],
-                                    users, accounts)
+                                    users, accounts, start)
     arrival.sort(key=lambda pair: pair[0])
-    return first_events(settings, users, accounts) + [event for _, event in arrival]
+    return first_events(settings, users, accounts, start) + [event for _, event in arrival]
 
 
 def again_when_forgotten(rng, event, horizon):
@@ -293,24 +317,24 @@ def again_when_forgotten(rng, event, horizon):
     return [(at, {"type": "clock", "message_id": f"again-{event['message_id']}", "occurred_at": at}), (at, dict(event))]
 
 
-def around_the_grace(rng, closes, window, users, accounts):
+def around_the_grace(rng, closes, window, users, accounts, start):
     """Late events for a first window at about the instant at which it closes."""
     found = []
     for number in range(3):
-        at = START + closes + rng.choice((-1, 0, 0, 1))
+        at = start + closes + rng.choice((-1, 0, 0, 1))
         late = {"type": "track", "message_id": f"grace{number}", "event": rng.choice(NAMES), "user_id": rng.choice(users),
-                "account_id": rng.choice(accounts), "occurred_at": START + rng.randint(0, window)}
+                "account_id": rng.choice(accounts), "occurred_at": start + rng.randint(0, window)}
         found += [(at, {"type": "clock", "message_id": f"clock{number}", "occurred_at": at}), (at, late)]
     return found
 
 
-def first_events(settings, users, accounts):
+def first_events(settings, users, accounts, start):
     """Where first windows close soon, everybody's start is fixed: what a window that moves onto ground no longer kept
     counts is the product's own affair."""
     if settings["start_grace"] == 365 * DAY:
         return []
     return [{"type": "track", "message_id": f"first-{account}-{user}", "event": "other", "user_id": user, "account_id": account,
-             "occurred_at": START} for account in accounts for user in users]
+             "occurred_at": start} for account in accounts for user in users]
 
 
 def make_case(seed):
@@ -348,7 +372,9 @@ def attempt_case(rng):
         definitions.append({"name": "early", "subject": rng.choice(("user", "account")), "publish_missed": True,
                             "qualify": f"count(one_of(x, y, z), first {span_text(spans[0])}) >= {rng.randint(1, 5)}"})
     settings.update(signals=conditions.signals, parameters=conditions.parameters)
-    return {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings),
+    zones = [d.get("timezone") for d in definitions]
+    start = rng.choice(STARTS) if any(zones) else START
+    return {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings, start, zones),
             "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY, "end")), "partitions": rng.choice((1, 1, 1, 2, 3))}
 
 

@@ -110,7 +110,7 @@ class Test:
             definition[name] = duration_ms(value)
         elif name in ("once", "publish_missed"):
             definition[name] = value == "true"
-        elif name in ("eligible", "qualify", "stay"):
+        elif name in ("eligible", "qualify", "stay", "timezone"):
             definition[name] = value
         else:
             raise ValueError(f"unknown field {name!r}")

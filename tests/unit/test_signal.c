@@ -35,7 +35,7 @@ static void first_keeps_its_value_beyond_the_limit(void **state)
     static const enum pql_function functions[] = {PQL_FN_COUNT, PQL_FN_DISTINCT, PQL_FN_DAYS};
     for (int f = 0; f < 3; f++) {
         struct pql_signal signal = first_of(functions[f], 5000);
-        struct pql_first start = {0};
+        struct pql_first start = {0, 7 * day};
         struct pql_cell *cell = NULL;
         for (int64_t i = 0; i < 3000; i++) {
             struct pql_occurrence occ = {.time_ms = i * hour / 10, .hash = (uint64_t)i % 40};
@@ -60,7 +60,7 @@ static void a_moved_start_counts_what_is_kept(void **state)
 {
     (void)state;
     struct pql_signal signal = first_of(PQL_FN_COUNT, 50);
-    struct pql_first start = {5 * day}, earlier = {0}, later = {6 * day};
+    struct pql_first start = {5 * day, 12 * day}, earlier = {0, 7 * day}, later = {6 * day, 13 * day};
     struct pql_cell *cell = NULL;
     static const int64_t days[] = {1, 5, 6, 6, 11, 12, 13};
     for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {

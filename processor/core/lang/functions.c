@@ -11,7 +11,7 @@ enum {
     CALENDAR = BIT(TODAY) | BIT(WEEK) | BIT(MONTH) | BIT(QUARTER),
 };
 
-const unsigned pql_windows_available = OMITTED | ROLLING | BIT(FIRST) | EVER;
+const unsigned pql_windows_available = OMITTED | ROLLING | PREV | BIT(FIRST) | EVER | CALENDAR;
 
 const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_COUNT] = {"count", "count(E, W)", "occurrences", PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS,
@@ -21,9 +21,9 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_AVG] = {"avg", "avg(E.p, W)", "average of a numeric property; null of nothing", PQL_TYPE_NUMBER,
                     true, true, PQL_ARGS_EVENTS, ROLLING | PREV | FIRST | EVER | CALENDAR, true},
     [PQL_FN_MIN] = {"min", "min(E.p, W)", "least value of a numeric property; null of nothing",
-                    PQL_TYPE_NUMBER, true, true, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, false},
+                    PQL_TYPE_NUMBER, true, true, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, true},
     [PQL_FN_MAX] = {"max", "max(E.p, W)", "greatest value of a numeric property; null of nothing",
-                    PQL_TYPE_NUMBER, true, true, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, false},
+                    PQL_TYPE_NUMBER, true, true, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, true},
     [PQL_FN_LATEST] = {"latest", "latest(E.p [, W])", "newest value of a property, by event time",
                        PQL_TYPE_OPEN, true, true, PQL_ARGS_EVENTS,
                        OMITTED | ROLLING | FIRST | EVER | CALENDAR, true},
@@ -34,16 +34,16 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_DAYS] = {"days", "days(E, W)", "different calendar days with an occurrence", PQL_TYPE_NUMBER,
                      true, false, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, true},
     [PQL_FN_WEEKS] = {"weeks", "weeks(E, W)", "different calendar weeks with an occurrence", PQL_TYPE_NUMBER,
-                      true, false, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, false},
+                      true, false, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR, true},
     [PQL_FN_MONTHS] = {"months", "months(E, W)", "different calendar months with an occurrence",
                        PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS, ROLLING | FIRST | EVER | CALENDAR,
-                       false},
+                       true},
     [PQL_FN_STREAK] = {"streak", "streak(E)", "consecutive calendar days up to today or yesterday",
-                       PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS, OMITTED, false},
+                       PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS, OMITTED, true},
     [PQL_FN_EVER] = {"ever", "ever(E)", "whether it ever happened", PQL_TYPE_BOOL, true, false,
                      PQL_ARGS_EVENTS, OMITTED, true},
     [PQL_FN_NTH] = {"nth", "nth(E, n)", "time of the n-th occurrence; null before", PQL_TYPE_TIME, true,
-                    false, PQL_ARGS_NTH, OMITTED, false},
+                    false, PQL_ARGS_NTH, OMITTED, true},
     [PQL_FN_FIRST_TIME] = {"first_time", "first_time(E)", "time of the first occurrence", PQL_TYPE_TIME, true,
                            false, PQL_ARGS_EVENTS, OMITTED, true},
     [PQL_FN_LAST_TIME] = {"last_time", "last_time(E)", "time of the last occurrence", PQL_TYPE_TIME, true,

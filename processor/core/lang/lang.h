@@ -59,6 +59,8 @@ const struct pql_node *pql_lang_parse_value(const struct pql_lang_env *env, cons
  */
 struct pql_slice pql_lang_text(const struct pql_node *node, struct pql_arena *arena);
 
+/* "x.p where q = 1" */
+struct pql_slice pql_selector_text(const struct pql_selector *selector, struct pql_arena *arena);
 /* "first 7d", "14d", "prev 7d", "ever", or empty. */
 struct pql_slice pql_window_text(const struct pql_window *window, struct pql_arena *arena);
 /* "7d", "36h", "1500ms": the largest unit that divides it. */

@@ -296,6 +296,13 @@ struct pql_slice pql_lang_text(const struct pql_node *node, struct pql_arena *ar
     return taken(&buf, arena);
 }
 
+struct pql_slice pql_selector_text(const struct pql_selector *selector, struct pql_arena *arena)
+{
+    struct pql_buf buf = {0};
+    put_selector(&buf, selector);
+    return taken(&buf, arena);
+}
+
 struct pql_slice pql_window_text(const struct pql_window *window, struct pql_arena *arena)
 {
     struct pql_buf buf = {0};

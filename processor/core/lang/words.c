@@ -41,7 +41,7 @@ static void say_window(struct writer *w, const struct pql_window *win)
     } words[] = {
         [PQL_WINDOW_NONE] = {"", ""},
         [PQL_WINDOW_ROLLING] = {" in the last ", ""},
-        [PQL_WINDOW_PREV] = {" in the ", " before the last as long"},
+        [PQL_WINDOW_PREV] = {" in the previous ", " (those before the last as many)"},
         [PQL_WINDOW_FIRST] = {" in the first ", ""},
         [PQL_WINDOW_EVER] = {" so far", ""},
         [PQL_WINDOW_TODAY] = {" today", ""},
@@ -166,6 +166,15 @@ static void say_periods(struct writer *w, const struct pql_node *call, enum pql_
     say_window(w, &call->window);
 }
 
+static void say_streak(struct writer *w, const struct pql_node *call, enum pql_node_kind relation,
+                       const struct pql_node *bound)
+{
+    say_selector(w, &call->selector, false);
+    say(w, " on ");
+    say_amount(w, relation, bound);
+    say(w, " days in a row, up to today or yesterday");
+}
+
 static void say_share(struct writer *w, const struct pql_node *call, enum pql_node_kind relation,
                       const struct pql_node *bound)
 {
@@ -208,6 +217,8 @@ static bool say_call_compared(struct writer *w, const struct pql_node *call, enu
     else if (call->function == PQL_FN_DAYS || call->function == PQL_FN_WEEKS ||
              call->function == PQL_FN_MONTHS)
         say_periods(w, call, relation, bound);
+    else if (call->function == PQL_FN_STREAK)
+        say_streak(w, call, relation, bound);
     else if (call->function == PQL_FN_SHARE)
         say_share(w, call, relation, bound);
     else if (call->function == PQL_FN_SINCE)

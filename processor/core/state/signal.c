@@ -33,9 +33,15 @@ struct entry_first { /* occurrence of `first W` */
 };
 
 /* Fixed payloads, at data, for kinds without entries; `first` has one before its entries. */
-struct payload_total {
+struct payload_total { /* of min and max: the extreme */
     uint64_t n, low;
     int64_t high;
+};
+
+struct payload_streak {
+    int64_t newest;  /* day */
+    uint64_t days;   /* bit i: the day i before it */
+    uint64_t before; /* length of the run that ends before them */
 };
 
 struct payload_times {
@@ -78,9 +84,13 @@ static const struct kind_row {
     [PQL_SIGNAL_SUM] = {sizeof(struct payload_total), sizeof(struct entry_number),
                         true}, /* total: of all entries */
     [PQL_SIGNAL_SUM_EVER] = {sizeof(struct payload_total), 0, false},
+    [PQL_SIGNAL_EXTREME] = {0, sizeof(struct entry_number), true},
+    [PQL_SIGNAL_EXTREME_EVER] = {sizeof(struct payload_total), 0, false},
     [PQL_SIGNAL_DISTINCT] = {0, sizeof(struct entry_value), true},
     [PQL_SIGNAL_DISTINCT_EVER] = {0, sizeof(uint64_t), false},
     [PQL_SIGNAL_TIMES] = {sizeof(struct payload_times), 0, false},
+    [PQL_SIGNAL_NTH] = {0, sizeof(struct entry_time), false},
+    [PQL_SIGNAL_STREAK] = {sizeof(struct payload_streak), 0, false},
     [PQL_SIGNAL_LATEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
@@ -88,10 +98,30 @@ static const struct kind_row {
                                 false}, /* hash: the kind */
 };
 
+static bool is_calendar(const struct pql_signal *signal)
+{
+    return signal->window.kind >= PQL_WINDOW_TODAY && signal->window.kind <= PQL_WINDOW_QUARTER;
+}
+
+static enum pql_calendar unit_of(const struct pql_signal *signal)
+{
+    static const enum pql_calendar units[] = {[PQL_WINDOW_TODAY] = PQL_CALENDAR_DAY,
+                                              [PQL_WINDOW_WEEK] = PQL_CALENDAR_WEEK,
+                                              [PQL_WINDOW_MONTH] = PQL_CALENDAR_MONTH,
+                                              [PQL_WINDOW_QUARTER] = PQL_CALENDAR_QUARTER};
+    return units[signal->window.kind];
+}
+
+/* In a calendar window the number of the period stands behind it. */
+static size_t payload_size(const struct pql_signal *signal)
+{
+    return rows[signal->kind].payload + (is_calendar(signal) ? sizeof(int64_t) : 0);
+}
+
 static void *entries(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    const struct kind_row *row = &rows[signal->kind];
-    return (char *)(uintptr_t)cell->data + row->payload + (size_t)row->entry * cell->head;
+    return (char *)(uintptr_t)cell->data + payload_size(signal) +
+           (size_t)rows[signal->kind].entry * cell->head;
 }
 
 static void *payload(const struct pql_cell *cell)
@@ -125,7 +155,7 @@ static uint32_t count_upto(const struct pql_signal *signal, const struct pql_cel
 
 static size_t cell_size(const struct pql_signal *signal, uint32_t capacity)
 {
-    return sizeof(struct pql_cell) + rows[signal->kind].payload + (size_t)rows[signal->kind].entry * capacity;
+    return sizeof(struct pql_cell) + payload_size(signal) + (size_t)rows[signal->kind].entry * capacity;
 }
 
 static struct pql_cell *cell_new(const struct pql_signal *signal, uint32_t capacity)
@@ -142,7 +172,7 @@ static void *insert_at(const struct pql_signal *signal, struct pql_cell **cell, 
     size_t size = rows[signal->kind].entry;
     if (c->head + c->n == c->capacity) {
         if (c->head > c->capacity / 2 || (c->head && c->n < 2)) {
-            memmove(c->data + rows[signal->kind].payload, entries(signal, c), size * c->n);
+            memmove(c->data + payload_size(signal), entries(signal, c), size * c->n);
             c->head = 0;
         } else {
             c->capacity = c->capacity < 4 ? 4 : c->capacity * 2;
@@ -173,15 +203,27 @@ static void drop_oldest(struct pql_cell *cell, uint32_t count)
     if (!cell->n) cell->head = 0;
 }
 
+static bool is_prev(const struct pql_signal *signal)
+{
+    return signal->window.kind == PQL_WINDOW_PREV;
+}
+
+/* How long an occurrence is of use. */
+static int64_t kept_ms(const struct pql_signal *signal)
+{
+    return is_prev(signal) ? 2 * signal->window.ms : signal->window.ms;
+}
+
 /* How many entries have left the rolling window at t. */
 static uint32_t expired(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
-    return count_upto(signal, cell, t_ms - signal->window.ms);
+    return count_upto(signal, cell, t_ms - kept_ms(signal));
 }
 
+/* Of prev all are kept: they count later. */
 static bool is_full(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return signal->k && cell->n >= signal->k;
+    return signal->k && cell->n >= signal->k && !is_prev(signal);
 }
 
 /* --- rolling windows --- */
@@ -193,19 +235,30 @@ static void add_to_total(struct pql_cell *cell, pql_decimal number)
     *total = (struct payload_total){total->n, low_of(sum), high_of(sum)};
 }
 
-/* What the first `count` entries hold together. */
-static pql_decimal sum_of_oldest(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t count)
+/* What entries [from, upto) hold together. */
+static pql_decimal sum_of(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t from,
+                          uint32_t upto)
 {
     const struct entry_number *numbers = entries(signal, cell);
     pql_decimal sum = 0;
-    for (uint32_t i = 0; i < count; i++) sum += decimal_of(numbers[i].low, numbers[i].high);
+    for (uint32_t i = from; i < upto; i++) sum += decimal_of(numbers[i].low, numbers[i].high);
     return sum;
+}
+
+/* What an occurrence inside what is kept changes: of prev only those that have left W, of its twin the
+ * others.
+ */
+static unsigned rolling_change(const struct pql_signal *signal, int64_t time_ms, int64_t t_ms, bool is_value)
+{
+    unsigned changed = PQL_CHANGE_ANY | (is_value ? PQL_CHANGE_VALUE : 0);
+    if (!is_prev(signal) || time_ms <= t_ms - signal->window.ms) return changed;
+    return signal->twin ? PQL_CHANGE_TWIN : 0;
 }
 
 static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **cell,
                             const struct pql_occurrence *occ, int64_t t_ms)
 {
-    if (occ->time_ms <= t_ms - signal->window.ms) return 0;
+    if (occ->time_ms <= t_ms - kept_ms(signal)) return 0;
     uint32_t at = count_upto(signal, *cell, occ->time_ms);
     if (is_full(signal, *cell)) {
         if (at == 0) return PQL_CHANGE_VALUE; /* counts, but the newest k are others */
@@ -217,10 +270,51 @@ static unsigned add_rolling(const struct pql_signal *signal, struct pql_cell **c
         struct entry_number number = {occ->time_ms, low_of(occ->number), high_of(occ->number)};
         memcpy(entry, &number, sizeof number);
         add_to_total(*cell, occ->number);
-        return PQL_CHANGE_ANY | (occ->number != 0 ? PQL_CHANGE_VALUE : 0);
+        return rolling_change(signal, occ->time_ms, t_ms, occ->number != 0);
     }
     memcpy(entry, &occ->time_ms, sizeof occ->time_ms);
-    return PQL_CHANGE_VALUE;
+    return rolling_change(signal, occ->time_ms, t_ms, true);
+}
+
+/* --- min, max --- */
+
+/* Does a beat b, or equal it? */
+static bool is_best(const struct pql_signal *signal, pql_decimal a, pql_decimal b)
+{
+    return signal->function == PQL_FN_MAX ? a >= b : a <= b;
+}
+
+/* Only those are kept that no newer one beats: from the front to the end they get newer and worse. */
+static unsigned add_extreme(const struct pql_signal *signal, struct pql_cell **cell,
+                            const struct pql_occurrence *occ, int64_t t_ms)
+{
+    if (occ->time_ms <= t_ms - signal->window.ms) return 0;
+    const struct entry_number *list = entries(signal, *cell);
+    uint32_t at = count_upto(signal, *cell, occ->time_ms), from = at;
+    bool was_empty = !(*cell)->n;
+    if (at < (*cell)->n && is_best(signal, decimal_of(list[at].low, list[at].high), occ->number))
+        return PQL_CHANGE_ANY;
+    if (at && list[at - 1].time_ms == occ->time_ms &&
+        is_best(signal, decimal_of(list[at - 1].low, list[at - 1].high), occ->number))
+        return PQL_CHANGE_ANY;
+    pql_decimal before = was_empty ? 0 : decimal_of(list[0].low, list[0].high);
+    while (from > 0 && is_best(signal, occ->number, decimal_of(list[from - 1].low, list[from - 1].high)))
+        from--;
+    for (; at > from; at--) remove_at(signal, *cell, at - 1);
+    struct entry_number number = {occ->time_ms, low_of(occ->number), high_of(occ->number)};
+    memcpy(insert_at(signal, cell, at), &number, sizeof number);
+    return PQL_CHANGE_ANY | (was_empty || (at == 0 && before != occ->number) ? PQL_CHANGE_VALUE : 0);
+}
+
+/* Takes the number into the total as the function has it. True if that is another than before. */
+static bool combine(const struct pql_signal *signal, struct payload_total *total, pql_decimal number)
+{
+    pql_decimal before = decimal_of(total->low, total->high), after = before + number;
+    bool is_extreme = signal->function == PQL_FN_MIN || signal->function == PQL_FN_MAX;
+    if (is_extreme) after = total->n && is_best(signal, before, number) ? before : number;
+    total->low = low_of(after);
+    total->high = high_of(after);
+    return after != before || (is_extreme && !total->n);
 }
 
 static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **cell,
@@ -252,9 +346,9 @@ static unsigned add_distinct(const struct pql_signal *signal, struct pql_cell **
 static unsigned add_ever(const struct pql_signal *signal, struct pql_cell *cell,
                          const struct pql_occurrence *occ)
 {
-    add_to_total(cell, occ->number);
-    ((struct payload_total *)payload(cell))->n++;
-    bool changes = signal->kind == PQL_SIGNAL_COUNT_EVER || occ->number != 0;
+    struct payload_total *total = payload(cell);
+    bool changes = combine(signal, total, occ->number) || signal->kind == PQL_SIGNAL_COUNT_EVER;
+    total->n++;
     return PQL_CHANGE_ANY | (changes ? PQL_CHANGE_VALUE : 0);
 }
 
@@ -283,9 +377,65 @@ static unsigned add_times(struct pql_cell *cell, int64_t time_ms, bool is_new)
     return changed;
 }
 
+/* The k earliest. The value is the last of them, once there are so many. */
+static unsigned add_nth(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occ)
+{
+    uint32_t at = count_upto(signal, *cell, occ->time_ms);
+    bool was_full = (*cell)->n == signal->k;
+    if (at == signal->k) return 0;
+    int64_t before = was_full ? time_at(signal, *cell, (*cell)->n - 1) : 0;
+    if (was_full) (*cell)->n--;
+    memcpy(insert_at(signal, cell, at), &occ->time_ms, sizeof occ->time_ms);
+    bool is_full_now = (*cell)->n == signal->k;
+    bool changes = is_full_now && (!was_full || time_at(signal, *cell, (*cell)->n - 1) != before);
+    return changes ? PQL_CHANGE_VALUE : 0;
+}
+
+/* --- streak --- */
+
+/* Length of the run that ends with the newest day. */
+static uint64_t run_of(const struct payload_streak *streak)
+{
+    uint64_t missing = ~streak->days;
+    return missing ? (uint64_t)__builtin_ctzll(missing) : 64 + streak->before;
+}
+
+/* Neither today nor yesterday: over. */
+static uint64_t streak_at(const struct pql_signal *signal, const struct payload_streak *streak, int64_t t_ms)
+{
+    return pql_zone_period(signal->zone, PQL_CALENDAR_DAY, t_ms) - streak->newest > 1 ? 0 : run_of(streak);
+}
+
+/* Days older than the bits are not added. */
+static unsigned add_day(const struct pql_signal *signal, struct pql_cell *cell, int64_t day, bool is_new,
+                        int64_t t_ms)
+{
+    struct payload_streak *streak = payload(cell);
+    if (is_new) *streak = (struct payload_streak){.newest = day};
+    uint64_t was = is_new ? 0 : streak_at(signal, streak, t_ms);
+    for (int64_t gap = day - streak->newest, i = 0; i < gap && i <= 64; i++) {
+        streak->before = streak->days >> 63 ? streak->before + 1 : 0;
+        streak->days <<= 1;
+    }
+    if (day > streak->newest) streak->newest = day;
+    if (streak->newest - day < 64) streak->days |= UINT64_C(1) << (streak->newest - day);
+    return streak_at(signal, streak, t_ms) != was ? PQL_CHANGE_VALUE : 0;
+}
+
+static int64_t next_streak(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    const struct payload_streak *streak = payload(cell);
+    bool flips = signal->read_as_number;
+    for (size_t i = 0; i < signal->bounds_count; i++)
+        flips |= signal->bounds[i] > 0 && (uint64_t)signal->bounds[i] <= run_of(streak);
+    if (!flips || !streak_at(signal, streak, t_ms)) return INT64_MAX;
+    return pql_zone_period_start(signal->zone, PQL_CALENDAR_DAY, streak->newest + 2);
+}
+
 /* --- latest, earliest --- */
 
-static struct pql_value newest_value(const struct pql_cell *cell)
+static struct pql_value newest_value(const struct pql_signal *signal, const struct pql_cell *cell)
 {
     const struct payload_newest *newest = payload(cell);
     struct pql_value value = {.kind = (enum pql_kind)newest->kind};
@@ -296,17 +446,18 @@ static struct pql_value newest_value(const struct pql_cell *cell)
     case PQL_DURATION:
     case PQL_TIME: value.ms = (int64_t)newest->low; break;
     case PQL_TEXT:
-        value.text = (struct pql_slice){(const char *)cell->data + sizeof *newest, cell->text_len};
+        value.text = (struct pql_slice){(const char *)cell->data + payload_size(signal), cell->text_len};
         break;
     }
     return value;
 }
 
-static void set_newest(struct pql_cell **cell, const struct pql_occurrence *occ)
+static void set_newest(const struct pql_signal *signal, struct pql_cell **cell,
+                       const struct pql_occurrence *occ)
 {
     const struct pql_value *value = &occ->value;
     uint32_t len = value->kind == PQL_TEXT ? (uint32_t)value->text.len : 0;
-    struct pql_cell *c = *cell = pql_xrealloc(*cell, sizeof *c + sizeof(struct payload_newest) + len);
+    struct pql_cell *c = *cell = pql_xrealloc(*cell, cell_size(signal, 0) + len);
     c->text_len = len;
     struct payload_newest newest = {.time_ms = occ->time_ms, .kind = value->kind};
     switch (value->kind) {
@@ -316,7 +467,7 @@ static void set_newest(struct pql_cell **cell, const struct pql_occurrence *occ)
     case PQL_DURATION:
     case PQL_TIME: newest.low = (uint64_t)value->ms; break;
     case PQL_TEXT:
-        if (len) memcpy(c->data + sizeof newest, value->text.ptr, len);
+        if (len) memcpy(c->data + payload_size(signal), value->text.ptr, len);
         break;
     }
     memcpy(c->data, &newest, sizeof newest);
@@ -336,22 +487,23 @@ static unsigned add_newest(const struct pql_signal *signal, struct pql_cell **ce
     if (has_left(signal, occ->time_ms, t_ms)) return 0;
     if (!is_new && (is_latest ? occ->time_ms < newest->time_ms : occ->time_ms >= newest->time_ms)) return 0;
     struct pql_value before =
-        is_new || has_left(signal, newest->time_ms, t_ms) ? pql_null() : newest_value(*cell);
+        is_new || has_left(signal, newest->time_ms, t_ms) ? pql_null() : newest_value(signal, *cell);
     bool changes = !pql_value_same(&before, &occ->value);
-    set_newest(cell, occ);
+    set_newest(signal, cell, occ);
     return PQL_CHANGE_ANY | (changes ? PQL_CHANGE_VALUE : 0);
 }
 
 /* --- first W --- */
 
-static bool is_inside(const struct pql_signal *signal, const struct pql_first *first, int64_t time_ms)
+static bool is_inside(const struct pql_first *first, int64_t time_ms)
 {
-    return time_ms >= first->start_ms && time_ms - first->start_ms < signal->window.ms;
+    return time_ms >= first->start_ms && time_ms < first->end_ms;
 }
 
 static bool is_different(const struct pql_signal *signal)
 {
-    return signal->function == PQL_FN_DISTINCT || signal->function == PQL_FN_DAYS;
+    return signal->function == PQL_FN_DISTINCT || signal->function == PQL_FN_DAYS ||
+           signal->function == PQL_FN_WEEKS || signal->function == PQL_FN_MONTHS;
 }
 
 /* Is the value among the occurrences inside the window, before entry `upto`? */
@@ -360,21 +512,23 @@ static bool has_inside(const struct pql_signal *signal, const struct pql_cell *c
 {
     const struct entry_first *list = entries(signal, cell);
     for (uint32_t i = 0; i < upto; i++)
-        if (list[i].hash == hash && is_inside(signal, first, list[i].time_ms)) return true;
+        if (list[i].hash == hash && is_inside(first, list[i].time_ms)) return true;
     return false;
 }
 
-/* Adds one occurrence inside the window to its value; `is_new`: of distinct and days, not seen in it before.
- */
-static void count_inside(const struct pql_signal *signal, struct payload_first *value, int64_t time_ms,
+/* Adds one occurrence inside the window to its value; `is_new`: of different things, not seen in it before.
+ * True if the sum or extreme is another than before. */
+static bool count_inside(const struct pql_signal *signal, struct payload_first *value, int64_t time_ms,
                          pql_decimal number, bool is_new)
 {
-    pql_decimal sum = decimal_of(value->low, value->high) + number;
-    value->low = low_of(sum);
-    value->high = high_of(sum);
+    struct payload_total total = {value->n, value->low, value->high};
+    bool is_other = combine(signal, &total, number);
+    value->low = total.low;
+    value->high = total.high;
     if (!value->n || time_ms < value->first_ms) value->first_ms = time_ms;
     if (!value->n || time_ms > value->last_ms) value->last_ms = time_ms;
     value->n += !is_different(signal) || is_new;
+    return is_other;
 }
 
 /* The value of a window anew, over what is kept one by one. */
@@ -383,9 +537,9 @@ static void recount(const struct pql_signal *signal, struct pql_cell *cell, cons
     struct payload_first value = {0};
     const struct entry_first *list = entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++) {
-        if (!is_inside(signal, first, list[i].time_ms)) continue;
+        if (!is_inside(first, list[i].time_ms)) continue;
         bool is_new = !is_different(signal) || !has_inside(signal, cell, first, list[i].hash, i);
-        count_inside(signal, &value, list[i].time_ms, decimal_of(list[i].low, list[i].high), is_new);
+        (void)count_inside(signal, &value, list[i].time_ms, decimal_of(list[i].low, list[i].high), is_new);
     }
     memcpy(payload(cell), &value, sizeof value);
 }
@@ -448,10 +602,9 @@ static uint32_t decider(const struct pql_signal *signal, const struct pql_cell *
                         const struct pql_first *first)
 {
     bool is_latest = signal->function == PQL_FN_LATEST;
-    uint32_t after =
-        count_upto(signal, cell, is_latest ? first->start_ms + signal->window.ms - 1 : first->start_ms - 1);
+    uint32_t after = count_upto(signal, cell, is_latest ? first->end_ms - 1 : first->start_ms - 1);
     uint32_t i = is_latest ? after - 1 : after; /* after 0 wraps beyond n */
-    return i < cell->n && is_inside(signal, first, time_at(signal, cell, i)) ? i : cell->n;
+    return i < cell->n && is_inside(first, time_at(signal, cell, i)) ? i : cell->n;
 }
 
 static struct pql_value decided(const struct pql_signal *signal, const struct pql_cell *cell,
@@ -471,7 +624,7 @@ static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, c
              decides = signal->kind == PQL_SIGNAL_FIRST_VALUE ? decider(signal, cell, first) : UINT32_MAX;
     for (uint32_t i = 0; i < cell->n; i++) {
         bool stays = list[i].time_ms + signal->start_grace_ms > t_ms;
-        if (is_inside(signal, first, list[i].time_ms))
+        if (is_inside(first, list[i].time_ms))
             stays = inside == INSIDE_KEEP || i == decides ||
                     (inside == INSIDE_DROP_REPEATED && !has_inside(signal, cell, first, list[i].hash, kept));
         if (stays)
@@ -489,7 +642,7 @@ static bool has_outlived(const struct pql_signal *signal, const struct pql_cell 
                          const struct pql_first *first, int64_t t_ms)
 {
     if (!cell->n) return false;
-    uint32_t after = count_upto(signal, cell, first->start_ms + signal->window.ms - 1);
+    uint32_t after = count_upto(signal, cell, first->end_ms - 1);
     bool is_before = time_at(signal, cell, 0) < first->start_ms;
     if (is_before && time_at(signal, cell, 0) + signal->start_grace_ms <= t_ms) return true;
     return after < cell->n && time_at(signal, cell, after) + signal->start_grace_ms <= t_ms;
@@ -500,7 +653,7 @@ static void cut_first(const struct pql_signal *signal, struct pql_cell *cell, co
                       int64_t t_ms)
 {
     struct payload_first *value = payload(cell);
-    bool is_over = t_ms >= first->start_ms + signal->window.ms + signal->start_grace_ms;
+    bool is_over = t_ms - signal->start_grace_ms >= first->end_ms;
     bool folds = is_over && !value->is_folded;
     value->is_folded |= is_over;
     if (folds || has_outlived(signal, cell, first, t_ms))
@@ -517,7 +670,7 @@ static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, co
     keep_first(signal, cell, first, t_ms, is_different(signal) ? INSIDE_DROP_REPEATED : INSIDE_DROP);
     if (cell->n < limit) return true;
     uint32_t oldest = 0;
-    while (oldest < cell->n && is_inside(signal, first, time_at(signal, cell, oldest))) oldest++;
+    while (oldest < cell->n && is_inside(first, time_at(signal, cell, oldest))) oldest++;
     if (oldest == cell->n) return false;
     entry_drop(signal, (const struct entry_first *)entries(signal, cell) + oldest);
     remove_at(signal, cell, oldest);
@@ -528,7 +681,7 @@ static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cel
                           const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms)
 {
     cut_first(signal, *cell, first, t_ms);
-    bool inside = is_inside(signal, first, occ->time_ms);
+    bool inside = is_inside(first, occ->time_ms);
     const struct payload_first *value = payload(*cell);
     if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
     bool is_new =
@@ -538,16 +691,16 @@ static unsigned add_first(const struct pql_signal *signal, struct pql_cell **cel
         memcpy(insert_at(signal, cell, count_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
     }
     if (!inside) return 0;
-    count_inside(signal, payload(*cell), occ->time_ms, occ->number, is_new);
-    bool is_sum = signal->function == PQL_FN_SUM || signal->function == PQL_FN_AVG;
-    return PQL_CHANGE_ANY | ((is_sum ? occ->number != 0 : is_new) ? PQL_CHANGE_VALUE : 0);
+    bool is_other = count_inside(signal, payload(*cell), occ->time_ms, occ->number, is_new);
+    bool is_counted = signal->function == PQL_FN_COUNT || is_different(signal);
+    return PQL_CHANGE_ANY | ((is_counted ? is_new : is_other) ? PQL_CHANGE_VALUE : 0);
 }
 
 static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell **cell,
                                 const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms)
 {
     cut_first(signal, *cell, first, t_ms);
-    bool inside = is_inside(signal, first, occ->time_ms);
+    bool inside = is_inside(first, occ->time_ms);
     const struct payload_first *value = payload(*cell);
     if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
     bool has_room = make_room(signal, *cell, first, t_ms);
@@ -569,24 +722,62 @@ void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *ce
         recount(signal, cell, after);
 }
 
+/* --- today, this … --- */
+
+static int64_t period_at(const struct pql_signal *signal, int64_t t_ms)
+{
+    return pql_zone_period(signal->zone, unit_of(signal), t_ms);
+}
+
+/* That the cell is about. */
+static int64_t *period_of(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return (int64_t *)(void *)((char *)payload(cell) + rows[signal->kind].payload);
+}
+
+/* Every payload that stands in a calendar window begins with a count, or is of a newest value. */
+static bool is_empty(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    if (rows[signal->kind].entry) return !cell->n;
+    if (signal->kind == PQL_SIGNAL_LATEST || signal->kind == PQL_SIGNAL_EARLIEST)
+        return ((const struct payload_newest *)payload(cell))->kind == PQL_NULL;
+    return !((const struct payload_total *)payload(cell))->n;
+}
+
+/* A new period begins empty. */
+static void begin_period(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
+{
+    int64_t now = period_at(signal, t_ms);
+    if (*period_of(signal, cell) == now) return;
+    memset(cell->data, 0, payload_size(signal));
+    cell->n = cell->head = cell->text_len = 0;
+    *period_of(signal, cell) = now;
+}
+
 /* --- the interface --- */
 
 unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
                         const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
 {
     bool is_new = !*cell;
-    if (is_new)
-        *cell = cell_new(signal, rows[signal->kind].entry ? 2 : 0);
-    else
-        pql_signal_trim(signal, *cell, first, t_ms);
+    if (is_new) *cell = cell_new(signal, rows[signal->kind].entry ? 2 : 0);
+    pql_signal_trim(signal, *cell, first, t_ms);
+    if (is_calendar(signal)) {
+        if (period_at(signal, occurrence->time_ms) != *period_of(signal, *cell)) return 0;
+        is_new = is_empty(signal, *cell);
+    }
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
     case PQL_SIGNAL_SUM: return add_rolling(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_EXTREME: return add_extreme(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_DISTINCT: return add_distinct(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_COUNT_EVER:
-    case PQL_SIGNAL_SUM_EVER: return add_ever(signal, *cell, occurrence);
+    case PQL_SIGNAL_SUM_EVER:
+    case PQL_SIGNAL_EXTREME_EVER: return add_ever(signal, *cell, occurrence);
     case PQL_SIGNAL_DISTINCT_EVER: return add_set(signal, cell, occurrence->hash);
     case PQL_SIGNAL_TIMES: return add_times(*cell, occurrence->time_ms, is_new);
+    case PQL_SIGNAL_NTH: return add_nth(signal, cell, occurrence);
+    case PQL_SIGNAL_STREAK: return add_day(signal, *cell, (int64_t)occurrence->hash, is_new, t_ms);
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: return add_newest(signal, cell, occurrence, is_new, t_ms);
     case PQL_SIGNAL_FIRST: return add_first(signal, cell, occurrence, first, t_ms);
@@ -600,7 +791,7 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
 static void drop_expired(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
 {
     uint32_t gone = expired(signal, cell, t_ms);
-    if (gone && signal->kind == PQL_SIGNAL_SUM) add_to_total(cell, -sum_of_oldest(signal, cell, gone));
+    if (gone && signal->kind == PQL_SIGNAL_SUM) add_to_total(cell, -sum_of(signal, cell, 0, gone));
     drop_oldest(cell, gone);
 }
 
@@ -610,6 +801,8 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
     if (!cell) return;
     if (rows[signal->kind].is_rolling)
         drop_expired(signal, cell, t_ms);
+    else if (is_calendar(signal))
+        begin_period(signal, cell, t_ms);
     else if (signal->window.kind == PQL_WINDOW_FIRST)
         cut_first(signal, cell, first, t_ms);
 }
@@ -618,21 +811,26 @@ static void read_rolling(const struct pql_signal *signal, const struct pql_cell 
                          struct pql_reading *reading)
 {
     uint32_t gone = expired(signal, cell, t_ms);
-    reading->n = cell->n - gone;
+    uint32_t upto = is_prev(signal) ? count_upto(signal, cell, t_ms - signal->window.ms) : cell->n;
+    reading->n = upto - gone;
     if (!reading->n) return;
+    /* A cell shared with a twin holds more than k: what is told of them is told of the newest k. */
+    if (signal->k && reading->n > signal->k) gone = upto - signal->k;
     reading->first_at = time_at(signal, cell, gone);
-    reading->last_at = time_at(signal, cell, cell->n - 1);
+    reading->last_at = time_at(signal, cell, upto - 1);
+    if (signal->kind == PQL_SIGNAL_EXTREME) reading->sum = sum_of(signal, cell, gone, gone + 1);
     if (signal->kind != PQL_SIGNAL_SUM) return;
     const struct payload_total *total = payload(cell);
-    reading->sum = decimal_of(total->low, total->high) - sum_of_oldest(signal, cell, gone);
+    reading->sum = is_prev(signal) ? sum_of(signal, cell, gone, upto)
+                                   : decimal_of(total->low, total->high) - sum_of(signal, cell, 0, gone);
 }
 
 static void read_newest(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                         struct pql_reading *reading)
 {
     const struct payload_newest *newest = payload(cell);
-    if (has_left(signal, newest->time_ms, t_ms)) return;
-    reading->value = newest_value(cell);
+    if (has_left(signal, newest->time_ms, t_ms) || newest->kind == PQL_NULL) return;
+    reading->value = newest_value(signal, cell);
     reading->first_at = reading->last_at = newest->time_ms;
     reading->n = 1;
 }
@@ -653,9 +851,11 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
     case PQL_SIGNAL_SUM:
+    case PQL_SIGNAL_EXTREME:
     case PQL_SIGNAL_DISTINCT: read_rolling(signal, cell, t_ms, reading); break;
     case PQL_SIGNAL_COUNT_EVER:
-    case PQL_SIGNAL_SUM_EVER: {
+    case PQL_SIGNAL_SUM_EVER:
+    case PQL_SIGNAL_EXTREME_EVER: {
         const struct payload_total *total = payload(cell);
         reading->n = total->n;
         reading->sum = decimal_of(total->low, total->high);
@@ -669,6 +869,12 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
         reading->last_at = times->last_ms;
         break;
     }
+    case PQL_SIGNAL_NTH:
+        if (cell->n < signal->k) break;
+        reading->n = 1;
+        reading->first_at = reading->last_at = time_at(signal, cell, cell->n - 1);
+        break;
+    case PQL_SIGNAL_STREAK: reading->n = streak_at(signal, payload(cell), t_ms); break;
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: read_newest(signal, cell, t_ms, reading); break;
     case PQL_SIGNAL_FIRST: {
@@ -687,8 +893,10 @@ void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cel
                      const struct pql_first *first, int64_t t_ms, struct pql_reading *reading)
 {
     *reading = (struct pql_reading){.first_at = PQL_NO_TIME, .last_at = PQL_NO_TIME};
-    if (cell) read_cell(signal, cell, first, t_ms, reading);
-    if (signal->k && reading->n >= signal->k && signal->kind != PQL_SIGNAL_TIMES) {
+    bool is_over = cell && is_calendar(signal) && *period_of(signal, cell) != period_at(signal, t_ms);
+    if (cell && !is_over) read_cell(signal, cell, first, t_ms, reading);
+    bool is_counted = signal->kind != PQL_SIGNAL_TIMES && signal->kind != PQL_SIGNAL_NTH;
+    if (signal->k && reading->n >= signal->k && is_counted) {
         reading->n = signal->k;
         reading->at_least = true;
     }
@@ -700,13 +908,29 @@ bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *
     return cell && cell->n >= c && time_at(signal, cell, cell->n - c) > t_ms - signal->window.ms;
 }
 
+static int64_t next_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+/* The oldest of the newest W comes in, the oldest of those before leaves, or the twin changes. */
+static int64_t next_prev(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t gone,
+                         int64_t t_ms)
+{
+    int64_t window = signal->window.ms;
+    uint32_t newest = count_upto(signal, cell, t_ms - window);
+    int64_t due = newest < cell->n ? time_at(signal, cell, newest) + window : INT64_MAX;
+    if (gone < newest && time_at(signal, cell, gone) + 2 * window < due)
+        due = time_at(signal, cell, gone) + 2 * window;
+    int64_t of_twin = signal->twin ? next_rolling(signal->twin, cell, t_ms) : INT64_MAX;
+    return of_twin < due ? of_twin : due;
+}
+
 /* Counted things leave one by one, the oldest first: of the boundaries that hold, the largest is the first to
  * fall. */
 static int64_t next_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
     uint32_t gone = expired(signal, cell, t_ms), live = cell->n - gone;
     if (!live) return INT64_MAX;
-    if (signal->read_as_number || signal->kind == PQL_SIGNAL_SUM)
+    if (is_prev(signal)) return next_prev(signal, cell, gone, t_ms);
+    if (signal->read_as_number || signal->kind == PQL_SIGNAL_SUM || signal->kind == PQL_SIGNAL_EXTREME)
         return time_at(signal, cell, gone) + signal->window.ms;
     for (size_t i = signal->bounds_count; i-- > 0;)
         if (signal->bounds[i] <= (int64_t)live)
@@ -716,10 +940,19 @@ static int64_t next_rolling(const struct pql_signal *signal, const struct pql_ce
     return INT64_MAX;
 }
 
+static int64_t next_period(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    if (is_empty(signal, cell)) return INT64_MAX;
+    int64_t end = pql_zone_period_start(signal->zone, unit_of(signal), *period_of(signal, cell) + 1);
+    return end > t_ms ? end : INT64_MAX;
+}
+
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
     if (!cell) return INT64_MAX;
     if (rows[signal->kind].is_rolling) return next_rolling(signal, cell, t_ms);
+    if (signal->kind == PQL_SIGNAL_STREAK) return next_streak(signal, cell, t_ms);
+    if (is_calendar(signal)) return next_period(signal, cell, t_ms);
     if (signal->kind == PQL_SIGNAL_LATEST && signal->window.kind == PQL_WINDOW_ROLLING) {
         int64_t due = ((const struct payload_newest *)payload(cell))->time_ms + signal->window.ms;
         return due > t_ms ? due : INT64_MAX;
@@ -732,10 +965,18 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
     return INT64_MAX;
 }
 
+int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms)
+{
+    if (is_calendar(signal))
+        return pql_zone_period_start(signal->zone, unit_of(signal), period_at(signal, t_ms));
+    bool is_rolling = signal->window.kind == PQL_WINDOW_ROLLING || is_prev(signal);
+    return is_rolling ? t_ms - kept_ms(signal) : PQL_NO_TIME;
+}
+
 bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell *cell)
 {
-    bool is_cut = before->kind == PQL_SIGNAL_COUNT || before->kind == PQL_SIGNAL_DISTINCT ||
-                  before->kind == PQL_SIGNAL_DISTINCT_EVER;
+    bool is_cut = (before->kind == PQL_SIGNAL_COUNT && !is_prev(before)) ||
+                  before->kind == PQL_SIGNAL_DISTINCT || before->kind == PQL_SIGNAL_DISTINCT_EVER;
     if (!is_cut) return false;
     bool wants_more = !now->k || now->k > before->k;
     if (is_full(before, cell) && wants_more) return true;
@@ -757,7 +998,7 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
 
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return rows[signal->kind].payload + (size_t)rows[signal->kind].entry * cell->n + cell->text_len;
+    return payload_size(signal) + (size_t)rows[signal->kind].entry * cell->n + cell->text_len;
 }
 
 /* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All
@@ -813,10 +1054,11 @@ static void load_value(struct pql_reader *reader, char *at)
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
 {
     const struct kind_row *row = &rows[signal->kind];
+    size_t fixed = payload_size(signal);
     pql_buf_varint(out, cell->text_len);
     pql_buf_varint(out, cell->n);
-    if (cell->text_len) pql_buf_put(out, cell->data + row->payload, cell->text_len);
-    save_words(out, cell->data, row->payload);
+    if (cell->text_len) pql_buf_put(out, cell->data + fixed, cell->text_len);
+    save_words(out, cell->data, fixed);
     int64_t before = 0;
     const char *at = entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
@@ -851,8 +1093,8 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     cell->n = (uint32_t)n;
     cell->text_len = (uint32_t)text_len;
     const char *text = pql_read_bytes(reader, text_len);
-    if (text && text_len) memcpy(cell->data + row->payload, text, text_len);
-    load_words(reader, cell->data, row->payload);
+    if (text && text_len) memcpy(cell->data + payload_size(signal), text, text_len);
+    load_words(reader, cell->data, payload_size(signal));
     uint64_t lead = 0;
     char *at = entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {

@@ -7,8 +7,12 @@
  *   count, rolling     times, newest last          | t1 | t2 | t3 |        live: those > t - W
  *   distinct, days     (last time, value), sorted by last time
  *   sum, avg           (time, decimal), and their total
+ *   min, max           (time, decimal) of those that no newer one beats, the best first
+ *   prev W             as count and sum, over 2 W
  *   first W            the value, and (time, value) one by one until the window cannot move any more
- *   ever forms         a number, a set, a pair of times
+ *   ever forms         a number, a set, a pair of times, the n earliest times
+ *   today, this …      the ever form, and the number of the day, week, month or quarter
+ *   streak             the newest day, 64 days up to it as bits, the length of the run before them
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
  * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.
@@ -17,34 +21,42 @@
 #define PQL_CORE_STATE_SIGNAL_H
 
 #include "base/buf.h"
+#include "base/zone.h"
 #include "core/lang/ast.h"
 
 /* How a signal keeps its state: one row of pql_signal_kinds each. */
 enum pql_signal_kind {
-    PQL_SIGNAL_COUNT, /* rolling */
+    PQL_SIGNAL_COUNT, /* rolling, or prev */
     PQL_SIGNAL_COUNT_EVER,
-    PQL_SIGNAL_SUM, /* rolling; sum and avg */
+    PQL_SIGNAL_SUM, /* rolling, or prev; sum and avg */
     PQL_SIGNAL_SUM_EVER,
-    PQL_SIGNAL_DISTINCT, /* rolling; by value, or by day */
+    PQL_SIGNAL_EXTREME, /* rolling; min and max */
+    PQL_SIGNAL_EXTREME_EVER,
+    PQL_SIGNAL_DISTINCT, /* rolling; by value, or by day, week, month */
     PQL_SIGNAL_DISTINCT_EVER,
-    PQL_SIGNAL_TIMES,       /* ever, first_time, last_time, since */
+    PQL_SIGNAL_TIMES, /* ever, first_time, last_time, since */
+    PQL_SIGNAL_NTH,   /* the k earliest times */
+    PQL_SIGNAL_STREAK,
     PQL_SIGNAL_LATEST,      /* rolling or ever */
     PQL_SIGNAL_EARLIEST,    /* ever */
-    PQL_SIGNAL_FIRST,       /* count, sum, avg, distinct, days in `first W` */
+    PQL_SIGNAL_FIRST,       /* count, sum, avg, min, max, distinct, days, weeks, months in `first W` */
     PQL_SIGNAL_FIRST_VALUE, /* latest, earliest in `first W` */
     PQL_SIGNAL_KIND_COUNT,
 };
 
 struct pql_signal {
     enum pql_signal_kind kind;
-    enum pql_function function; /* of the first reader: count, sum, distinct, days, ever, latest, earliest */
+    enum pql_function function; /* of the first reader of the family */
     enum pql_subject subject;
     struct pql_window window;
     uint32_t k; /* the value is min(true value, k); 0: no limit */
     uint32_t exact_max;
     int64_t start_grace_ms;
-    bool read_as_number; /* else only comparisons with constants read it */
-    bool by_day;         /* days: the value is the event's UTC day */
+    bool read_as_number;         /* else only comparisons with constants read it */
+    const struct pql_zone *zone; /* of calendar windows, days, weeks, months, streak; NULL: UTC */
+    enum pql_calendar unit;      /* days, weeks, months: what is counted */
+    /* prev W: the signal of the same calls in W itself, which is read from the same cell; or NULL. */
+    const struct pql_signal *twin;
     /* Boundaries c, ascending: the instant at which `value >= c` flips matters. Whole numbers; of since, ms.
      */
     const int64_t *bounds;
@@ -56,20 +68,20 @@ struct pql_cell; /* state; layout private to signal.c */
 /* One occurrence. value: of the selector's path, canonical for distinct. seq: order of processing. */
 struct pql_occurrence {
     int64_t time_ms;
-    uint64_t hash;          /* distinct: of the canonical value; days: the day number */
-    pql_decimal number;     /* sum */
+    uint64_t hash;      /* distinct: of the canonical value; days, weeks, months, streak: the number of it */
+    pql_decimal number; /* sum, min, max */
     struct pql_value value; /* latest, earliest */
 };
 
-/* The subject's clock: its start, as far as `first` windows need it. */
+/* Where the `first` window of a subject stands: [start, end). */
 struct pql_first {
-    int64_t start_ms;
+    int64_t start_ms, end_ms;
 };
 
 struct pql_reading {
     struct pql_value value; /* of the signal's own function; null of nothing where the function says so */
-    uint64_t n; /* of count, distinct, days: the value; else the number of occurrences behind it if kept */
-    pql_decimal sum;
+    uint64_t n;      /* of what is counted: the value; else the number of occurrences behind it if kept */
+    pql_decimal sum; /* of min and max: the extreme */
     int64_t first_at, last_at; /* PQL_NO_TIME: unknown */
     bool at_least;
 };
@@ -80,6 +92,7 @@ enum {
     PQL_CHANGE_FIRST = 2, /* the earliest time */
     PQL_CHANGE_LAST = 4,  /* the latest time */
     PQL_CHANGE_VALUE = 8, /* the number, or the newest value */
+    PQL_CHANGE_TWIN = 16, /* the number of the twin */
 };
 
 /* Adds an occurrence at instant t (>= its time). *cell may be NULL before and is replaced when it grows.
@@ -92,7 +105,8 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
 /* The value at t. cell may be NULL. */
 void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell,
                      const struct pql_first *first, int64_t t_ms, struct pql_reading *reading);
-/* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT: is the value at t at least c (c >= 1, c <= k)? O(1). */
+/* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT in rolling windows: is the value at t at least c (c >= 1,
+ * c <= k)? O(1). */
 bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                         uint32_t c);
 /* The first instant after t at which the value, or for signals read only by comparisons one of these, changes
@@ -102,6 +116,9 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
  * still kept one by one. */
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
                             const struct pql_first *before, const struct pql_first *after, int64_t t_ms);
+
+/* From when on the window looks at t, where that follows from t alone; else PQL_NO_TIME. */
+int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms);
 
 /* Another limit k for a state kept under `before`: drops what is more than is wanted now. True if what was
  * kept may be less than is wanted. */

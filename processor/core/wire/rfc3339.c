@@ -1,27 +1,6 @@
 #include "core/wire/rfc3339.h"
 
-enum { DAY_MS = 86400000 };
-
-/* Years are counted from March, so that the leap day is the last of a year; 719468 days lie between
- * 0000-03-01 and 1970-01-01, 146097 in 400 years. */
-int64_t pql_days_of_date(int64_t year, int month, int day)
-{
-    int64_t y = month > 2 ? year : year - 1;
-    int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static void date_of_days(int64_t days, int *year, int *month, int *day)
-{
-    days += 719468;
-    int64_t era = (days >= 0 ? days : days - 146096) / 146097, of_era = days - era * 146097;
-    int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = (int)(y + era * 400 + (*month <= 2));
-}
+#include "base/date.h"
 
 static int days_in_month(int year, int month)
 {
@@ -95,7 +74,7 @@ static bool parse(struct pql_slice text, bool offset_may_lack, int64_t *ms)
             return false;
     }
     int64_t seconds = ((int64_t)hour * 60 + minute - offset) * 60 + second;
-    int64_t at = pql_days_of_date(year, month, day) * DAY_MS + seconds * 1000 + fraction;
+    int64_t at = pql_days_of_date(year, month, day) * PQL_DAY_MS + seconds * 1000 + fraction;
     if (at < PQL_TIME_MIN_MS || at > PQL_TIME_MAX_MS) return false;
     *ms = at;
     return true;
@@ -121,10 +100,11 @@ size_t pql_time_text(int64_t ms, char out[PQL_TIME_TEXT_MAX])
 {
     if (ms < PQL_TIME_MIN_MS) ms = PQL_TIME_MIN_MS;
     if (ms > PQL_TIME_MAX_MS) ms = PQL_TIME_MAX_MS;
-    int64_t of_day = ms % DAY_MS, days = ms / DAY_MS;
-    if (of_day < 0) of_day += DAY_MS, days--;
-    int year, month, day;
-    date_of_days(days, &year, &month, &day);
+    int64_t of_day = ms % PQL_DAY_MS, days = ms / PQL_DAY_MS;
+    if (of_day < 0) of_day += PQL_DAY_MS, days--;
+    int64_t year;
+    int month, day;
+    pql_date_of_days(days, &year, &month, &day);
     char *at = put_digits(out, year, 4);
     *at++ = '-';
     at = put_digits(at, month, 2);

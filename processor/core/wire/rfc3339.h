@@ -23,7 +23,4 @@ bool pql_time_parse_utc(struct pql_slice text, int64_t *ms);
 enum { PQL_TIME_TEXT_MAX = 32 };
 size_t pql_time_text(int64_t ms, char out[PQL_TIME_TEXT_MAX]);
 
-/* Days since 1970-01-01 of a valid date. */
-int64_t pql_days_of_date(int64_t year, int month, int day);
-
 #endif
