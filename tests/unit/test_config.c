@@ -394,6 +394,7 @@ static void test_mapping(void **state)
           "parameters = ( { name = \"bar\"; default = 2; } );\n"                                             \
           "definition_files = [ \"more.conf\" ];\n"                                                          \
           "definitions = ( { name = \"d\"; subject = \"user\"; cooldown = \"24h\"; alert = true;\n"          \
+          "  timezone = \"Europe/Berlin\";\n"                                                                \
           "  qualify = \"$active and\"\n  \" count(x where p = 'a  b', 7d) >= $bar\"; },\n"                  \
           "  { name = \"unused\"; mode = \"off\"; qualify = \"ever(x)\"; } );\n"
 
@@ -418,6 +419,7 @@ static void test_program_text(void **state)
                                          "parameters[0].default=3",
                                          "signals.active=count(any, 7d) >= 4",
                                          "definitions[0].alert=false",
+                                         "definitions[0].timezone=Europe/Paris",
                                          "definitions[1].mode=live",
                                          "max_future=1h"};
     enum { SAME = sizeof same / sizeof *same, OTHERS = sizeof others / sizeof *others };
@@ -431,6 +433,7 @@ static void test_program_text(void **state)
     assert_string_equal(fixture->printed, "");
     assert_non_null(strstr(first, "schema = \"\\\"string\\\"\\x0a\";"));
     assert_null(strstr(first, "unused"));
+    assert_non_null(strstr(first, "CET-1CEST,M3.5.0,M10.5.0/3\""));
     for (size_t i = 0; i < SAME + OTHERS; i++) {
         const char *set = i < SAME ? same[i] : others[i - SAME];
         pql_config_free(fixture->config);
@@ -469,6 +472,8 @@ static void test_program_of_its_text(void **state)
     assert_true(
         pql_slice_is(b->definitions[0].qualify.text, "$active and count(x where p = 'a  b', 7d) >= $bar"));
     assert_memory_equal(&a->settings, &b->settings, sizeof a->settings);
+    assert_true(pql_slice_is(pql_zone_name(b->definitions[0].zone), "Europe/Berlin"));
+    assert_null(b->definitions[1].zone);
     assert_true(pql_slice_is(b->labels[0].text, "b \"c\""));
     assert_int_equal(again->inputs_count, 2);
     assert_string_equal(again->inputs[0].schema, "\"string\"\n");
