@@ -236,6 +236,7 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
     free(engine->since);
     engine->since = m.since;
     engine->program = program;
+    pql_store_recount(&engine->store, program);
     pql_snapshot_restart(engine);
     free_moves(&m);
     return 0;

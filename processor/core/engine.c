@@ -573,10 +573,18 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine)
     return stats;
 }
 
+static uint64_t heap_bytes(const struct pql_heap *heap)
+{
+    return pql_memory_cost(heap->capacity * sizeof *heap->entries);
+}
+
+int64_t pql_engine_bytes_off(const struct pql_engine *engine)
+{
+    return (int64_t)(engine->store.bytes - pql_store_walk(&engine->store, engine->program));
+}
+
 uint64_t pql_engine_bytes(const struct pql_engine *engine)
 {
-    uint64_t bytes = engine->reorder.bytes + pql_dedup_bytes(&engine->dedup);
-    for (size_t i = 0; i < engine->store.count; i++)
-        bytes += pql_account_bytes(engine->program, engine->store.accounts[i]);
-    return bytes;
+    return pql_store_bytes(&engine->store) + pql_dedup_bytes(&engine->dedup) + heap_bytes(&engine->timers) +
+           pql_reorder_taken(&engine->reorder, &engine->program->names) + engine->snapshot.early_bytes;
 }

@@ -125,8 +125,10 @@ struct pql_engine_stats {
     uint64_t accounts, users, timers, buffered, dedup_ids;
 };
 struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(1) */
-/* Bytes of state, by own accounting. Walks every account. */
+/* Bytes that the state takes of the allocator, about, by own accounting. O(1): counted where it grows. */
 uint64_t pql_engine_bytes(const struct pql_engine *engine);
+/* For tests: how far the count of accounts and users is from a walk over all of them. */
+int64_t pql_engine_bytes_off(const struct pql_engine *engine);
 
 /* --- Snapshots: state as pages (state/page.h, state/snapshot.h). At most one at a time. ---
  *

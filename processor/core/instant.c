@@ -208,6 +208,7 @@ static int64_t users_next(struct pql_account *account)
 
 void pql_account_retime(struct pql_engine *engine, struct pql_account *account)
 {
+    pql_account_count_timers(&engine->store, account);
     int64_t due = earlier(account->state.timer_ms, users_next(account));
     if (due >= account->timer_ms) return;
     account->timer_ms = due;
@@ -341,16 +342,35 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
     pql_schedule(engine->account, user, first_next(engine->program, state, subject_of(user), engine->t_ms));
 }
 
+/* The place of a cell, made if absent. */
+static void **cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot)
+{
+    size_t before = pql_cells_bytes(state->cells);
+    void **cell = pql_cells_get(&state->cells, slot);
+    engine->store.bytes += pql_cells_bytes(state->cells) - before;
+    return cell;
+}
+
+static unsigned add_to_cell(struct pql_engine *engine, const struct pql_signal *signal, void **slot,
+                            const struct pql_occurrence *occurrence, const struct pql_first *first)
+{
+    struct pql_cell *cell = *slot;
+    size_t before = pql_memory_cost(pql_signal_bytes(signal, cell));
+    unsigned changed = pql_signal_add(signal, &cell, occurrence, first, engine->t_ms);
+    engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell)) - before;
+    *slot = cell;
+    return changed;
+}
+
 static void add_occurrence(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
                            const struct pql_occurrence *occurrence)
 {
     struct pql_subject_state *state = state_of(engine->account, user);
     struct pql_first first = pql_first_of(&def->signal, state);
     pql_touch_cell(engine, engine->account, user, def->slot);
-    void **slot = pql_cells_get(&state->cells, def->slot);
-    struct pql_cell *cell = *slot;
-    unsigned changed = pql_signal_add(&def->signal, &cell, occurrence, &first, engine->t_ms);
-    *slot = cell;
+    void **slot = cell_of(engine, state, def->slot);
+    unsigned changed = add_to_cell(engine, &def->signal, slot, occurrence, &first);
+    const struct pql_cell *cell = *slot;
     pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
     if (changed) push_all(engine, &def->dependents, changed, user, true);
 }
@@ -358,13 +378,10 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
 static void set_attribute(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
                           const struct pql_value *value, int64_t time_ms)
 {
-    struct pql_subject_state *state = state_of(engine->account, user);
     pql_touch_cell(engine, engine->account, user, def->slot);
-    void **slot = pql_cells_get(&state->cells, def->slot);
-    struct pql_cell *cell = *slot;
+    void **slot = cell_of(engine, state_of(engine->account, user), def->slot);
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
-    unsigned changed = pql_signal_add(&def->signal, &cell, &occurrence, NULL, engine->t_ms);
-    *slot = cell;
+    unsigned changed = add_to_cell(engine, &def->signal, slot, &occurrence, NULL);
     push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, true);
 }
 
@@ -573,9 +590,10 @@ static struct pql_standing *standing_get(struct pql_engine *engine, const struct
                                          struct pql_user *user)
 {
     if (user) pql_touch_user(engine, engine->account, user);
-    void **slot = pql_cells_get(&state_of(engine->account, user)->cells, definition->slot);
+    void **slot = cell_of(engine, state_of(engine->account, user), definition->slot);
     if (!*slot) {
         struct pql_standing *standing = pql_xcalloc(1, sizeof *standing);
+        engine->store.bytes += pql_memory_cost(sizeof *standing);
         standing->first_ms = standing->qualified_ms = standing->left_ms = PQL_NO_TIME;
         *slot = standing;
     }

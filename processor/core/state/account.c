@@ -172,6 +172,24 @@ static void store_grow(struct pql_store *store)
     }
 }
 
+/* Of the account and the user itself; what hangs from them is counted where it grows. */
+static size_t head_bytes(const struct pql_store *store, const struct pql_account *account)
+{
+    return pql_memory_cost(sizeof *account + account->id.len) +
+           pql_memory_cost(store->conditions_count * sizeof *account->holding);
+}
+
+static size_t user_bytes(const struct pql_store *store, const struct pql_user *user)
+{
+    return pql_memory_cost(sizeof *user + (store->conditions_count + 63) / 64 * sizeof(uint64_t) + user->id.len);
+}
+
+static size_t users_bytes(const struct pql_account *account)
+{
+    return pql_memory_cost(account->users_capacity * sizeof *account->users) +
+           pql_memory_cost(account->users_index_capacity * sizeof *account->users_index);
+}
+
 static struct pql_subject_state new_state(void)
 {
     return (struct pql_subject_state){.timer_ms = INT64_MAX, .start_ms = PQL_NO_TIME};
@@ -190,6 +208,7 @@ static struct pql_account *account_new(struct pql_store *store, struct pql_slice
     account->index = index;
     if (store->conditions_count)
         account->holding = pql_xcalloc(store->conditions_count, sizeof *account->holding);
+    store->bytes += head_bytes(store, account);
     return account;
 }
 
@@ -271,6 +290,7 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
     struct pql_user *user = pql_user_new(store, id);
     uint64_t hash = pql_hash_slice(id, store->key);
     user->state.position = account->users_count;
+    store->bytes += user_bytes(store, user) - users_bytes(account);
     if (account->users_count == account->users_capacity) {
         account->users_capacity = account->users_capacity ? account->users_capacity * 2 : 2;
         account->users = pql_xrealloc(account->users, account->users_capacity * sizeof *account->users);
@@ -278,6 +298,7 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
     account->users[account->users_count++] = (struct pql_user_ref){hash, user};
     if (account->users_index) *index_of(account, hash, user->id) = account->users_count;
     users_index_grow(account);
+    store->bytes += users_bytes(account);
     store->users_count++;
     return user;
 }
@@ -342,34 +363,64 @@ void pql_account_drop_users(struct pql_store *store, const struct pql_program *p
     for (size_t i = 0; i < store->conditions_count; i++) account->holding[i] = 0;
 }
 
+/* --- what it takes --- */
+
+size_t pql_cells_bytes(const struct pql_cells *cells)
+{
+    return cells ? pql_memory_cost(cells_size(cells->capacity)) : 0;
+}
+
 static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state,
                           enum pql_subject kind)
 {
-    size_t bytes = state->cells ? cells_size(state->cells->capacity) : 0;
+    size_t bytes = pql_cells_bytes(state->cells);
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot, what;
         const void *cell = pql_cells_at(state->cells, i, &slot);
         what = pql_program_slot(program, (int)kind, slot);
-        bytes += what & PQL_SLOT_DEFINITION ? sizeof(struct pql_standing)
-                                            : pql_signal_bytes(&program->signals[what]->signal, cell);
+        bytes += pql_memory_cost(what & PQL_SLOT_DEFINITION
+                                     ? sizeof(struct pql_standing)
+                                     : pql_signal_bytes(&program->signals[what]->signal, cell));
     }
     return bytes;
 }
 
-size_t pql_account_bytes(const struct pql_program *program, const struct pql_account *account)
+size_t pql_account_bytes(const struct pql_store *store, const struct pql_program *program,
+                         const struct pql_account *account)
 {
-    size_t user_head = sizeof(struct pql_user) + (program->conditions_count + 63) / 64 * sizeof(uint64_t);
-    size_t bytes = sizeof *account + account->id.len + sizeof(struct pql_store_slot) * 2 +
-                   account->users_capacity * sizeof *account->users +
-                   program->conditions_count * sizeof(uint32_t) +
-                   account->users_index_capacity * sizeof(uint32_t) +
-                   account->timers.capacity * sizeof(struct pql_heap_entry) + sizeof(struct pql_heap_entry) +
+    size_t bytes = head_bytes(store, account) + users_bytes(account) +
+                   pql_memory_cost(account->timers.capacity * sizeof(struct pql_heap_entry)) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
-    if (account->large)
-        bytes += sizeof *account->large + account->large->blocks_capacity * sizeof(struct pql_page) +
-                 account->large->cells_capacity * sizeof(struct pql_cell_page);
     for (size_t i = 0; i < account->users_count; i++)
-        bytes += user_head + account->users[i].user->id.len +
+        bytes += user_bytes(store, account->users[i].user) +
                  state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);
     return bytes;
+}
+
+void pql_account_count_timers(struct pql_store *store, struct pql_account *account)
+{
+    size_t bytes = pql_memory_cost(account->timers.capacity * sizeof(struct pql_heap_entry));
+    store->bytes += bytes - account->timers_bytes;
+    account->timers_bytes = (uint32_t)bytes;
+}
+
+void pql_store_recount(struct pql_store *store, const struct pql_program *program)
+{
+    for (size_t i = 0; i < store->count; i++)
+        if (store->accounts[i]) pql_account_count_timers(store, store->accounts[i]);
+    store->bytes = pql_store_walk(store, program);
+}
+
+uint64_t pql_store_walk(const struct pql_store *store, const struct pql_program *program)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < store->count; i++)
+        if (store->accounts[i]) bytes += pql_account_bytes(store, program, store->accounts[i]);
+    return bytes;
+}
+
+uint64_t pql_store_bytes(const struct pql_store *store)
+{
+    return store->bytes + pql_memory_cost(store->capacity * sizeof(struct pql_account *)) +
+           pql_memory_cost(store->slots_capacity * sizeof *store->slots);
 }

@@ -87,6 +87,7 @@ struct pql_account {
     uint32_t users_count, users_capacity, users_index_capacity;
     uint32_t *holding;      /* by condition: members for whom it holds */
     struct pql_heap timers; /* of users */
+    uint32_t timers_bytes;  /* of it, as counted in the store */
     int64_t timer_ms;       /* its entry in the task's timers */
 };
 
@@ -99,6 +100,7 @@ struct pql_store {
     } * slots;
     size_t slots_capacity;
     uint64_t users_count;
+    uint64_t bytes; /* of accounts, users and their cells: see pql_store_recount */
     uint64_t key;
     size_t conditions_count;
 };
@@ -136,6 +138,16 @@ static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
 /* The standing of the subject with a definition, or NULL. */
 const struct pql_standing *pql_standing_of(const struct pql_subject_state *state,
                                            const struct pql_definition *definition);
-size_t pql_account_bytes(const struct pql_program *program, const struct pql_account *account);
+
+/* Bytes that accounts, users and all that hangs from them take, as pql_memory_cost has it: store->bytes is
+ * counted where something grows (whoever adds a cell or makes one grow says so there), and recounted where much
+ * changes at once. The page tables of giant accounts, a hundredth of them, are left out. */
+void pql_account_count_timers(struct pql_store *store, struct pql_account *account); /* once they are set */
+size_t pql_cells_bytes(const struct pql_cells *cells);
+size_t pql_account_bytes(const struct pql_store *store, const struct pql_program *program,
+                         const struct pql_account *account);
+uint64_t pql_store_walk(const struct pql_store *store, const struct pql_program *program); /* what bytes is */
+void pql_store_recount(struct pql_store *store, const struct pql_program *program);
+uint64_t pql_store_bytes(const struct pql_store *store); /* O(1), the tables included */
 
 #endif

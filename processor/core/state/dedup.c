@@ -181,11 +181,15 @@ uint64_t pql_dedup_count(const struct pql_dedup *dedup)
     return count;
 }
 
-size_t pql_dedup_bytes(const struct pql_dedup *dedup)
+uint64_t pql_dedup_bytes(const struct pql_dedup *dedup)
 {
-    size_t bytes = dedup->slots_capacity * sizeof(struct pql_dedup_slot);
-    for (size_t b = 0; b < dedup->buckets_count; b++)
-        for (size_t p = 0; p < dedup->buckets[b].pages_count; p++)
-            bytes += sizeof(struct pql_ids) + dedup->buckets[b].pages[p].capacity * sizeof(uint64_t);
+    uint64_t bytes = pql_memory_cost(dedup->slots_capacity * sizeof *dedup->slots) +
+                     pql_memory_cost(dedup->buckets_capacity * sizeof *dedup->buckets);
+    for (size_t b = 0; b < dedup->buckets_count; b++) {
+        const struct pql_dedup_bucket *bucket = &dedup->buckets[b];
+        bytes += pql_memory_cost(bucket->pages_capacity * sizeof *bucket->pages);
+        for (size_t p = 0; p < bucket->pages_count; p++)
+            bytes += pql_memory_cost(bucket->pages[p].capacity * sizeof(uint64_t));
+    }
     return bytes;
 }

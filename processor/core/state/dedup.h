@@ -53,7 +53,7 @@ bool pql_dedup_expect(struct pql_dedup *dedup, int64_t bucket, uint64_t count);
 struct pql_ids *pql_dedup_page(struct pql_dedup *dedup, int64_t bucket, uint64_t page, uint32_t *length);
 bool pql_dedup_loaded(struct pql_dedup *dedup);
 uint64_t pql_dedup_count(const struct pql_dedup *dedup);
-size_t pql_dedup_bytes(const struct pql_dedup *dedup);
+uint64_t pql_dedup_bytes(const struct pql_dedup *dedup); /* taken of the allocator, about */
 bool pql_dedup_is_forgotten(const struct pql_dedup *dedup, int64_t bucket, int64_t seen_ms);
 
 #endif

@@ -409,6 +409,7 @@ int pql_snapshot_loaded(struct pql_engine *engine, struct pql_err *err)
                         engine->reorder.heap.count, s->waiting_count);
     if (!pql_dedup_loaded(&engine->dedup))
         return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks message ids");
+    pql_store_recount(&engine->store, engine->program);
     s->is_older = false;
     s->number = s->base = 1;
     s->digest = s->sum + s->task_sum;

@@ -112,6 +112,14 @@ static void add(struct pql_reorder *reorder, const struct pql_event *event, cons
     pql_heap_push(&reorder->heap, order_of, event->time_ms, waiting);
 }
 
+uint64_t pql_reorder_taken(const struct pql_reorder *reorder, const struct pql_names *names)
+{
+    size_t values = names->properties_count + names->user_attributes_count + names->account_attributes_count;
+    size_t block = pql_memory_cost(sizeof(struct pql_waiting) + values * sizeof(struct pql_value));
+    return reorder->heap.count * block + reorder->bytes +
+           pql_memory_cost(reorder->heap.capacity * sizeof *reorder->heap.entries);
+}
+
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names)
 {

@@ -24,6 +24,8 @@ struct pql_reorder {
 
 /* What the event would count for. */
 uint64_t pql_reorder_bytes(const struct pql_event *event, const struct pql_names *names);
+/* Bytes that all of them take of the allocator, about. O(1). */
+uint64_t pql_reorder_taken(const struct pql_reorder *reorder, const struct pql_names *names);
 /* Takes a copy of the event. */
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names);
