@@ -24,6 +24,9 @@ enum {
     DELAY_FACTOR = 2, /* outputs wait this many transactions' time where that is longer: at most a third of
                          the time is spent in them */
     ACKS = 256,
+    SIZE_FIRST = 256 << 10, /* of a transaction, while the pace of producing is not known */
+    SIZE_LEAST = 16 << 10,
+    SIZE_MOST = 64 << 20,
 };
 
 static uint64_t now_us(const struct pql_pipeline *p)
@@ -40,6 +43,46 @@ static void to(struct pql_committer *c, enum pql_txn_state state)
 {
     c->state = state;
     c->task_at = c->record_at = 0;
+}
+
+/* --- how much one transaction may hold --- */
+
+static uint64_t third_us(const struct pql_pipeline *p)
+{
+    return (uint64_t)p->conf->transaction_timeout_ms * 1000 / 3;
+}
+
+/* A transaction that times out is gone, and would be again: what it holds must be produced in a third of that
+ * time. Too slow: half of what would have done it. Quick and full: twice as much. Under the lock. */
+static void learn_pace(struct pql_pipeline *p, uint64_t took_us)
+{
+    struct pql_committer *c = &p->committer;
+    uint64_t third = third_us(p);
+    if (took_us > third) {
+        uint64_t fits = (uint64_t)((double)c->size * (double)third / (double)took_us / 2);
+        c->size_max = fits > SIZE_LEAST ? fits : SIZE_LEAST;
+    } else if (took_us < third / 4 && c->size * 2 >= c->size_max) {
+        c->size_max = c->size_max * 2 < SIZE_MOST ? c->size_max * 2 : SIZE_MOST;
+    }
+}
+
+/* One that failed tells something only if it took long. */
+static void learn_from_failure(struct pql_pipeline *p)
+{
+    struct pql_committer *c = &p->committer;
+    uint64_t took = now_us(p) - c->opened_us;
+    if (c->state < PQL_TXN_PRODUCE || c->state > PQL_TXN_COMMIT || took <= third_us(p)) return;
+    pql_lock(p);
+    learn_pace(p, took);
+    pql_unlock(p);
+}
+
+/* It was open for longer than the broker allows, and held more than it should have. */
+static bool has_timed_out(const struct pql_pipeline *p)
+{
+    const struct pql_committer *c = &p->committer;
+    uint64_t timeout = (uint64_t)p->conf->transaction_timeout_ms * 1000;
+    return now_us(p) - c->opened_us >= timeout && c->size > c->size_max;
 }
 
 /* --- what to do about a fault: the one place that acts on its class --- */
@@ -76,7 +119,7 @@ static void fenced(struct pql_pipeline *p, const struct pql_err *err)
 {
     struct pql_committer *c = &p->committer;
     uint64_t now = now_us(p);
-    bool by_another = is_fence(err);
+    bool by_another = is_fence(err) && !has_timed_out(p);
     if (by_another && c->fenced_us && now - c->fenced_us < FENCE_WINDOW_US) {
         struct pql_err why = *err;
         pql_err_prefix(
@@ -98,6 +141,7 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
 {
     struct pql_committer *c = &p->committer;
     again_after(p, BACKOFF_US);
+    if (err->cls != PQL_ERR_RETRY) learn_from_failure(p);
     if (err->cls != PQL_ERR_RETRY)
         pql_log(PQL_LOG_WARN, "transaction failed", "state=%d cause=%s", (int)c->state, err->msg);
     switch (err->cls) {
@@ -209,21 +253,56 @@ static bool all_handed_over(const struct pql_pipeline *p)
     return true;
 }
 
+/* Chooses what of the task's epoch is part of the transaction; false: it has no room for any of it. */
+static bool has_room(struct pql_pipeline *p, struct pql_task *task)
+{
+    struct pql_committer *c = &p->committer;
+    bool is_bounded = !p->conf->at_least_once && !PQL_BREAKS(p, UNSPLIT_FLOOD);
+    uint64_t most = is_bounded ? c->size_max : UINT64_MAX, left = most > c->size ? most - c->size : 0;
+    uint64_t size = pql_epoch_choose(task->sealed, left);
+    if (c->size && size > left) return false;
+    c->size += size;
+    return true;
+}
+
 /* The epoch's number is part of its metadata from here on, whatever happens to the transaction. A claim has
  * 0. */
 static void collect(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
-    c->count = 0;
+    c->count = c->size = 0;
+    if (!c->size_max) c->size_max = SIZE_FIRST;
     for (size_t i = 0; i < p->count; i++) {
-        struct pql_task *task = p->tasks[i];
+        struct pql_task *task = p->tasks[(c->turn + i) % p->count];
         if (!has_sealed(task)) continue;
+        if (!has_room(p, task)) { /* it comes first the next time */
+            c->turn = (c->turn + i) % p->count;
+            break;
+        }
         if (!c->count) c->epoch++;
         task->in_txn = true;
         task->sealed->metadata.epoch = is_claim(task) ? 0 : c->epoch;
         c->tasks = pql_xgrow(c->tasks, &c->capacity, c->count + 1, sizeof(struct pql_task *));
         c->tasks[c->count++] = task;
     }
+}
+
+/* The same once more: byte for byte, unless that is known to be too much. */
+static void collect_again(struct pql_pipeline *p)
+{
+    struct pql_committer *c = &p->committer;
+    size_t kept = 0;
+    c->size = 0;
+    pql_lock(p);
+    for (size_t i = 0; i < c->count; i++) {
+        uint64_t number = c->tasks[i]->sealed->metadata.epoch;
+        c->tasks[i]->in_txn = has_room(p, c->tasks[i]);
+        if (!c->tasks[i]->in_txn) continue;
+        c->tasks[i]->sealed->metadata.epoch = number;
+        c->tasks[kept++] = c->tasks[i];
+    }
+    c->count = kept;
+    pql_unlock(p);
 }
 
 static void handover(struct pql_pipeline *p, int wait_ms)
@@ -275,7 +354,9 @@ static const struct pql_epoch_record *next_record(struct pql_committer *c, int l
 {
     for (; c->task_at < c->count; c->task_at++, c->record_at = 0) {
         const struct pql_epoch *epoch = c->tasks[c->task_at]->sealed;
-        for (; c->record_at < epoch->count; c->record_at++) {
+        size_t first = pql_epoch_first(epoch), last = pql_epoch_last(epoch);
+        if (c->record_at < first) c->record_at = first;
+        for (; c->record_at < last; c->record_at++) {
             bool is_journal = epoch->records[c->record_at].output == PQL_OUT_CHECKPOINT;
             if (lane < 0 || is_journal == (lane == 0)) return &epoch->records[c->record_at];
         }
@@ -352,6 +433,7 @@ static void committed(struct pql_pipeline *p)
     c->epochs++;
     c->last_us = now_us(p);
     c->took_us = c->last_us - c->begun_us;
+    learn_pace(p, c->last_us - c->opened_us);
     pql_wake_all(p);
     pql_unlock(p);
     c->permanent = NULL;
@@ -360,8 +442,10 @@ static void committed(struct pql_pipeline *p)
     for (unsigned i = 0; i < p->conf->workers; i++) p->ports->worker_wake(p->ports->self, i);
 }
 
-static void begin_again(struct pql_committer *c)
+static void begin_again(struct pql_pipeline *p)
 {
+    struct pql_committer *c = &p->committer;
+    collect_again(p);
     c->is_unknown = false;
     to(c, c->count ? PQL_TXN_BEGIN : PQL_TXN_IDLE);
 }
@@ -392,7 +476,7 @@ static void decide(struct pql_pipeline *p)
     struct pql_err err = {0};
     if (!c->count || !c->is_unknown) {
         c->foreign_us = 0;
-        begin_again(c);
+        begin_again(p);
         return;
     }
     size_t n = positions_of(p);
@@ -421,7 +505,7 @@ static void decide(struct pql_pipeline *p)
     if (outcome)
         committed(p);
     else
-        begin_again(c);
+        begin_again(p);
 }
 
 /* --- at least once --- */
@@ -461,7 +545,8 @@ static void take_refusal(struct pql_pipeline *p)
     struct pql_err err;
     c->refused = (struct pql_ack){0};
     PQL_FAIL(&err, refused.reason ? PQL_ERR_ABORT_TXN : refused.failed, "%s: a record was refused: %s",
-             p->conf->outputs[refused.cookie], refused.reason ? refused.reason : "the broker does not say why");
+             p->conf->outputs[refused.cookie],
+             refused.reason ? refused.reason : "the broker does not say why");
     err.reason = refused.reason;
     err.topic = p->conf->outputs[refused.cookie];
     txn_failed(p, &err);
@@ -521,6 +606,7 @@ static void step_init(struct pql_pipeline *p)
 static void step_begin(struct pql_pipeline *p)
 {
     struct pql_err err = {0};
+    p->committer.opened_us = now_us(p);
     if (p->ports->txn_begin(p->ports->self, &err))
         txn_failed(p, &err);
     else
@@ -547,7 +633,7 @@ static void step_abort(struct pql_pipeline *p)
     pql_lock(p);
     p->committer.aborted++;
     pql_unlock(p);
-    begin_again(&p->committer);
+    begin_again(p);
 }
 
 static void step_recreate(struct pql_pipeline *p)

@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FACTS_MS = 10000, ROLE_WAIT_MS = 100, WORKERS_MAX = 64, RECORD_BYTES_MIN = 1000, RECORD_BYTES_MAX = 64 << 20, BYTES_UNKNOWN = 1000000 };
+enum {
+    FACTS_MS = 10000,
+    ROLE_WAIT_MS = 100,
+    WORKERS_MAX = 64,
+    RECORD_BYTES_MIN = 1000,
+    RECORD_BYTES_MAX = 64 << 20,
+    BYTES_UNKNOWN = 1000000
+};
 
 struct pql_pipeline_conf pql_pipeline_conf_default(void)
 {
@@ -30,7 +37,9 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .epoch_bytes_max = 16 << 20,
         .inbox_max = 1000,
         .part_records_max = 20000,
-        .part_bytes_max = 8 << 20,
+        .part_bytes_max = 1 << 20,
+        .cut_bytes = 256 << 10,
+        .transaction_timeout_ms = 10000,
     };
 }
 
@@ -375,6 +384,7 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     out->epochs = p->committer.epochs;
     out->aborted = p->committer.aborted;
     out->unknown = p->committer.unknown;
+    out->transaction_bytes_max = p->committer.size_max;
     out->last_commit_us = (int64_t)p->committer.took_us;
     pql_unlock(p);
 }

@@ -57,6 +57,7 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(MEMBERLESS_COMMIT, "offsets are sent without looking at membership")                                   \
     X(NO_CLAIM, "a task that never ran begins without a claim")                                              \
     X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
+    X(UNSPLIT_FLOOD, "what a long input makes is one transaction, however long that takes")                  \
     X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
     X(BATCH_REFUSAL, "batches are as large as by default, whatever the topics take")                         \
     X(UNPARK_WITHOUT_WRITER, "a task that comes back goes on though another writer committed")               \
@@ -97,6 +98,8 @@ struct pql_pipeline_conf {
     size_t inbox_max;    /* messages kept of one partition that waits */
     /* A long input stops after so many records or bytes, and an epoch may be closed there. */
     uint64_t part_records_max, part_bytes_max;
+    uint64_t cut_bytes; /* an epoch may be cut in two after so many, where one transaction cannot take it */
+    int64_t transaction_timeout_ms; /* what the broker gives a transaction */
 
     struct pql_decoding decoding;
     pql_encode *encode;
@@ -159,7 +162,8 @@ struct pql_pipeline_stats {
     unsigned parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */
     uint64_t accounts, parked_accounts;
-    int64_t last_commit_us; /* how long the last transaction took */
+    int64_t last_commit_us;         /* how long the last transaction took */
+    uint64_t transaction_bytes_max; /* that one may hold at present, by the pace of producing */
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
 

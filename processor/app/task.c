@@ -64,12 +64,13 @@ void pql_task_free(struct pql_task *task)
 void pql_task_committed(struct pql_pipeline *p, struct pql_task *task)
 {
     struct pql_epoch *epoch = task->sealed;
-    p->committer.records += epoch->transitions;
+    p->committer.records += pql_epoch_transitions(epoch);
     task->committed = epoch->end;
     memcpy(task->committed_writer, epoch->metadata.writer, sizeof task->committed_writer);
     task->committed_epoch = epoch->metadata.epoch;
     if (epoch->has_pointer && epoch->trim_before > 0) task->trim_before = epoch->trim_before;
     task->in_txn = false;
+    if (pql_epoch_go_on(epoch)) return;
     task->sealed = NULL;
     pql_epoch_free(epoch);
 }
@@ -154,6 +155,29 @@ void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_
     pql_buf_deinit(&bytes);
 }
 
+static void cut(const struct pql_pipeline *p, const struct pql_task *task, struct pql_epoch *epoch,
+                struct pql_epoch_cut *at)
+{
+    at->end = task->place;
+    at->metadata = (struct pql_metadata){
+        .journal = task->place.journal,
+        .records = task->records - task->pointer.records,
+        .hash = task->hash - task->pointer.hash,
+        .manifest = task->pointer.manifest,
+        .is_behind = p->conf->at_least_once || task->script.next < task->script.count,
+    };
+    memcpy(at->metadata.topic_id, p->checkpoint_id, sizeof at->metadata.topic_id);
+    memcpy(at->metadata.writer, p->conf->writer, sizeof at->metadata.writer);
+    pql_epoch_cut(epoch, at);
+}
+
+void pql_task_cut(struct pql_pipeline *p, struct pql_task *task)
+{
+    if (!task->open || p->conf->at_least_once || pql_epoch_uncut(task->open) < p->conf->cut_bytes) return;
+    pql_task_journal_refused(p, task);
+    cut(p, task, task->open, &(struct pql_epoch_cut){0});
+}
+
 /* The pointer belongs to the first epoch that is closed after the manifest was acknowledged, never to an
  * older one. */
 void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us)
@@ -163,26 +187,18 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
     pql_task_journal_refused(p, task);
     /* Outputs may be seen before the offsets are committed, so the order of the last run may not be left to
      * C. */
-    bool is_scripted = task->script.next < task->script.count;
     if (p->conf->at_least_once && p->conf->inputs_count > 1 && task->run_input >= 0 && epoch->count &&
-        !is_scripted)
+        task->script.next == task->script.count)
         pql_task_journal(p, task, &(struct pql_journal){.kind = PQL_JOURNAL_RUN}, PQL_NO_TIME);
+    struct pql_epoch_cut last = {0};
     if (task->pending.manifest >= 0) {
-        epoch->has_pointer = true;
-        epoch->trim_before = task->pending.before_predecessor_low;
+        last.has_pointer = true;
+        last.trim_before = task->pending.before_predecessor_low;
         task->pointer = task->pending;
         task->pending.manifest = -1;
     }
-    epoch->end = task->place;
-    epoch->metadata = (struct pql_metadata){
-        .journal = task->place.journal,
-        .records = task->records - task->pointer.records,
-        .hash = task->hash - task->pointer.hash,
-        .manifest = task->pointer.manifest,
-        .is_behind = p->conf->at_least_once || is_scripted,
-    };
-    memcpy(epoch->metadata.topic_id, p->checkpoint_id, sizeof epoch->metadata.topic_id);
-    memcpy(epoch->metadata.writer, p->conf->writer, sizeof epoch->metadata.writer);
+    cut(p, task, epoch, &last);
+    (void)pql_epoch_choose(epoch, UINT64_MAX);
     task->sealed = epoch;
     task->open = NULL;
     task->last_seal_us = now_us;

@@ -213,9 +213,9 @@ struct pql_worker {
     struct pql_buf value; /* of the record being encoded */
     struct pql_ack_queue acks_taken;
     struct pql_snapshot snapshot;
-    size_t snapshot_turn; /* the task whose turn it is */
+    size_t snapshot_turn;         /* the task whose turn it is */
     const char *snapshot_refused; /* why the last chunk was refused for good */
-    int64_t tokens;       /* bytes that may be written now */
+    int64_t tokens;               /* bytes that may be written now */
     uint64_t tokens_us;
     uint64_t now_us; /* read once per step */
     int64_t wall_ms;
@@ -259,6 +259,10 @@ struct pql_committer {
     uint64_t epoch;         /* number of the last one */
     uint64_t wait_until_us; /* after a fault */
     uint64_t begun_us, took_us, last_us;
+    uint64_t opened_us; /* the present transaction, or the last */
+    uint64_t size;      /* of what is in it */
+    uint64_t size_max;  /* of one, so that producing takes at most a third of the time it may take */
+    size_t turn;        /* the task that is first in the next one */
     uint64_t
         foreign_us; /* since when the offsets of an unknown outcome are somebody else's; 0: they are not */
     uint64_t fenced_us;    /* when a fence was last met; 0: never */
@@ -318,7 +322,8 @@ struct pql_pipeline {
 void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
                        const struct pql_err *err); /* takes the lock */
 /* A fault that would come again whatever is repeated (err->reason): the second one stops the program,
- * with what mends it. *before: the last one's reason, kept by whoever meets them, NULL again after a success. */
+ * with what mends it. *before: the last one's reason, kept by whoever meets them, NULL again after a success.
+ */
 bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err);
 void pql_lock(struct pql_pipeline *p);
 void pql_unlock(struct pql_pipeline *p);
@@ -331,7 +336,7 @@ void pql_wait_changed(struct pql_pipeline *p, int ms);
 struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition);
 /* Under the lock: as new, but for what the assignment and its keeper have to do with it. */
 void pql_task_reset(struct pql_task *task);
-/* Under the lock: its sealed epoch is known to be committed. */
+/* Under the lock: what was chosen of its sealed epoch is known to be committed. */
 void pql_task_committed(struct pql_pipeline *p, struct pql_task *task);
 void pql_task_free(struct pql_task *task); /* messages were released by the worker */
 bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place *place,
@@ -348,6 +353,9 @@ void pql_task_journal(struct pql_pipeline *p, struct pql_task *task, struct pql_
                       int64_t wall_ms);
 /* Journals the refused records that are not yet, so that the place is that of the journal. */
 void pql_task_journal_refused(struct pql_pipeline *p, struct pql_task *task);
+/* Where much was made since the last time: the open epoch may be cut in two here, if it is too much for one
+ * transaction. The place is that after a whole record, or a part of a long input. */
+void pql_task_cut(struct pql_pipeline *p, struct pql_task *task);
 /* Hands the open epoch over. Under the lock. */
 void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_us);
 

@@ -249,6 +249,7 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->misplaced_max = config->misplaced_max;
     conf->exit_on_bad_input = config->on_bad_input == PQL_BAD_INPUT_EXIT;
     conf->epoch_bytes_max = EPOCH_BYTES_MAX;
+    conf->transaction_timeout_ms = pql_kafka_transaction_timeout_ms(&config->kafka);
     conf->decoding = (struct pql_decoding){.context = wiring,
                                            .open = open_decoders,
                                            .close = close_decoders,

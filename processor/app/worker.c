@@ -129,7 +129,8 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
 static void call_engine(struct pql_worker *w, struct pql_task *task)
 {
     w->made_records = w->made_bytes = 0;
-    pql_engine_set_limit(task->engine, is_scripted(task) ? 0 : STEPS_MAX);
+    bool stops = !is_scripted(task) && !PQL_BREAKS(w->pipeline, UNSPLIT_FLOOD);
+    pql_engine_set_limit(task->engine, stops ? STEPS_MAX : 0);
 }
 
 static void apply_entry(struct pql_worker *w, struct pql_task *task, const struct pql_journal *entry)
@@ -332,6 +333,7 @@ static void journal_part(struct pql_worker *w, struct pql_task *task)
 {
     struct pql_journal entry = {.kind = PQL_JOURNAL_PART, .part = pql_engine_part(task->engine)};
     pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
+    pql_task_cut(w->pipeline, task);
     w->stats.parts++;
     task->taken_since_snapshot++;
     w->did_something = true;
@@ -385,6 +387,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
         if (pql_engine_part(task->engine).kind == PQL_WORK_NONE) check_place(w, task, &event);
     }
     if (apply(w, task, m, &event) == PARTLY) return PARTLY;
+    if (task->phase == PQL_PHASE_LIVE) pql_task_cut(w->pipeline, task);
     if (scripted) {
         task->replayed++;
         w->stats.replayed++;
@@ -434,7 +437,8 @@ static bool is_running(const struct pql_task *task)
 /* Outputs wait to be handed over: nothing that makes more. */
 static bool is_over(const struct pql_worker *w, const struct pql_task *task)
 {
-    return task->phase == PQL_PHASE_LIVE && w->open_bytes > w->pipeline->conf->epoch_bytes_max;
+    return task->phase == PQL_PHASE_LIVE && w->open_bytes > w->pipeline->conf->epoch_bytes_max &&
+           !PQL_BREAKS(w->pipeline, UNSPLIT_FLOOD);
 }
 
 /* True if it took at least one. */

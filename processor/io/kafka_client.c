@@ -203,6 +203,18 @@ static const char *process_random(void)
     return text;
 }
 
+int64_t pql_kafka_transaction_timeout_ms(const struct pql_kafka_conf *conf)
+{
+    const char *value = NULL;
+    for (size_t i = 0; i < sizeof(presets) / sizeof(*presets); i++)
+        if (!strcmp(presets[i].name, "transaction.timeout.ms")) value = presets[i].value;
+    for (size_t i = 0; i < conf->properties_count; i++)
+        if (!strcmp(conf->properties[i].name, "transaction.timeout.ms") &&
+            applies(&conf->properties[i], PQL_KAFKA_TXN))
+            value = conf->properties[i].value;
+    return strtoll(value, NULL, 10);
+}
+
 void pql_kafka_transactional_id(const struct pql_kafka_conf *conf, char *out, size_t size)
 {
     snprintf(out, size, "%s-%s", conf->app, conf->instance ? conf->instance : process_random());

@@ -86,6 +86,9 @@ void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size);
  * id). The random part without an instance is drawn once per process. */
 void pql_kafka_transactional_id(const struct pql_kafka_conf *conf, char *out, size_t size);
 
+/* How long the broker lets a transaction be open, as configured. */
+int64_t pql_kafka_transaction_timeout_ms(const struct pql_kafka_conf *conf);
+
 /* Class of an error code outside transactions: RETRY where the same call may work later, CONFIG where
  * somebody must change rights or topics, else FATAL. */
 enum pql_err_class pql_kafka_class(int code);

@@ -122,6 +122,8 @@ int64_t model_wall_ms(const struct model *model)
 static void end_txn(struct model *model, int txn, bool commit)
 {
     struct model_txn *t = &model->txns[txn];
+    if (t->is_open && model->now_us - t->begun_us > model->longest_txn_us)
+        model->longest_txn_us = model->now_us - t->begun_us;
     for (int o = 0; o < PQL_OUT_COUNT; o++) {
         for (int p = 0; p < MODEL_PARTITIONS_MAX; p++) {
             struct model_log *log = &model->outputs[o][p];
@@ -233,7 +235,8 @@ static int begin(struct model_client *c, struct pql_err *err)
 }
 
 /* Says no with the word, where this is refused; -1 then. */
-static int refuse(struct model_client *c, enum model_refused what, enum pql_err_class cls, struct pql_err *err)
+static int refuse(struct model_client *c, enum model_refused what, enum pql_err_class cls,
+                  struct pql_err *err)
 {
     struct model *m = c->model;
     if (m->refuses != what || (m->refuses_times && m->refusals >= m->refuses_times)) return 0;
@@ -452,6 +455,7 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
     if (t->is_open) end_txn(c->model, c->txn, false);
     t->delayed_epoch = -1;
     c->epoch = t->epoch;
+    c->produced_us = 0;
     c->is_ready = true;
     c->in_txn = false;
     return 0;
@@ -506,8 +510,8 @@ static int set_sizes(void *self, const int64_t *max_bytes, struct pql_err *err)
     return 0;
 }
 
-/* The broker refuses a batch as a whole, and the client never splits one; a record that is larger than a batch
- * may be is one by itself. Nothing is known of it before the transaction is to be committed. */
+/* The broker refuses a batch as a whole, and the client never splits one; a record that is larger than a
+ * batch may be is one by itself. Nothing is known of it before the transaction is to be committed. */
 static void add_to_batch(struct model_client *c, const struct pql_out_record *record, int32_t partition)
 {
     const struct model *m = c->model;
@@ -521,6 +525,15 @@ static void add_to_batch(struct model_client *c, const struct pql_out_record *re
     c->batch_refused |= *batch > most;
 }
 
+/* Records are on their way for as long as the pace of the network says. */
+static void take_time(struct model_client *c, const struct pql_out_record *record)
+{
+    const struct model *m = c->model;
+    if (!m->produce_bytes_per_s) return;
+    if (c->produced_us < m->now_us) c->produced_us = m->now_us;
+    c->produced_us += (record->key.len + record->value.len) * 1000000 / m->produce_bytes_per_s;
+}
+
 static int txn_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
 {
     struct model_client *c = self;
@@ -530,6 +543,7 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     open_txn(c);
     int32_t partition = partition_of(c->model, record);
     add_to_batch(c, record, partition);
+    take_time(c, record);
     c->has_refused |= record->output == c->model->refused_output;
     model_append(&c->model->outputs[record->output][partition], record, c->txn, MODEL_OPEN,
                  record->timestamp_ms);
@@ -570,6 +584,8 @@ static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
     (void)timeout_ms;
     if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
+    if (c->produced_us > m->now_us && !is_stale(c))
+        return PQL_FAIL(err, PQL_ERR_RETRY, "records are still on their way");
     if (txn_fault(c, err)) return -1;
     if (c->batch_refused) {
         abortable(err);
@@ -596,6 +612,7 @@ static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
     PQL_ASSERT(c->in_txn);
     if (is_stale(c)) return fenced(c, err);
     if (own_txn(c)->is_open) end_txn(c->model, c->txn, false);
+    c->produced_us = 0;
     c->in_txn = false;
     return 0;
 }

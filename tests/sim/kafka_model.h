@@ -114,6 +114,8 @@ struct model {
     struct model_txn txns[64];
     int txns_count;
     uint64_t txn_timeout_us;
+    uint64_t produce_bytes_per_s; /* of a client's transactions; 0: at once */
+    uint64_t longest_txn_us;      /* that was open */
     struct model_group group;
     uint64_t offsets_retention_us; /* of topics that the group does not subscribe to: all but the lead */
     int max_message_bytes;         /* of an output's batch, as of one record */

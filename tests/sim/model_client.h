@@ -36,7 +36,8 @@ struct model_client {
     int64_t batch_bytes;                                /* at most, as the pipeline's topics allow */
     int64_t batch[PQL_OUT_COUNT][MODEL_PARTITIONS_MAX]; /* bytes of the batch being filled */
     bool batch_refused;
-    bool has_refused; /* a record of the output that is refused is in the transaction */
+    uint64_t produced_us; /* when all that was produced has arrived */
+    bool has_refused;     /* a record of the output that is refused is in the transaction */
 
     enum model_membership membership;
     char instance[32];

@@ -269,8 +269,13 @@ static void run_with_faults(struct sim *s)
     const struct model_client *first = start(s, "pql-0")->process->client;
     if (s->plan->crash_call)
         model_client_die_at(s->places[0].process->client, s->plan->crash_call, s->plan->crash_after);
+    bool flooded = false;
     for (size_t i = 0; i < STEPS_MAX && s->world.produced < s->plan->events && s->result->ok; i++) {
         if (model_chance(&s->world.random, 0.05)) world_produce(&s->world);
+        if (s->plan->flood && s->world.produced == s->plan->events / 2 && !flooded) {
+            world_flood(&s->world);
+            flooded = true;
+        }
         turn(s, true);
         if (s->result->starts == 1) s->result->calls = model_client_calls(first);
     }
@@ -665,6 +670,12 @@ struct world_plan sim_plan_of(uint64_t seed)
     if (model_chance(&random, 0.3)) plan.max_message_bytes = 1000;
     if (model_chance(&random, 0.5)) plan.part_records_max = 1 + model_below(&random, 10);
     if (model_chance(&random, 0.3)) plan.refresh = 0.005;
+    if (!plan.max_message_bytes &&
+        model_chance(&random, 0.1)) { /* twelve seconds for both topics in one go */
+        plan.flood = 150;
+        plan.padding = 8000;
+        plan.produce_bytes_per_s = 200000;
+    }
     if (plan.at_least_once) { /* two that overlap may both publish: that is what at least once means */
         plan.freeze = plan.scaling = 0;
         plan.instances = 1;

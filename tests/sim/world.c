@@ -58,6 +58,7 @@ static int encode(void *context, enum pql_output output, const struct pql_record
     (void)produced_at_ms;
     if (world->encode_fails) return PQL_FAIL(err, PQL_ERR_FATAL, "no encoder");
     pql_buf_printf(value, "%s %" PRId64, record->event_id, record->version);
+    for (size_t i = 0; i < world->plan->padding; i++) pql_buf_u8(value, 0);
     return 0;
 }
 
@@ -132,6 +133,7 @@ void world_init(struct world *world, const struct world_plan *plan)
     world->model.subscribes_to_all = plan->subscribes_to_all;
     if (plan->session_ms) world->model.group.session_us = (uint64_t)plan->session_ms * 1000;
     if (plan->max_message_bytes) world->model.max_message_bytes = plan->max_message_bytes;
+    world->model.produce_bytes_per_s = plan->produce_bytes_per_s;
     if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;
     make_program(world);
     make_conf(world);
@@ -250,6 +252,16 @@ void world_produce(struct world *world)
     if (!again) produce_event(world, sent);
     world_put(world, sent->input, sent->partition, sent->account, sent->value);
     world->produced++;
+}
+
+/* Two events of a user of each account at this very instant: all enter, and five seconds later all leave. */
+void world_flood(struct world *world)
+{
+    char account[16];
+    for (unsigned i = 0; i < 2 * world->plan->flood; i++) {
+        snprintf(account, sizeof account, "f%u", i / 2);
+        world_put_event(world, account);
+    }
 }
 
 bool world_all_committed(const struct world *world)

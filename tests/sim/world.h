@@ -33,12 +33,15 @@ struct world_plan {
     int max_message_bytes; /* of the outputs; 0: a million */
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
-    double twice;              /* share of the events that are sent again */
-    unsigned users;            /* of an account; 0: a few */
-    int64_t checkpoint_bytes;  /* > 0: the largest record that the checkpoint topic takes */
-    uint64_t part_records_max; /* > 0: where a long input stops */
-    double refresh;            /* per step, while there is input */
-    double damage;             /* chance that the last snapshot is damaged before the final restore */
+    double twice;                 /* share of the events that are sent again */
+    unsigned users;               /* of an account; 0: a few */
+    int64_t checkpoint_bytes;     /* > 0: the largest record that the checkpoint topic takes */
+    uint64_t part_records_max;    /* > 0: where a long input stops */
+    unsigned flood;               /* accounts that come, and later leave, all at one instant */
+    uint64_t produce_bytes_per_s; /* with a flood: the pace of producing */
+    size_t padding;               /* of the records made: NULs behind each */
+    double refresh;               /* per step, while there is input */
+    double damage;                /* chance that the last snapshot is damaged before the final restore */
     double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
@@ -86,6 +89,7 @@ void world_pass_time(struct world *world);
 bool world_run(struct world *world, struct world_process *process, size_t steps);
 
 void world_produce(struct world *world); /* a random event */
+void world_flood(struct world *world);
 void world_put(struct world *world, uint32_t input, int32_t partition, const char *key, const char *value);
 /* An event of an account, in its partition of input 0, now. */
 void world_put_event(struct world *world, const char *account);
