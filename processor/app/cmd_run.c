@@ -1,5 +1,5 @@
 /* run: the pipeline against a cluster, until a signal. */
-#include "app/monitor.h"
+#include "app/admin.h"
 #include "app/runner.h"
 #include "base/log.h"
 #include <pthread.h>
@@ -39,9 +39,8 @@ static bool was_asked_to_stop(void *context)
 }
 
 /* A first signal asks for an orderly end, a second one does not wait for it. */
-static void watch(struct pql_runner *runner)
+static void watch(struct pql_runner *runner, struct pql_monitor *monitor)
 {
-    struct pql_monitor *monitor = pql_monitor_new(runner);
     bool is_stopping = false;
     while (!pql_runner_is_done(runner)) {
         int found = next_signal(TURN_MS);
@@ -53,30 +52,43 @@ static void watch(struct pql_runner *runner)
         }
         pql_monitor_show(monitor);
     }
+}
+
+static int serve(const struct pql_setup *setup, struct pql_admin *admin, struct pql_err *err)
+{
+    bool stopped = false;
+    int exit_code = PQL_EXIT_OK;
+    struct pql_runner *runner = pql_runner_start(setup, was_asked_to_stop, &stopped, &exit_code, err);
+    if (!runner) return exit_code;
+    /* As committed offsets and `checkpoint list` name this process. */
+    pql_log(PQL_LOG_INFO, "running", "writer=%s", pql_wiring_conf(pql_runner_wiring(runner))->writer);
+    struct pql_monitor *monitor = pql_monitor_new(runner);
+    pql_admin_attach(admin, runner, monitor);
+    watch(runner, monitor);
+    pql_admin_detach(admin);
     pql_monitor_end(monitor);
+    return pql_runner_finish(runner, err);
 }
 
 static int run(const struct pql_config_flags *flags)
 {
     struct pql_setup setup;
     struct pql_err err = {0};
+    struct pql_admin *admin = NULL;
     int exit_code = PQL_EXIT_OK;
-    bool stopped = false;
     sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* for every thread made from here on */
     if (!pql_setup_init(&setup, flags, true, &exit_code)) goto out;
     pql_log(PQL_LOG_INFO, "pqlstream", "version=%s app=%s config=%s delivery=%s", PQL_VERSION,
             setup.config->app, setup.config->path,
             setup.config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once");
-    struct pql_runner *runner = pql_runner_start(&setup, was_asked_to_stop, &stopped, &exit_code, &err);
-    if (runner) {
-        /* As committed offsets and `checkpoint list` name this process. */
-        pql_log(PQL_LOG_INFO, "running", "writer=%s", pql_wiring_conf(pql_runner_wiring(runner))->writer);
-        watch(runner);
-        exit_code = pql_runner_finish(runner, &err);
-    }
+    if (setup.config->http.address && !(admin = pql_admin_start(&setup, &err)))
+        exit_code = PQL_EXIT_CONFIG;
+    else
+        exit_code = serve(&setup, admin, &err);
     if (exit_code != PQL_EXIT_OK) pql_log(PQL_LOG_ERROR, "ended", "exit=%d cause=%s", exit_code, err.msg);
 out:
+    pql_admin_stop(admin);
     pql_setup_deinit(&setup);
     return exit_code;
 }

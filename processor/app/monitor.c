@@ -1,17 +1,22 @@
 #include "app/monitor.h"
 #include "base/log.h"
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TERMINAL_US = 1000000, LOG_US = 10000000, ASK_MS = 2000, TASKS_SHOWN_MAX = 16 };
+enum { MEASURE_US = 1000000, TERMINAL_US = 1000000, LOG_US = 10000000, ASK_MS = 2000, TASKS_SHOWN_MAX = 16 };
 
 struct pql_monitor {
     struct pql_runner *runner;
     bool is_terminal;
     uint64_t began_us, shown_us;
-    uint64_t shown_messages;
+    uint64_t measured_us, shown_messages;
     double rate; /* smoothed */
+
+    pthread_mutex_t lock; /* of what follows */
+    struct pql_task_lag *lags;
+    size_t lags_count;
 };
 
 static uint64_t now_us(const struct pql_monitor *monitor)
@@ -24,6 +29,7 @@ struct pql_monitor *pql_monitor_new(struct pql_runner *runner)
 {
     struct pql_monitor *monitor = pql_xcalloc(1, sizeof(*monitor));
     monitor->runner = runner;
+    pthread_mutex_init(&monitor->lock, NULL);
     monitor->is_terminal = isatty(STDERR_FILENO);
     monitor->began_us = monitor->shown_us = now_us(monitor);
     return monitor;
@@ -70,6 +76,34 @@ static void standing_deinit(struct standing *standing)
 {
     free(standing->tasks);
     free(standing->ends);
+}
+
+static void publish_lags(struct pql_monitor *monitor, const struct standing *standing, uint32_t inputs_count)
+{
+    struct pql_task_lag *lags = pql_xcalloc(standing->count + 1, sizeof *lags), *old = monitor->lags;
+    for (size_t i = 0; i < standing->count; i++) {
+        lags[i].partition = standing->tasks[i].partition;
+        lags[i].records = standing->lag < 0 ? -1 : 0;
+        for (uint32_t k = 0; k < inputs_count && standing->lag >= 0; k++) {
+            int64_t left = standing->ends[i * inputs_count + k].offset - standing->tasks[i].committed[k];
+            if (left > 0) lags[i].records += left;
+        }
+    }
+    pthread_mutex_lock(&monitor->lock);
+    monitor->lags = lags;
+    monitor->lags_count = standing->count;
+    pthread_mutex_unlock(&monitor->lock);
+    free(old);
+}
+
+struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partition)
+{
+    struct pql_task_lag lag = {partition, -1};
+    pthread_mutex_lock(&monitor->lock);
+    for (size_t i = 0; i < monitor->lags_count; i++)
+        if (monitor->lags[i].partition == partition) lag = monitor->lags[i];
+    pthread_mutex_unlock(&monitor->lock);
+    return lag;
 }
 
 /* "0:1734/1800 1:…": committed and end of the lead topic's partitions. */
@@ -128,11 +162,17 @@ static void show_in_log(const struct pql_monitor *monitor, const struct pql_pipe
 void pql_monitor_show(struct pql_monitor *monitor)
 {
     struct pql_pipeline_stats stats;
-    if (now_us(monitor) - monitor->shown_us < (monitor->is_terminal ? TERMINAL_US : LOG_US)) return;
-    pql_pipeline_stats(pql_runner_pipeline(monitor->runner), &stats);
-    measure(monitor, &stats);
+    uint64_t us = now_us(monitor);
+    bool shows = us - monitor->shown_us >= (monitor->is_terminal ? TERMINAL_US : LOG_US);
+    if (!shows && us - monitor->measured_us < MEASURE_US) return;
+    monitor->measured_us = us;
     struct standing standing = standing_now(monitor);
-    (monitor->is_terminal ? show_on_terminal : show_in_log)(monitor, &stats, &standing);
+    publish_lags(monitor, &standing, pql_wiring_conf(pql_runner_wiring(monitor->runner))->inputs_count);
+    if (shows) {
+        pql_pipeline_stats(pql_runner_pipeline(monitor->runner), &stats);
+        measure(monitor, &stats);
+        (monitor->is_terminal ? show_on_terminal : show_in_log)(monitor, &stats, &standing);
+    }
     standing_deinit(&standing);
 }
 
@@ -148,5 +188,7 @@ void pql_monitor_end(struct pql_monitor *monitor)
             " snapshots=%" PRIu64 " snapshot_bytes=%" PRIu64,
             seconds, stats.messages, stats.replayed, stats.records, stats.refused, stats.late,
             stats.duplicates, stats.epochs, stats.aborted, stats.snapshots, stats.snapshot_bytes);
+    free(monitor->lags);
+    pthread_mutex_destroy(&monitor->lock);
     free(monitor);
 }

@@ -1,5 +1,5 @@
 /* monitor.h - how far a running pipeline is: a line that is rewritten every second on a terminal, a line of
- * the log every ten seconds elsewhere, and a summary at the end. Thread: one. */
+ * the log every ten seconds elsewhere, and a summary at the end. Thread: one, but for pql_monitor_lag. */
 #ifndef PQL_APP_MONITOR_H
 #define PQL_APP_MONITOR_H
 
@@ -10,6 +10,13 @@ struct pql_monitor;
 struct pql_monitor *pql_monitor_new(struct pql_runner *runner);
 /* Call it about twice a second; asks the cluster for end offsets once per line. */
 void pql_monitor_show(struct pql_monitor *monitor);
+struct pql_task_lag {
+    int32_t partition;
+    int64_t records; /* of all inputs, behind the committed offsets; -1: not known */
+};
+/* As of the last second or two. Thread: any. */
+struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partition);
+
 /* Prints the summary and frees. The pipeline must still be there. */
 void pql_monitor_end(struct pql_monitor *monitor);
 

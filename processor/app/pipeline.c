@@ -394,7 +394,13 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
     pql_lock(p);
     struct pql_task_standing *standing = pql_xcalloc(p->count + 1, sizeof *standing);
     for (size_t i = 0; i < p->count; i++) {
-        standing[i].partition = p->tasks[i]->partition;
+        const struct pql_task *task = p->tasks[i];
+        standing[i] = (struct pql_task_standing){.partition = task->partition,
+                                                 .phase = pql_phase_names[task->phase],
+                                                 .accounts = task->accounts,
+                                                 .seen_ms = task->shown_seen_ms};
+        if (task->phase == PQL_PHASE_BLOCKED)
+            snprintf(standing[i].blocked, sizeof standing[i].blocked, "%.199s", task->blocked.msg);
         memcpy(standing[i].committed, p->tasks[i]->committed.next, sizeof standing[i].committed);
     }
     *count = p->count;

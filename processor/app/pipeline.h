@@ -170,11 +170,14 @@ void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats
 /* Frees the state of all tasks that were taken away, for memory is short; how many. Thread: any. */
 size_t pql_pipeline_give_up_parked(struct pql_pipeline *pipeline);
 
-/* Where each task stands: the committed next offset per input. *count of them, freed by the caller. Thread:
- * any. */
+/* Where each task stands. *count of them, freed by the caller. Thread: any. */
 struct pql_task_standing {
     int32_t partition;
-    int64_t committed[PQL_INPUTS_MAX];
+    int64_t committed[PQL_INPUTS_MAX]; /* next offset per input */
+    const char *phase;                 /* "restore", "live" …: static */
+    uint64_t accounts;
+    int64_t seen_ms;   /* its clock, or PQL_NO_TIME */
+    char blocked[200]; /* why, or "" */
 };
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);
 

@@ -15,6 +15,7 @@ static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partitio
     task->run_input = -1;
     task->refreshed = p->refresh_wanted;
     task->lag_ms = -1;
+    task->shown_seen_ms = PQL_NO_TIME;
     task->pointer =
         (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
     task->pending.manifest = -1;
@@ -82,6 +83,12 @@ bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place 
         if (place->next[i] < wanted->next[i]) return false;
     return true;
 }
+
+const char *const pql_phase_names[PQL_PHASE_COUNT] = {
+    [PQL_PHASE_RESTORE] = "restore", [PQL_PHASE_CLAIM] = "claim", [PQL_PHASE_READY] = "ready",
+    [PQL_PHASE_REPLAY] = "replay",   [PQL_PHASE_LIVE] = "live",   [PQL_PHASE_BLOCKED] = "blocked",
+    [PQL_PHASE_RELEASED] = "released",
+};
 
 void pql_task_set_phase(struct pql_task *task, enum pql_phase phase)
 {

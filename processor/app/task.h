@@ -35,6 +35,7 @@ enum pql_phase {
     PQL_PHASE_PARKED,
     PQL_PHASE_COUNT,
 };
+extern const char *const pql_phase_names[PQL_PHASE_COUNT];
 
 /* Whether messages of one input reach the worker. Pausing and seeking are the keeper's, since they may block;
  * a message that arrives while the worker does not accept is dropped, and got again by the seek. */
@@ -118,7 +119,8 @@ struct pql_task {
     uint64_t committed_epoch;
     struct pql_err blocked; /* in BLOCKED: why */
     enum pql_stop blocked_stop;
-    uint64_t accounts; /* for stats */
+    uint64_t accounts; /* for stats, as is the clock */
+    int64_t shown_seen_ms;
 
     /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
     struct pql_engine *engine;

@@ -796,6 +796,7 @@ static void report(struct pql_worker *w)
     w->shown = w->stats;
     for (size_t i = 0; i < w->count; i++) {
         w->tasks[i]->accounts = pql_engine_stats(w->tasks[i]->engine).accounts;
+        w->tasks[i]->shown_seen_ms = pql_engine_seen(w->tasks[i]->engine);
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
     }
     if (news || w->is_full) pql_wake_all(w->pipeline);

@@ -266,6 +266,16 @@ static void read_rules_files(struct loader *loader, const struct pql_path_list *
 
 /* --- all of it --- */
 
+static void check_http(struct loader *loader)
+{
+    const struct pql_server_conf *http = &loader->config->http;
+    const struct pql_setting *certificate = pql_setting_find(loader->root, "http_certificate"),
+                             *key = pql_setting_find(loader->root, "http_key");
+    if (!http->certificate != !http->key)
+        pql_setting_diag(certificate ? certificate : key, loader->reader.diags, PQL_SEVERITY_ERROR,
+                         "http_certificate and http_key are given together");
+}
+
 static void read_root(struct loader *loader)
 {
     struct root_fields fields = {.config = *loader->config};
@@ -289,6 +299,10 @@ static void read_root(struct loader *loader)
     config->registry.certificate =
         path_beside(loader, pql_setting_find(registry, "certificate"), config->registry.certificate);
     config->registry.key = path_beside(loader, pql_setting_find(registry, "key"), config->registry.key);
+    config->http.certificate =
+        path_beside(loader, pql_setting_find(loader->root, "http_certificate"), config->http.certificate);
+    config->http.key = path_beside(loader, pql_setting_find(loader->root, "http_key"), config->http.key);
+    check_http(loader);
     pql_config_rules_read(&loader->reader, loader->root, loader->request->today_ms, &loader->rules);
     read_rules_files(loader, &fields.definition_files);
 }

@@ -17,6 +17,7 @@
 #include "core/wire/mapping.h"
 #include "io/kafka_conf.h"
 #include "io/ports.h"
+#include "io/server.h"
 #include "io/registry_conf.h"
 
 enum pql_delivery { PQL_EXACTLY_ONCE, PQL_AT_LEAST_ONCE };
@@ -77,6 +78,7 @@ struct pql_config {
 
     struct pql_kafka_conf kafka;
     struct pql_registry_conf registry;
+    struct pql_server_conf http;  /* address NULL: none */
     const char *const *schemas; /* files of writer schemas, paths as they can be opened */
     size_t schemas_count;
 

@@ -1,0 +1,182 @@
+"""The admin endpoint of a running instance: health, metrics, status, definitions; who may ask, and what a wrong question gets."""
+import json
+import os
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import client
+import dataset
+import scenario
+import services
+
+BINARY = os.environ["PQL_TEST_BINARY"]
+EVENTS = dataset.generate(seed=8, accounts=15, days=20)
+END = [dataset.closing_clock(EVENTS)]
+
+
+def ask(port, path, method="GET", token=None, data=None):
+    """(status, headers, text)"""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, data=data)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read().decode()
+
+
+def raw(port, data):
+    """The first line that is answered to these bytes, or "" where the connection is closed without."""
+    with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+        connection.sendall(data)
+        try:
+            return connection.recv(4096).split(b"\r\n")[0].decode()
+        except ConnectionResetError:
+            return ""
+
+
+def metrics(text):
+    """OpenMetrics as samples {name{labels}: value}; every sample belongs to a family that was declared before it."""
+    samples, families = {}, {}
+    lines = text.split("\n")
+    assert lines[-2:] == ["# EOF", ""], lines[-2:]
+    for line in lines[:-2]:
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in families, line
+            families[name] = kind
+        elif not line.startswith("#"):
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"\})? (\S+)', line)
+            assert found, line
+            name = found[1]
+            family = name[:-len("_total")] if families.get(name.removesuffix("_total")) == "counter" else name
+            assert families[family] == ("counter" if name.endswith("_total") else "gauge"), line
+            samples[found[1] + (found[2] or "")] = float(found[3])
+    return samples
+
+
+class Admin(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.port = services.free_port()
+
+    def start(self, app, settings=""):
+        job = scenario.Scenario(app, self.directory, settings=f'lateness = "1s"; http = "127.0.0.1:{self.port}"; {settings}')
+        job.create_input()
+        program = job.run()
+        self.addCleanup(lambda: program.process.poll() is None and program.kill())
+        return job, program
+
+    def wait(self, what, seconds=40):
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if what():
+                    return
+            except OSError:
+                pass
+            self.assertLess(time.monotonic(), deadline, "it did not come about")
+            time.sleep(0.2)
+
+    def test_health_metrics_status_and_definitions(self):
+        job, program = self.start("admin-open")
+        self.wait(lambda: ask(self.port, "/live")[0] == 200)
+        self.wait(lambda: ask(self.port, "/ready")[2].startswith(f"ready, {job.partitions} partitions"))
+        job.produce([*EVENTS, *END])
+        job.wait_done(program, 60)
+        self.wait(lambda: metrics(ask(self.port, "/metrics")[2])['pqlstream_task_lag_records{partition="0"}'] == 0)
+        status, headers, text = ask(self.port, "/metrics")
+        self.assertIn("application/openmetrics-text", headers["Content-Type"])
+        samples = metrics(text)
+        sent = sum(client.end_offsets(job.broker, job.topic).values())
+        self.assertEqual(samples["pqlstream_events_total"], sent)
+        committed = len(job.records()["pql"]) + len(job.records()["pqa"])
+        self.assertEqual(samples["pqlstream_transitions_total"], committed)
+        self.assertEqual(sum(v for k, v in samples.items() if k.startswith("pqlstream_task_live{")), job.partitions)
+        found = json.loads(ask(self.port, "/status")[2])
+        self.assertEqual([t["phase"] for t in found["tasks"]], ["live"] * job.partitions)
+        self.assertEqual(sum(t["committed"][job.topic] for t in found["tasks"]), sent)
+        self.assertEqual(found["app"], "admin-open")
+        definitions = json.loads(ask(self.port, "/definitions")[2])
+        self.assertTrue(all(d["qualify"] and d["explained"] for d in definitions))
+        for path in ("/", "/status", "/definitions", "/metrics"):
+            self.assertIn("default-src 'none'", ask(self.port, path)[1]["Content-Security-Policy"])
+        program.stop()
+        with self.assertRaises(OSError):
+            ask(self.port, "/live")
+
+    def test_wrong_questions(self):
+        _, program = self.start("admin-wrong")
+        self.wait(lambda: ask(self.port, "/ready")[0] == 200)
+        self.assertEqual(ask(self.port, "/nothing")[0], 404)
+        self.assertEqual(ask(self.port, "/../etc/passwd")[0], 404)
+        self.assertEqual(ask(self.port, "/metrics", "POST", data=b"x")[0], 403)
+        self.assertEqual(ask(self.port, "/metrics", "DELETE")[0], 405)
+        self.assertEqual(ask(self.port, "/metrics", "HEAD")[2], "")
+        self.assertIn(" 431 ", raw(self.port, b"GET /live HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 60000 + b"\r\n\r\n"))
+        self.assertEqual(raw(self.port, b"nonsense\r\n\r\n"), "")  # closed: there is no request to answer
+        self.assertEqual(raw(self.port, b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n" + b"z" * 200000), "")
+        slow = [socket.create_connection(("127.0.0.1", self.port), timeout=5) for _ in range(8)]
+        for connection in slow:  # they say nothing more
+            connection.sendall(b"GET /live HTTP/1.1\r\n")
+        self.assertEqual(ask(self.port, "/live")[0], 200)
+        for connection in slow:
+            connection.close()
+        program.stop()
+
+    def test_a_token(self):
+        _, program = self.start("admin-token", 'http_token = "open sesame";')
+        self.wait(lambda: ask(self.port, "/ready")[0] == 200)  # probes need none
+        self.assertEqual(ask(self.port, "/metrics")[0], 401)
+        self.assertEqual(ask(self.port, "/nothing")[0], 401)
+        self.assertEqual(ask(self.port, "/metrics", token="open")[0], 401)
+        self.assertEqual(ask(self.port, "/metrics", token="open sesame")[0], 200)
+        status, headers, _ = ask(self.port, "/metrics", "POST", token="open sesame", data=b"")
+        self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD"))
+        self.assertNotIn("sesame", program.log_tail())
+        program.stop()
+
+    def test_it_answers_before_there_is_a_broker(self):
+        config = os.path.join(self.directory, "away.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f'app = "away"; kafka = {{ bootstrap_servers = "127.0.0.1:{services.free_port()}"; }};\n'
+                      f'http = "127.0.0.1:{self.port}"; inputs = ( {{ topic = "t"; format = "json"; mapping = "flat"; }} );\n'
+                      'definitions = ( { name = "d"; subject = "user"; qualify = "count(x, 7d) >= 1"; } );\n')
+        process = subprocess.Popen([BINARY, "run", "--config", config], stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.wait(lambda: ask(self.port, "/live")[0] == 200)
+        status, _, text = ask(self.port, "/ready")
+        self.assertEqual(status, 503)
+        self.assertIn("starting", text)
+
+    def test_refused_at_start(self):
+        taken = socket.create_server(("127.0.0.1", self.port))
+        self.addCleanup(taken.close)
+        key = os.path.join(self.directory, "no.pem")
+        with open(key, "w", encoding="utf-8") as out:
+            out.write("nothing")
+        cases = [(f'http = "127.0.0.1:{self.port}";', "in use; choose another address or port"),
+                 ('http = "localhost";', "it is written 127.0.0.1:8090"),
+                 (f'http = "127.0.0.1:0"; http_key = "{key}"; http_certificate = "{key}";', "no certificate or key (PEM) in it"),
+                 ('http = "127.0.0.1:0"; http_key = "/none.pem"; http_certificate = "/none.pem";', "/none.pem: No such file"),
+                 ('http = "127.0.0.1:0"; http_key = "x.pem";', "http_certificate and http_key are given together")]
+        for number, (settings, words) in enumerate(cases):
+            job = scenario.Scenario(f"admin-refused-{number}", self.directory, settings=settings)
+            done = subprocess.run([BINARY, "run", "--config", job.config_path], capture_output=True, text=True, timeout=30, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(words, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
