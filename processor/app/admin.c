@@ -122,6 +122,13 @@ static void answer_status(struct pql_admin *admin, struct pql_server_answer *ans
     view_deinit(&view);
 }
 
+static void answer_refresh(struct pql_admin *admin, struct pql_server_answer *answer)
+{
+    pql_pipeline_refresh(pql_runner_pipeline(admin->runner));
+    answer->status = 202;
+    pql_buf_text(&answer->body, "asked for; each partition of this instance publishes its members\n");
+}
+
 static json_t *text_json(struct pql_slice text)
 {
     json_t *value = json_stringn(text.ptr, text.len);
@@ -163,6 +170,7 @@ static const struct route {
      "200 when every assigned partition processes new events, else 503 and why"},
     {"/metrics", false, false, true, answer_metrics, "OpenMetrics"},
     {"/status", false, false, true, answer_status, "the instance and its partitions, JSON"},
+    {"/refresh", true, false, true, answer_refresh, "a record of every present member to the state topic"},
     {"/definitions", false, false, false, answer_definitions, "what is looked for, and in words, JSON"},
 };
 

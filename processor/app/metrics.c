@@ -31,6 +31,8 @@ static const struct {
      "Snapshots given up; the one before stays."},
     {"pqlstream_snapshot_bytes", COUNTER, STAT(snapshot_bytes), "bytes", "Bytes of the snapshots written."},
     {"pqlstream_ticks", COUNTER, STAT(ticks), NULL, "Times that the clock went on without an event."},
+    {"pqlstream_parts", COUNTER, STAT(parts), NULL, "Commits in the middle of a long input."},
+    {"pqlstream_refreshes", COUNTER, STAT(refreshes), NULL, "Refreshes of all members published."},
     {"pqlstream_accounts", GAUGE, STAT(accounts), NULL, "Accounts with state in this process."},
 };
 

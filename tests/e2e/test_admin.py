@@ -135,7 +135,7 @@ class Admin(unittest.TestCase):
         program.stop()
 
     def test_a_token(self):
-        _, program = self.start("admin-token", 'http_token = "open sesame";')
+        job, program = self.start("admin-token", 'http_token = "open sesame";')
         self.wait(lambda: ask(self.port, "/ready")[0] == 200)  # probes need none
         self.assertEqual(ask(self.port, "/metrics")[0], 401)
         self.assertEqual(ask(self.port, "/nothing")[0], 401)
@@ -143,6 +143,17 @@ class Admin(unittest.TestCase):
         self.assertEqual(ask(self.port, "/metrics", token="open sesame")[0], 200)
         status, headers, _ = ask(self.port, "/metrics", "POST", token="open sesame", data=b"")
         self.assertEqual((status, headers["Allow"]), (405, "GET, HEAD"))
+        self.assertEqual(ask(self.port, "/refresh")[0], 401)
+        self.assertEqual(ask(self.port, "/refresh", "POST", token="wrong", data=b"")[0], 401)
+        self.assertEqual(ask(self.port, "/refresh", token="open sesame")[0], 405)
+        job.produce([*EVENTS, *END])
+        job.wait_done(program, 60)
+        members = {}
+        for record in sorted(job.records()["state"], key=lambda r: r["version"]):
+            members[scenario.record_key(record)] = record["status"] == "qualified"
+        self.assertEqual(ask(self.port, "/refresh", "POST", token="open sesame", data=b"")[0], 202)
+        self.wait(lambda: sorted(scenario.record_key(r) for r in job.records()["state"] if r["transition"] == "snapshot") ==
+                  sorted(key for key, is_member in members.items() if is_member))
         self.assertNotIn("sesame", program.log_tail())
         program.stop()
 
