@@ -1,10 +1,10 @@
 #include "app/admin.h"
 
 #include "app/metrics.h"
+#include "core/wire/encode.h"
 #include "base/log.h"
 #include "io/server.h"
 #include <inttypes.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -44,14 +44,37 @@ static void view_deinit(struct view *view)
     free(view->lags);
 }
 
-static void put_json(struct pql_server_answer *answer, json_t *value)
+/* One member of an object, after the first with a comma before it. */
+static void put_name(struct pql_buf *out, const char *name)
 {
-    char *text = json_dumps(value, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    answer->content_type = "application/json";
-    pql_buf_text(&answer->body, text ? text : "null");
-    pql_buf_text(&answer->body, "\n");
-    free(text);
-    json_decref(value);
+    pql_buf_text(out, out->len && out->ptr[out->len - 1] != '{' ? ",\n  " : "\n  ");
+    pql_encode_json_text(out, pql_slice_of(name));
+    pql_buf_text(out, ": ");
+}
+
+static void put_text(struct pql_buf *out, const char *name, struct pql_slice text)
+{
+    put_name(out, name);
+    pql_encode_json_text(out, text);
+}
+
+static void put_optional(struct pql_buf *out, const char *name, const char *text)
+{
+    if (text && *text) {
+        put_text(out, name, pql_slice_of(text));
+        return;
+    }
+    put_name(out, name);
+    pql_buf_text(out, "null");
+}
+
+static void put_number(struct pql_buf *out, const char *name, int64_t number, bool is_known)
+{
+    put_name(out, name);
+    if (is_known)
+        pql_buf_printf(out, "%" PRId64, number);
+    else
+        pql_buf_text(out, "null");
 }
 
 /* --- routes --- */
@@ -85,41 +108,79 @@ static void answer_ready(struct pql_admin *admin, struct pql_server_answer *answ
     view_deinit(&view);
 }
 
-static json_t *optional(int64_t value, bool is_known)
-{
-    return is_known ? json_integer((json_int_t)value) : json_null();
-}
-
-static json_t *task_json(const struct pql_admin *admin, const struct pql_task_standing *task,
-                         const struct pql_task_lag *lag)
+static void put_task(const struct pql_admin *admin, const struct pql_task_standing *task,
+                     const struct pql_task_lag *lag, struct pql_buf *out)
 {
     const struct pql_pipeline_conf *conf = pql_wiring_conf(pql_runner_wiring(admin->runner));
-    json_t *committed = json_object();
+    pql_buf_text(out, "{");
+    put_number(out, "partition", task->partition, true);
+    put_text(out, "phase", pql_slice_of(task->phase));
+    put_name(out, "committed");
+    pql_buf_text(out, "{");
     for (uint32_t i = 0; i < conf->inputs_count; i++)
-        json_object_set_new(committed, conf->inputs[i].topic, json_integer((json_int_t)task->committed[i]));
-    return json_pack("{s:i, s:s, s:o, s:o, s:I, s:o, s:o}", "partition", (int)task->partition, "phase",
-                     task->phase, "committed", committed, "lag_records",
-                     optional(lag->records, lag->records >= 0), "accounts", (json_int_t)task->accounts,
-                     "clock_ms", optional(task->seen_ms, task->seen_ms != PQL_NO_TIME), "blocked",
-                     *task->blocked ? json_string(task->blocked) : json_null());
+        put_number(out, conf->inputs[i].topic, task->committed[i], true);
+    pql_buf_text(out, "}");
+    put_number(out, "lag_records", lag->records, lag->records >= 0);
+    put_number(out, "accounts", (int64_t)task->accounts, true);
+    put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);
+    put_optional(out, "blocked", task->blocked);
+    pql_buf_text(out, "}");
 }
 
 static void answer_status(struct pql_admin *admin, struct pql_server_answer *answer)
 {
     struct view view = view_of(admin);
     const struct pql_config *config = admin->setup->config;
-    json_t *tasks = json_array();
-    for (size_t i = 0; i < view.count; i++)
-        json_array_append_new(tasks, task_json(admin, &view.tasks[i], &view.lags[i]));
-    put_json(answer, json_pack("{s:s, s:s, s:s?, s:s, s:I, s:s, s:I, s:I, s:I, s:o}", "version", PQL_VERSION,
-                               "app", config->app, "instance", config->instance, "writer",
-                               pql_wiring_conf(pql_runner_wiring(admin->runner))->writer, "revision",
-                               (json_int_t)config->revision, "delivery",
-                               config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once",
-                               "up_seconds", (json_int_t)(pql_wall_ms() - admin->began_ms) / 1000, "events",
-                               (json_int_t)view.stats.messages, "transitions", (json_int_t)view.stats.records,
-                               "tasks", tasks));
+    struct pql_buf *out = &answer->body;
+    answer->content_type = "application/json";
+    pql_buf_text(out, "{");
+    put_text(out, "version", PQL_SLICE_LITERAL(PQL_VERSION));
+    put_text(out, "app", pql_slice_of(config->app));
+    put_optional(out, "instance", config->instance);
+    put_text(out, "writer", pql_slice_of(pql_wiring_conf(pql_runner_wiring(admin->runner))->writer));
+    put_number(out, "revision", config->revision, true);
+    put_text(out, "delivery",
+             pql_slice_of(config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once"));
+    put_number(out, "up_seconds", (pql_wall_ms() - admin->began_ms) / 1000, true);
+    put_number(out, "events", (int64_t)view.stats.messages, true);
+    put_number(out, "transitions", (int64_t)view.stats.records, true);
+    put_name(out, "tasks");
+    pql_buf_text(out, "[");
+    for (size_t i = 0; i < view.count; i++) {
+        if (i) pql_buf_text(out, ", ");
+        put_task(admin, &view.tasks[i], &view.lags[i], out);
+    }
+    pql_buf_text(out, "]}\n");
     view_deinit(&view);
+}
+
+static void put_definition(const struct pql_program *program, size_t index, struct pql_buf *out)
+{
+    const struct pql_definition_conf *definition = pql_program_definition(program, index);
+    char *words = NULL;
+    size_t len = 0;
+    FILE *file = open_memstream(&words, &len);
+    if (file) pql_program_explain(program, index, file), fclose(file);
+    pql_buf_text(out, "{");
+    put_text(out, "name", definition->name);
+    put_text(out, "subject", pql_slice_of(definition->subject == PQL_SUBJECT_USER ? "user" : "account"));
+    put_number(out, "version", definition->version, true);
+    put_text(out, "qualify", definition->qualify.text);
+    put_text(out, "explained", (struct pql_slice){words ? words : "", len});
+    pql_buf_text(out, "}");
+    free(words);
+}
+
+static void answer_definitions(struct pql_admin *admin, struct pql_server_answer *answer)
+{
+    const struct pql_program *program = admin->setup->program;
+    answer->content_type = "application/json";
+    pql_buf_text(&answer->body, "[");
+    for (size_t i = 0; i < pql_program_definitions_count(program); i++) {
+        if (i) pql_buf_text(&answer->body, ", ");
+        put_definition(program, i, &answer->body);
+    }
+    pql_buf_text(&answer->body, "]\n");
 }
 
 static void answer_refresh(struct pql_admin *admin, struct pql_server_answer *answer)
@@ -127,32 +188,6 @@ static void answer_refresh(struct pql_admin *admin, struct pql_server_answer *an
     pql_pipeline_refresh(pql_runner_pipeline(admin->runner));
     answer->status = 202;
     pql_buf_text(&answer->body, "asked for; each partition of this instance publishes its members\n");
-}
-
-static json_t *text_json(struct pql_slice text)
-{
-    json_t *value = json_stringn(text.ptr, text.len);
-    return value ? value : json_string("");
-}
-
-static void answer_definitions(struct pql_admin *admin, struct pql_server_answer *answer)
-{
-    const struct pql_program *program = admin->setup->program;
-    json_t *all = json_array();
-    for (size_t i = 0; i < pql_program_definitions_count(program); i++) {
-        const struct pql_definition_conf *definition = pql_program_definition(program, i);
-        char *words = NULL;
-        size_t len = 0;
-        FILE *out = open_memstream(&words, &len);
-        if (out) pql_program_explain(program, i, out), fclose(out);
-        json_array_append_new(
-            all, json_pack("{s:o, s:s, s:I, s:o, s:o}", "name", text_json(definition->name), "subject",
-                           definition->subject == PQL_SUBJECT_USER ? "user" : "account", "version",
-                           (json_int_t)definition->version, "qualify", text_json(definition->qualify.text),
-                           "explained", text_json((struct pql_slice){words ? words : "", len})));
-        free(words);
-    }
-    put_json(answer, all);
 }
 
 static void answer_index(struct pql_admin *admin, struct pql_server_answer *answer);

@@ -140,7 +140,7 @@ static void test_all_errors_at_once(void **state)
                   "workers = 3000000000;\n"
                   "late_policy = \"aply\";\n"
                   "create_topics = \"yes\";\n"
-                  "  http = \"127.0.0.1:8090\";\n" KAFKA INPUT
+                  "  tombstones = true;\n" KAFKA INPUT
                   "definitions = ( { name = \"d\"; qualify = \"count(a, 7d) >= 1\";\n"
                   "                  score = ( ); owner = \"growth\"; } );\n");
     assert_string_equal(
@@ -163,9 +163,9 @@ static void test_all_errors_at_once(void **state)
         "main.conf:6:1: 'create_topics' must be true or false\n"
         "    create_topics = \"yes\";\n"
         "    ^^^^^^^^^^^^^\n"
-        "main.conf:7:3: 'http' is not in this version (the admin endpoint)\n"
-        "    http = \"127.0.0.1:8090\";\n"
-        "    ^^^^\n"
+        "main.conf:7:3: 'tombstones' is not in this version (records with null values)\n"
+        "    tombstones = true;\n"
+        "    ^^^^^^^^^^\n"
         "main.conf:11:19: 'score' is not in this version (scores)\n"
         "    score = ( ); owner = \"growth\"; } );\n"
         "    ^^^^^\n");
@@ -591,6 +591,7 @@ static void test_shipped_configuration_loads_without_its_comments(void **state)
         if (*at == '#') *at = ' ';
     setenv("REGISTRY_PASSWORD", "a", 1);
     setenv("REGISTRY_TOKEN", "b", 1);
+    setenv("PQLSTREAM_TOKEN", "c", 1);
     write_file(fixture, "rules/one.conf", "");
     const struct pql_config *config = load(fixture, text);
     assert_string_equal(fixture->printed, "");
