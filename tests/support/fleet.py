@@ -98,7 +98,7 @@ class Load(threading.Thread):
 
     def produce(self, events, rate):
         producer = Producer({"bootstrap.servers": self.job.broker, "enable.idempotence": True, "linger.ms": 5,
-                             "message.timeout.ms": 120000})
+                             "message.timeout.ms": 120000, "log_level": 2})
         pace = client.Pace(rate)
         for event in events:
             if self.ends.is_set():

@@ -59,22 +59,26 @@ class Story:
         self.began = time.monotonic()
         self.step(f"0 -> 1: {name}", lambda: None, hold=4)
 
-    def step(self, what, act, victim=None, hold=0.0):
-        """act(), `hold` seconds, then until all partitions were committed three times more. A partition is affected if
-        the victim had it before or if it changed hands; the others should not notice."""
+    def step(self, what, act, *victims, hold=0.0):
+        """act(), `hold` seconds, then until all partitions were committed three times more and every instance commits
+        some. A partition is affected if a victim had it before or if it changed hands; the others should not notice."""
         since, before = time.monotonic(), self.watch.writers()
-        hit = self.fleet.writer(victim) if victim else None
+        hit = {self.fleet.writer(name) for name in victims}
         act()
         time.sleep(hold)
         counts = self.watch.counts()
-        self.fleet.wait(what, SETTLED, lambda: all(b - a >= 3 for a, b in zip(counts, self.watch.counts())))
+        self.fleet.wait(what, SETTLED, lambda: self.have_all_moved(counts, 3) and set(self.watch.writers().values()) ==
+                        {self.fleet.writer(name) for name in self.fleet.running})
         gaps, after = self.watch.gaps(since), self.watch.writers()
-        affected = {p for p in gaps if p not in before or before[p] != after[p] or before[p] == hit}
+        affected = {p for p in gaps if p not in before or before[p] != after[p] or before[p] in hit}
         stayed, moved = [gaps[p] for p in gaps if p not in affected], [gaps[p] for p in affected]
         self.stayed += stayed
         self.moved += moved
         print(f"{since - self.began:6.1f} s  {what:<34} {len(stayed)} unaffected{worst(stayed)}, {len(moved)} affected"
               f"{worst(moved)}", flush=True)
+
+    def have_all_moved(self, counts, times):
+        return all(b - a >= times for a, b in zip(counts, self.watch.counts()))
 
     # --- steps ---
 
@@ -86,20 +90,20 @@ class Story:
     def stop(self, *names):
         for name in names:
             count = len(self.fleet.running)
-            self.step(f"{count} -> {count - 1}: stop {name}", lambda name=name: self.fleet.stop(name), name, 4)
+            self.step(f"{count} -> {count - 1}: stop {name}", lambda name=name: self.fleet.stop(name), name, hold=4)
 
     def kill(self, number):
         """Started again at once, or after its partitions went to others."""
         name = self.rng.choice(sorted(self.fleet.running))
         later = len(self.fleet.running) > 1 and self.rng.random() < 0.4
-        self.step(f"kill -9 {number}: {name}{', back later' if later else ''}", lambda: self.killed(name, later), name, 1)
+        self.step(f"kill -9 {number}: {name}{', back later' if later else ''}", lambda: self.killed(name, later), name, hold=1)
 
     def killed(self, name, later):
         time.sleep(self.rng.random())
         self.fleet.kill(name)
         if later:
             counts = self.watch.counts()
-            self.fleet.wait("takeover", SETTLED, lambda: all(b - a >= 2 for a, b in zip(counts, self.watch.counts())))
+            self.fleet.wait("takeover", SETTLED, lambda: self.have_all_moved(counts, 2))
         self.fleet.start(name)
 
     def freeze(self, number):
@@ -113,10 +117,10 @@ class Story:
             self.fleet.freeze(name)
             time.sleep(seconds)
             if zombie:
-                self.fleet.wait("takeover", SETTLED, lambda: all(b - a >= 2 for a, b in zip(counts, self.watch.counts())))
+                self.fleet.wait("takeover", SETTLED, lambda: self.have_all_moved(counts, 2))
             self.fleet.thaw(name)
 
-        self.step(f"SIGSTOP {number}: {name}{', back as a zombie' if zombie else ''}", act, name, 1)
+        self.step(f"SIGSTOP {number}: {name}{', back as a zombie' if zombie else ''}", act, name, hold=1)
 
     def restart_broker(self, number):
         def act():
@@ -125,7 +129,7 @@ class Story:
             self.broker.run()
             self.broker.wait_ready()
 
-        self.step(f"broker restart {number}", act, hold=2)
+        self.step(f"broker restart {number}", act, *self.fleet.running, hold=2)
 
     # --- the end ---
 
