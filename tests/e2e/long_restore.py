@@ -26,12 +26,6 @@ def event(i):
     return dataset.track(f"m{i}", name, None, f"acct-{i * 7919 % ACCOUNTS:07d}", dataset.START + i * 1000, {})
 
 
-def digests(output):
-    """{partition: digest} of lines `0 topic@offset digest` or `partition 0: digest …`."""
-    found = re.findall(r"^(?:partition )?(\d+):? .*?([0-9a-f]{16})$", output, re.M)
-    return {int(partition): digest for partition, digest in found}
-
-
 class Restored(unittest.TestCase):
     def test_a_million_accounts(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -92,7 +86,7 @@ class Restored(unittest.TestCase):
     def saved_digests(self, job):
         done = self.checkpoint(job, "digest")
         self.assertEqual(done.returncode, 0, done.stderr)
-        found = digests(done.stdout)
+        found = scenario.digests(done.stdout)
         self.assertEqual(len(found), scenario.PARTITIONS, done.stdout)
         return found
 
@@ -104,7 +98,7 @@ class Restored(unittest.TestCase):
                                str(scenario.PARTITIONS), "--digest", path],
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=170)
         self.assertEqual(done.returncode, 0, done.stderr)
-        return digests(done.stderr)
+        return scenario.digests(done.stderr)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Topics, paced and transactional producing, and a reader of what is committed, on
 """
 import io
 import json
+import socket
 import struct
 import time
 import urllib.request
@@ -152,13 +153,34 @@ def read_committed(broker, topic, seconds=60):
 
 
 def committed_offsets(broker, group, topic):
-    """{partition: committed offset} of a group, without joining it; -1001 where there is none."""
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": group, "enable.auto.commit": False})
+    """{partition: committed offset} of a group, without joining it and without waiting for offsets of a transaction that
+    is still open; -1001 where there is none."""
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": group, "enable.auto.commit": False,
+                         "isolation.level": "read_uncommitted"})
     try:
         found = consumer.committed([TopicPartition(topic, p) for p in partitions_of(broker, topic)], 10)
         return {tp.partition: tp.offset for tp in found}
     finally:
         consumer.close()
+
+
+def delete_offsets(broker, group, topic, partitions):
+    """Deletes a group's offsets of one topic, by the bare request (OffsetDelete v0): the client has no call for it."""
+    def text(value):
+        return struct.pack(">h", len(value)) + value.encode()
+
+    body = text(group) + struct.pack(">i", 1) + text(topic) + struct.pack(">i", len(partitions))
+    body += b"".join(struct.pack(">i", p) for p in partitions)
+    request = struct.pack(">hhi", 47, 0, 1) + text("tests") + body
+    host, port = broker.split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        with connection.makefile("rb") as answers:
+            (size,) = struct.unpack(">i", answers.read(4))
+            answer = answers.read(size)
+    (error,) = struct.unpack_from(">h", answer, 4)
+    if error:
+        raise RuntimeError(f"offsets of {topic} not deleted: error {error}")
 
 
 def end_offsets(broker, topic):

@@ -52,6 +52,11 @@ def attributes(message_id, user, account, at, traits):
             "occurred_at": at, "traits": traits}
 
 
+def crowd(users, accounts=200, step=10):
+    """So many users, each of whom logs in once."""
+    return [track(f"c{n}", "login", f"u{n}", f"acct-{n % accounts}", START + n * step, {}) for n in range(users)]
+
+
 def teams(seed, step, accounts=120, users=6):
     """Without end: teams that log in, change their plan and their roles, an event every `step` ms, no two at one
     instant. About half of the accounts are busy and half seldom heard of."""
@@ -68,6 +73,10 @@ def teams(seed, step, accounts=120, users=6):
             yield track(f"t{n}", "login" if kind < 0.9 else "page_viewed", user, account, at, {"n": n})
 
 
+def some_teams(seed, step, count):
+    return itertools.islice(teams(seed, step), count)
+
+
 def disturbed(events, seed, disorder, again):
     """A stream, each event up to `disorder` ms later than it occurred, and the share `again` of them once more within
     ten times of it."""
@@ -79,6 +88,8 @@ def disturbed(events, seed, disorder, again):
             heapq.heappush(waiting, (at + rng.randrange(10 * disorder), next(n), event))
         while waiting and waiting[0][0] <= at:
             yield heapq.heappop(waiting)[2]
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 def shuffled(events, seed, seconds):

@@ -5,6 +5,7 @@ A Scenario owns an application name of its own and so its own topics; several ma
 import datetime
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -191,6 +192,12 @@ class Scenario:
         if done.returncode != 0:
             raise AssertionError(f"replay ended with {done.returncode}:\n{done.stderr.decode()[-4000:]}")
         return [dict(record, key=record_key(record)) for record in map(json.loads, done.stdout.splitlines())]
+
+
+def digests(output):
+    """{partition: digest} of lines `0 topic@offset digest` or `partition 0: digest …`."""
+    found = re.findall(r"^(?:partition )?(\d+):? .*?([0-9a-f]{16})$", output, re.M)
+    return {int(partition): digest for partition, digest in found}
 
 
 def record_key(record):
