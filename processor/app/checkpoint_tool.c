@@ -36,11 +36,16 @@ static int read_offsets(const struct pql_tool *tool, struct pql_tool_task *task,
     while (is_worth_a_try(rc, err, &tries));
     if (!rc) {
         struct pql_err ignored;
-        task->has_offset = positions[0].offset >= 0;
-        for (uint32_t i = 0; i < tool->inputs_count; i++) task->committed[i] = positions[i].offset;
+        bool is_one_commit = true;
+        for (uint32_t i = 0; i < tool->inputs_count; i++) {
+            task->committed[i] = positions[i].offset;
+            task->has_offset |= positions[i].offset >= 0;
+            is_one_commit &=
+                positions[i].offset >= 0 && !strcmp(positions[i].metadata, positions[0].metadata);
+        }
         memcpy(task->text, positions[0].metadata, sizeof task->text);
         task->is_ours =
-            task->has_offset && !pql_metadata_parse(pql_slice_of(task->text), &task->metadata, &ignored);
+            is_one_commit && !pql_metadata_parse(pql_slice_of(task->text), &task->metadata, &ignored);
     }
     free(positions);
     return rc;
@@ -108,7 +113,7 @@ void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task
     for (uint32_t i = 0; i < tool->inputs_count; i++)
         fprintf(tool->out, ", %s at %" PRId64, tool->inputs[i], task->committed[i]);
     if (!task->is_ours) {
-        fprintf(tool->out, ", metadata '%s' is not this program's\n", task->text);
+        fprintf(tool->out, ", which are not of one commit of this program (metadata '%s')\n", task->text);
         return;
     }
     fprintf(tool->out, ", writer %s, epoch %" PRIu64 ", journal %" PRIu64, task->metadata.writer,

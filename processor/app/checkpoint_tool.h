@@ -21,7 +21,7 @@ struct pql_tool_task {
     int32_t partition;
     int64_t low, end; /* of its checkpoint partition */
     int64_t committed[PQL_INPUTS_MAX];
-    bool has_offset, is_ours; /* is_ours: metadata could be read */
+    bool has_offset, is_ours; /* of any input; all of one commit whose metadata can be read */
     char text[PQL_METADATA_MAX];
     struct pql_metadata metadata;
     bool has_manifest;
@@ -50,7 +50,8 @@ int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int
  * its journal begins. Fills one position per input, metadata included; what the journal holds after it is
  * obeyed by the next restore (metadata a=1), and what was published after it is published again, with equal
  * ids; but where several inputs were read exactly once, the order between them after the last entry was the
- * lost offsets' to tell, and records of that stretch may differ. Reads only: the caller commits the positions for a group without members. */
+ * lost offsets' to tell, and records of that stretch may differ. Reads only: the caller commits the positions
+ * for a group without members. */
 int pql_tool_adopt(const struct pql_tool *tool, struct pql_tool_task *task, const char *topic_id,
                    struct pql_position *positions, struct pql_err *err);
 

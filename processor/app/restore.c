@@ -235,7 +235,8 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
         return PQL_FAIL(err, PQL_ERR_FATAL,
                         "there is state of this task (offset %" PRId64
                         "), but the group has no committed offset for %s: it "
-                        "expired or was deleted. `pqlstream checkpoint adopt` continues from the newest "
+                        "expired, was deleted, or went with a topic that was created again. `pqlstream "
+                        "checkpoint adopt` continues from the newest "
                         "state, `pqlstream "
                         "checkpoint forget` drops it; nothing was changed",
                         record.offset, p->conf->inputs[0].topic);
@@ -328,7 +329,7 @@ static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const s
         if (!pql_slice_is(m->topic_ids[i], p->input_ids[i]) && !pql_slice_is(m->topic_ids[i], "-") &&
             strcmp(p->input_ids[i], "-") != 0)
             return PQL_FAIL(
-                err, PQL_ERR_CONFIG,
+                err, PQL_ERR_FATAL,
                 "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
                 "created again. `pqlstream checkpoint forget` starts from its beginning",
                 p->conf->inputs[i].topic, PQL_SLICE_ARG(m->topic_ids[i]), p->input_ids[i]);
@@ -609,6 +610,22 @@ static int open_journal(struct pql_pipeline *p, struct pql_task *task, struct pq
 
 /* --- the inputs, and off it goes --- */
 
+/* What begins behind C was never read: it is not left out in silence, though it may have been nothing but the
+ * marks of transactions. */
+static int input_is_gone(struct pql_pipeline *p, struct pql_task *task, uint32_t input, struct pql_err *err)
+{
+    const struct pql_restore *r = task->restore;
+    bool was_read = task->place.next[input] < r->committed.next[input];
+    return PQL_FAIL(
+        err, PQL_ERR_FATAL,
+        "%s begins at offset %" PRId64 " now and the state needs it from %" PRId64
+        " on: retention deleted what was not yet %s. `pqlstream checkpoint forget` drops the state "
+        "and starts anew; a retention of the input that is longer than %s prevents it",
+        p->conf->inputs[input].topic, r->positions[input].offset, task->place.next[input],
+        was_read ? "part of a snapshot" : "read",
+        was_read ? "checkpoint_interval" : "a stop of all instances");
+}
+
 static int ask_first(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
@@ -617,13 +634,7 @@ static int ask_first(struct pql_pipeline *p, struct pql_task *task, struct pql_e
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) r->positions[i].offset = PQL_OFFSET_EARLIEST;
     if (p->ports->offsets(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
-        if (r->positions[i].offset > task->place.next[i] && task->place.next[i] < r->committed.next[i])
-            return PQL_FAIL(err, PQL_ERR_FATAL,
-                            "%s begins at offset %" PRId64 " now and the state needs it from %" PRId64
-                            " on: retention deleted what was not yet part of a snapshot. "
-                            "`pqlstream checkpoint forget` drops the state and starts anew; a retention of "
-                            "the input that is longer than checkpoint_interval prevents it",
-                            p->conf->inputs[i].topic, r->positions[i].offset, task->place.next[i]);
+        if (r->positions[i].offset > task->place.next[i]) return input_is_gone(p, task, i, err);
     r->state = ASK_LAST;
     return 0;
 }

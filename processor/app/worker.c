@@ -495,9 +495,13 @@ static void keep_for_later(struct pql_worker *w, struct pql_task *task, struct p
 static void take_error(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
 {
     struct pql_err err;
-    PQL_FAIL(&err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s",
-             w->pipeline->conf->inputs[m->input].topic, m->partition, (long long)m->offset,
-             PQL_SLICE_ARG(m->value));
+    PQL_FAIL(
+        &err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s%s", w->pipeline->conf->inputs[m->input].topic,
+        m->partition, (long long)m->offset, PQL_SLICE_ARG(m->value),
+        m->reason
+            ? ""
+            : ". If it was deleted before it was read, `pqlstream checkpoint forget` drops the state and "
+              "starts anew");
     err.reason = m->reason;
     err.topic = w->pipeline->conf->inputs[m->input].topic;
     block(w, task, m->reason ? PQL_STOP_CONFIG : PQL_STOP_STATE, &err);
