@@ -510,7 +510,7 @@ static void topic_created_again_stops(void **state)
     real_input_facts = process->ports.input_facts;
     process->ports.input_facts = other_id;
     process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &err);
-    expect_stop(&world, process, PQL_STOP_CONFIG, "another topic than the state was made from");
+    expect_stop(&world, process, PQL_STOP_STATE, "another topic than the state was made from");
     world_kill(process);
     world_deinit(&world);
 }
