@@ -77,12 +77,12 @@ static void learn_from_failure(struct pql_pipeline *p)
     pql_unlock(p);
 }
 
-/* It was open for longer than the broker allows, and held more than it should have. */
+/* It was open for longer than the broker allows: it held too much, or the process slept. */
 static bool has_timed_out(const struct pql_pipeline *p)
 {
     const struct pql_committer *c = &p->committer;
     uint64_t timeout = (uint64_t)p->conf->transaction_timeout_ms * 1000;
-    return now_us(p) - c->opened_us >= timeout && c->size > c->size_max;
+    return now_us(p) - c->opened_us >= timeout;
 }
 
 /* --- what to do about a fault: the one place that acts on its class --- */
@@ -115,6 +115,33 @@ static void produce_again(struct pql_pipeline *p)
     c->failed_acks = p->conf->at_least_once;
 }
 
+/* Tasks that are leaving go without what is not committed: who has them next finds out what was. */
+static void give_up_closing(struct pql_pipeline *p)
+{
+    struct pql_committer *c = &p->committer;
+    bool any = false;
+    pql_lock(p);
+    for (size_t i = 0; i < c->count; i++) {
+        any |= c->tasks[i]->closing;
+        c->tasks[i]->lost |= c->tasks[i]->closing;
+    }
+    c->closing_tries = 0;
+    if (any) pql_wake_all(p);
+    pql_unlock(p);
+    if (any)
+        pql_log(PQL_LOG_WARN, "partitions are given back without their last epoch", "state=%d",
+                (int)c->state);
+}
+
+static bool has_closing(struct pql_pipeline *p)
+{
+    bool any = false;
+    pql_lock(p);
+    for (size_t i = 0; i < p->committer.count; i++) any |= p->committer.tasks[i]->closing;
+    pql_unlock(p);
+    return any;
+}
+
 static void fenced(struct pql_pipeline *p, const struct pql_err *err)
 {
     struct pql_committer *c = &p->committer;
@@ -134,6 +161,7 @@ static void fenced(struct pql_pipeline *p, const struct pql_err *err)
     c->unknown++;
     pql_unlock(p);
     c->is_unknown = true;
+    give_up_closing(p);
     to(c, PQL_TXN_RECREATE);
 }
 
@@ -150,7 +178,10 @@ static void txn_failed(struct pql_pipeline *p, const struct pql_err *err)
                         err->msg);
         return;
     case PQL_ERR_ABORT_TXN:
-        if (!is_lasting(p, err)) produce_again(p);
+        if (is_lasting(p, err)) return;
+        /* Others wait for the partitions that are leaving: one more try, with metadata fetched anew. */
+        if (has_closing(p) && ++c->closing_tries > 1) give_up_closing(p);
+        produce_again(p);
         return;
     case PQL_ERR_FENCED:
         if (is_fence(err) || !is_lasting(p, err)) fenced(p, err);
@@ -272,6 +303,7 @@ static void collect(struct pql_pipeline *p)
     struct pql_committer *c = &p->committer;
     c->count = c->size = 0;
     if (!c->size_max) c->size_max = SIZE_FIRST;
+    c->closing_tries = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[(c->turn + i) % p->count];
         if (!has_sealed(task)) continue;
@@ -437,6 +469,7 @@ static void committed(struct pql_pipeline *p)
     pql_wake_all(p);
     pql_unlock(p);
     c->permanent = NULL;
+    c->closing_tries = 0;
     c->is_unknown = false;
     to(c, PQL_TXN_IDLE);
     for (unsigned i = 0; i < p->conf->workers; i++) p->ports->worker_wake(p->ports->self, i);

@@ -23,6 +23,11 @@ static struct pql_task *find(struct pql_pipeline *p, int32_t partition)
 static void assigned(struct pql_pipeline *p, const struct pql_control *event)
 {
     struct pql_err err = {0};
+    for (size_t i = 0; i < event->count; i++)
+        if (event->tasks[i] >= p->partitions_count) {
+            pql_pipeline_partitions_added(p, 0, event->tasks[i] + 1);
+            return;
+        }
     unsigned *workers = pql_xmalloc((event->count + 1) * sizeof *workers);
     for (size_t i = 0; i < event->count; i++) workers[i] = (unsigned)event->tasks[i] % p->conf->workers;
     int rc = p->ports->assign(p->ports->self, event->tasks, workers, event->count, &err);
@@ -108,7 +113,7 @@ static void settling(struct pql_pipeline *p, int wait_ms)
     bool has_failed = p->stop != PQL_STOP_NONE;
     pql_unlock(p);
     if (has_failed || now_us(p) > p->settle_deadline_us ||
-        (p->control == PQL_CONTROL_SETTLE_REVOKED && p->ports->assignment_lost(p->ports->self)))
+        (p->control != PQL_CONTROL_SETTLE_LOST && p->ports->assignment_lost(p->ports->self)))
         drop_the_rest(p);
     pql_lock(p);
     bool is_over = free_released(p);

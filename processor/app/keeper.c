@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include <stdlib.h>
 
-enum { CALL_MS = 5000, ACKS = 256 };
+enum { CALL_MS = 5000, ACKS = 256, WATCH_MS = 1000, WATCH_US = 30000000 };
 
 enum job { JOB_NONE, JOB_RESTORE, JOB_FEED, JOB_ENDS, JOB_TRIM, JOB_RELEASE };
 
@@ -118,6 +118,30 @@ static void take_acks(struct pql_pipeline *p)
     for (unsigned w = 0; w < p->conf->workers; w++) p->ports->worker_wake(p->ports->self, w);
 }
 
+/* Accounts live in the partitions that the topics had when the process started. One question a step. */
+static void watch_inputs(struct pql_pipeline *p)
+{
+    struct pql_topic_facts facts;
+    struct pql_err err = {0};
+    uint64_t now = p->ports->mono_us(p->ports->self);
+    if (!p->watched_us) p->watched_us = now;
+    if (now - p->watched_us < WATCH_US / p->conf->inputs_count) return;
+    p->watched_us = now;
+    uint32_t input = p->watched_input++ % p->conf->inputs_count;
+    if (p->ports->input_facts(p->ports->self, input, &facts, WATCH_MS, &err) || !facts.exists) return;
+    if (facts.partitions_count != p->partitions_count)
+        pql_pipeline_partitions_added(p, input, facts.partitions_count);
+    if (strcmp(facts.id, p->input_ids[input]) != 0 && strcmp(facts.id, "-") != 0 &&
+        strcmp(p->input_ids[input], "-") != 0) {
+        PQL_FAIL(
+            &err, PQL_ERR_CONFIG,
+            "%s was deleted and created again while this ran (id %s then, %s now): the state is of what it "
+            "was. `pqlstream checkpoint forget` starts from its beginning",
+            p->conf->inputs[input].topic, p->input_ids[input], facts.id);
+        pql_pipeline_fail(p, PQL_STOP_STATE, &err);
+    }
+}
+
 /* Under the lock: one task of this keeper that has something to do; each has its turn. */
 static struct pql_task *choose(struct pql_pipeline *p, unsigned keeper, enum job *job)
 {
@@ -135,7 +159,10 @@ static struct pql_task *choose(struct pql_pipeline *p, unsigned keeper, enum job
 void pql_keeper_step(struct pql_pipeline *p, unsigned keeper, int wait_ms)
 {
     enum job job = JOB_NONE;
-    if (keeper == 0) take_acks(p);
+    if (keeper == 0) {
+        take_acks(p);
+        watch_inputs(p);
+    }
     pql_lock(p);
     struct pql_task *task = choose(p, keeper, &job);
     if (!task) pql_wait_changed(p, wait_ms);

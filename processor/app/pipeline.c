@@ -98,6 +98,18 @@ bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const 
     return true;
 }
 
+void pql_pipeline_partitions_added(struct pql_pipeline *p, uint32_t input, int32_t count)
+{
+    struct pql_err err;
+    PQL_FAIL(
+        &err, PQL_ERR_CONFIG,
+        "%s has %d partitions now and had %d: accounts are elsewhere from here on. Copy it, by account, into "
+        "a topic of the wanted count, and start on that under another `app` name; the offsets that are "
+        "committed stay as they are",
+        p->conf->inputs[input].topic, count, p->partitions_count);
+    pql_pipeline_fail(p, PQL_STOP_CONFIG, &err);
+}
+
 /* --- topics --- */
 
 static int no_topic(const char *name, struct pql_err *err)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 enum {
-    CALL_MS = 5000,
+    CALL_MS = 2000, /* a task that leaves meanwhile waits for no longer than that */
     READ_MS = 200,
     READS_PER_STEP = 64,
     AGAIN_US = 200000,
@@ -34,12 +34,14 @@ enum state {
     READ_JOURNAL,
     ASK_FIRST,
     ASK_LAST,
+    ASK_AGAIN, /* it failed: of what the group has committed, or of what it had when this restore began? */
 };
 
 struct pql_restore {
     enum state state;
     struct pql_log *log;
-    struct pql_position *positions;
+    struct pql_position *positions, *begun_at; /* begun_at: the committed ones that are restored */
+    struct pql_err failure;
     struct pql_metadata metadata;
     struct pql_log_place committed;
     struct pql_arena arena; /* of the manifest */
@@ -59,6 +61,7 @@ void pql_restore_free(struct pql_task *task)
     if (!r) return;
     if (r->log) task->pipeline->ports->log_close(task->pipeline->ports->self, r->log);
     free(r->positions);
+    free(r->begun_at);
     pql_arena_deinit(&r->arena);
     pql_buf_deinit(&r->bytes);
     free(r);
@@ -76,6 +79,7 @@ static struct pql_restore *restore_of(struct pql_pipeline *p, struct pql_task *t
     struct pql_restore *r = pql_xcalloc(1, sizeof *r);
     pql_arena_init(&r->arena);
     r->positions = pql_xcalloc(p->conf->inputs_count, sizeof *r->positions);
+    r->begun_at = pql_xcalloc(p->conf->inputs_count, sizeof *r->begun_at);
     r->begun_us = r->progress_us = r->told_us = now_us(p);
     r->candidate = -1;
     return task->restore = r;
@@ -95,7 +99,8 @@ static void name_positions(struct pql_pipeline *p, struct pql_task *task)
             (struct pql_position){.input = i, .partition = task->partition, .offset = PQL_OFFSET_NONE};
 }
 
-/* What may succeed later is tried again; all else blocks the task. */
+/* What may succeed later is tried again. All else blocks the task, unless others worked on it meanwhile: a
+ * process may sleep in the middle of a restore. */
 static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
@@ -106,6 +111,11 @@ static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err
         return;
     }
     close_log(p, r);
+    if (r->state != ASK_COMMITTED && r->state != ASK_AGAIN) {
+        r->failure = *err;
+        r->state = ASK_AGAIN;
+        return;
+    }
     pql_err_prefix(err, "%s partition %d: ", p->conf->outputs[PQL_OUT_CHECKPOINT], task->partition);
     pql_task_block(p, task, err->cls == PQL_ERR_CONFIG ? PQL_STOP_CONFIG : PQL_STOP_STATE, err);
 }
@@ -175,11 +185,33 @@ static int judge(struct pql_pipeline *p, struct pql_task *task, struct pql_err *
     return fresh_engine(p, task);
 }
 
+static int ask_again(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    bool is_same = true;
+    name_positions(p, task);
+    if (p->ports->committed(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        is_same &= r->positions[i].offset == r->begun_at[i].offset &&
+                   !strcmp(r->positions[i].metadata, r->begun_at[i].metadata);
+    if (is_same) {
+        *err = r->failure;
+        return -1;
+    }
+    pql_log(PQL_LOG_INFO, "others worked on the task while it was restored; it begins anew", "partition=%d",
+            task->partition);
+    pql_lock(p);
+    pql_task_reset(task);
+    pql_unlock(p);
+    return 0;
+}
+
 static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
     name_positions(p, task);
     if (p->ports->committed(p->ports->self, r->positions, p->conf->inputs_count, CALL_MS, err)) return -1;
+    memcpy(r->begun_at, r->positions, p->conf->inputs_count * sizeof *r->positions);
     if (!task->is_kept) return judge(p, task, err);
     struct pql_position *positions = r->positions;
     r->positions = NULL;
@@ -706,6 +738,7 @@ void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)
     case READ_JOURNAL: rc = read_journal(p, task, &err); break;
     case ASK_FIRST: rc = ask_first(p, task, &err); break;
     case ASK_LAST: rc = ask_last(p, task, &err); break;
+    case ASK_AGAIN: rc = ask_again(p, task, &err); break;
     }
     if (rc) failed(p, task, &err);
 }

@@ -267,8 +267,9 @@ struct pql_committer {
     size_t turn;        /* the task that is first in the next one */
     uint64_t
         foreign_us; /* since when the offsets of an unknown outcome are somebody else's; 0: they are not */
-    uint64_t fenced_us;    /* when a fence was last met; 0: never */
-    const char *permanent; /* reason of the last lasting fault */
+    uint64_t fenced_us;     /* when a fence was last met; 0: never */
+    unsigned closing_tries; /* aborts since tasks that are leaving were part of it */
+    const char *permanent;  /* reason of the last lasting fault */
     struct pql_arena arena;
     struct pql_position *positions;
     uint64_t epochs, aborted, unknown, records;
@@ -309,6 +310,10 @@ struct pql_pipeline {
     size_t *keeper_turns;
     struct pql_committer committer;
 
+    /* keeper 0 */
+    uint64_t watched_us;
+    uint32_t watched_input;
+
     /* control */
     enum pql_control_state control;
     uint64_t settle_deadline_us;
@@ -327,6 +332,8 @@ void pql_pipeline_fail(struct pql_pipeline *p, enum pql_stop stop,
  * with what mends it. *before: the last one's reason, kept by whoever meets them, NULL again after a success.
  */
 bool pql_pipeline_is_lasting(struct pql_pipeline *p, const char **before, const struct pql_err *err);
+/* Stops: an input has so many partitions now. */
+void pql_pipeline_partitions_added(struct pql_pipeline *p, uint32_t input, int32_t count);
 void pql_lock(struct pql_pipeline *p);
 void pql_unlock(struct pql_pipeline *p);
 void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waiting roles look again */
