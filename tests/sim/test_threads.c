@@ -160,6 +160,14 @@ static int locked_offsets(void *self, struct pql_position *positions, size_t cou
     return result;
 }
 
+static int locked_set_sizes(void *self, const int64_t *max_bytes, struct pql_err *err)
+{
+    lock();
+    int result = real.set_sizes(self, max_bytes, err);
+    unlock();
+    return result;
+}
+
 static int locked_txn_init(void *self, int timeout_ms, struct pql_err *err)
 {
     lock();
@@ -356,6 +364,7 @@ static struct pql_ports locked_ports(void)
         .message_release = locked_message_release,
         .committed = locked_committed,
         .offsets = locked_offsets,
+        .set_sizes = locked_set_sizes,
         .txn_init = locked_txn_init,
         .txn_begin = locked_txn_begin,
         .txn_produce = locked_txn_produce,
