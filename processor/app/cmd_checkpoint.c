@@ -100,11 +100,12 @@ static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *
         return -1;
     bool is_exact = c->tool.inputs_count == 1 || c->config->delivery == PQL_AT_LEAST_ONCE;
     if (want_yes(c,
-                 is_exact ? "goes on from that snapshot: what was published after it is published again, with "
-                            "equal ids"
-                          : "goes on from that snapshot: what was published after it is published again, with "
-                            "equal ids up to the journal's last entry, behind which the order between inputs "
-                            "is chosen anew",
+                 is_exact
+                     ? "goes on from that snapshot: what was published after it is published again, with "
+                       "equal ids"
+                     : "goes on from that snapshot: what was published after it is published again, with "
+                       "equal ids up to the journal's last entry, behind which the order between inputs "
+                       "is chosen anew",
                  task->partition, err))
         return -1;
     name_commits(c, task->partition, commits);
@@ -115,8 +116,7 @@ static int adopt(struct context *c, struct pql_tool_task *task, struct pql_err *
     if (pql_kafka_commit_group(pql_kafka_ports_admin(c->kafka), c->config->app, commits, c->tool.inputs_count,
                                CALL_MS, err))
         return -1;
-    printf("partition %d: goes on from %s@%" PRId64 "\n", task->partition, c->inputs[0],
-           positions[0].offset);
+    printf("partition %d: goes on from %s@%" PRId64 "\n", task->partition, c->inputs[0], positions[0].offset);
     return 0;
 }
 

@@ -12,9 +12,19 @@ struct input {
 struct pql_inputs {
     const struct pql_setup *setup;
     struct pql_registry *registry;
+    bool is_shared;         /* the registry is somebody else's */
     struct pql_arena arena; /* schema texts */
     struct input *items;
 };
+
+/* Of a program's text the schema itself stands where else its file is named. */
+static int read_schema(struct pql_inputs *inputs, const char *path, struct pql_slice *text,
+                       struct pql_err *err)
+{
+    if (!inputs->setup->config->is_program) return pql_setup_read_schema(&inputs->arena, path, text, err);
+    *text = pql_slice_of(path);
+    return 0;
+}
 
 static int read_schemas(struct pql_inputs *inputs, size_t at, struct pql_err *err)
 {
@@ -23,18 +33,15 @@ static int read_schemas(struct pql_inputs *inputs, size_t at, struct pql_err *er
     struct input *input = &inputs->items[at];
     struct pql_arena *arena = &inputs->arena;
     input->schemas = pql_arena_zalloc(arena, (config->schemas_count + 1) * sizeof(*input->schemas));
-    if (conf->schema &&
-        pql_setup_read_schema(arena, conf->schema, &input->schemas[input->schemas_count++], err))
+    if (conf->schema && read_schema(inputs, conf->schema, &input->schemas[input->schemas_count++], err))
         return -1;
     for (size_t i = 0; i < config->schemas_count; i++)
-        if (pql_setup_read_schema(arena, config->schemas[i], &input->schemas[input->schemas_count++], err))
-            return -1;
+        if (read_schema(inputs, config->schemas[i], &input->schemas[input->schemas_count++], err)) return -1;
     bool has_reader = conf->reader_schema && conf->format == PQL_FORMAT_AVRO;
-    return has_reader ? pql_setup_read_schema(arena, conf->reader_schema, &input->reader, err) : 0;
+    return has_reader ? read_schema(inputs, conf->reader_schema, &input->reader, err) : 0;
 }
 
-struct pql_inputs *pql_inputs_new(const struct pql_setup *setup, const struct pql_registry_paces *paces,
-                                  void (*wake)(void *context), void *context, struct pql_err *err)
+static struct pql_inputs *inputs_of(const struct pql_setup *setup, struct pql_err *err)
 {
     const struct pql_config *config = setup->config;
     struct pql_inputs *inputs = pql_xcalloc(1, sizeof(*inputs));
@@ -43,19 +50,37 @@ struct pql_inputs *pql_inputs_new(const struct pql_setup *setup, const struct pq
     inputs->items = pql_arena_zalloc(&inputs->arena, (config->inputs_count + 1) * sizeof(*inputs->items));
     for (size_t i = 0; i < config->inputs_count; i++)
         if (read_schemas(inputs, i, err)) goto fail;
-    if (config->registry.url &&
-        !(inputs->registry = pql_registry_new(&config->registry, paces, wake, context, err)))
-        goto fail;
     return inputs;
 fail:
     pql_inputs_free(inputs);
     return NULL;
 }
 
+struct pql_inputs *pql_inputs_new(const struct pql_setup *setup, const struct pql_registry_paces *paces,
+                                  void (*wake)(void *context), void *context, struct pql_err *err)
+{
+    const struct pql_registry_conf *conf = &setup->config->registry;
+    struct pql_inputs *inputs = inputs_of(setup, err);
+    if (!inputs || !conf->url || (inputs->registry = pql_registry_new(conf, paces, wake, context, err)))
+        return inputs;
+    pql_inputs_free(inputs);
+    return NULL;
+}
+
+struct pql_inputs *pql_inputs_share(const struct pql_setup *setup, struct pql_registry *registry,
+                                    struct pql_err *err)
+{
+    struct pql_inputs *inputs = inputs_of(setup, err);
+    if (!inputs) return NULL;
+    inputs->registry = registry;
+    inputs->is_shared = true;
+    return inputs;
+}
+
 void pql_inputs_free(struct pql_inputs *inputs)
 {
     if (!inputs) return;
-    pql_registry_free(inputs->registry);
+    if (!inputs->is_shared) pql_registry_free(inputs->registry);
     pql_arena_deinit(&inputs->arena);
     free(inputs);
 }

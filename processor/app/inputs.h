@@ -13,6 +13,9 @@ struct pql_inputs;
 struct pql_inputs *pql_inputs_new(const struct pql_setup *setup, const struct pql_registry_paces *paces,
                                   void (*wake)(void *context), void *context,
                                   struct pql_err *err) PQL_CHECKED;
+/* The same with a registry that somebody else owns, or NULL. */
+struct pql_inputs *pql_inputs_share(const struct pql_setup *setup, struct pql_registry *registry,
+                                    struct pql_err *err) PQL_CHECKED;
 /* After every decoder is gone. */
 void pql_inputs_free(struct pql_inputs *inputs);
 

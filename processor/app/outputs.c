@@ -9,11 +9,12 @@
 
 enum { DEAD_LETTER_HEADERS = 10, RECORD_OVERHEAD = 128 /* of a batch and of framing a record in it */ };
 
-static const struct pql_definition_conf *definition_of(const struct pql_pipeline *p, struct pql_slice name)
+static const struct pql_definition_conf *definition_of(const struct pql_program *program,
+                                                       struct pql_slice name)
 {
-    size_t n = pql_program_definitions_count(p->conf->program);
+    size_t n = pql_program_definitions_count(program);
     for (size_t i = 0; i < n; i++) {
-        const struct pql_definition_conf *definition = pql_program_definition(p->conf->program, i);
+        const struct pql_definition_conf *definition = pql_program_definition(program, i);
         if (pql_slice_eq(definition->name, name)) return definition;
     }
     return NULL;
@@ -172,7 +173,7 @@ static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
 
 static void publish_live(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
 {
-    const struct pql_definition_conf *definition = definition_of(w->pipeline, record->definition);
+    const struct pql_definition_conf *definition = definition_of(task->edition->program, record->definition);
     if (definition && definition->mode != PQL_MODE_LIVE) return;
     if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
     struct pql_record aged = *record;

@@ -20,6 +20,8 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
 {
     return (struct pql_pipeline_conf){
         .revision = 1,
+        .semantics = PQL_SEMANTICS_VERSION,
+        .engine_upgrade = true,
         .workers = 1,
         .keepers = 1,
         .commit_interval_ms = 100,
@@ -244,8 +246,8 @@ struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struc
     struct pql_pipeline *p = pql_xcalloc(1, sizeof *p);
     p->ports = ports;
     p->conf = conf;
-    pql_checkpoint_program_hash(pql_program_text(conf->program), p->program_hash);
     init_locks(p);
+    pql_pipeline_revise(p, conf->edition, conf->revision);
     init_workers(p);
     pql_arena_init(&p->committer.arena);
     if (learn_topics(ports, conf, p, err) || tell_sizes(p, err) || ports->subscribe(ports->self, err)) {
@@ -279,6 +281,7 @@ void pql_pipeline_free(struct pql_pipeline *p)
     for (unsigned i = 0; i < p->conf->workers; i++) free_worker(&p->workers[i]);
     for (size_t i = 0; i < p->count; i++) pql_task_free(p->tasks[i]);
     for (size_t i = 0; i < p->parked_count; i++) pql_task_free(p->parked[i]);
+    pql_editions_free(p);
     pql_arena_deinit(&p->committer.arena);
     free(p->committer.tasks);
     free(p->committer.positions);
@@ -371,6 +374,7 @@ static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_sta
     out->snapshots_abandoned += w->shown.snapshots_abandoned;
     out->snapshot_bytes += w->shown.snapshot_bytes;
     out->ticks += w->shown.ticks;
+    out->changes += w->shown.changes;
     out->parts += w->shown.parts;
     out->refreshes += w->shown.refreshes;
     out->waiting += w->shown.waiting;

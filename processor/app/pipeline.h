@@ -13,6 +13,7 @@
 #ifndef PQL_APP_PIPELINE_H
 #define PQL_APP_PIPELINE_H
 
+#include "app/edition.h"
 #include "core/program.h"
 #include "core/record.h"
 #include "core/state/checkpoint_format.h"
@@ -22,8 +23,7 @@
  * state, so that a replay decodes as the first reading did. Thread of open, load, close: any; of a task's
  * decoders: one at a time. */
 struct pql_decoding {
-    void *context;
-    void *(*open)(void *context, int32_t task); /* the decoders of one task */
+    void *(*open)(void *context, int32_t task); /* the decoders of one task; context: of its edition */
     void (*close)(void *decoders);
     /* One message to an event whose views live in the arena or the message; offset and partition are filled
      * by the caller. 0, or -1 with PQL_ERR_RECORD  it can never be used: dead letter, reason in err->reason,
@@ -61,7 +61,9 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
     X(BATCH_REFUSAL, "batches are as large as by default, whatever the topics take")                         \
     X(UNPARK_WITHOUT_WRITER, "a task that comes back goes on though another writer committed")               \
-    X(MANIFEST_BEFORE_COMMIT, "a manifest may name a place that is not committed")
+    X(MANIFEST_BEFORE_COMMIT, "a manifest may name a place that is not committed")                           \
+    X(OLDER_REVISION, "an older revision is taken over")                                                     \
+    X(SILENT_CHANGE, "a change of the program is not journaled")
 #define PQL_BROKEN_ENUM(name, help) PQL_BROKEN_##name,
 enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
 
@@ -75,9 +77,13 @@ struct pql_pipeline_input {
 
 struct pql_pipeline_conf {
     const char *app;
-    const char *brokers; /* for messages; NULL: not known */
-    const struct pql_program *program;
+    const char *brokers;         /* for messages; NULL: not known */
+    struct pql_edition *edition; /* the configuration's program; must outlive the pipeline */
     int64_t revision;
+    pql_edition_compile *compile; /* of programs that tasks bring along; NULL: there are none */
+    void *compile_context;
+    uint32_t semantics;  /* of the engine, the newest that this binary has; it also has the one before */
+    bool engine_upgrade; /* tasks of older semantics are taken to the newest */
     const struct pql_pipeline_input *inputs; /* at most PQL_INPUTS_MAX; the first is the lead */
     uint32_t inputs_count;
     const char *outputs[PQL_OUT_COUNT]; /* names, for messages */
@@ -142,6 +148,11 @@ void pql_keeper_step(struct pql_pipeline *pipeline, unsigned keeper, int wait_ms
 /* Starts the threads of all roles and waits until pql_pipeline_finished. */
 void pql_pipeline_run(struct pql_pipeline *pipeline);
 
+/* Another configuration's program from now on, and its revision: each task decides by pql_revise, a change is
+ * journaled at its place. The edition is the pipeline's from here on. Thread: any; not from a signal handler.
+ */
+void pql_pipeline_revise(struct pql_pipeline *pipeline, struct pql_edition *edition, int64_t revision);
+
 /* Asks for an orderly end: final snapshots, commit, leave. Thread: any; not from a signal handler. */
 void pql_pipeline_stop(struct pql_pipeline *pipeline);
 /* Asks every task that is here for a record of each present member, on the state topic. Thread: any; not from
@@ -157,6 +168,7 @@ struct pql_pipeline_stats {
     uint64_t records; /* committed transitions */
     uint64_t epochs, aborted, unknown;
     uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
+    uint64_t changes;                 /* of programs under tasks */
     uint64_t ticks, parts, refreshes; /* parts: stops in the middle of a long input */
     unsigned tasks, live, restoring, waiting, blocked;
     unsigned parked;  /* tasks that were taken away and whose state is kept */

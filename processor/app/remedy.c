@@ -12,19 +12,22 @@ static const struct row {
     {"topic_authorization", ACLS "{rights}{topic}"},
     {"group_authorization", ACLS "--operation Describe --operation Read --group {app}"},
     {"cluster_authorization", ACLS "--operation IdempotentWrite --cluster"},
-    {"transactional_id_authorization",
-     ACLS "--operation Write --operation Describe --transactional-id {app}- --resource-pattern-type prefixed"},
+    {"transactional_id_authorization", ACLS
+     "--operation Write --operation Describe --transactional-id {app}- --resource-pattern-type prefixed"},
     {"unknown_topic", "pqlstream topics --create"},
     {"record_too_large",
      CONFIGS "--alter --entity-type topics{entity} --add-config max.message.bytes=1048588, and start again: "
              "sizes are read at the start"},
-    {"metadata_too_large", "offset.metadata.max.bytes=4096 in the brokers' server.properties, and restart them"},
-    {"transaction_timeout", "transaction.max.timeout.ms in the brokers' server.properties is smaller than the "
-                            "wanted transaction.timeout.ms: raise it and restart them, or set "
-                            "kafka.transaction_timeout_ms to at most that"},
+    {"metadata_too_large",
+     "offset.metadata.max.bytes=4096 in the brokers' server.properties, and restart them"},
+    {"transaction_timeout",
+     "transaction.max.timeout.ms in the brokers' server.properties is smaller than the "
+     "wanted transaction.timeout.ms: raise it and restart them, or set "
+     "kafka.transaction_timeout_ms to at most that"},
     {"policy", CONFIGS "--describe --entity-type topics{entity} shows the policy that the record broke"},
-    {"invalid_record", CONFIGS "--describe --entity-type topics{entity} shows what the topic takes: a compacted "
-                               "one wants a key in each record"},
+    {"invalid_record",
+     CONFIGS "--describe --entity-type topics{entity} shows what the topic takes: a compacted "
+             "one wants a key in each record"},
 };
 
 struct text {
@@ -65,7 +68,8 @@ static const char *rights(const struct pql_pipeline_conf *conf, const char *topi
 {
     if (is_input(conf, topic)) return "--operation Describe --operation Read";
     if (topic && !strcmp(topic, conf->outputs[PQL_OUT_CHECKPOINT]))
-        return "--operation Describe --operation DescribeConfigs --operation Read --operation Write --operation "
+        return "--operation Describe --operation DescribeConfigs --operation Read --operation Write "
+               "--operation "
                "Delete";
     return "--operation Describe --operation Write";
 }

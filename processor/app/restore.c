@@ -17,6 +17,7 @@ enum {
     READ_MS = 200,
     READS_PER_STEP = 64,
     AGAIN_US = 200000,
+    NEWER_AGAIN_US = 5000000,
     SILENT_US = 60000000, /* a dead owner's transaction may hold the journal until it times out */
     SCRIPT_MAX = 5000000,
 };
@@ -105,7 +106,13 @@ static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err
 {
     struct pql_restore *r = task->restore;
     if (err->cls == PQL_ERR_RETRY) {
-        r->wait_until_us = now_us(p) + AGAIN_US;
+        bool is_newer = err->reason && !strcmp(err->reason, "newer_engine");
+        r->wait_until_us = now_us(p) + (is_newer ? NEWER_AGAIN_US : AGAIN_US);
+        if (is_newer) { /* from the beginning: it may have gone on meanwhile */
+            close_log(p, r);
+            r->has_manifest = false;
+            r->state = ASK_COMMITTED;
+        }
         PQL_LOG_LIMITED(p->ports->wall_ms(p->ports->self), PQL_LOG_WARN, "restore waits",
                         "partition=%d cause=%s", task->partition, err->msg);
         return;
@@ -132,10 +139,10 @@ static enum state to_journal(const struct pql_pipeline *p, const struct pql_rest
     return reads_past_committed(p, r) ? ASK_JOURNAL_END : OPEN_JOURNAL;
 }
 
-static int fresh_engine(struct pql_pipeline *p, struct pql_task *task)
+static int fresh_engine(struct pql_task *task)
 {
     if (task->engine) pql_engine_free(task->engine);
-    task->engine = pql_engine_new(p->conf->program, pql_output_record, task);
+    task->engine = pql_engine_new(task->edition->program, pql_output_record, task);
     return 0;
 }
 
@@ -182,7 +189,7 @@ static int judge(struct pql_pipeline *p, struct pql_task *task, struct pql_err *
     r->committed.journal = r->metadata.journal;
     r->candidate = r->metadata.manifest;
     r->state = r->candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
-    return fresh_engine(p, task);
+    return fresh_engine(task);
 }
 
 static int ask_again(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
@@ -246,7 +253,7 @@ static void begin_task(struct pql_pipeline *p, struct pql_task *task)
 {
     pql_log(PQL_LOG_INFO, "the task begins", "topic=%s partition=%d offset=%lld", p->conf->inputs[0].topic,
             task->partition, (long long)task->place.next[0]);
-    fresh_engine(p, task);
+    fresh_engine(task);
     pql_restore_free(task);
     write_claim(p, task);
 }
@@ -297,9 +304,10 @@ static void write_claim(struct pql_pipeline *p, struct pql_task *task)
 {
     pql_task_journal(p, task,
                      &(struct pql_journal){.kind = PQL_JOURNAL_PROGRAM,
-                                           .program = pql_program_text(p->conf->program),
-                                           .program_hash = pql_slice_of(p->program_hash),
-                                           .revision = p->conf->revision},
+                                           .program = pql_program_text(task->edition->program),
+                                           .program_hash = pql_slice_of(task->edition->hash),
+                                           .revision = task->revision,
+                                           .semantics = task->semantics},
                      p->ports->wall_ms(p->ports->self));
     task->pointer.predecessor_low = task->pointer.low = 0;
     pql_lock(p);
@@ -327,17 +335,43 @@ static int ask_start(struct pql_pipeline *p, struct pql_task *task, struct pql_e
 
 /* --- manifest and chunks --- */
 
-static int check_program(struct pql_pipeline *p, struct pql_slice hash, int64_t revision, struct pql_err *err)
+/* A newer binary has worked on the task: this one waits until it is replaced too, or gets the task back. */
+static int check_semantics(const struct pql_pipeline *p, uint32_t semantics, struct pql_err *err)
 {
-    if (pql_slice_is(hash, p->program_hash)) return 0;
-    return PQL_FAIL(
-        err, PQL_ERR_CONFIG,
-        "the state was made by another program (definitions, mapping or settings that affect results; its "
-        "revision is %" PRId64 ", this configuration's %" PRId64
-        "). This version cannot carry state over: start "
-        "the configuration that made it, use another `app` name beside it, or drop the state with `pqlstream "
-        "checkpoint forget`",
-        revision, p->conf->revision);
+    if (semantics > p->conf->semantics) {
+        PQL_FAIL(err, PQL_ERR_RETRY,
+                 "the task is at version %u of the engine, this binary has %u: it waits; start the newer "
+                 "binary here "
+                 "too",
+                 semantics, p->conf->semantics);
+        err->reason = "newer_engine";
+        return -1;
+    }
+    if (semantics + 1 < p->conf->semantics)
+        return PQL_FAIL(
+            err, PQL_ERR_CONFIG,
+            "the task is at version %u of the engine, this binary has %u and the one before: run the "
+            "release between them once",
+            semantics, p->conf->semantics);
+    return 0;
+}
+
+/* From here on the task runs the program of its state, whatever the configuration says. */
+static int take_program(struct pql_pipeline *p, struct pql_task *task, struct pql_slice text,
+                        int64_t revision, struct pql_err *err)
+{
+    const struct pql_edition *edition;
+    if (pql_edition_of(p, text, &edition, err) || pql_task_set_edition(p, task, edition, err)) {
+        pql_err_prefix(
+            err,
+            "the program of the state (revision %" PRId64
+            ") is not understood by this binary; run the one that wrote it, or drop the state with "
+            "`pqlstream checkpoint forget`: ",
+            revision);
+        return -1;
+    }
+    task->revision = revision;
+    return fresh_engine(task);
 }
 
 static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m,
@@ -345,9 +379,7 @@ static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const s
 {
     if (m->task != task->partition)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is of partition %d", m->task);
-    if (m->semantics != PQL_SEMANTICS_VERSION)
-        return PQL_FAIL(err, PQL_ERR_FATAL, "the state was written by semantics %u, this program has %d",
-                        m->semantics, PQL_SEMANTICS_VERSION);
+    if (check_semantics(p, m->semantics, err)) return -1;
     if (m->inputs_count != p->conf->inputs_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "the state has %u inputs, the configuration %u", m->inputs_count,
                         p->conf->inputs_count);
@@ -374,7 +406,7 @@ static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const s
         return PQL_FAIL(err, PQL_ERR_FATAL,
                         "the state is ahead of the committed journal (%" PRIu64 " > %" PRIu64 ")",
                         m->place.journal, task->restore->committed.journal);
-    return check_program(p, m->program_hash, m->revision, err);
+    return 0;
 }
 
 static int open_log(struct pql_pipeline *p, struct pql_task *task, int64_t from, enum pql_isolation isolation,
@@ -427,12 +459,13 @@ static int read_manifest(struct pql_pipeline *p, struct pql_task *task, struct p
         pql_err_prefix(err, "manifest at offset %" PRId64 ": ", r->candidate);
         return -1;
     }
-    if (check_manifest(p, task, &m, err)) return -1;
+    if (check_manifest(p, task, &m, err) || take_program(p, task, m.program, m.revision, err)) return -1;
     if (p->conf->decoding.load && p->conf->decoding.load(task->decoders, m.schemas, err)) return -1;
     r->manifest = m;
     r->has_manifest = true;
     r->chunk = 0;
     task->place = m.place;
+    task->semantics = m.semantics;
     task->share = m.share;
     task->lag_ms = m.lag_ms;
     task->run_input = m.run_input;
@@ -456,7 +489,7 @@ static int fall_back(struct pql_pipeline *p, struct pql_task *task, struct pql_e
     task->run_input = -1;
     close_log(p, r);
     r->state = r->candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
-    return fresh_engine(p, task);
+    return fresh_engine(task);
 }
 
 static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_err *err)
@@ -538,7 +571,9 @@ static void add_entry(struct pql_task *task, const struct pql_journal *entry)
     script->items = pql_xgrow(script->items, &script->capacity, script->count + 1, sizeof *script->items);
     struct pql_journal *copy = &script->items[script->count++];
     *copy = *entry;
-    copy->writer = copy->program = copy->program_hash = (struct pql_slice){NULL, 0};
+    copy->writer = (struct pql_slice){NULL, 0};
+    copy->program = pql_arena_copy(&task->arena, entry->program);
+    copy->program_hash = pql_arena_copy(&task->arena, entry->program_hash);
     copy->reason = pql_arena_copy(&task->arena, entry->reason);
     copy->part.account = pql_arena_copy(&task->arena, entry->part.account);
 }
@@ -548,15 +583,17 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
 {
     struct pql_restore *r = task->restore;
     if (entry->task != task->partition) return 0;
-    if (entry->kind == PQL_JOURNAL_PROGRAM && check_program(p, entry->program_hash, entry->revision, err))
-        return -1;
     if (entry->inputs_count != p->conf->inputs_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "the journal has %u inputs, the configuration %u",
                         entry->inputs_count, p->conf->inputs_count);
     if (!r->has_manifest && task->place.journal == 0 &&
         entry->place.journal == 1) { /* where the task began */
         task->place = entry->place;
-        return 0;
+        if (entry->kind != PQL_JOURNAL_PROGRAM)
+            return PQL_FAIL(err, PQL_ERR_FATAL, "the first entry of the journal names no program");
+        if (check_semantics(p, entry->semantics, err)) return -1;
+        task->semantics = entry->semantics;
+        return take_program(p, task, entry->program, entry->revision, err);
     }
     uint64_t wanted = last_sequence(task) + 1;
     /* Outside transactions a write that failed was repeated together with those behind it. */
@@ -565,6 +602,9 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
     if (entry->place.journal > wanted || task->script.count >= SCRIPT_MAX)
         return PQL_FAIL(err, PQL_ERR_FATAL, "journal entry %" PRIu64 " is missing (found %" PRIu64 ")",
                         wanted, entry->place.journal);
+    const struct pql_edition *edition;
+    if (entry->kind == PQL_JOURNAL_ENGINE && check_semantics(p, entry->semantics, err)) return -1;
+    if (entry->kind == PQL_JOURNAL_PROGRAM && pql_edition_of(p, entry->program, &edition, err)) return -1;
     add_entry(task, entry);
     return 0;
 }
@@ -710,6 +750,8 @@ static int ask_last(struct pql_pipeline *p, struct pql_task *task, struct pql_er
                 "%s ends at offset %" PRId64 " and the group has committed %" PRId64
                 ": the topic lost records or is another one. `pqlstream checkpoint forget` drops the state",
                 p->conf->inputs[i].topic, r->positions[i].offset, r->committed.next[i]);
+    for (uint32_t i = 0; p->conf->at_least_once && i < p->conf->inputs_count; i++)
+        task->revise_from[i] = r->positions[i].offset;
     make_ready(p, task);
     return 0;
 }

@@ -104,7 +104,8 @@ static void compile(struct pql_setup *setup)
         bool has_mapping =
             input->topic && input->mapping < config->mappings_count && setup->mappings[input->mapping];
         bool has_files = input->schema || input->reader_schema || config->schemas_count;
-        if (input->format == PQL_FORMAT_AVRO && has_mapping && has_files) check_schemas(setup, input);
+        if (input->format == PQL_FORMAT_AVRO && has_mapping && has_files && !config->is_program)
+            check_schemas(setup, input);
     }
 }
 
@@ -131,6 +132,20 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
             setup->diags.errors_count == 1 ? "" : "s");
     *exit_code = PQL_EXIT_CONFIG;
     return false;
+}
+
+int pql_setup_of_program(struct pql_setup *setup, struct pql_slice text, struct pql_err *err)
+{
+    *setup = (struct pql_setup){0};
+    pql_diags_init(&setup->diags);
+    setup->config = pql_config_load(
+        &(struct pql_config_request){.path = "program", .program = text, .today_ms = PQL_NO_TIME},
+        &setup->diags);
+    if (setup->config) compile(setup);
+    if (!setup->diags.errors_count) return 0;
+    const struct pql_diag *first = setup->diags.items;
+    while (first->severity != PQL_SEVERITY_ERROR) first++;
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "line %d: %s", first->line, first->message);
 }
 
 void pql_setup_deinit(struct pql_setup *setup)

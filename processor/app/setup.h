@@ -21,6 +21,10 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
                     int *exit_code);
 void pql_setup_deinit(struct pql_setup *setup);
 
+/* The setup of a program's text, as it stands in a manifest: what a task needs that runs another program than
+ * the configuration's. Prints nothing. Class PQL_ERR_CONFIG; deinit follows in both cases. Thread: any. */
+int pql_setup_of_program(struct pql_setup *setup, struct pql_slice text, struct pql_err *err) PQL_CHECKED;
+
 /* A schema file's text, in the arena. Class PQL_ERR_CONFIG. */
 int pql_setup_read_schema(struct pql_arena *arena, const char *path, struct pql_slice *text,
                           struct pql_err *err) PQL_CHECKED;

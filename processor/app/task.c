@@ -11,7 +11,10 @@ static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partitio
     task->keeper = (unsigned)partition % p->conf->keepers;
     task->pipeline = p;
     task->owner = &p->workers[task->worker];
-    task->decoders = p->conf->decoding.open(p->conf->decoding.context, partition);
+    task->edition = p->wanted;
+    task->revision = p->wanted_revision;
+    task->semantics = p->conf->semantics;
+    task->decoders = p->conf->decoding.open(task->edition->context, partition);
     task->run_input = -1;
     task->refreshed = p->refresh_wanted;
     task->lag_ms = -1;
@@ -32,6 +35,25 @@ static void deinit(struct pql_task *task)
     for (size_t i = 0; i < PQL_INPUTS_MAX; i++) free(task->inbox[i].items);
     free(task->script.items);
     pql_arena_deinit(&task->arena);
+}
+
+int pql_task_set_edition(struct pql_pipeline *p, struct pql_task *task, const struct pql_edition *edition,
+                         struct pql_err *err)
+{
+    const struct pql_decoding *decoding = &p->conf->decoding;
+    struct pql_buf schemas = {0};
+    if (edition == task->edition) return 0;
+    if (decoding->save) decoding->save(task->decoders, &schemas);
+    void *decoders = decoding->open(edition->context, task->partition);
+    int rc = decoding->load ? decoding->load(decoders, (struct pql_slice){schemas.ptr, schemas.len}, err) : 0;
+    pql_buf_deinit(&schemas);
+    decoding->close(rc ? decoders : task->decoders);
+    if (rc) return -1;
+    pql_lock(p);
+    task->decoders = decoders;
+    task->edition = edition;
+    pql_unlock(p);
+    return 0;
 }
 
 struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition)

@@ -123,6 +123,13 @@ struct pql_task {
     int64_t shown_seen_ms;
 
     /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
+    const struct pql_edition *edition; /* the program of its state; set under the lock */
+    int64_t revision;                  /* the highest that it took over */
+    uint32_t semantics;
+    uint64_t revised; /* wanted_serial that it has decided about */
+    /* At least once: the ends of the inputs as the task came here. Outputs of what is before them may have
+     * been seen without their offsets, under the program of the state, so that one has to come so far. */
+    int64_t revise_from[PQL_INPUTS_MAX];
     struct pql_engine *engine;
     void *decoders;
     struct pql_arena arena;     /* lives with the task: script, program text */
@@ -225,8 +232,11 @@ struct pql_worker {
     uint64_t made_records, made_bytes; /* since the engine was last called */
     uint64_t open_bytes;               /* of open epochs */
     uint64_t refresh_wanted;           /* as of the last step */
-    struct pql_pipeline_stats stats;   /* only its own counters; copied under the lock */
-    struct pql_pipeline_stats shown;   /* under the lock */
+    const struct pql_edition *wanted;  /* likewise */
+    int64_t wanted_revision;
+    uint64_t wanted_serial;
+    struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
+    struct pql_pipeline_stats shown; /* under the lock */
 };
 
 enum pql_txn_state {
@@ -289,7 +299,6 @@ struct pql_pipeline {
     const struct pql_pipeline_conf *conf;
     char input_ids[PQL_INPUTS_MAX][PQL_TOPIC_ID_MAX];
     char checkpoint_id[PQL_TOPIC_ID_MAX];
-    char program_hash[33];
     int32_t partitions_count;
     int64_t max_bytes[PQL_OUT_COUNT]; /* of one record */
 
@@ -301,6 +310,11 @@ struct pql_pipeline {
     size_t parked_count, parked_capacity;
     uint64_t incarnations, resumed;
     bool stop_wanted;
+    struct pql_edition **editions;
+    size_t editions_count, editions_capacity;
+    const struct pql_edition *wanted; /* the configuration's */
+    int64_t wanted_revision;
+    uint64_t wanted_serial;  /* counts up, from 1 */
     uint64_t refresh_wanted; /* how often */
     enum pql_stop stop;      /* why it ends */
     struct pql_err stop_err;
@@ -341,7 +355,19 @@ void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waitin
  * missed. */
 void pql_wait_changed(struct pql_pipeline *p, int ms);
 
+/* --- edition.c --- */
+/* Under the lock: takes it over, or frees it and returns the equal one that is there. */
+const struct pql_edition *pql_edition_keep(struct pql_pipeline *p, struct pql_edition *edition);
+/* The edition of a program's text, compiled if it is not there yet. */
+int pql_edition_of(struct pql_pipeline *p, struct pql_slice text, const struct pql_edition **out,
+                   struct pql_err *err);
+void pql_editions_free(struct pql_pipeline *p);
+
 /* --- task.c --- */
+/* The task's decoders and their schemas for another edition; the engine is the caller's. Its owner, without
+ * the lock. */
+int pql_task_set_edition(struct pql_pipeline *p, struct pql_task *task, const struct pql_edition *edition,
+                         struct pql_err *err);
 struct pql_task *pql_task_new(struct pql_pipeline *p, int32_t partition);
 /* Under the lock: as new, but for what the assignment and its keeper have to do with it. */
 void pql_task_reset(struct pql_task *task);

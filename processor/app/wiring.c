@@ -15,9 +15,19 @@ struct output {
     uint32_t id;
 };
 
+/* A program with what decodes for it. */
+struct wired {
+    struct pql_edition edition; /* first */
+    struct pql_wiring *wiring;
+    const struct pql_setup *setup;
+    struct pql_setup own; /* of a program that came from elsewhere than the configuration at the start */
+    struct pql_inputs *inputs;
+};
+
 struct pql_wiring {
     const struct pql_setup *setup;
-    struct pql_inputs *decoding;
+    struct wired first;            /* of the configuration at the start */
+    struct pql_registry *registry; /* or NULL */
     struct pql_kafka_ports *kafka;
     struct pql_ports ports;
     struct pql_pipeline_conf conf;
@@ -43,21 +53,21 @@ static void close_decoders(void *opened)
     free(decoders);
 }
 
-static struct decoders *try_open(const struct pql_wiring *wiring, struct pql_err *err)
+static struct decoders *try_open(const struct wired *wired, struct pql_err *err)
 {
-    size_t count = wiring->setup->config->inputs_count;
+    size_t count = wired->setup->config->inputs_count;
     struct decoders *decoders = pql_xcalloc(1, sizeof(*decoders) + count * sizeof(decoders->items[0]));
-    decoders->wiring = wiring;
+    decoders->wiring = wired->wiring;
     decoders->count = count;
     for (size_t i = 0; i < count; i++)
-        if (!(decoders->items[i] = pql_inputs_decoder(wiring->decoding, i, err))) {
+        if (!(decoders->items[i] = pql_inputs_decoder(wired->inputs, i, err))) {
             close_decoders(decoders);
             return NULL;
         }
     return decoders;
 }
 
-/* pql_wiring_new opened them once already: what is in the files cannot fail any more. */
+/* They were opened once already when the edition was made: what is in the files cannot fail any more. */
 static void *open_decoders(void *context, int32_t task)
 {
     struct pql_err err = {0};
@@ -105,6 +115,57 @@ static int load_decoders(void *opened, struct pql_slice saved, struct pql_err *e
     struct pql_reader reader = pql_reader_of(saved.ptr, saved.len);
     for (size_t i = 0; i < decoders->count; i++)
         if (pql_decoder_load(decoders->items[i], &reader, err)) return -1;
+    return 0;
+}
+
+/* --- editions --- */
+
+static int wire(struct wired *wired, struct pql_wiring *wiring, const struct pql_setup *setup,
+                struct pql_err *err)
+{
+    wired->wiring = wiring;
+    wired->setup = setup;
+    wired->edition.program = setup->program;
+    wired->edition.context = wired;
+    if (!(wired->inputs = pql_inputs_share(setup, wiring->registry, err))) return -1;
+    struct decoders *tried = try_open(wired, err);
+    close_decoders(tried);
+    return tried ? 0 : -1;
+}
+
+static void free_wired(struct pql_edition *edition)
+{
+    struct wired *wired = edition->context;
+    pql_inputs_free(wired->inputs);
+    pql_setup_deinit(&wired->own);
+    free(wired);
+}
+
+static struct wired *wired_new(void)
+{
+    struct wired *wired = pql_xcalloc(1, sizeof *wired);
+    wired->edition.context = wired;
+    wired->edition.free = free_wired;
+    return wired;
+}
+
+static int check_inputs(const struct pql_wiring *wiring, const struct pql_setup *setup, struct pql_err *err)
+{
+    size_t own = setup->config->inputs_count, wanted = wiring->setup->config->inputs_count;
+    if (own == wanted) return 0;
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "it has %zu inputs, this process reads %zu", own, wanted);
+}
+
+static int compile_edition(void *context, struct pql_slice text, struct pql_edition **edition,
+                           struct pql_err *err)
+{
+    struct wired *wired = wired_new();
+    if (pql_setup_of_program(&wired->own, text, err) || check_inputs(context, &wired->own, err) ||
+        wire(wired, context, &wired->own, err)) {
+        free_wired(&wired->edition);
+        return -1;
+    }
+    *edition = &wired->edition;
     return 0;
 }
 
@@ -159,13 +220,13 @@ int pql_wiring_resolve_schemas(struct pql_wiring *wiring, struct pql_err *err)
         snprintf(subject, sizeof(subject), "%s-value", conf->topic);
         int (*ask)(struct pql_registry *, const char *, struct pql_slice, uint32_t *, struct pql_err *) =
             conf->registers ? pql_registry_register : pql_registry_lookup;
-        if (!pql_inputs_registry(wiring->decoding))
+        if (!wiring->registry)
             return PQL_FAIL(err, PQL_ERR_CONFIG,
                             "output %s is Avro with an id, but there is no registry: set registry.url, "
                             "a fixed id, or schema = \"bare\"",
                             conf->topic);
-        if (ask(pql_inputs_registry(wiring->decoding), subject,
-                pql_embedded_text("schemas/qualification/v1.avsc"), &output->id, err)) {
+        if (ask(wiring->registry, subject, pql_embedded_text("schemas/qualification/v1.avsc"), &output->id,
+                err)) {
             pql_err_prefix(err, "schema of output %s: ", conf->topic);
             return -1;
         }
@@ -228,8 +289,10 @@ static void fill_conf(struct pql_wiring *wiring)
     for (size_t i = 0; i < config->kafka.properties_count; i++)
         if (!strcmp(config->kafka.properties[i].name, "bootstrap.servers"))
             conf->brokers = config->kafka.properties[i].value;
-    conf->program = wiring->setup->program;
+    conf->edition = &wiring->first.edition;
     conf->revision = config->revision;
+    conf->compile = compile_edition;
+    conf->compile_context = wiring;
     conf->inputs = wiring->inputs;
     conf->inputs_count = (uint32_t)config->inputs_count;
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) conf->outputs[i] = config->outputs[i].topic;
@@ -250,8 +313,7 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->exit_on_bad_input = config->on_bad_input == PQL_BAD_INPUT_EXIT;
     conf->epoch_bytes_max = EPOCH_BYTES_MAX;
     conf->transaction_timeout_ms = pql_kafka_transaction_timeout_ms(&config->kafka);
-    conf->decoding = (struct pql_decoding){.context = wiring,
-                                           .open = open_decoders,
+    conf->decoding = (struct pql_decoding){.open = open_decoders,
                                            .close = close_decoders,
                                            .decode = decode,
                                            .schema_id = schema_id,
@@ -279,16 +341,16 @@ static int open_kafka(struct pql_wiring *wiring, struct pql_err *err)
 struct pql_wiring *pql_wiring_new(const struct pql_setup *setup, struct pql_err *err)
 {
     struct pql_wiring *wiring = pql_xcalloc(1, sizeof(*wiring));
-    struct decoders *tried = NULL;
     wiring->setup = setup;
     if (setup->config->inputs_count > PQL_INPUTS_MAX) {
         PQL_FAIL(err, PQL_ERR_CONFIG, "more than %d inputs", PQL_INPUTS_MAX);
         goto fail;
     }
     fill_inputs(wiring);
-    if (!(wiring->decoding = pql_inputs_new(setup, NULL, wake_workers, wiring, err))) goto fail;
-    if (!(tried = try_open(wiring, err))) goto fail;
-    close_decoders(tried);
+    if (setup->config->registry.url &&
+        !(wiring->registry = pql_registry_new(&setup->config->registry, NULL, wake_workers, wiring, err)))
+        goto fail;
+    if (wire(&wiring->first, wiring, setup, err)) goto fail;
     if (open_kafka(wiring, err)) goto fail;
     fill_conf(wiring);
     if (draw_writer(wiring->conf.writer, err)) goto fail;
@@ -303,7 +365,8 @@ fail:
 void pql_wiring_free(struct pql_wiring *wiring)
 {
     if (!wiring) return;
-    pql_inputs_free(wiring->decoding); /* first: it wakes workers */
+    pql_registry_free(wiring->registry); /* first: it wakes workers */
+    pql_inputs_free(wiring->first.inputs);
     pql_kafka_ports_free(wiring->kafka);
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) pql_encoder_free(wiring->outputs[i].encoder);
     free(wiring);

@@ -36,12 +36,22 @@ static const struct pql_log_place *script_goal(const struct pql_task *task)
     return entry ? &entry->place : NULL;
 }
 
-/* A record whose instant is not reached yet comes before all else, and a clock or a refresh under way before
- * any record. */
+/* Has it a configuration to look at, and may it? */
+static bool has_to_revise(const struct pql_task *task)
+{
+    const struct pql_pipeline_conf *conf = task->pipeline->conf;
+    if (task->revised == task->owner->wanted_serial) return false;
+    for (uint32_t i = 0; i < conf->inputs_count; i++)
+        if (task->place.next[i] < task->revise_from[i]) return false;
+    return true;
+}
+
+/* A record whose instant is not reached yet comes before all else, and a clock, a refresh or a change under
+ * way before any record; so does a configuration that the task has not looked at. */
 static bool may_interrupt(const struct pql_task *task, uint32_t input)
 {
     struct pql_part part = pql_engine_part(task->engine);
-    if (part.kind == PQL_WORK_NONE) return true;
+    if (part.kind == PQL_WORK_NONE) return !has_to_revise(task);
     return part.kind == PQL_WORK_EVENT &&
            (part.input == input || task->place.next[part.input] != part.offset);
 }
@@ -133,10 +143,39 @@ static void call_engine(struct pql_worker *w, struct pql_task *task)
     pql_engine_set_limit(task->engine, stops ? STEPS_MAX : 0);
 }
 
+/* Another program under the state; accounts follow by pql_engine_settle. A number alone changes nothing else.
+ */
+static int take_program(struct pql_worker *w, struct pql_task *task, const struct pql_edition *edition,
+                        int64_t revision, struct pql_err *err)
+{
+    if (edition != task->edition) {
+        pql_snapshots_abandon(w, task);
+        if (pql_engine_change(task->engine, edition->program, err) ||
+            pql_task_set_edition(w->pipeline, task, edition, err))
+            return -1;
+    }
+    task->revision = revision;
+    return 0;
+}
+
+static int replay_program(struct pql_worker *w, struct pql_task *task, const struct pql_journal *entry,
+                          struct pql_err *err)
+{
+    const struct pql_edition *edition;
+    if (pql_edition_of(w->pipeline, entry->program, &edition, err)) return -1;
+    return take_program(w, task, edition, entry->revision, err);
+}
+
 static void apply_entry(struct pql_worker *w, struct pql_task *task, const struct pql_journal *entry)
 {
     struct pql_err err = {0};
     call_engine(w, task);
+    if (entry->kind == PQL_JOURNAL_PROGRAM && replay_program(w, task, entry, &err)) {
+        block(w, task, PQL_STOP_STATE, &err);
+        return;
+    }
+    if (entry->kind == PQL_JOURNAL_SETTLED) (void)pql_engine_settle(task->engine);
+    if (entry->kind == PQL_JOURNAL_ENGINE) task->semantics = entry->semantics;
     if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(task->engine, entry->time_ms);
     if (entry->kind == PQL_JOURNAL_REFRESH) (void)pql_engine_refresh(task->engine);
     if (entry->kind == PQL_JOURNAL_PART && pql_engine_replay_part(task->engine, &entry->part, &err)) {
@@ -628,13 +667,104 @@ static void tick(struct pql_worker *w, struct pql_task *task)
     if (confirmed) run_tick(w, task, to_ms);
 }
 
+/* --- another program, another engine --- */
+
+static void run_settle(struct pql_worker *w, struct pql_task *task)
+{
+    call_engine(w, task);
+    if (!pql_engine_settle(task->engine)) {
+        journal_part(w, task);
+        return;
+    }
+    if (!PQL_BREAKS(w->pipeline, SILENT_CHANGE))
+        pql_task_journal(w->pipeline, task, &(struct pql_journal){.kind = PQL_JOURNAL_SETTLED}, w->wall_ms);
+    w->stats.changes++;
+    task->taken_since_snapshot++;
+    w->did_something = true;
+}
+
+static void take_over(struct pql_worker *w, struct pql_task *task, bool is_change)
+{
+    struct pql_err err = {0};
+    struct pql_journal entry = {.kind = PQL_JOURNAL_PROGRAM,
+                                .program = pql_program_text(w->wanted->program),
+                                .program_hash = pql_slice_of(w->wanted->hash),
+                                .revision = w->wanted_revision,
+                                .semantics = task->semantics};
+    pql_log(PQL_LOG_INFO, is_change ? "the configuration changes" : "the configuration has a new revision",
+            "topic=%s partition=%d offset=%lld from_revision=%lld to_revision=%lld",
+            w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->place.next[0],
+            (long long)task->revision, (long long)w->wanted_revision);
+    pql_task_journal_refused(w->pipeline, task);
+    if (!PQL_BREAKS(w->pipeline, SILENT_CHANGE)) pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
+    call_engine(w, task);
+    if (take_program(w, task, w->wanted, w->wanted_revision, &err))
+        block(w, task, PQL_STOP_CONFIG, &err);
+    else if (is_change)
+        run_settle(w, task);
+}
+
+static void refuse_program(struct pql_worker *w, struct pql_task *task)
+{
+    struct pql_err err;
+    PQL_FAIL(
+        &err, PQL_ERR_CONFIG,
+        "the state runs another program under the same revision %lld: definitions, mappings or settings that "
+        "change results were edited. Raise `revision` in the configuration to take them over, or give the "
+        "former ones back",
+        (long long)task->revision);
+    block(w, task, PQL_STOP_CONFIG, &err);
+}
+
+static void revise(struct pql_worker *w, struct pql_task *task)
+{
+    bool takes_any = PQL_BREAKS(w->pipeline, OLDER_REVISION) && w->wanted_revision < task->revision;
+    int64_t own = takes_any ? w->wanted_revision - 1 : task->revision;
+    task->revised = w->wanted_serial;
+    switch (pql_revise(task->edition->hash, own, w->wanted->hash, w->wanted_revision)) {
+    case PQL_REVISING_NOTHING: break;
+    case PQL_REVISING_NUMBER: take_over(w, task, false); break;
+    case PQL_REVISING_CHANGE: take_over(w, task, true); break;
+    case PQL_REVISING_STAY:
+        pql_log(PQL_LOG_WARN, "the task goes on with its own, newer program",
+                "topic=%s partition=%d own_revision=%lld revision=%lld mend=\"to go back, give the old text "
+                "a higher "
+                "revision\"",
+                w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->revision,
+                (long long)w->wanted_revision);
+        break;
+    case PQL_REVISING_REFUSE: refuse_program(w, task); break;
+    }
+}
+
+/* After the roll-out: while older binaries run they wait for the task. */
+static void upgrade_engine(struct pql_worker *w, struct pql_task *task)
+{
+    task->semantics = w->pipeline->conf->semantics;
+    pql_task_journal_refused(w->pipeline, task);
+    pql_task_journal(w->pipeline, task,
+                     &(struct pql_journal){.kind = PQL_JOURNAL_ENGINE, .semantics = task->semantics},
+                     w->wall_ms);
+    task->taken_since_snapshot++;
+    w->did_something = true;
+    pql_log(PQL_LOG_INFO, "the task is taken to a newer engine", "topic=%s partition=%d version=%u",
+            w->pipeline->conf->inputs[0].topic, task->partition, task->semantics);
+}
+
 /* What is open goes on, one call of the engine in a step; a record's goes on with its record. */
 static void act(struct pql_worker *w, struct pql_task *task)
 {
     enum pql_work_kind open = pql_engine_part(task->engine).kind;
     bool may_act =
         task->phase == PQL_PHASE_LIVE && !task->is_leaving && !is_scripted(task) && !is_over(w, task);
-    if (open == PQL_WORK_NONE && may_act && task->refreshed != w->refresh_wanted) {
+    bool is_old = task->semantics < w->pipeline->conf->semantics && w->pipeline->conf->engine_upgrade;
+    if (open == PQL_WORK_NONE && may_act && is_old) {
+        upgrade_engine(w, task);
+    } else if (open == PQL_WORK_NONE && may_act && has_to_revise(task)) {
+        revise(w, task);
+    } else if (open == PQL_WORK_CHANGE && may_act) {
+        run_settle(w, task);
+    } else if (open == PQL_WORK_NONE && may_act && task->refreshed != w->refresh_wanted) {
         task->refreshed = w->refresh_wanted;
         run_refresh(w, task);
     } else if (open == PQL_WORK_NONE) {
@@ -739,6 +869,9 @@ static void take_requests(struct pql_worker *w)
         accept_feeds(w, w->tasks[i]);
     }
     w->refresh_wanted = p->refresh_wanted;
+    w->wanted = p->wanted;
+    w->wanted_revision = p->wanted_revision;
+    w->wanted_serial = p->wanted_serial;
     if (w->handover_wanted) hand_over(w);
     struct pql_ack_queue acks = w->acks;
     w->acks = w->acks_taken;

@@ -94,8 +94,8 @@ const struct pql_option pql_options[] = {
     TEXT(ROOT, "app", STRING, AT(pql_config, app), "pqlstream", RESULTS, "\"acme-pql\"",
          "Name of the application: consumer group, beginning of transactional ids and of topic names."),
     INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, 0,
-        "Number of this configuration, kept with the state. (In this version a state is refused by a configuration "
-        "that differs in what changes results, whatever its number.)"),
+        "Number of this configuration. Raise it with every change of what changes results: a state takes over a higher "
+        "number, stays with its own program under a lower one, and refuses another program under the same."),
     TEXT(ROOT, "instance", STRING, AT(pql_config, instance), NULL, SHOWN, "\"pql-0\"",
          "Name of this process, such as the pod's: static group membership and a stable transactional id. Two live "
          "processes must not share it."),

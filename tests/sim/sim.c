@@ -132,7 +132,7 @@ static void lose_offsets(struct sim *s)
     struct model_client *client = model_client_new(&s->world.model, "", "");
     model_client_ports(client, &ports);
     struct pql_tool tool = {.ports = &ports,
-                            .program = s->world.program,
+                            .program = s->world.programs[0].program,
                             .inputs = inputs,
                             .inputs_count = s->plan->inputs_count,
                             .out = stderr};
@@ -252,12 +252,22 @@ static void maybe_refresh(struct sim *s)
         pql_pipeline_refresh(place->process->pipeline);
 }
 
+/* A new revision, which one process hears of at once; others learn of it by and by. */
+static void maybe_change(struct sim *s)
+{
+    if (!model_chance(&s->world.random, s->plan->changes)) return;
+    if (model_chance(&s->world.random, 0.5)) world_change(&s->world);
+    const struct place *place = &s->places[model_below(&s->world.random, PROCESSES_MAX)];
+    if (place->process) world_reload(&s->world, place->process);
+}
+
 /* A step of each, in turn of its own speed. */
 static void turn(struct sim *s, bool disturbs)
 {
     world_pass_time(&s->world);
     if (disturbs) scale(s);
     if (disturbs && s->plan->refresh > 0) maybe_refresh(s);
+    if (disturbs && s->plan->changes > 0) maybe_change(s);
     for (size_t i = 0; i < PROCESSES_MAX; i++)
         if (s->places[i].process && (i == 0 || model_chance(&s->world.random, 0.7)))
             step(s, &s->places[i], disturbs);
@@ -293,6 +303,9 @@ static bool has_twin(const struct sim *s)
 static void run_to_rest(struct sim *s)
 {
     s->world.model.faults = (struct model_faults){0};
+    s->world.is_rolled_out = true;
+    for (size_t i = 0; i < PROCESSES_MAX; i++)
+        if (s->places[i].process) world_reload(&s->world, s->places[i].process);
     size_t i = 0;
     for (; i < STEPS_MAX && s->result->ok && (has_twin(s) || !world_all_committed(&s->world)); i++)
         turn(s, false);
@@ -361,14 +374,17 @@ static void expect_record(void *context, const struct pql_record *record)
     if (record->transition != PQL_SNAPSHOT)
         add_line(lines, is_user ? PQL_OUT_PQL : PQL_OUT_PQA, k, value, (size_t)n);
     add_line(lines, PQL_OUT_STATE, k, value, (size_t)n);
-    if (!is_user && record->transition == PQL_ENTERED) add_line(lines, PQL_OUT_ALERTS, k, value, (size_t)n);
+    if (!is_user && record->transition == PQL_ENTERED && record->origin == PQL_ORIGIN_LIVE)
+        add_line(lines, PQL_OUT_ALERTS, k, value, (size_t)n);
     pql_buf_deinit(&key);
 }
 
 struct fold {
     struct sim *s;
     int32_t partition;
-    struct pql_engine *engine;
+    struct pql_engine *engine; /* from the first entry on */
+    const struct pql_program *program;
+    int64_t revision;
     struct pql_log_place place;
     struct lines *expected;
 };
@@ -422,6 +438,28 @@ static void fold_to(struct fold *f, const struct pql_log_place *place, uint32_t 
 }
 
 /* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
+/* Each is taken over once per task, and none after a newer one. */
+static void fold_revision(struct fold *f, const struct pql_journal *entry)
+{
+    if (entry->revision <= f->revision)
+        fail(f->s, "task %d: revision %" PRId64 " is taken over after %" PRId64, f->partition,
+             entry->revision, f->revision);
+    f->revision = entry->revision;
+}
+
+static void fold_program(struct fold *f, const struct pql_journal *entry)
+{
+    const struct pql_program *program = world_program(&f->s->world, entry->program);
+    struct pql_err err;
+    PQL_ASSERT(program);
+    if (!f->engine) f->engine = pql_engine_new(program, expect_record, f->expected);
+    if (program != f->program && f->program) {
+        f->s->result->changes++;
+        PQL_ASSERT(!pql_engine_change(f->engine, program, &err));
+    }
+    f->program = program;
+}
+
 static void fold_entry(struct fold *f, const struct pql_journal *entry)
 {
     bool refused = entry->kind == PQL_JOURNAL_REFUSED;
@@ -430,6 +468,7 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
         fail(f->s, "task %d: entry %" PRIu64 " follows %" PRIu64, f->partition, entry->place.journal,
              f->place.journal);
     if (entry->place.journal == 1) f->place = entry->place;
+    if (entry->kind == PQL_JOURNAL_PROGRAM) fold_revision(f, entry);
     int64_t *next = &f->place.next[entry->input];
     fold_to(f, &entry->place, refused ? entry->input : UINT32_MAX,
             refused ? entry->place.next[entry->input] - entry->refused_from : 0);
@@ -440,6 +479,8 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
         expect_letter(f, entry->input, (*next)++);
     if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(f->engine, entry->time_ms);
     if (entry->kind == PQL_JOURNAL_REFRESH) (void)pql_engine_refresh(f->engine);
+    if (entry->kind == PQL_JOURNAL_PROGRAM) fold_program(f, entry);
+    if (entry->kind == PQL_JOURNAL_SETTLED) (void)pql_engine_settle(f->engine);
     f->place.journal = entry->place.journal;
 }
 
@@ -447,7 +488,6 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
 {
     struct fold f = {.s = s, .partition = partition, .expected = expected};
     const struct model_log *log = &s->world.model.outputs[PQL_OUT_CHECKPOINT][partition];
-    f.engine = pql_engine_new(s->world.program, expect_record, expected);
     for (size_t i = 0; i < log->count && s->result->ok; i++) {
         enum pql_checkpoint_type type;
         struct pql_slice content;
@@ -464,6 +504,9 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
     for (uint32_t i = 0; i < s->plan->inputs_count; i++)
         end.next[i] = s->world.model.offsets[i][partition].offset;
     fold_to(&f, &end, UINT32_MAX, 0);
+    if (f.revision != s->world.revision)
+        fail(s, "task %d: revision %" PRId64 " of %" PRId64 " was taken over", partition, f.revision,
+             s->world.revision);
     uint64_t digest = pql_engine_digest(f.engine);
     pql_engine_free(f.engine);
     return digest;
@@ -676,6 +719,7 @@ struct world_plan sim_plan_of(uint64_t seed)
         plan.padding = 8000;
         plan.produce_bytes_per_s = 200000;
     }
+    if (model_chance(&random, 0.4)) plan.changes = 0.001;
     if (plan.at_least_once) { /* two that overlap may both publish: that is what at least once means */
         plan.freeze = plan.scaling = 0;
         plan.instances = 1;

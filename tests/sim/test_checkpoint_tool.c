@@ -36,7 +36,7 @@ static void scene_init(struct scene *s)
     world_kill(first);
     s->process = world_start(&s->world, "pql-1");
     s->tool = (struct pql_tool){.ports = &s->process->ports,
-                                .program = s->world.program,
+                                .program = s->world.programs[0].program,
                                 .inputs = inputs,
                                 .inputs_count = 1,
                                 .out = open_memstream(&s->text, &s->len)};
@@ -225,7 +225,7 @@ static void adopt_without_a_snapshot_begins_with_the_journal(void **state)
     assert_true(before > 0);
     s.process = world_start(&s.world, "pql-1");
     s.tool = (struct pql_tool){.ports = &s.process->ports,
-                               .program = s.world.program,
+                               .program = s.world.programs[0].program,
                                .inputs = inputs,
                                .inputs_count = 1,
                                .out = open_memstream(&s.text, &s.len)};

@@ -515,23 +515,79 @@ static void topic_created_again_stops(void **state)
     world_deinit(&world);
 }
 
-static void other_program_stops(void **state)
+static struct world_process *start_with(struct world *world, size_t program, int64_t revision)
+{
+    world->revision = 1; /* what it starts with is said here */
+    struct world_process *process = world_start(world, "pql-0");
+    pql_pipeline_revise(process->pipeline, &world->programs[program].edition, revision);
+    return process;
+}
+
+static void another_program_under_the_same_revision_stops(void **state)
 {
     (void)state;
     struct world world;
     world_init(&world, &plain);
     settle_some(&world, 50);
-    struct pql_program *before = world.program;
-    world.definitions[0].qualify.text = PQL_SLICE_LITERAL("count(x, 9s) >= 4");
-    struct pql_diags diags;
-    pql_diags_init(&diags);
-    world.conf.program = world.program = pql_program_new(&world.program_conf, &diags);
-    assert_non_null(world.program);
-    struct world_process *process = world_start(&world, "pql-0");
-    expect_stop(&world, process, PQL_STOP_CONFIG, "another program");
+    struct world_process *process = start_with(&world, 1, 1);
+    expect_stop(&world, process, PQL_STOP_CONFIG, "Raise `revision`");
     world_kill(process);
-    pql_program_free(before);
-    pql_diags_deinit(&diags);
+    world_deinit(&world);
+}
+
+static void run_with(struct world *world, size_t program, int64_t revision, uint64_t changes)
+{
+    struct pql_pipeline_stats stats;
+    struct world_process *process = start_with(world, program, revision);
+    world_run(world, process, 20000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.live, world->plan->partitions_count);
+    assert_int_equal(stats.changes, changes);
+    pql_pipeline_stop(process->pipeline);
+    assert_true(world_run(world, process, 200000));
+    world_kill(process);
+}
+
+/* Up, then down by an older process, which may not take it over, and back by the old text with a higher
+ * number. */
+static void an_older_revision_runs_the_program_of_the_task(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    uint64_t tasks = (uint64_t)world.plan->partitions_count;
+    run_with(&world, 1, 2, tasks);
+    run_with(&world, 0, 1, 0);
+    run_with(&world, 1, 2, 0);
+    run_with(&world, 0, 3, tasks);
+    run_with(&world, 0, 4, 0);
+    world_deinit(&world);
+}
+
+/* A newer engine, then the older binary: it waits, and goes on when a newer one has the task again. */
+static void an_older_binary_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    world_init(&world, &plain);
+    settle_some(&world, 50);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    run_with(&world, 0, 1, 0);
+    world.conf.semantics = PQL_SEMANTICS_VERSION;
+    struct world_process *process = start_with(&world, 0, 1);
+    world_run(&world, process, 50000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.live + stats.blocked, 0);
+    assert_int_equal(stats.restoring, world.plan->partitions_count);
+    world_kill(process);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    run_with(&world, 0, 1, 0);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 3;
+    process = start_with(&world, 0, 1);
+    expect_stop(&world, process, PQL_STOP_CONFIG, "run the release between");
+    world_kill(process);
     world_deinit(&world);
 }
 
@@ -684,7 +740,9 @@ int main(void)
         cmocka_unit_test(state_without_offset_stops),
         cmocka_unit_test(missing_input_stops),
         cmocka_unit_test(topic_created_again_stops),
-        cmocka_unit_test(other_program_stops),
+        cmocka_unit_test(another_program_under_the_same_revision_stops),
+        cmocka_unit_test(an_older_revision_runs_the_program_of_the_task),
+        cmocka_unit_test(an_older_binary_waits),
         cmocka_unit_test(fenced_twice_is_another_process),
         cmocka_unit_test(a_sleeper_that_wakes_stays),
         cmocka_unit_test(nothing_is_committed_without_membership),

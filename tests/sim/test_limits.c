@@ -91,7 +91,8 @@ static void stops_at_the_second(const struct world_plan *plan, const struct refu
 static void permanent_errors_stop_with_the_command(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) stops_at_the_second(&exactly, &refusals[i]);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        stops_at_the_second(&exactly, &refusals[i]);
 }
 
 /* A record that always fails to be acknowledged is not tried for ever. */

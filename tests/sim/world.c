@@ -62,35 +62,77 @@ static int encode(void *context, enum pql_output output, const struct pql_record
     return 0;
 }
 
-static void make_program(struct world *world)
+/* A definition that stays, ones that come, go and are edited, a signal that is new. */
+static void define(struct world_program *p, const char *name, enum pql_subject subject, const char *qualify)
 {
-    const struct pql_definition_conf definitions[] = {
-        {.name = PQL_SLICE_LITERAL("team"),
-         .name_source = {PQL_SLICE_LITERAL("team"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_ACCOUNT,
-         .version = 1,
-         .mode = PQL_MODE_LIVE,
-         .alert = true,
-         .qualify = {PQL_SLICE_LITERAL("count(x, 8s) >= 4"), NULL, NULL, 0}},
-        {.name = PQL_SLICE_LITERAL("person"),
-         .name_source = {PQL_SLICE_LITERAL("person"), NULL, NULL, 0},
-         .subject = PQL_SUBJECT_USER,
-         .version = 1,
-         .mode = PQL_MODE_LIVE,
-         .qualify = {PQL_SLICE_LITERAL("count(x, 5s) >= 2"), NULL, NULL, 0}},
-    };
-    memcpy(world->definitions, definitions, sizeof definitions);
-    world->program_conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"),
-                                                    .settings = pql_settings_default(),
-                                                    .definitions = world->definitions,
-                                                    .definitions_count = 2};
-    world->program_conf.settings.lateness_ms = world->plan->lateness_ms;
-    world->program_conf.settings.dedup_horizon_ms = world->plan->dedup_horizon_ms;
-    if (world->plan->late_dead_letter) world->program_conf.settings.late_policy = PQL_LATE_DEAD_LETTER;
+    struct pql_definition_conf *conf = &p->definitions[p->conf.definitions_count++];
+    *conf = (struct pql_definition_conf){.name = pql_slice_of(name),
+                                         .name_source = {pql_slice_of(name), NULL, NULL, 0},
+                                         .subject = subject,
+                                         .version = 1,
+                                         .mode = PQL_MODE_LIVE,
+                                         .alert = subject == PQL_SUBJECT_ACCOUNT,
+                                         .qualify = {pql_slice_of(qualify), NULL, NULL, 0}};
+}
+
+static void define_all(struct world *world)
+{
+    struct world_program *p = world->programs;
+    define(&p[0], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 4");
+    define(&p[0], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
+    define(&p[1], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 3");
+    define(&p[1], "busy", PQL_SUBJECT_ACCOUNT, "count(x, 20s) >= 6");
+    define(&p[2], "crew", PQL_SUBJECT_ACCOUNT, "users(is(person)) >= 1 and count(x, 8s) >= 2");
+    define(&p[2], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
+    define(&p[2], "busy", PQL_SUBJECT_ACCOUNT, "count(x, 20s) >= 6");
+}
+
+static void make_programs(struct world *world)
+{
     pql_diags_init(&world->diags);
-    world->program = pql_program_new(&world->program_conf, &world->diags);
-    if (!world->program) pql_diags_print(&world->diags, stderr);
-    PQL_ASSERT(world->program);
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++) {
+        struct world_program *p = &world->programs[i];
+        snprintf(p->text, sizeof p->text, "program %zu", i);
+        p->conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"),
+                                            .settings = pql_settings_default(),
+                                            .definitions = p->definitions,
+                                            .text = pql_slice_of(p->text)};
+        p->conf.settings.lateness_ms = world->plan->lateness_ms;
+        p->conf.settings.dedup_horizon_ms = world->plan->dedup_horizon_ms;
+        if (world->plan->late_dead_letter) p->conf.settings.late_policy = PQL_LATE_DEAD_LETTER;
+    }
+    define_all(world);
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++) {
+        struct world_program *p = &world->programs[i];
+        p->program = pql_program_new(&p->conf, &world->diags);
+        if (!p->program) pql_diags_print(&world->diags, stderr);
+        PQL_ASSERT(p->program);
+        p->edition = (struct pql_edition){.program = p->program, .context = world};
+    }
+    world->revision = 1;
+}
+
+static struct world_program *program_of(struct world *world, int64_t revision)
+{
+    return &world->programs[(revision - 1) * 2 / 3 % WORLD_PROGRAMS];
+}
+
+const struct pql_program *world_program(const struct world *world, struct pql_slice text)
+{
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++)
+        if (pql_slice_is(text, world->programs[i].text)) return world->programs[i].program;
+    return NULL;
+}
+
+static int compile(void *context, struct pql_slice text, struct pql_edition **edition, struct pql_err *err)
+{
+    struct world *world = context;
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++)
+        if (pql_slice_is(text, world->programs[i].text)) {
+            *edition = &world->programs[i].edition;
+            return 0;
+        }
+    return PQL_FAIL(err, PQL_ERR_CONFIG, "no such program");
 }
 
 static void make_conf(struct world *world)
@@ -105,7 +147,8 @@ static void make_conf(struct world *world)
                                                        .partition_of = pql_partition_murmur2};
     struct pql_pipeline_conf conf = pql_pipeline_conf_default();
     conf.app = "sim";
-    conf.program = world->program;
+    conf.compile = compile;
+    conf.compile_context = world;
     conf.inputs = world->inputs;
     conf.inputs_count = world->plan->inputs_count;
     memcpy(conf.outputs, outputs, sizeof outputs);
@@ -115,8 +158,8 @@ static void make_conf(struct world *world)
     conf.alert_max_age_ms = INT64_C(1) << 50;
     conf.checkpoint_interval_ms = world->plan->checkpoint_interval_ms;
     conf.dlq_max_share = 0.9;
-    conf.decoding = (struct pql_decoding){
-        .context = world, .open = open_decoders, .close = close_decoders, .decode = world_decode};
+    conf.decoding =
+        (struct pql_decoding){.open = open_decoders, .close = close_decoders, .decode = world_decode};
     conf.encode = encode;
     conf.encode_context = world;
     conf.broken = world->plan->broken;
@@ -135,13 +178,13 @@ void world_init(struct world *world, const struct world_plan *plan)
     if (plan->max_message_bytes) world->model.max_message_bytes = plan->max_message_bytes;
     world->model.produce_bytes_per_s = plan->produce_bytes_per_s;
     if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;
-    make_program(world);
+    make_programs(world);
     make_conf(world);
 }
 
 void world_deinit(struct world *world)
 {
-    pql_program_free(world->program);
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++) pql_program_free(world->programs[i].program);
     pql_diags_deinit(&world->diags);
     model_deinit(&world->model);
 }
@@ -156,6 +199,9 @@ struct world_process *world_start(struct world *world, const char *transactional
                                        world->plan->is_static ? transactional_id : "");
     model_client_ports(process->client, &process->ports);
     process->conf = world->conf;
+    bool is_old = world->revision > 1 && !world->is_rolled_out && model_chance(&world->random, 0.3);
+    process->conf.revision = world->revision - is_old;
+    process->conf.edition = &program_of(world, process->conf.revision)->edition;
     process->conf.handover_budget_ms = (int64_t)model_below(&world->random, 300);
     if (world->plan->park_ms) process->conf.park_ms = world->plan->park_ms;
     process->conf.inbox_max = 1 + model_below(&world->random, 30);
@@ -163,6 +209,17 @@ struct world_process *world_start(struct world *world, const char *transactional
     process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &process->err);
     if (!process->pipeline) model_client_kill(process->client);
     return process;
+}
+
+void world_change(struct world *world)
+{
+    world->revision++;
+}
+
+void world_reload(struct world *world, struct world_process *process)
+{
+    if (process->pipeline)
+        pql_pipeline_revise(process->pipeline, &program_of(world, world->revision)->edition, world->revision);
 }
 
 void world_kill(struct world_process *process)

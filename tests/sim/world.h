@@ -8,6 +8,8 @@
 #include "core/partition.h"
 #include "sim/kafka_model.h"
 
+enum { WORLD_PROGRAMS = 3 };
+
 struct world_plan {
     uint64_t seed;
     uint32_t inputs_count;
@@ -41,6 +43,7 @@ struct world_plan {
     uint64_t produce_bytes_per_s; /* with a flood: the pace of producing */
     size_t padding;               /* of the records made: NULs behind each */
     double refresh;               /* per step, while there is input */
+    double changes;               /* per step, while there is input: a new revision of the configuration */
     double damage;                /* chance that the last snapshot is damaged before the final restore */
     double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
@@ -59,9 +62,17 @@ struct world {
     struct model model;
     struct model_random random; /* of the scheduler, apart from the model's */
     struct pql_diags diags;
-    struct pql_definition_conf definitions[2];
-    struct pql_program_conf program_conf;
-    struct pql_program *program;
+    /* What configurations say, by turns; every third revision differs from the one before in its number only.
+     */
+    struct world_program {
+        struct pql_definition_conf definitions[3];
+        struct pql_program_conf conf;
+        struct pql_program *program;
+        struct pql_edition edition;
+        char text[16];
+    } programs[WORLD_PROGRAMS];
+    int64_t revision;   /* the highest there is */
+    bool is_rolled_out; /* every process that starts has it */
     struct pql_pipeline_input inputs[MODEL_INPUTS_MAX];
     struct pql_pipeline_conf conf; /* of processes to come */
     size_t produced;
@@ -82,6 +93,11 @@ void world_deinit(struct world *world);
 struct world_process *world_start(struct world *world, const char *transactional_id);
 /* As kill -9 does: what it had is gone. NULL is fine. */
 void world_kill(struct world_process *process);
+/* A new revision; processes learn of it by world_reload and when they start. */
+void world_change(struct world *world);
+void world_reload(struct world *world, struct world_process *process);
+/* By the text that journals and manifests have. */
+const struct pql_program *world_program(const struct world *world, struct pql_slice text);
 /* One step of one role. */
 void world_step(struct world *world, struct world_process *process);
 void world_pass_time(struct world *world);

@@ -8,9 +8,10 @@
 enum { HEADER = 9, CRC_AT = 5, CHUNKS_MAX = 1 << 20 };
 
 const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
-    [PQL_JOURNAL_TICK] = "tick", [PQL_JOURNAL_PROGRAM] = "configuration",
-    [PQL_JOURNAL_RUN] = "run",   [PQL_JOURNAL_REFUSED] = "refused",
-    [PQL_JOURNAL_PART] = "part", [PQL_JOURNAL_REFRESH] = "refresh",
+    [PQL_JOURNAL_TICK] = "tick",       [PQL_JOURNAL_PROGRAM] = "configuration",
+    [PQL_JOURNAL_RUN] = "run",         [PQL_JOURNAL_REFUSED] = "refused",
+    [PQL_JOURNAL_PART] = "part",       [PQL_JOURNAL_REFRESH] = "refresh",
+    [PQL_JOURNAL_SETTLED] = "settled", [PQL_JOURNAL_ENGINE] = "engine",
 };
 
 uint64_t pql_checkpoint_hash(const char *event_id, size_t len)
@@ -382,8 +383,11 @@ void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
         pql_buf_slice(buf, j->program);
         pql_buf_slice(buf, j->program_hash);
         pql_buf_zigzag(buf, j->revision);
+        pql_buf_varint(buf, j->semantics);
         break;
     case PQL_JOURNAL_RUN: break;
+    case PQL_JOURNAL_SETTLED: break;
+    case PQL_JOURNAL_ENGINE: pql_buf_varint(buf, j->semantics); break;
     case PQL_JOURNAL_REFUSED:
         pql_buf_varint(buf, j->input);
         pql_buf_zigzag(buf, j->refused_from);
@@ -415,10 +419,12 @@ int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct 
             r.failed = true;
     }
     if (j.kind == PQL_JOURNAL_PART) read_part(&r, j.inputs_count, &j.part);
+    if (j.kind == PQL_JOURNAL_ENGINE) j.semantics = read_u32v(&r);
     if (j.kind == PQL_JOURNAL_PROGRAM) {
         j.program = pql_read_slice(&r);
         j.program_hash = pql_read_slice(&r);
         j.revision = pql_read_zigzag(&r);
+        j.semantics = read_u32v(&r);
     }
     if (r.failed || pql_reader_left(&r))
         return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");

@@ -126,12 +126,15 @@ int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct
 
 enum pql_journal_kind {
     PQL_JOURNAL_TICK = 1, /* the clock to time_ms */
-    PQL_JOURNAL_PROGRAM,  /* configuration := text, revision. The first entry of every task */
+    PQL_JOURNAL_PROGRAM,  /* configuration := text, revision. The first entry of every task, then a change: its
+                             parts follow, and SETTLED */
     PQL_JOURNAL_RUN,      /* nothing but its place: up to here one input was read, from here another */
     PQL_JOURNAL_REFUSED,  /* the records at offsets refused_from to place.next[input] - 1, for `reason` */
     PQL_JOURNAL_PART,     /* a long input has come so far: that of the next record, or one of the kinds here,
                              which follows when it is done */
     PQL_JOURNAL_REFRESH,  /* a record for every member */
+    PQL_JOURNAL_SETTLED,  /* a change of the program has reached every account */
+    PQL_JOURNAL_ENGINE,   /* semantics := n */
     PQL_JOURNAL_KIND_END,
 };
 
@@ -149,6 +152,7 @@ struct pql_journal {
     struct pql_part part;
     struct pql_slice program, program_hash;
     int64_t revision;
+    uint32_t semantics; /* PROGRAM: that of the task; ENGINE: the new one */
 };
 
 void pql_journal_write(const struct pql_journal *journal, struct pql_buf *buf); /* sealed */
