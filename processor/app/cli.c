@@ -18,6 +18,9 @@ const struct pql_command pql_commands[] = {
     {"checkpoint", pql_cmd_checkpoint,
      "list | verify | dump | digest | adopt | forget [--config FILE] [--partition P] [--yes]",
      "the saved state: look at it, check it, set it right"},
+    {"sample", pql_cmd_sample,
+     "[--config FILE] [--input TOPIC] [--since TIME] [--accounts N|P%] [--max N] [--output FILE]",
+     "a file of events from the topics, whole accounts, for replay"},
     {"dlq", pql_cmd_dlq,
      "list | show | resend [--config FILE] [--reason WORD] [--partition P] [--offset A..B] [--since TIME] "
      "[--yes]",

@@ -37,6 +37,7 @@ int pql_cmd_decode(int argc, char **argv);
 int pql_cmd_demo(int argc, char **argv);
 int pql_cmd_dlq(int argc, char **argv);
 int pql_cmd_run(int argc, char **argv);
+int pql_cmd_sample(int argc, char **argv);
 int pql_cmd_topics(int argc, char **argv);
 int pql_cmd_explain(int argc, char **argv);
 int pql_cmd_replay(int argc, char **argv);

@@ -73,11 +73,13 @@ static int replay_all(struct pql_replay *replay, const struct replay_flags *flag
                                                                        .until_ms = plan->until_ms,
                                                                        .advance_ms = plan->advance_ms});
     pql_replay_start(replay, plan->partitions);
-    return pql_replay_run_files(replay, &(struct pql_replay_files){.input = flags->input,
-                                                                   .format = flags->format,
-                                                                   .paths = files,
-                                                                   .count = count,
-                                                                   .advance_ms = plan->advance_ms});
+    return pql_replay_run_files(replay,
+                                &(struct pql_replay_files){.input = flags->input,
+                                                           .format = flags->format,
+                                                           .has_partitions = flags->partitions != NULL,
+                                                           .paths = files,
+                                                           .count = count,
+                                                           .advance_ms = plan->advance_ms});
 }
 
 int pql_cmd_replay(int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "app/inputs.h"
 
+#include "core/wire/schema.h"
 #include <stdlib.h>
 
 /* What the decoders of one input are made of. */
@@ -105,6 +106,22 @@ struct pql_decoder *pql_inputs_decoder(const struct pql_inputs *inputs, size_t a
         .ctx = inputs->registry,
     };
     return pql_decoder_new(&decoder_conf, err);
+}
+
+int pql_inputs_schema(const struct pql_inputs *inputs, size_t at, const struct pql_schema_key *key,
+                      struct pql_slice *text, struct pql_err *err)
+{
+    const struct input *input = &inputs->items[at];
+    if (key->kind == PQL_SCHEMA_ID || key->kind == PQL_SCHEMA_GUID)
+        return pql_registry_find(inputs->registry, key, text, err);
+    for (size_t i = 0; i < input->schemas_count; i++) {
+        struct pql_schema *schema = pql_schema_parse(input->schemas[i], err);
+        bool is_it = schema && (key->kind == PQL_SCHEMA_BARE || pql_schema_fingerprint(schema) == key->low);
+        pql_schema_free(schema);
+        *text = input->schemas[i];
+        if (is_it) return 0;
+    }
+    return PQL_FAIL(err, PQL_ERR_RECORD, "no schema file is the writer's");
 }
 
 int pql_inputs_decode(const struct pql_inputs *inputs, struct pql_decoder *decoder, struct pql_slice value,

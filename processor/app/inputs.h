@@ -26,6 +26,11 @@ struct pql_registry *pql_inputs_registry(const struct pql_inputs *inputs);
 struct pql_decoder *pql_inputs_decoder(const struct pql_inputs *inputs, size_t input,
                                        struct pql_err *err) PQL_CHECKED;
 
+/* The text of the schema of a key of that input's messages: of the registry, which has it, or of a file.
+ * Valid as long as inputs. */
+int pql_inputs_schema(const struct pql_inputs *inputs, size_t input, const struct pql_schema_key *key,
+                      struct pql_slice *text, struct pql_err *err) PQL_CHECKED;
+
 /* Applies the decoder, waiting up to wait_ms for a schema that is being fetched. For those who may wait.
  * Class PQL_ERR_RECORD: this message can never be used; PQL_ERR_RETRY: the registry did not answer. */
 int pql_inputs_decode(const struct pql_inputs *inputs, struct pql_decoder *decoder, struct pql_slice value,

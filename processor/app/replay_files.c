@@ -1,4 +1,5 @@
 /* Events from files: JSON lines, CSV with a header, Avro object containers. */
+#include "app/sample_place.h"
 #include "app/replayer.h"
 #include "app/replay_rows.h"
 
@@ -29,9 +30,14 @@ struct files {
     const struct pql_mapping *mapping;
     struct pql_arena texts; /* of schema files */
     uint64_t bytes_before;  /* of files that are done */
+    struct pql_sample_place_reader *row_places, *line_places;
+    bool takes_partitions; /* of places; else by the account */
     /* decoding of the file at hand */
-    struct pql_decoder *decoder; /* NULL: CSV */
-    size_t *columns;             /* CSV: cell of each slot, SIZE_MAX: none */
+    enum format format;
+    struct pql_slice schema;       /* of a container */
+    struct pql_slice places;       /* lines for the data that are left in it */
+    struct pql_decoder **decoders; /* of each input, once it is needed */
+    size_t *columns;               /* CSV: cell of each slot, SIZE_MAX: none */
     size_t columns_count;
     struct pql_value *slots;
     struct pql_slice *cells;
@@ -46,11 +52,26 @@ static int apply_to(struct pql_replay *replay, size_t index, struct pql_event *e
     return pql_replay_apply(replay, index, event, err);
 }
 
-static int apply(struct files *files, struct pql_event *event, struct pql_err *err)
+/* A record of a sample goes where it was. */
+static int apply_at(struct pql_replay *replay, const struct pql_sample_place *place, struct pql_event *event,
+                    struct pql_err *err)
+{
+    if (place->partition >= PQL_REPLAY_PARTITIONS_MAX)
+        return PQL_FAIL(err, PQL_ERR_RECORD, "partition %" PRId32 " is beyond what a replay takes",
+                        place->partition);
+    pql_replay_grow(replay, (size_t)place->partition + 1);
+    event->partition = place->partition;
+    event->offset = place->offset;
+    return pql_replay_apply(replay, (size_t)place->partition, event, err);
+}
+
+static int apply(struct files *files, const struct pql_sample_place *place, struct pql_event *event,
+                 struct pql_err *err)
 {
     struct pql_replay *replay = files->replay;
     int failed = 0;
     replay->events++;
+    if (place && files->takes_partitions) return apply_at(replay, place, event, err);
     if (event->account.len)
         return apply_to(replay, pql_replay_task_of(replay, files->input, event->account), event, err);
     for (size_t i = 0; i < replay->tasks_count; i++) failed |= apply_to(replay, i, event, err);
@@ -76,29 +97,80 @@ static int slots_of_csv(struct files *files, struct pql_slice row, struct pql_er
     return 0;
 }
 
-static int event_of(struct files *files, struct pql_slice row, struct pql_event *event, struct pql_err *err)
+static struct pql_decoder *decoder_of(struct files *files, size_t input, struct pql_err *err)
 {
-    const struct pql_message message = {.timestamp_ms = PQL_NO_TIME, .input = files->input_index};
-    if (files->decoder)
-        return pql_decoder_apply(files->decoder, row, &message, &files->replay->scratch, event, err);
-    if (slots_of_csv(files, row, err) != 0) return -1;
-    return pql_mapping_apply(files->mapping, files->slots, &message, &files->replay->scratch, event, err);
+    const struct pql_config *config = files->replay->setup.config;
+    const struct pql_input_conf *conf = &config->inputs[input];
+    if (files->decoders[input]) return files->decoders[input];
+    bool is_avro = files->format == FORMAT_AVRO;
+    struct pql_decoder_conf decoder = {.format = is_avro ? PQL_FORMAT_AVRO : PQL_FORMAT_JSON,
+                                       .framing = PQL_FRAMING_BARE,
+                                       .schemas = &files->schema,
+                                       .schemas_count = is_avro ? 1 : 0,
+                                       .mapping = files->replay->setup.mappings[conf->mapping]};
+    if (is_avro && conf->reader_schema &&
+        pql_setup_read_schema(&files->texts, conf->reader_schema, &decoder.reader, err))
+        return NULL;
+    return files->decoders[input] = pql_decoder_new(&decoder, err);
+}
+
+static int event_of(struct files *files, struct pql_slice row, const struct pql_sample_place *place,
+                    struct pql_event *event, struct pql_err *err)
+{
+    struct pql_message message = {.timestamp_ms = PQL_NO_TIME, .input = files->input_index};
+    const struct pql_config *config = files->replay->setup.config;
+    for (size_t i = 0; place && i < config->inputs_count; i++)
+        if (pql_slice_is(place->topic, config->inputs[i].topic)) message.input = (uint32_t)i;
+    if (place) {
+        message.has_key = place->has_key;
+        message.key = place->key;
+        message.timestamp_ms = place->timestamp_ms;
+        message.headers = place->headers;
+        message.headers_count = place->headers_count;
+    }
+    if (files->format == FORMAT_CSV)
+        return slots_of_csv(files, row, err) || pql_mapping_apply(files->mapping, files->slots, &message,
+                                                                  &files->replay->scratch, event, err)
+                   ? -1
+                   : 0;
+    struct pql_decoder *decoder = decoder_of(files, message.input, err);
+    return decoder ? pql_decoder_apply(decoder, row, &message, &files->replay->scratch, event, err) : -1;
+}
+
+/* What a sample says of a record: in the row itself, or in the next line of the container's. */
+static const struct pql_sample_place *place_of(struct files *files, struct pql_slice row,
+                                               struct pql_sample_place *place)
+{
+    static const char begin[] = PQL_PLACE_BEGIN;
+    struct pql_slice line = files->places;
+    bool is_row = files->format == FORMAT_JSONL && row.len > sizeof begin &&
+                  memcmp(row.ptr, begin, sizeof begin - 1) == 0;
+    if (is_row)
+        return pql_sample_place_read(files->row_places, row, &files->replay->scratch, place) ? place : NULL;
+    if (!line.len) return NULL;
+    const char *end = memchr(line.ptr, '\n', line.len);
+    line.len = end ? (size_t)(end - line.ptr) : line.len;
+    size_t used = line.len + (end != NULL);
+    files->places = (struct pql_slice){files->places.ptr + used, files->places.len - used};
+    return pql_sample_place_read(files->line_places, line, &files->replay->scratch, place) ? place : NULL;
 }
 
 /* One record of a file; number: its line, or which datum it is. done: bytes read of the file. */
 static void take(struct files *files, const char *name, struct pql_slice row, uint64_t number, uint64_t done)
 {
     struct pql_replay *replay = files->replay;
+    struct pql_sample_place read;
     struct pql_event event;
     struct pql_err err = {0};
-    if (event_of(files, row, &event, &err) != 0 || apply(files, &event, &err) != 0) {
-        char place[500];
-        snprintf(place, sizeof place, "%s:%" PRIu64, name, number);
-        pql_replay_refuse(files->replay, place, &err);
+    const struct pql_sample_place *place = place_of(files, row, &read);
+    if (event_of(files, row, place, &event, &err) != 0 || apply(files, place, &event, &err) != 0) {
+        char text[500];
+        snprintf(text, sizeof text, "%s:%" PRIu64, name, number);
+        pql_replay_refuse(replay, text, &err);
     }
-    pql_arena_reset(&files->replay->scratch);
+    pql_arena_reset(&replay->scratch);
     if ((replay->events + replay->refused_total) % 1024 == 0)
-        pql_progress_show(&files->replay->progress, replay->events, done ? files->bytes_before + done : 0,
+        pql_progress_show(&replay->progress, replay->events, done ? files->bytes_before + done : 0,
                           pql_wall_ms());
 }
 
@@ -132,21 +204,6 @@ static int replay_rows(struct files *files, struct pql_rows *rows, const char *n
     return got < 0 ? -1 : 0;
 }
 
-static int set_decoder(struct files *files, enum pql_format format, const struct pql_slice *schema,
-                       struct pql_err *err)
-{
-    struct pql_decoder_conf conf = {.format = format,
-                                    .framing = PQL_FRAMING_BARE,
-                                    .schemas = schema,
-                                    .schemas_count = schema ? 1 : 0,
-                                    .mapping = files->mapping};
-    const char *reader = format == PQL_FORMAT_AVRO ? files->input->reader_schema : NULL;
-    if (reader && pql_setup_read_schema(&files->texts, reader, &conf.reader, err)) return -1;
-    pql_decoder_free(files->decoder);
-    files->decoder = pql_decoder_new(&conf, err);
-    return files->decoder ? 0 : -1;
-}
-
 static int replay_text(struct files *files, const char *path, const char *name, bool is_csv,
                        struct pql_err *err)
 {
@@ -154,8 +211,7 @@ static int replay_text(struct files *files, const char *path, const char *name, 
     if (!file) return PQL_FAIL(err, PQL_ERR_CONFIG, "%s: %s", path, strerror(errno));
     struct pql_rows rows;
     pql_rows_init(&rows, file, is_csv);
-    int failed = is_csv ? 0 : set_decoder(files, PQL_FORMAT_JSON, NULL, err);
-    if (!failed) failed = replay_rows(files, &rows, name, err);
+    int failed = replay_rows(files, &rows, name, err);
     if (failed) pql_err_prefix(err, "%s: ", name);
     pql_rows_deinit(&rows);
     if (file != stdin) fclose(file);
@@ -166,8 +222,10 @@ static int replay_container(struct files *files, const char *path, const char *n
 {
     struct pql_ocf *ocf = pql_ocf_open(path, err);
     if (!ocf) return -1;
-    struct pql_slice schema = pql_ocf_schema(ocf), datum = {"", 0};
-    int failed = set_decoder(files, PQL_FORMAT_AVRO, &schema, err);
+    struct pql_slice datum = {"", 0};
+    files->schema = pql_ocf_schema(ocf);
+    files->places = pql_ocf_places(ocf);
+    int failed = decoder_of(files, files->input_index, err) ? 0 : -1; /* before the first datum is blamed */
     if (failed) pql_err_prefix(err, "%s: ", name);
     for (uint64_t number = 1; !failed && !files->replay->out_failed; number++) {
         failed = pql_ocf_next(ocf, &datum, err);
@@ -189,15 +247,24 @@ static enum format format_of(const struct files *files, const char *path, int as
     return files->input->format == PQL_FORMAT_AVRO ? FORMAT_AVRO : FORMAT_JSONL;
 }
 
+static void forget_file(struct files *files)
+{
+    for (size_t i = 0; i < files->replay->setup.config->inputs_count; i++) {
+        pql_decoder_free(files->decoders[i]);
+        files->decoders[i] = NULL;
+    }
+    files->schema = files->places = (struct pql_slice){0};
+}
+
 static int replay_file(struct files *files, const char *path, int asked)
 {
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
     struct pql_err err = {0};
-    enum format format = format_of(files, path, asked);
-    pql_decoder_free(files->decoder);
-    files->decoder = NULL;
-    int failed = format == FORMAT_AVRO ? replay_container(files, path, name, &err)
-                                       : replay_text(files, path, name, format == FORMAT_CSV, &err);
+    files->format = format_of(files, path, asked);
+    int failed = files->format == FORMAT_AVRO
+                     ? replay_container(files, path, name, &err)
+                     : replay_text(files, path, name, files->format == FORMAT_CSV, &err);
+    forget_file(files);
     if (!failed) return 0;
     pql_progress_clear(&files->replay->progress);
     fprintf(stderr, "%s\n", err.msg);
@@ -266,16 +333,21 @@ static int run(struct files *files, const struct pql_replay_files *given)
 
 int pql_replay_run_files(struct pql_replay *replay, const struct pql_replay_files *given)
 {
-    struct files files = {.replay = replay};
+    struct files files = {.replay = replay, .takes_partitions = !given->has_partitions};
     size_t slots;
     if (choose_input(&files, given->input) != 0) return PQL_EXIT_CONFIG;
     pql_mapping_wanted(files.mapping, &slots);
     pql_arena_init(&files.texts);
+    files.decoders = pql_xcalloc(replay->setup.config->inputs_count, sizeof(struct pql_decoder *));
+    files.row_places = pql_sample_place_reader_new(true);
+    files.line_places = pql_sample_place_reader_new(false);
     files.slots = pql_xcalloc(slots + 1, sizeof *files.slots);
     files.columns = pql_xcalloc(slots + 1, sizeof *files.columns);
     files.cells = pql_xcalloc(PQL_CELLS_MAX, sizeof *files.cells);
     int exit_code = run(&files, given);
-    pql_decoder_free(files.decoder);
+    pql_sample_place_reader_free(files.row_places);
+    pql_sample_place_reader_free(files.line_places);
+    free(files.decoders);
     free(files.slots);
     free(files.columns);
     free(files.cells);

@@ -16,7 +16,7 @@
 #include "core/reasons.h"
 #include "core/wire/encode.h"
 
-enum { PQL_REPLAY_PARTITIONS_MAX = 100000, PQL_REPLAY_WAIT_MS = 30000 /* for a schema */ };
+enum { PQL_REPLAY_PARTITIONS_MAX = 100000 };
 
 struct pql_replay_task {
     struct pql_engine *engine;
@@ -64,8 +64,9 @@ void pql_replay_summary(struct pql_replay *replay);
 /* --- the two sources; exit codes --- */
 
 struct pql_replay_files {
-    const char *input;  /* the topic whose mapping is used; NULL: the first */
-    const char *format; /* a word of pql_replay_formats; NULL: by suffix */
+    const char *input;   /* the topic whose mapping is used; NULL: the first */
+    const char *format;  /* a word of pql_replay_knows_format; NULL: by suffix */
+    bool has_partitions; /* were asked for: a sample's own are not taken */
     char **paths;
     int count;
     int64_t advance_ms;

@@ -1,4 +1,5 @@
 #include "io/kafka_merge.h"
+#include "base/heap.h"
 #include "core/record.h"
 #include "io/kafka_parts.h"
 #include <inttypes.h>
@@ -26,9 +27,8 @@ struct pql_kafka_merge {
     struct pql_merge_range *ranges;
     size_t count;
     struct lane *lanes;
-    size_t *heap; /* ranges with a head, the oldest first */
-    size_t heap_count;
-    bool is_given; /* the top's head was given to the caller and goes with the next call */
+    struct pql_heap heap; /* of lanes with a head */
+    struct lane *given;   /* its head was given to the caller and goes with the next call */
     int64_t heard_ms;
 };
 
@@ -186,27 +186,18 @@ static int fill(struct pql_kafka_merge *merge, size_t at, struct pql_err *err)
     return 1;
 }
 
-/* --- the heap --- */
+/* --- the heap: lanes with a head, the oldest first --- */
 
-static bool is_before(const struct pql_kafka_merge *merge, size_t a, size_t b)
+/* Lanes are as the ranges are. */
+static int compare_lanes(const void *a, const void *b)
 {
-    int64_t x = merge->lanes[a].stamp_ms, y = merge->lanes[b].stamp_ms;
-    return x != y ? x < y : a < b;
+    const struct lane *x = a, *y = b;
+    return (x > y) - (x < y);
 }
 
-static void sift_down(struct pql_kafka_merge *merge, size_t at)
+static void push(struct pql_kafka_merge *merge, struct lane *lane)
 {
-    size_t *heap = merge->heap;
-    for (;;) {
-        size_t least = at;
-        for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < merge->heap_count; child++)
-            if (is_before(merge, heap[child], heap[least])) least = child;
-        if (least == at) return;
-        size_t moved = heap[at];
-        heap[at] = heap[least];
-        heap[least] = moved;
-        at = least;
-    }
+    pql_heap_push(&merge->heap, compare_lanes, lane->stamp_ms, lane);
 }
 
 /* --- opening and closing --- */
@@ -222,22 +213,21 @@ static void assign(struct pql_kafka_merge *merge, rd_kafka_topic_partition_list_
         PQL_ASSERT(merge->lanes[i].queue);
         rd_kafka_queue_forward(merge->lanes[i].queue, NULL);
         rd_kafka_topic_partition_list_add(list, range->topic, range->partition)->offset = range->from;
-        merge->heap[merge->heap_count++] = i;
     }
 }
 
-/* The first heads; ranges that turn out to be empty leave the heap. */
+static int refill(struct pql_kafka_merge *merge, struct lane *lane, struct pql_err *err)
+{
+    int filled = fill(merge, (size_t)(lane - merge->lanes), err);
+    if (filled > 0) push(merge, lane);
+    return filled < 0 ? -1 : 0;
+}
+
 static int fill_all(struct pql_kafka_merge *merge, struct pql_err *err)
 {
-    size_t kept = 0;
     merge->heard_ms = now_ms();
-    for (size_t i = 0; i < merge->heap_count; i++) {
-        int filled = fill(merge, merge->heap[i], err);
-        if (filled < 0) return -1;
-        if (filled) merge->heap[kept++] = merge->heap[i];
-    }
-    merge->heap_count = kept;
-    for (size_t i = kept / 2; i-- > 0;) sift_down(merge, i);
+    for (size_t i = 0; i < merge->count; i++)
+        if (merge->lanes[i].queue && refill(merge, &merge->lanes[i], err)) return -1;
     return 0;
 }
 
@@ -257,7 +247,6 @@ struct pql_kafka_merge *pql_kafka_merge_open(const struct pql_kafka_conf *conf,
     merge->ranges = ranges;
     merge->count = count;
     merge->lanes = pql_xcalloc(count + 1, sizeof(*merge->lanes));
-    merge->heap = pql_xcalloc(count + 1, sizeof(*merge->heap));
     merge->kafka = pql_kafka_open(conf, PQL_KAFKA_READER, log, extras, NULL, merge, err);
     if (!merge->kafka) goto fail;
     assign(merge, list);
@@ -286,29 +275,23 @@ void pql_kafka_merge_close(struct pql_kafka_merge *merge)
     if (merge->kafka) rd_kafka_consumer_close(merge->kafka->rk);
     pql_kafka_close(merge->kafka);
     free(merge->lanes);
-    free(merge->heap);
+    pql_heap_deinit(&merge->heap);
     free(merge);
 }
 
 /* --- reading --- */
 
-static int advance(struct pql_kafka_merge *merge, struct pql_err *err)
-{
-    drop_head(&merge->lanes[merge->heap[0]]);
-    merge->is_given = false;
-    int filled = fill(merge, merge->heap[0], err);
-    if (filled < 0) return -1;
-    if (!filled) merge->heap[0] = merge->heap[--merge->heap_count];
-    sift_down(merge, 0);
-    return 0;
-}
-
 int pql_kafka_merge_next(struct pql_kafka_merge *merge, struct pql_merge_record *record, struct pql_err *err)
 {
-    if (merge->is_given && advance(merge, err)) return -1;
-    if (!merge->heap_count) return 0;
-    size_t at = merge->heap[0];
-    const rd_kafka_message_t *message = head_of(&merge->lanes[at]);
+    if (merge->given) {
+        drop_head(merge->given);
+        if (refill(merge, merge->given, err)) return -1;
+        merge->given = NULL;
+    }
+    if (!merge->heap.count) return 0;
+    merge->given = pql_heap_pop(&merge->heap, compare_lanes).item;
+    size_t at = (size_t)(merge->given - merge->lanes);
+    const rd_kafka_message_t *message = head_of(merge->given);
     rd_kafka_timestamp_type_t type;
     int64_t stamp = rd_kafka_message_timestamp(message, &type);
     *record = (struct pql_merge_record){.range = at,
@@ -319,13 +302,12 @@ int pql_kafka_merge_next(struct pql_kafka_merge *merge, struct pql_merge_record 
                                         .has_value = message->payload != NULL,
                                         .key = {message->key, message->key_len},
                                         .value = {message->payload, message->len}};
-    merge->is_given = true;
     return 1;
 }
 
 void pql_kafka_merge_headers(const struct pql_kafka_merge *merge, struct pql_arena *arena,
                              const struct pql_header **headers, size_t *count)
 {
-    PQL_ASSERT(merge->is_given);
-    pql_kafka_headers(head_of(&merge->lanes[merge->heap[0]]), arena, headers, count);
+    PQL_ASSERT(merge->given);
+    pql_kafka_headers(head_of(merge->given), arena, headers, count);
 }

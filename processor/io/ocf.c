@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAGIC_SIZE = 4, SYNC_SIZE = 16, METADATA_ENTRIES_MAX = 1000, METADATA_SIZE_MAX = 4 << 20 };
+enum { MAGIC_SIZE = 4, SYNC_SIZE = 16, METADATA_ENTRIES_MAX = 1000, METADATA_SIZE_MAX = 256 << 20 };
 
 typedef bool unpack_function(struct pql_slice packed, struct pql_buf *out);
 
@@ -22,6 +22,7 @@ struct pql_ocf {
     FILE *file;
     char *schema_text;
     size_t schema_len;
+    struct pql_buf places;
     struct pql_schema *schema;
     struct pql_plan *plan; /* wants nothing: it finds where a datum ends */
     const struct codec *codec;
@@ -86,6 +87,9 @@ static bool take_entry(struct pql_ocf *ocf, struct pql_buf *name, struct pql_buf
         free(ocf->schema_text);
         ocf->schema_text = pql_xstrndup(value->ptr, value->len);
         ocf->schema_len = value->len;
+    } else if (pql_slice_is(key, PQL_OCF_PLACES)) {
+        ocf->places.len = 0;
+        pql_buf_put(&ocf->places, value->ptr, value->len);
     } else if (pql_slice_is(key, "avro.codec")) {
         ocf->codec = NULL;
         for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
@@ -176,6 +180,7 @@ void pql_ocf_close(struct pql_ocf *ocf)
     if (ocf->file && ocf->file != stdin) fclose(ocf->file);
     pql_plan_free(ocf->plan);
     pql_schema_free(ocf->schema);
+    pql_buf_deinit(&ocf->places);
     pql_buf_deinit(&ocf->packed);
     pql_buf_deinit(&ocf->block);
     pql_arena_deinit(&ocf->scratch);
@@ -187,6 +192,11 @@ void pql_ocf_close(struct pql_ocf *ocf)
 struct pql_slice pql_ocf_schema(const struct pql_ocf *ocf)
 {
     return (struct pql_slice){ocf->schema_text, ocf->schema_len};
+}
+
+struct pql_slice pql_ocf_places(const struct pql_ocf *ocf)
+{
+    return (struct pql_slice){ocf->places.ptr, ocf->places.len};
 }
 
 /* --- data --- */

@@ -23,6 +23,11 @@ void pql_ocf_close(struct pql_ocf *ocf);
 /* The writer's schema, as it stands in the file; valid until close. */
 struct pql_slice pql_ocf_schema(const struct pql_ocf *ocf);
 
+/* What this program writes into the metadata of a container of its own (`sample`), a line for each datum;
+ * empty where there is none. Valid until close. */
+#define PQL_OCF_PLACES "pqlstream.places"
+struct pql_slice pql_ocf_places(const struct pql_ocf *ocf);
+
 /* The next datum's bytes, valid until the next call; datum->ptr is NULL after the last one. Class
  * PQL_ERR_FATAL: the file is damaged from here on; the message says where. */
 int pql_ocf_next(struct pql_ocf *ocf, struct pql_slice *datum, struct pql_err *err) PQL_CHECKED;

@@ -6,6 +6,8 @@ import tempfile
 import time
 import unittest
 
+import fastavro
+
 import client
 import dataset
 import scenario
@@ -190,6 +192,113 @@ class Decode(Tools):
                 code, records, error = self.decode(job, *flags)
                 self.assertEqual((code, records), (2, []), error)
                 self.assertIn(words, error)
+
+
+class Sample(Tools):
+    def sample(self, job, name, *flags):
+        path = self.path(name)
+        done = self.succeeds("sample", "--config", job.config_path, "--output", path, *flags)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        return path, done.stderr
+
+    def replayed(self, job, path, *flags):
+        return records_of(self.succeeds("replay", "--config", job.config_path, path, *flags))
+
+    def assert_some_accounts(self, job, path, ran, at_most):
+        """Those of the sample as in the run; what the clock of the others' events decides is not a part of it."""
+        replayed = [dict(r, key=scenario.record_key(r)) for r in self.replayed(job, path)]
+        accounts = {r["account_id"] for r in replayed}
+        self.assertTrue(0 < len(accounts) <= at_most, len(accounts))
+        scenario.check_same_records(self, replayed, [r for r in ran if r["account_id"] in accounts], ["clock"])
+        return accounts
+
+    def test_lines_of_json(self):
+        job = scenario.Scenario("tools-sample", self.folder.name, input_format="json")
+        job.create_input()
+        job.produce(EVENTS)
+        client.produce(job.broker, job.topic, [(0, "A", b"{junk"), (1, "B", b"[1]")])
+        job.produce(END)
+        ran = self.run_through(job)
+        path, said = self.sample(job, "all.jsonl")
+        self.assertIn("2 cannot be used", said)
+        self.assert_same(self.replayed(job, path), ran)
+        with open(path, encoding="utf-8") as lines:
+            events = [json.loads(line) for line in lines]
+        self.assertEqual(len(events), len(EVENTS) + scenario.PARTITIONS)
+        self.assertEqual(events[0]["pqlstream_place"]["topic"], job.topic)
+        self.assertIn(events[0]["account_id"], [e["account_id"] for e in EVENTS])
+
+        path, said = self.sample(job, "some.jsonl", "--accounts", "10")
+        self.assertIn(" events of 10 accounts; ", said)
+        few = self.assert_some_accounts(job, path, ran, 10)
+        path, _ = self.sample(job, "share.jsonl", "--accounts", "30%")
+        self.assertTrue(few <= self.assert_some_accounts(job, path, ran, 40))  # the same ones first
+        path, _ = self.sample(job, "max.jsonl", "--max", "300")
+        with open(path, encoding="utf-8") as lines:
+            self.assertLessEqual(len(lines.readlines()), 300)
+        self.assert_some_accounts(job, path, ran, 20)
+
+    def test_container_of_two_versions_of_a_schema(self):
+        job = scenario.Scenario("tools-versions", self.folder.name)
+        job.create_input()
+        newer = json.loads(json.dumps(scenario.EVENT_SCHEMA))
+        newer["fields"].insert(1, {"name": "app_version", "type": ["null", "string"], "default": None})
+        encoders = [job.encode, client.avro_writer(newer, client.register_schema(job.registry, f"{job.topic}-value", newer))]
+        rounds = iter(range(len(EVENTS) + 10))
+        job.encode = lambda event: encoders[next(rounds) // 7 % 2](dict(event, app_version="2"))
+        job.produce(EVENTS + END)
+        ran = self.run_through(job)
+        path, said = self.sample(job, "all.avro")
+        self.assertIn(", of 2 schemas", said)
+        self.assert_same(self.replayed(job, path), ran)
+        with open(path, "rb") as container:
+            events = list(fastavro.reader(container))
+        self.assertEqual(len(events), len(EVENTS) + scenario.PARTITIONS)
+        self.assertEqual({e.get("app_version") for e in events}, {None, "2"})
+        self.assertEqual({e["message_id"] for e in events}, {e["message_id"] for e in EVENTS + END})
+        decoded = self.succeeds("decode", path)
+        self.assertEqual(len(decoded.stdout.splitlines()), len(events))
+        path, _ = self.sample(job, "some.avro", "--accounts", "10")
+        self.assert_some_accounts(job, path, ran, 10)
+
+    def test_what_stands_beside_the_value(self):
+        """Account from the key, name from a header, time from the broker: the sample has them as well."""
+        job = scenario.Scenario("tools-beside", self.folder.name, input_format="json",
+                                definitions='{ name = "d"; subject = "account"; qualify = "count(login, 7d) >= 2"; }')
+        with open(job.config_path, encoding="utf-8") as config:
+            text = config.read()
+        text = text.replace('kind = "type"; event = "event"; account = [ "account_id" ];',
+                            'event = "header:name"; account = [ "key" ];').replace('time = "occurred_at"', 'time = "broker:timestamp"')
+        with open(job.config_path, "w", encoding="utf-8") as config:
+            config.write(text)
+        job.create_input()
+        producer = client.Producer({"bootstrap.servers": job.broker})
+        now = int(time.time() * 1000)
+        for n in range(60):
+            account = f"a\x01{n % 20}"
+            producer.produce(job.topic, b"{}", account.encode(), client.partition_of(account, scenario.PARTITIONS),
+                             timestamp=now - 100000 + n, headers=[("name", b"login"), ("other", None)])
+        producer.flush(10)
+        path, _ = self.sample(job, "beside.jsonl")
+        done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        self.assertEqual(len(records_of(done)), 20, done.stderr)
+        strip = [{k: v for k, v in r.items() if k != "produced_at"} for r in records_of(done)]
+        self.assertEqual([{k: v for k, v in r.items() if k != "produced_at"} for r in self.replayed(job, path)], strip)
+
+    def test_mistakes(self):
+        job = scenario.Scenario("tools-mistakes", self.folder.name, input_format="json")
+        job.create_input()
+        for flags, words in ((["--output", "x.avro"], "the events are JSON, so it must end in .jsonl"),
+                             (["--accounts", "0"], "--accounts 0: must be"), (["--max", "-3"], "--max -3: must be"),
+                             (["--input", "nothing"], "--input nothing: no such input"),
+                             (["--since", "soon"], "--since soon: must be"), (["file"], "what is 'file'?"),
+                             (["--output", "/nowhere/x.jsonl"], "/nowhere/x.jsonl: No such file or directory")):
+            done = pqlstream("sample", "--config", job.config_path, *flags, cwd=self.folder.name)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(words, done.stderr)
+        path, said = self.sample(job, "empty.jsonl")
+        self.assertIn("0 events of 0 accounts", said)
+        self.assertEqual(self.replayed(job, path), [])
 
 
 class DeadLetters(Tools):
