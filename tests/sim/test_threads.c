@@ -431,6 +431,7 @@ static void threads(void **state)
     pthread_t thread;
     world_init(&world, &plan);
     world.conf.keepers = 2;
+    world.conf.edition = &world.programs[0].edition;
     snprintf(world.conf.writer, sizeof world.conf.writer, "threads");
     client = model_client_new(&world.model, "pql-0", "");
     model_client_ports(client, &real);
