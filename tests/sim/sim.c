@@ -437,8 +437,7 @@ static void fold_to(struct fold *f, const struct pql_log_place *place, uint32_t 
              place->journal);
 }
 
-/* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
-/* Each is taken over once per task, and none after a newer one. */
+/* Each revision is taken over once per task, and none after a newer one. */
 static void fold_revision(struct fold *f, const struct pql_journal *entry)
 {
     if (entry->revision <= f->revision)
@@ -460,6 +459,7 @@ static void fold_program(struct fold *f, const struct pql_journal *entry)
     f->program = program;
 }
 
+/* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
 static void fold_entry(struct fold *f, const struct pql_journal *entry)
 {
     bool refused = entry->kind == PQL_JOURNAL_REFUSED;
@@ -467,6 +467,10 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
     if (entry->place.journal != f->place.journal + 1)
         fail(f->s, "task %d: entry %" PRIu64 " follows %" PRIu64, f->partition, entry->place.journal,
              f->place.journal);
+    if (!f->engine && entry->kind != PQL_JOURNAL_PROGRAM) {
+        fail(f->s, "task %d: its journal does not begin with a program", f->partition);
+        return;
+    }
     if (entry->place.journal == 1) f->place = entry->place;
     if (entry->kind == PQL_JOURNAL_PROGRAM) fold_revision(f, entry);
     int64_t *next = &f->place.next[entry->input];
@@ -499,6 +503,10 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
         if (type != PQL_CHECKPOINT_JOURNAL) continue;
         PQL_ASSERT(!pql_journal_parse(content, &entry, &err));
         fold_entry(&f, &entry);
+    }
+    if (!f.engine) {
+        fail(s, "task %d: its journal has no program", partition);
+        return 0;
     }
     struct pql_log_place end = f.place;
     for (uint32_t i = 0; i < s->plan->inputs_count; i++)
