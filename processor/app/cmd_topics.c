@@ -10,7 +10,7 @@ enum { ATTEMPTS_MAX = 5 };
 struct topics_flags {
     struct pql_config_flags config;
     bool creates, verifies, prints, deletes, is_sure;
-    const char *input_partitions;
+    const char *input_partitions, *principal;
 };
 
 static void print_difference(void *context, const struct pql_topic_difference *difference)
@@ -26,15 +26,27 @@ static void print_created(void *context, const char *topic, int32_t partitions)
     printf("%s %s, %" PRId32 " partitions\n", (const char *)context, topic, partitions);
 }
 
-static int print_plan(const struct pql_config *config, struct pql_kafka *kafka, struct pql_err *err)
+static void print_all(const struct topics_flags *flags, const struct pql_config *config, int32_t partitions)
+{
+    pql_topics_print(
+        config,
+        &(struct pql_topics_print){.partitions = partitions,
+                                   .creates_inputs = flags->input_partitions != NULL,
+                                   .principal = flags->principal ? flags->principal : "User:NAME"},
+        stdout);
+}
+
+static int print_as_lead(const struct topics_flags *flags, const struct pql_config *config,
+                         struct pql_kafka *kafka, struct pql_err *err)
 {
     struct pql_kafka_topic lead;
     if (pql_kafka_describe(kafka, &config->inputs[0].topic, 1, &lead, 10000, err)) return -1;
     if (!lead.exists)
         return PQL_FAIL(err, PQL_ERR_CONFIG,
-                        "input topic %s does not exist: how many partitions are wanted is not known",
+                        "input topic %s does not exist: how many partitions are wanted is said by "
+                        "--input-partitions N",
                         config->inputs[0].topic);
-    pql_topics_print(config, lead.partitions, stdout);
+    print_all(flags, config, lead.partitions);
     return 0;
 }
 
@@ -67,8 +79,12 @@ static int act(const struct topics_flags *flags, const struct pql_config *config
     long partitions = flags->input_partitions ? strtol(flags->input_partitions, NULL, 10) : 0;
     if (flags->input_partitions && (partitions < 1 || partitions > 100000))
         return PQL_FAIL(err, PQL_ERR_CONFIG, "--input-partitions wants a number from 1 to 100000");
+    if (flags->prints && flags->input_partitions) { /* nothing is to be asked */
+        print_all(flags, config, (int32_t)partitions);
+        return 0;
+    }
     if (pql_kafka_await(kafka, ATTEMPTS_MAX, NULL, NULL, err)) return -1;
-    if (flags->prints && print_plan(config, kafka, err)) return -1;
+    if (flags->prints && print_as_lead(flags, config, kafka, err)) return -1;
     if (flags->deletes && delete_outputs(flags, config, kafka, err)) return -1;
     if (flags->creates && pql_topics_create(config, kafka, (int32_t)partitions, print_created, word, err))
         return -1;
@@ -103,10 +119,12 @@ int pql_cmd_topics(int argc, char **argv)
         PQL_CONFIG_FLAGS(&chosen.config),
         {"--verify", 0, PQL_FLAG_YES, NULL, "compare with the cluster; the default", &chosen.verifies},
         {"--create", 0, PQL_FLAG_YES, NULL, "create what is missing, then verify", &chosen.creates},
-        {"--input-partitions", 0, PQL_FLAG_TEXT, "N", "with --create: missing inputs too, with N partitions",
-         &chosen.input_partitions},
-        {"--print", 0, PQL_FLAG_YES, NULL, "print the commands of Kafka's own tools that create them",
-         &chosen.prints},
+        {"--input-partitions", 0, PQL_FLAG_TEXT, "N",
+         "with --create and --print: missing inputs too, with N partitions", &chosen.input_partitions},
+        {"--print", 0, PQL_FLAG_YES, NULL,
+         "print topics, settings and rights as commands of Kafka's own tools", &chosen.prints},
+        {"--principal", 0, PQL_FLAG_TEXT, "TYPE:NAME", "with --print: who runs it, as in User:pqlstream",
+         &chosen.principal},
         {"--delete", 0, PQL_FLAG_YES, NULL, "delete the outputs and the checkpoint, never an input",
          &chosen.deletes},
         {"--yes", 0, PQL_FLAG_YES, NULL, "with --delete: yes", &chosen.is_sure},

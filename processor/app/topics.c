@@ -64,20 +64,83 @@ static const char *brokers_of(const struct pql_config *config)
     return brokers;
 }
 
-void pql_topics_print(const struct pql_config *config, int32_t partitions, FILE *out)
+/* --- the rights that run uses: Describe comes with Read, Write and Delete --- */
+
+enum use { USE_INPUT, USE_OUTPUT, USE_CHECKPOINT, USE_COUNT };
+
+static const char *const rights[USE_COUNT] = {
+    [USE_INPUT] = "--operation DescribeConfigs --operation Read",
+    [USE_OUTPUT] = "--operation DescribeConfigs --operation Write",
+    [USE_CHECKPOINT] = "--operation DescribeConfigs --operation Delete --operation Write --operation Read",
+};
+
+static enum use use_of(const struct pql_config *config, const struct pql_topic_plan *plan)
 {
-    struct pql_topic_plan *plans = pql_xcalloc(pql_topics_max(config), sizeof(*plans));
-    size_t count = pql_topics_plan(config, partitions, plans);
-    for (size_t i = 0; i < count; i++) {
-        if (plans[i].is_input) continue;
-        fprintf(out,
-                "kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d "
-                "--replication-factor %d",
-                brokers_of(config), plans[i].name, plans[i].partitions, plans[i].replicas);
-        for (const struct pql_kafka_extra *setting = plans[i].settings; setting->name; setting++)
-            fprintf(out, " --config %s=%s", setting->name, setting->value);
+    if (plan->is_input) return USE_INPUT;
+    return strcmp(plan->name, config->outputs[PQL_OUT_CHECKPOINT].topic) == 0 ? USE_CHECKPOINT : USE_OUTPUT;
+}
+
+/* --- all of it as commands --- */
+
+static void print_create(const struct pql_config *config, const struct pql_topic_plan *plan, FILE *out)
+{
+    fprintf(out,
+            "kafka-topics.sh --bootstrap-server %s --create --if-not-exists --topic %s --partitions %d "
+            "--replication-factor %d",
+            brokers_of(config), plan->name, plan->partitions, plan->replicas);
+    for (const struct pql_kafka_extra *setting = plan->settings; setting->name; setting++)
+        fprintf(out, " --config %s=%s", setting->name, setting->value);
+    fputc('\n', out);
+}
+
+static void print_settings(const struct pql_config *config, const struct pql_topic_plan *plan, FILE *out)
+{
+    if (!plan->settings[0].name) return;
+    fprintf(
+        out,
+        "kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config ",
+        brokers_of(config), plan->name);
+    for (const struct pql_kafka_extra *setting = plan->settings; setting->name; setting++)
+        fprintf(out, "%s%s=%s", setting == plan->settings ? "" : ",", setting->name, setting->value);
+    fputc('\n', out);
+}
+
+static void begin_rights(const struct pql_config *config, const char *principal, FILE *out)
+{
+    fprintf(out, "kafka-acls.sh --bootstrap-server %s --add --allow-principal %s ", brokers_of(config),
+            principal);
+}
+
+static void print_rights(const struct pql_config *config, const char *principal,
+                         const struct pql_topic_plan *plans, size_t count, FILE *out)
+{
+    for (int use = 0; use < USE_COUNT; use++) {
+        begin_rights(config, principal, out);
+        fputs(rights[use], out);
+        if (config->create_topics && use != USE_INPUT) fputs(" --operation Create", out);
+        for (size_t i = 0; i < count; i++)
+            if (use_of(config, &plans[i]) == (enum use)use) fprintf(out, " --topic %s", plans[i].name);
         fputc('\n', out);
     }
+    begin_rights(config, principal, out);
+    fprintf(out, "--operation Read --group %s\n", config->app);
+    if (config->delivery != PQL_EXACTLY_ONCE) return;
+    /* Of every instance; without `instance` the rest of the id is drawn by each process. */
+    begin_rights(config, principal, out);
+    fprintf(out, "--operation Write --transactional-id %s- --resource-pattern-type prefixed\n", config->app);
+}
+
+void pql_topics_print(const struct pql_config *config, const struct pql_topics_print *what, FILE *out)
+{
+    struct pql_topic_plan *plans = pql_xcalloc(pql_topics_max(config), sizeof(*plans));
+    size_t count = pql_topics_plan(config, what->partitions, plans);
+    fputs("# topics that are missing\n", out);
+    for (size_t i = 0; i < count; i++)
+        if (!plans[i].is_input || what->creates_inputs) print_create(config, &plans[i], out);
+    fputs("# settings of those that were there already\n", out);
+    for (size_t i = 0; i < count; i++) print_settings(config, &plans[i], out);
+    fprintf(out, "# rights of %s\n", what->principal);
+    print_rights(config, what->principal, plans, count, out);
     free(plans);
 }
 
@@ -89,7 +152,6 @@ struct comparison {
     void (*tell)(void *context, const struct pql_topic_difference *difference);
     void *context;
     size_t refused;
-    bool settings_unknown; /* told once */
 };
 
 static struct pql_topic_difference *begin(struct pql_topic_difference *difference, const char *topic,
@@ -124,21 +186,29 @@ static void tell_missing(struct comparison *cmp, const struct pql_topic_plan *pl
 
 static bool is_checkpoint(const struct comparison *cmp, const struct pql_topic_plan *plan)
 {
-    return strcmp(plan->name, cmp->config->outputs[PQL_OUT_CHECKPOINT].topic) == 0;
+    return use_of(cmp->config, plan) == USE_CHECKPOINT;
 }
 
 static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *plan, const char *right)
 {
     struct pql_topic_difference difference;
-    const char *wanted = plan->is_input             ? "--operation Describe --operation Read"
-                         : is_checkpoint(cmp, plan) ? "--operation Describe --operation DescribeConfigs "
-                                                      "--operation Read --operation Write --operation Delete"
-                                                    : "--operation Describe --operation Write";
     begin(&difference, plan->name, true);
     SAY(difference.what, "the broker does not let this program %s it", right);
     SAY(difference.mend,
         "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME %s --topic %s",
-        brokers_of(cmp->config), wanted, plan->name);
+        brokers_of(cmp->config), rights[use_of(cmp->config, plan)], plan->name);
+    tell(cmp, &difference);
+}
+
+/* Nothing is lost by it, but the topic grows for ever. */
+static void tell_no_trimming(struct comparison *cmp, const struct pql_topic_plan *plan)
+{
+    struct pql_topic_difference difference;
+    begin(&difference, plan->name, false);
+    SAY(difference.what, "the broker does not let this program delete records of it: it will grow for ever");
+    SAY(difference.mend,
+        "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation Delete --topic %s",
+        brokers_of(cmp->config), plan->name);
     tell(cmp, &difference);
 }
 
@@ -146,8 +216,10 @@ static void compare_rights(struct comparison *cmp, const struct pql_topic_plan *
                            const struct pql_kafka_topic *found)
 {
     if (!found->rights_known) return;
-    if ((plan->is_input || is_checkpoint(cmp, plan)) && !found->may_read) tell_rights(cmp, plan, "read");
-    if (!plan->is_input && !found->may_write) tell_rights(cmp, plan, "write");
+    enum use use = use_of(cmp->config, plan);
+    if (use != USE_OUTPUT && !found->may_read) tell_rights(cmp, plan, "read");
+    if (use != USE_INPUT && !found->may_write) tell_rights(cmp, plan, "write");
+    if (use == USE_CHECKPOINT && !found->may_delete) tell_no_trimming(cmp, plan);
 }
 
 /* Inputs among each other, and the checkpoint, must have one partition per task; other outputs are free. */
@@ -190,15 +262,18 @@ static void tell_setting(struct comparison *cmp, const struct pql_topic_plan *pl
     tell(cmp, &difference);
 }
 
+/* Of the topics whose settings are compared once, and of those that are only read. */
 static void tell_settings_unknown(struct comparison *cmp, const struct pql_topic_plan *plan)
 {
     struct pql_topic_difference difference;
-    if (cmp->settings_unknown || cmp->config->kafka.is_mock) return; /* the mock has none */
-    cmp->settings_unknown = true;
+    if (cmp->config->kafka.is_mock) return; /* the mock has none */
     begin(&difference, plan->name, false);
     SAY(difference.what,
-        "the broker does not tell this program the settings of topics; they are not checked");
-    SAY(difference.mend, "allow DescribeConfigs on the topics of %s", cmp->config->app);
+        "the broker does not tell this program the settings of the topic; they are not checked");
+    SAY(difference.mend,
+        "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME --operation DescribeConfigs "
+        "--topic %s",
+        brokers_of(cmp->config), plan->name);
     tell(cmp, &difference);
 }
 
@@ -209,8 +284,9 @@ static int compare_settings(struct comparison *cmp, const struct pql_topic_plan 
     bool known;
     for (; plan->settings[count].name; count++)
         found[count] = (struct pql_kafka_setting){.name = plan->settings[count].name};
-    if (count == 0) return 0;
-    if (pql_kafka_settings(cmp->kafka, plan->name, found, count, &known, ASK_MS, err)) return -1;
+    /* Of an input nothing is wanted here, but run looks at its settings. */
+    if (count == 0) found[0] = (struct pql_kafka_setting){.name = "retention.ms"};
+    if (pql_kafka_settings(cmp->kafka, plan->name, found, count ? count : 1, &known, ASK_MS, err)) return -1;
     if (!known) tell_settings_unknown(cmp, plan);
     for (size_t i = 0; known && i < count; i++)
         if (found[i].value[0] && strcmp(found[i].value, plan->settings[i].value) != 0)

@@ -23,8 +23,15 @@ struct pql_topic_plan {
 size_t pql_topics_plan(const struct pql_config *config, int32_t partitions, struct pql_topic_plan *out);
 size_t pql_topics_max(const struct pql_config *config);
 
-/* The commands of Kafka's own tools that create them. */
-void pql_topics_print(const struct pql_config *config, int32_t partitions, FILE *out);
+/* All that `run` needs in the cluster as commands of Kafka's own tools, to be copied as they stand: the
+ * topics (the inputs among them if creates_inputs), their settings where they are there already, and the
+ * rights of a principal ("User:pqlstream"), no more than it uses. */
+struct pql_topics_print {
+    int32_t partitions; /* of the inputs */
+    bool creates_inputs;
+    const char *principal;
+};
+void pql_topics_print(const struct pql_config *config, const struct pql_topics_print *what, FILE *out);
 
 /* A difference between plan and cluster. */
 struct pql_topic_difference {

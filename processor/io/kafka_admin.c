@@ -81,6 +81,7 @@ static void read_topic(const rd_kafka_TopicDescription_t *found, struct pql_kafk
     for (size_t i = 0; operations && i < count; i++) {
         out->may_read |= operations[i] == RD_KAFKA_ACL_OPERATION_READ;
         out->may_write |= operations[i] == RD_KAFKA_ACL_OPERATION_WRITE;
+        out->may_delete |= operations[i] == RD_KAFKA_ACL_OPERATION_DELETE;
     }
 }
 

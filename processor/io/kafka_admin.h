@@ -12,7 +12,7 @@ enum { PQL_KAFKA_TOPIC_ID_MAX = 24 }; /* 16 bytes in base64, and NUL */
 
 struct pql_kafka_topic {
     bool exists, denied; /* denied: the broker refuses to say (rights) */
-    bool rights_known, may_read, may_write;
+    bool rights_known, may_read, may_write, may_delete;
     int32_t partitions;
     int32_t replicas;                /* of partition 0 */
     char id[PQL_KAFKA_TOPIC_ID_MAX]; /* "" unknown */
