@@ -17,6 +17,7 @@ static sigset_t handled_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
     return set;
 }
 
@@ -28,22 +29,34 @@ static int next_signal(int timeout_ms)
     int found = sigtimedwait(&set, NULL, &timeout);
     if (found == SIGHUP)
         pql_log_text(PQL_LOG_WARN, "SIGHUP is ignored: a changed configuration is taken over by a restart");
-    return found == SIGTERM || found == SIGINT ? found : 0;
+    return found == SIGTERM || found == SIGINT || found == SIGUSR1 ? found : 0;
 }
 
 static bool was_asked_to_stop(void *context)
 {
     bool *stopped = context;
-    if (next_signal(0)) *stopped = true;
+    int found = next_signal(0);
+    if (found && found != SIGUSR1) *stopped = true;
     return *stopped;
 }
 
-/* A first signal asks for an orderly end, a second one does not wait for it. */
+static void refresh(struct pql_runner *runner)
+{
+    pql_log_text(PQL_LOG_INFO, "refresh: a record of every present member goes to the state topic");
+    pql_pipeline_refresh(pql_runner_pipeline(runner));
+}
+
+/* SIGUSR1 asks for a refresh. Of the others the first asks for an orderly end, a second does not wait for it.
+ */
 static void watch(struct pql_runner *runner, struct pql_monitor *monitor)
 {
     bool is_stopping = false;
     while (!pql_runner_is_done(runner)) {
         int found = next_signal(TURN_MS);
+        if (found == SIGUSR1) {
+            refresh(runner);
+            continue;
+        }
         if (found && is_stopping) _exit(PQL_EXIT_FAILURE);
         if (found) {
             pql_log(PQL_LOG_INFO, "stopping in order", "signal=%s", found == SIGTERM ? "TERM" : "INT");
@@ -102,7 +115,9 @@ int pql_cmd_run(int argc, char **argv)
             flags, sizeof flags / sizeof *flags,
             "Reads product events and publishes qualifications until SIGTERM or SIGINT, which end it in "
             "order. "
-            "Goes on where\nthe consumer group is; topics must be there (pqlstream topics --create).",
+            "Goes on where\nthe consumer group is; topics must be there (pqlstream topics --create). SIGUSR1: a "
+            "record of every\npresent member of its partitions goes to the state topic (send it to each process "
+            "of the group).",
             argc, argv, &rest, &exit_code))
         return exit_code;
     return run(&config);

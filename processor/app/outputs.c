@@ -188,7 +188,7 @@ static void stop_in_time(struct pql_worker *w, struct pql_task *task)
     const struct pql_pipeline_conf *conf = w->pipeline->conf;
     w->made_records++;
     if (PQL_BREAKS(w->pipeline, UNSPLIT_FLOOD)) return;
-    if (w->made_records < conf->part_records_max && w->made_bytes < conf->part_bytes_max) return;
+    if (w->made_records < conf->part_records_max && w->made_bytes < conf->cut_bytes) return;
     if (task->script.next == task->script.count) pql_engine_pause(task->engine);
 }
 

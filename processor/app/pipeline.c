@@ -39,7 +39,6 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .epoch_bytes_max = 16 << 20,
         .inbox_max = 1000,
         .part_records_max = 20000,
-        .part_bytes_max = 1 << 20,
         .cut_bytes = 256 << 10,
         .transaction_timeout_ms = 10000,
     };

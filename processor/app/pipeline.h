@@ -102,9 +102,9 @@ struct pql_pipeline_conf {
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
     size_t inbox_max;    /* messages kept of one partition that waits */
-    /* A long input stops after so many records or bytes, and an epoch may be closed there. */
-    uint64_t part_records_max, part_bytes_max;
-    uint64_t cut_bytes; /* an epoch may be cut in two after so many, where one transaction cannot take it */
+    /* A long input stops after so many records or bytes, and an epoch can be cut in two after so many bytes:
+     * so much is produced within transaction_timeout_ms even by a broker that is very slow. */
+    uint64_t part_records_max, cut_bytes;
     int64_t transaction_timeout_ms; /* what the broker gives a transaction */
 
     struct pql_decoding decoding;
