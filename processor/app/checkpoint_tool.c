@@ -136,6 +136,7 @@ static void dump_entry(const struct pql_tool *tool, const struct pql_journal *j)
     if (j->kind == PQL_JOURNAL_REFUSED)
         fprintf(tool->out, " %.*s, offsets %" PRId64 " to %" PRId64 " of input %u", PQL_SLICE_ARG(j->reason),
                 j->refused_from, j->place.next[j->input] - 1, j->input);
+    if (j->kind == PQL_JOURNAL_PROGRAM) fprintf(tool->out, " of revision %" PRId64, j->revision);
     if (j->kind == PQL_JOURNAL_PART)
         fprintf(tool->out, " of a long input, done up to %" PRId64 " %.*s", j->part.due_ms,
                 PQL_SLICE_ARG(j->part.account));
@@ -167,11 +168,11 @@ static void dump_content(const struct pql_tool *tool, enum pql_checkpoint_type t
     pql_arena_deinit(&arena);
 }
 
-int pql_tool_dump(const struct pql_tool *tool, int32_t partition, struct pql_err *err)
+int pql_tool_dump(const struct pql_tool *tool, int32_t partition, int64_t from, struct pql_err *err)
 {
     struct pql_log *log = NULL;
     struct pql_log_record record = {.kind = PQL_LOG_RECORD};
-    int rc = tool->ports->log_open(tool->ports->self, partition, 0, PQL_READ_UNCOMMITTED, &log, err);
+    int rc = tool->ports->log_open(tool->ports->self, partition, from, PQL_READ_UNCOMMITTED, &log, err);
     while (!rc && !(rc = next_record(tool, log, &record, err)) && record.kind == PQL_LOG_RECORD) {
         enum pql_checkpoint_type type;
         struct pql_slice content;

@@ -36,8 +36,8 @@ void pql_tool_task_deinit(struct pql_tool_task *task);
 
 /* One line about the task. */
 void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task);
-/* Every record of its partition, one line each; damaged ones say so. */
-int pql_tool_dump(const struct pql_tool *tool, int32_t partition, struct pql_err *err);
+/* Every record of its partition from an offset on that is still there, one line each; damaged ones say so. */
+int pql_tool_dump(const struct pql_tool *tool, int32_t partition, int64_t from, struct pql_err *err);
 /* Reads every chunk, loads the state, compares its digest, follows the journal to the committed offset.
  * Prints what it found; -1 where something is wrong. quiet: the digest alone. */
 int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet,

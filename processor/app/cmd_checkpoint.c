@@ -48,7 +48,7 @@ static int digest(struct context *c, struct pql_tool_task *task, struct pql_err 
 
 static int dump(struct context *c, struct pql_tool_task *task, struct pql_err *err)
 {
-    return pql_tool_dump(&c->tool, task->partition, err);
+    return pql_tool_dump(&c->tool, task->partition, task->low, err);
 }
 
 static void name_commits(const struct context *c, int32_t partition, struct pql_kafka_commit *commits)

@@ -69,7 +69,7 @@ static void whole_state_is_told_so(void **state)
     assert_true(says(&s, "input-0 at 120"));
     assert_int_equal(pql_tool_verify(&s.tool, &task, false, &err), 0);
     assert_true(says(&s, "partition 0: whole; 12 accounts"));
-    assert_int_equal(pql_tool_dump(&s.tool, 0, &err), 0);
+    assert_int_equal(pql_tool_dump(&s.tool, 0, 0, &err), 0);
     assert_true(says(&s, "chunk 0 of snapshot"));
     assert_true(says(&s, "manifest of snapshot"));
     pql_tool_task_deinit(&task);
@@ -92,7 +92,7 @@ static void damage_is_told_with_its_place(void **state)
     assert_int_equal(pql_tool_verify(&s.tool, &task, false, &err), -1);
     assert_non_null(strstr(err.msg, "partition 0, chunk 1 of 1 at offset"));
     assert_non_null(strstr(err.msg, "checksum"));
-    assert_int_equal(pql_tool_dump(&s.tool, 0, &err), 0);
+    assert_int_equal(pql_tool_dump(&s.tool, 0, 0, &err), 0);
     assert_true(says(&s, "damaged"));
     pql_tool_task_deinit(&task);
     scene_deinit(&s);

@@ -54,7 +54,7 @@ class TwoInputs(scenario.Scenario):
         # What differs between instances is given to each on its command line.
         super().__init__(app, directory, partitions=PARTITIONS, definitions=definitions, settings=SETTINGS + settings,
                          more_inputs=CRM_INPUT.format(app=app), more_mappings=CRM_MAPPING)
-        self.topics = [self.topic, f"{app}.crm"]
+        self.topics.append(f"{app}.crm")
 
     def create_input(self):
         super().create_input()
@@ -144,10 +144,10 @@ class Watch(threading.Thread):
     def __init__(self, job):
         super().__init__(daemon=True)
         self.job, self.ends = job, threading.Event()
-        self.commits = {p: [] for p in range(PARTITIONS)}
+        self.commits = {p: [] for p in range(job.partitions)}
 
     def run(self):
-        asked = [TopicPartition(topic, p) for topic in self.job.topics for p in range(PARTITIONS)]
+        asked = [TopicPartition(topic, p) for topic in self.job.topics for p in range(self.job.partitions)]
         consumer = Consumer({"bootstrap.servers": self.job.broker, "group.id": self.job.app, "log_level": 0,
                              "enable.auto.commit": False, "isolation.level": "read_uncommitted"})
         while not self.ends.wait(self.EVERY):
@@ -159,7 +159,7 @@ class Watch(threading.Thread):
 
     def take(self, found):
         now = time.monotonic()
-        for p in range(PARTITIONS):
+        for p in range(self.job.partitions):
             position = tuple(tp.offset for tp in found if tp.partition == p)
             fields = next((metadata_of(tp) for tp in found if tp.partition == p), {})
             known = self.commits[p]
@@ -175,7 +175,7 @@ class Watch(threading.Thread):
         return {p: commits[-1].writer for p, commits in self.commits.items() if commits}
 
     def counts(self):
-        return [len(self.commits[p]) for p in range(PARTITIONS)]
+        return [len(commits) for commits in self.commits.values()]
 
     def gaps(self, since):
         """{partition: the longest time without a commit that moved it}, from `since` on."""

@@ -107,6 +107,18 @@ def keen(events, count=3, window=30 * MINUTE):
             yield "keen", account, user, at, change
 
 
+def keen_by(events, wanted, changes_of, window=30 * MINUTE):
+    """As keen, where count is wanted(account, at), which changes at the instants changes_of(account)."""
+    once, logins = {e["message_id"]: e for e in events}.values(), collections.defaultdict(list)
+    for e in tracks(once, "login"):
+        logins[e["account_id"], e["user_id"]].append(e["occurred_at"])
+    for (account, user), times in logins.items():
+        times.sort()
+        for at, change in changes({t + d for t in times for d in (0, window)} | set(changes_of(account)),
+                                  lambda t: len(inside(times, t, window)) >= wanted(account, t)):
+            yield "keen", account, user, at, change
+
+
 def paid_active(events, users=3, window=60 * MINUTE):
     """users(count(login, window) >= 1) >= users, eligible while account.plan = 'paid'."""
     plans, logins = last_values(events, lambda e: e["account_id"], "plan"), collections.defaultdict(list)

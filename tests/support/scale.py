@@ -33,7 +33,7 @@ class Story:
     """One run. Each step acts on the fleet, waits until every partition is committed on again, and prints the longest
     standstill of partitions that stayed where they were, and of those that changed hands."""
 
-    def __init__(self, test, app, *, delivery, static, broker=None):
+    def __init__(self, test, app, *, delivery, static, broker=None, settings=()):
         self.test, self.broker, self.delivery = test, broker, delivery
         self.seed = seed_of_run()
         self.rng = random.Random(self.seed)
@@ -45,7 +45,7 @@ class Story:
         self.load = fleet.Load(self.job, events, 1000 * fleet.SPEED / EVENT_MS)
         self.watch = fleet.Watch(self.job)
         self.fleet = fleet.Fleet(test, self.job, static=static,
-                                 settings=[f"kafka.consumer.session_timeout_ms={SESSION_MS}"])
+                                 settings=[f"kafka.consumer.session_timeout_ms={SESSION_MS}", *settings])
         self.began, self.stayed, self.moved = time.monotonic(), [], []
 
     def begin(self, name):

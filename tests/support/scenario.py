@@ -39,6 +39,7 @@ DEFINITIONS = """
 
 CONFIGURATION = """
 app = "{app}";
+revision = {revision};
 kafka = {{ bootstrap_servers = "{broker}"; }};
 registry = {{ url = "{registry}"; }};
 inputs = ( {{ topic = "{app}.events"; format = "{format}"; mapping = "test"; }} {more_inputs} );
@@ -98,12 +99,19 @@ class Scenario:
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
         self.topic = f"{app}.events"
+        self.topics = [self.topic]
         self.config_path = os.path.join(directory, f"{app}.conf")
+        self.configuration = dict(app=app, broker=self.broker, registry=self.registry, format=input_format,
+                                  settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
+                                  definitions=definitions, more_mappings=more_mappings,
+                                  more_inputs=more_inputs and f", {more_inputs}", revision=1)
+        self.configure()
+
+    def configure(self, **changed):
+        """Writes the configuration, with these parts of it changed from here on."""
+        self.configuration.update(changed)
         with open(self.config_path, "w", encoding="utf-8") as out:
-            out.write(CONFIGURATION.format(app=app, broker=self.broker, registry=self.registry, format=input_format,
-                                           settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
-                                           definitions=definitions, more_mappings=more_mappings,
-                                           more_inputs=more_inputs and f", {more_inputs}"))
+            out.write(CONFIGURATION.format(**self.configuration))
 
     # --- input ---
 
