@@ -229,6 +229,7 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
     make_moves(engine, program, &m);
     engine->timers.count = 0;
     for (size_t i = 0; i < engine->store.count; i++) move_account(engine, &m, engine->store.accounts[i]);
+    for (size_t i = 0; i < engine->store.count; i++) pql_account_drop_tallies(old, engine->store.accounts[i]);
     pql_store_change(&engine->store, program, m.conditions);
     pql_reorder_rename(&engine->reorder, &old->names, &program->names);
     pql_dedup_change(&engine->dedup, program->conf->settings.dedup_horizon_ms);
@@ -436,6 +437,17 @@ static int64_t definition_since(const struct asked *a, const struct pql_definiti
     return since;
 }
 
+/* Of an attribute of all users. */
+static int64_t attribute_since(const struct asked *a, uint32_t spread)
+{
+    const struct pql_program *program = a->engine->program;
+    struct pql_expr expr = {
+        .op = PQL_EXPR_ATTRIBUTE, .function = PQL_FN_LATEST, .index = program->spreads[spread]->attribute};
+    struct asked inner = *a;
+    inner.any_user = true;
+    return signal_since(&inner, &expr);
+}
+
 static bool is_quantifier(enum pql_expr_op op)
 {
     return op == PQL_EXPR_USERS || op == PQL_EXPR_ANY_USER || op == PQL_EXPR_ALL_USERS ||
@@ -456,9 +468,11 @@ static int64_t expr_since(const struct asked *a, const struct pql_expr *expr)
 {
     if (expr->op == PQL_EXPR_ATTRIBUTE) return signal_since(a, expr);
     if (expr->op == PQL_EXPR_SIGNAL) return later(signal_since(a, expr), where_since(a, expr));
-    if (expr->op == PQL_EXPR_IS || expr->op == PQL_EXPR_WAS)
+    if (expr->op == PQL_EXPR_IS || expr->op == PQL_EXPR_WAS || expr->op == PQL_EXPR_IN_STATE_FOR)
         return definition_since(a, &a->engine->program->definitions[expr->index]);
     int64_t since = PQL_NO_TIME;
+    if (expr->op == PQL_EXPR_SPREAD)
+        return later(condition_since(a, expr->index), attribute_since(a, expr->of_index));
     if (is_quantifier(expr->op)) {
         bool of_all = expr->op != PQL_EXPR_USERS && expr->op != PQL_EXPR_ANY_USER;
         since = later(condition_since(a, expr->index), condition_since(a, expr->of_index));

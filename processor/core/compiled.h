@@ -46,8 +46,13 @@ enum pql_expr_op {
     PQL_EXPR_ALL_USERS,
     PQL_EXPR_SHARE, /* index and of_index: of conditions; of_index NO_INDEX: of members */
     PQL_EXPR_MEMBERS,
-    PQL_EXPR_IS, /* index: of definitions */
+    PQL_EXPR_SPREAD,  /* index: of conditions; of_index: of spreads */
+    PQL_EXPR_ACCOUNT, /* one kid, about the account alone; index: of conditions, for users to be told of flips
+                       */
+    PQL_EXPR_AGE,     /* index: the subject whose start it is */
+    PQL_EXPR_IS,      /* index: of definitions */
     PQL_EXPR_WAS,
+    PQL_EXPR_IN_STATE_FOR,
     PQL_EXPR_IF,
     PQL_EXPR_COALESCE,
     PQL_EXPR_AT_LEAST, /* threshold: how many */
@@ -82,6 +87,19 @@ struct pql_dependents {
     size_t count, capacity;
 };
 
+/* Boundaries that matter to comparisons with constants, ascending: where `value >= c` flips. */
+struct pql_bounds {
+    int64_t *items;
+    size_t count, capacity;
+};
+
+/* How long ago something was, as far as it is compared: the instants at which a comparison flips, in ms since
+ * then, and who is to be evaluated. */
+struct pql_ago {
+    struct pql_bounds bounds;
+    struct pql_dependents dependents;
+};
+
 struct pql_unit {
     enum pql_subject subject;
     bool is_condition;
@@ -105,8 +123,21 @@ struct pql_signal_def {
     const struct pql_signal_def *storage; /* the signal whose cell this one is read from; NULL: its own */
     struct pql_dependents dependents;
     struct pql_slice key; /* what makes two calls one signal */
-    int64_t *bounds;
-    size_t bounds_count, bounds_capacity;
+    uint32_t period;      /* of a window that the mapping names: index of periods */
+    struct pql_bounds bounds;
+};
+
+/* A period that a definition reads: signals of the account's attributes. */
+struct pql_period {
+    const struct pql_period_conf *conf;
+    uint32_t start, end; /* end: PQL_NO_INDEX: the length says it */
+    bool is_used;
+};
+
+/* Different values of a user's attribute among those for whom a condition holds. */
+struct pql_spread {
+    uint32_t condition, attribute; /* index of conditions, of signals */
+    struct pql_dependents dependents;
 };
 
 /* A row of evidence: one comparison or bare boolean call of `qualify`, in text order. */
@@ -127,6 +158,7 @@ struct pql_definition {
     struct pql_unit unit;
     uint32_t slot; /* of the subject's standing among its cells */
     struct pql_dependents dependents;
+    struct pql_ago changed;          /* of in_state_for */
     const struct pql_expr **context; /* shown after the rows of qualify */
     size_t context_count;
     struct pql_row *rows; /* rows_count of qualify, then context_count */
@@ -178,9 +210,7 @@ struct pql_program {
     uint32_t *slots[2];
     size_t slots_count[2];
 
-    /* Windows `first W` per subject, and who is looked at when one ends. */
-    int64_t *first_windows[2];
-    size_t first_windows_count[2];
+    /* Signals in `first` windows and periods per subject, and who is looked at when one ends. */
     struct pql_unit **first_units[2];
     size_t first_units_count[2];
     uint32_t *first_signals[2];
@@ -196,6 +226,11 @@ struct pql_program {
 
     uint32_t *user_attributes, *account_attributes; /* signal index of the i-th name of names */
     struct pql_dependents members_dependents;
+    struct pql_ago ages[2]; /* of a subject's start */
+    struct pql_period *periods;
+    size_t periods_count;
+    struct pql_spread **spreads;
+    size_t spreads_count, spreads_capacity;
     const struct pql_expr *ignore;
     bool keeps_users;
 };

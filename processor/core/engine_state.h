@@ -125,8 +125,10 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
 /* Everything of the account up to this instant has happened. */
 int64_t pql_account_done_ms(const struct pql_engine *engine, const struct pql_account *account);
 /* The next instant after t at which something of the subject is due. */
-int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
-                         enum pql_subject subject, int64_t t_ms);
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_account *account,
+                         const struct pql_user *user, int64_t t_ms);
+/* Conditions of the account itself and tallies, from what else there is as of t. */
+void pql_account_derive(const struct pql_engine *engine, struct pql_account *account, int64_t t_ms);
 /* Is anything of the account truly due at t? Timers that were set too early are set again; no state changes.
  */
 bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms);

@@ -39,8 +39,12 @@ static const char *relation_text(const struct pql_expr *expr)
     case PQL_EXPR_ALL_USERS:
     case PQL_EXPR_SHARE:
     case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_SPREAD:
+    case PQL_EXPR_ACCOUNT:
+    case PQL_EXPR_AGE:
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS:
+    case PQL_EXPR_IN_STATE_FOR:
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: return "";
@@ -103,7 +107,7 @@ static void build_rows(struct pql_program *program, struct pql_definition *defin
                        const struct pql_expr *expr)
 {
     bool is_join = expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_NOT ||
-                   expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF;
+                   expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF || expr->op == PQL_EXPR_ACCOUNT;
     if (expr->op == PQL_EXPR_CONST) return;
     if (!is_join) {
         definition->rows[definition->rows_count++] = row_of(program, expr, !*relation_text(expr));

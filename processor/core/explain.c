@@ -79,9 +79,12 @@ static void mark_signals(const struct pql_program *program, const struct pql_exp
     if (expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_ATTRIBUTE || expr->op == PQL_EXPR_REACHES)
         used[expr->index] = true;
     bool has_condition = expr->op == PQL_EXPR_USERS || expr->op == PQL_EXPR_ANY_USER ||
-                         expr->op == PQL_EXPR_ALL_USERS || expr->op == PQL_EXPR_SHARE;
+                         expr->op == PQL_EXPR_ALL_USERS || expr->op == PQL_EXPR_SHARE ||
+                         expr->op == PQL_EXPR_SPREAD;
     if (has_condition) mark_signals(program, program->conditions[expr->index]->expr, used);
-    if (has_condition && expr->of_index != PQL_NO_INDEX)
+    if (expr->op == PQL_EXPR_SPREAD)
+        used[program->spreads[expr->of_index]->attribute] = true;
+    else if (has_condition && expr->of_index != PQL_NO_INDEX)
         mark_signals(program, program->conditions[expr->of_index]->expr, used);
     for (size_t i = 0; i < expr->kids_count; i++) mark_signals(program, expr->kids[i], used);
 }

@@ -16,18 +16,57 @@ static const struct pql_cell *cell_of(const struct pql_signal_def *def, const st
     return found ? *found : NULL;
 }
 
-struct pql_first pql_first_of(const struct pql_signal *signal, const struct pql_subject_state *state)
+static bool attribute_time(const struct pql_program *program, const struct pql_account *account,
+                           uint32_t signal, enum pql_time_unit unit, int64_t *ms)
 {
-    if (signal->window.kind != PQL_WINDOW_FIRST || !state || state->start == PQL_START_NONE)
-        return (struct pql_first){0};
-    return (struct pql_first){state->start_ms, state->start_ms + signal->window.ms};
+    const struct pql_signal_def *def = program->signals[signal];
+    struct pql_reading reading;
+    pql_signal_read(&def->signal, account ? cell_of(def, &account->state) : NULL, NULL, 0, &reading);
+    return pql_time_of_value(&reading.value, unit, false, ms);
+}
+
+/* Without an end that can be read the period goes on; a start after its end leaves nothing inside. */
+struct pql_first pql_period_of(const struct pql_program *program, const struct pql_account *account,
+                               uint32_t index)
+{
+    const struct pql_period *period = &program->periods[index];
+    enum pql_time_unit unit = period->conf->time_unit;
+    struct pql_first at = {INT64_MAX, INT64_MAX};
+    if (!attribute_time(program, account, period->start, unit, &at.start_ms)) return at;
+    if (period->end == PQL_NO_INDEX)
+        at.end_ms = at.start_ms + period->conf->length_ms;
+    else if (!attribute_time(program, account, period->end, unit, &at.end_ms))
+        at.end_ms = INT64_MAX;
+    return at;
+}
+
+struct pql_first pql_first_of(const struct pql_program *program, const struct pql_account *account,
+                              const struct pql_subject_state *state, const struct pql_signal_def *def)
+{
+    if (def->period != PQL_NO_INDEX) return pql_period_of(program, account, def->period);
+    if (def->signal.window.kind != PQL_WINDOW_FIRST || !state || state->start == PQL_START_NONE)
+        return (struct pql_first){INT64_MAX, INT64_MAX};
+    return (struct pql_first){state->start_ms, state->start_ms + def->signal.window.ms};
+}
+
+int64_t pql_ago_next(const struct pql_ago *ago, int64_t from_ms, int64_t t_ms)
+{
+    for (size_t i = 0; i < ago->bounds.count && from_ms != PQL_NO_TIME; i++)
+        if (from_ms + ago->bounds.items[i] > t_ms) return from_ms + ago->bounds.items[i];
+    return INT64_MAX;
+}
+
+int64_t pql_standing_changed(const struct pql_standing *standing)
+{
+    if (!standing || standing->status == PQL_NOT_YET) return PQL_NO_TIME;
+    return standing->status == PQL_QUALIFIED ? standing->qualified_ms : standing->left_ms;
 }
 
 void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, struct pql_reading *reading)
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    struct pql_first first = pql_first_of(&def->signal, state);
+    struct pql_first first = pql_first_of(scope->program, scope->account, state, def);
     pql_signal_read(&def->signal, cell_of(def, state), &first, scope->t_ms, reading);
     switch (expr->function) {
     case PQL_FN_COUNT:
@@ -276,11 +315,33 @@ static struct pql_value share_of(const struct pql_expr *expr, const struct pql_a
     return pql_number(share);
 }
 
-static bool standing_holds(const struct pql_expr *expr, const struct pql_scope *scope)
+static struct pql_value ago(int64_t since_ms, int64_t t_ms)
+{
+    return since_ms == PQL_NO_TIME ? pql_null() : pql_duration(t_ms - since_ms);
+}
+
+static struct pql_value age_of(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    const struct pql_subject_state *state = state_of(scope, (enum pql_subject)expr->index);
+    return ago(state && state->start != PQL_START_NONE ? state->start_ms : PQL_NO_TIME, scope->t_ms);
+}
+
+static const struct pql_standing *standing_of(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     const struct pql_definition *definition = &scope->program->definitions[expr->index];
     const struct pql_subject_state *state = state_of(scope, definition->conf->subject);
-    const struct pql_standing *standing = state ? pql_standing_of(state, definition) : NULL;
+    return state ? pql_standing_of(state, definition) : NULL;
+}
+
+static struct pql_value spread_of(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    const struct pql_tally *tallies = scope->account->tallies;
+    return pql_number(pql_decimal_of_int(tallies ? (int64_t)tallies[expr->of_index].count : 0));
+}
+
+static bool standing_holds(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    const struct pql_standing *standing = standing_of(expr, scope);
     return standing && (expr->op == PQL_EXPR_IS ? standing->status == PQL_QUALIFIED : standing->count > 0);
 }
 
@@ -326,6 +387,7 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS: return standing_holds(expr, scope);
     case PQL_EXPR_ANY_USER: return scope->account->holding[expr->index] > 0;
+    case PQL_EXPR_ACCOUNT: return pql_expr_holds(expr->kids[0], scope);
     case PQL_EXPR_ALL_USERS:
         return scope->account->members > 0 && scope->account->holding[expr->index] == scope->account->members;
     case PQL_EXPR_AT_LEAST: return at_least_holds(expr, scope);
@@ -345,6 +407,9 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
     case PQL_EXPR_USERS:
     case PQL_EXPR_SHARE:
     case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_SPREAD:
+    case PQL_EXPR_AGE:
+    case PQL_EXPR_IN_STATE_FOR:
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE: {
         struct pql_value value = pql_expr_value(expr, scope);
@@ -383,6 +448,9 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_USERS: return pql_number(pql_decimal_of_int(scope->account->holding[expr->index]));
     case PQL_EXPR_SHARE: return share_of(expr, scope->account);
     case PQL_EXPR_MEMBERS: return pql_number(pql_decimal_of_int((int64_t)scope->account->members));
+    case PQL_EXPR_SPREAD: return spread_of(expr, scope);
+    case PQL_EXPR_AGE: return age_of(expr, scope);
+    case PQL_EXPR_IN_STATE_FOR: return ago(pql_standing_changed(standing_of(expr, scope)), scope->t_ms);
     case PQL_EXPR_IF: return pql_expr_value(expr->kids[pql_expr_holds(expr->kids[0], scope) ? 1 : 2], scope);
     case PQL_EXPR_COALESCE:
         for (size_t i = 0; i < expr->kids_count; i++) {
@@ -404,6 +472,7 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_IS_NULL:
     case PQL_EXPR_ANY_USER:
     case PQL_EXPR_ALL_USERS:
+    case PQL_EXPR_ACCOUNT:
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS:
     case PQL_EXPR_AT_LEAST: return pql_bool(pql_expr_holds(expr, scope));
@@ -413,12 +482,12 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
 
 /* --- what can be known of a condition once `first` windows have ended --- */
 
-static bool is_ended(const struct pql_expr *expr, const struct pql_scope *scope)
+bool pql_expr_is_ended(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     const struct pql_signal_def *def = scope->program->signals[expr->index];
-    const struct pql_subject_state *state = state_of(scope, def->signal.subject);
-    return def->signal.window.kind == PQL_WINDOW_FIRST && state && state->start != PQL_START_NONE &&
-           scope->t_ms - state->start_ms >= def->signal.window.ms;
+    struct pql_first at =
+        pql_first_of(scope->program, scope->account, state_of(scope, def->signal.subject), def);
+    return at.start_ms != INT64_MAX && scope->t_ms >= at.end_ms;
 }
 
 /* Known: nothing below it but constants and `first` windows that have ended. */
@@ -431,10 +500,13 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     case PQL_EXPR_ALL_USERS:
     case PQL_EXPR_SHARE:
     case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_SPREAD:
+    case PQL_EXPR_AGE:
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS:
+    case PQL_EXPR_IN_STATE_FOR:
     case PQL_EXPR_REACHES: return false;
-    case PQL_EXPR_SIGNAL: return is_ended(expr, scope);
+    case PQL_EXPR_SIGNAL: return pql_expr_is_ended(expr, scope);
     case PQL_EXPR_CONST:
     case PQL_EXPR_PROPERTY:
     case PQL_EXPR_EVENT_USER:
@@ -457,6 +529,7 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     case PQL_EXPR_CONTAINS:
     case PQL_EXPR_MATCHES:
     case PQL_EXPR_IS_NULL:
+    case PQL_EXPR_ACCOUNT:
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: break;
@@ -481,6 +554,7 @@ static enum pql_known known_of(const struct pql_expr *expr, const struct pql_sco
 
 enum pql_known pql_expr_known(const struct pql_expr *expr, const struct pql_scope *scope)
 {
+    if (expr->op == PQL_EXPR_ACCOUNT) return pql_expr_known(expr->kids[0], scope);
     if (expr->op == PQL_EXPR_AND) return known_of(expr, scope, expr->kids_count);
     if (expr->op == PQL_EXPR_OR) return known_of(expr, scope, 1);
     if (expr->op == PQL_EXPR_NOT) {
@@ -499,6 +573,10 @@ int64_t pql_expr_next_change(const struct pql_expr *expr, const struct pql_scope
         const struct pql_signal_def *def = scope->program->signals[expr->index];
         const struct pql_cell *cell = cell_of(def, state_of(scope, def->signal.subject));
         next = pql_signal_next_change(&def->signal, cell, scope->t_ms);
+    }
+    if (expr->op == PQL_EXPR_AGE) {
+        const struct pql_subject_state *state = state_of(scope, (enum pql_subject)expr->index);
+        next = pql_ago_next(&scope->program->ages[expr->index], state->start_ms, scope->t_ms);
     }
     for (size_t i = 0; i < expr->kids_count; i++) {
         int64_t kid = pql_expr_next_change(expr->kids[i], scope);

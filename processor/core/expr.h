@@ -22,8 +22,18 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope);
 enum pql_known { PQL_KNOWN_FALSE, PQL_KNOWN_TRUE, PQL_NOT_KNOWN };
 enum pql_known pql_expr_known(const struct pql_expr *expr, const struct pql_scope *scope);
 
-/* The window of a `first` signal of a subject. state: may be NULL. */
-struct pql_first pql_first_of(const struct pql_signal *signal, const struct pql_subject_state *state);
+/* The window of a `first` or period signal of a subject. state: may be NULL. */
+struct pql_first pql_first_of(const struct pql_program *program, const struct pql_account *account,
+                              const struct pql_subject_state *state, const struct pql_signal_def *def);
+/* Of a SIGNAL: whether its window is one that has ended at t. */
+bool pql_expr_is_ended(const struct pql_expr *expr, const struct pql_scope *scope);
+/* Where a period stands for all of the account. */
+struct pql_first pql_period_of(const struct pql_program *program, const struct pql_account *account,
+                               uint32_t period);
+/* The first boundary after t of something that was at from_ms; INT64_MAX: none. */
+int64_t pql_ago_next(const struct pql_ago *ago, int64_t from_ms, int64_t t_ms);
+/* When a standing was last changed, PQL_NO_TIME: never. */
+int64_t pql_standing_changed(const struct pql_standing *standing);
 /* The reading of a SIGNAL or ATTRIBUTE leaf, with times. */
 void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, struct pql_reading *reading);
 /* The first instant after t at which a signal below expr changes by itself; INT64_MAX if none. */

@@ -140,8 +140,8 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* When a definition's own state changes by itself after t. */
-static int64_t standing_next(const struct pql_definition *definition, const struct pql_standing *standing,
-                             int64_t t_ms)
+static int64_t lifecycle_next(const struct pql_definition *definition, const struct pql_standing *standing,
+                              int64_t t_ms)
 {
     int64_t due = INT64_MAX;
     if (standing->status == PQL_QUALIFIED && standing->is_leaving)
@@ -151,37 +151,62 @@ static int64_t standing_next(const struct pql_definition *definition, const stru
     return due > t_ms ? due : INT64_MAX;
 }
 
+/* The same, and who reads how long ago it changed. */
+static int64_t standing_next(const struct pql_definition *definition, const struct pql_standing *standing,
+                             int64_t t_ms)
+{
+    int64_t due = pql_ago_next(&definition->changed, pql_standing_changed(standing), t_ms);
+    return earlier(due, lifecycle_next(definition, standing, t_ms));
+}
+
 static bool is_not_yet(const struct pql_subject_state *state, const struct pql_definition *definition)
 {
     const struct pql_standing *standing = pql_standing_of(state, definition);
     return !standing || standing->status == PQL_NOT_YET;
 }
 
+/* Users' definitions may wait for a window of the account: who of them does is seen when it ends. */
 static bool awaits_first(const struct pql_program *program, const struct pql_subject_state *state,
                          enum pql_subject subject)
 {
-    for (size_t i = 0; i < program->first_units_count[subject]; i++)
-        if (is_not_yet(state, &program->definitions[program->first_units[subject][i]->index])) return true;
+    for (size_t i = 0; i < program->first_units_count[subject]; i++) {
+        const struct pql_unit *unit = program->first_units[subject][i];
+        if (unit->subject != subject || is_not_yet(state, &program->definitions[unit->index])) return true;
+    }
     return false;
 }
 
-/* The next end of a `first` window, for those that can still be missed. */
-static int64_t first_next(const struct pql_program *program, const struct pql_subject_state *state,
-                          enum pql_subject subject, int64_t t_ms)
+/* The next end of a `first` window or period, for those that can still be missed. */
+static int64_t first_next(const struct pql_program *program, const struct pql_account *account,
+                          const struct pql_user *user, int64_t t_ms)
 {
-    if (state->start == PQL_START_NONE || !program->first_units_count[subject]) return INT64_MAX;
-    for (size_t i = 0; i < program->first_windows_count[subject]; i++) {
-        int64_t end = state->start_ms + program->first_windows[subject][i];
-        if (end > t_ms) return awaits_first(program, state, subject) ? end : INT64_MAX;
+    const struct pql_subject_state *state = user ? &user->state : &account->state;
+    enum pql_subject subject = subject_of(user);
+    int64_t due = INT64_MAX;
+    if (!program->first_units_count[subject]) return due;
+    for (size_t i = 0; i < program->first_signals_count[subject]; i++) {
+        const struct pql_signal_def *def = program->signals[program->first_signals[subject][i]];
+        struct pql_first at = pql_first_of(program, account, state, def);
+        if (at.end_ms > t_ms) due = earlier(due, at.end_ms);
     }
-    return INT64_MAX;
+    return due < INT64_MAX && awaits_first(program, state, subject) ? due : INT64_MAX;
 }
 
-int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_subject_state *state,
-                         enum pql_subject subject, int64_t t_ms)
+static int64_t age_next(const struct pql_program *program, const struct pql_subject_state *state,
+                        enum pql_subject subject, int64_t t_ms)
+{
+    if (state->start == PQL_START_NONE) return INT64_MAX;
+    return pql_ago_next(&program->ages[subject], state->start_ms, t_ms);
+}
+
+int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_account *account,
+                         const struct pql_user *user, int64_t t_ms)
 {
     const struct pql_program *program = engine->program;
-    int64_t due = first_next(program, state, subject, t_ms);
+    const struct pql_subject_state *state = user ? &user->state : &account->state;
+    enum pql_subject subject = subject_of(user);
+    int64_t due = first_next(program, account, user, t_ms);
+    due = earlier(due, age_next(program, state, subject, t_ms));
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         const void *cell = pql_cells_at(state->cells, i, &slot);
@@ -232,14 +257,14 @@ bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, 
 {
     while (users_next(account) <= t_ms) {
         struct pql_user *user = account->timers.entries[0].item;
-        int64_t due = pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, t_ms - 1);
+        int64_t due = pql_subject_next(engine, account, user, t_ms - 1);
         if (due <= t_ms) return true;
         (void)pql_heap_pop(&account->timers, NULL);
         user->state.timer_ms = INT64_MAX;
         pql_schedule(account, user, due);
     }
     if (account->state.timer_ms > t_ms) return false;
-    int64_t due = pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, t_ms - 1);
+    int64_t due = pql_subject_next(engine, account, NULL, t_ms - 1);
     if (due <= t_ms) return true;
     account->state.timer_ms = due;
     return false;
@@ -253,21 +278,26 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
     struct pql_subject_state *state = state_of(engine->account, user);
     int64_t t = engine->t_ms;
     if (user) pql_touch_user(engine, engine->account, user);
-    if (first_next(program, state, subject, t - 1) <= t)
+    if (first_next(program, engine->account, user, t - 1) <= t)
         push_units(engine, program->first_units[subject], program->first_units_count[subject], user, false);
+    if (age_next(program, state, subject, t - 1) <= t)
+        push_all(engine, &program->ages[subject].dependents, ~0u, user, false);
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         void *cell = pql_cells_at(state->cells, i, &slot);
         uint32_t what = program->slots[subject][slot];
         if (what & PQL_SLOT_DEFINITION) {
             const struct pql_definition *definition = &program->definitions[what & ~PQL_SLOT_DEFINITION];
-            if (standing_next(definition, cell, t - 1) <= t) push_one(engine, &definition->unit, user, false);
+            if (lifecycle_next(definition, cell, t - 1) <= t)
+                push_one(engine, &definition->unit, user, false);
+            if (pql_ago_next(&definition->changed, pql_standing_changed(cell), t - 1) <= t)
+                push_all(engine, &definition->changed.dependents, ~0u, user, false);
             continue;
         }
         const struct pql_signal_def *def = program->signals[what];
         if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
         pql_touch_cell(engine, engine->account, user, slot);
-        struct pql_first first = pql_first_of(&def->signal, state);
+        struct pql_first first = pql_first_of(program, engine->account, state, def);
         pql_signal_trim(&def->signal, cell, &first, t);
         push_all(engine, &def->dependents, ~0u, user, false);
     }
@@ -297,35 +327,76 @@ static void retime_fired(struct pql_engine *engine)
     struct pql_account *account = engine->account;
     for (size_t i = 0; i < engine->fired_count; i++) {
         struct pql_user *user = engine->fired[i];
-        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, engine->t_ms));
+        pql_schedule(account, user, pql_subject_next(engine, account, user, engine->t_ms));
     }
     if (engine->account_fired)
-        pql_schedule(account, NULL,
-                     pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
+        pql_schedule(account, NULL, pql_subject_next(engine, account, NULL, engine->t_ms));
 }
 
 /* --- applying an event --- */
+
+/* The window of a signal was at `old`; it is somewhere else now. */
+static void window_moved(struct pql_engine *engine, struct pql_user *user, const struct pql_signal_def *def,
+                         const struct pql_first *old)
+{
+    struct pql_subject_state *state = state_of(engine->account, user);
+    void **cell = pql_cells_find(state->cells, def->slot);
+    if (!cell) return;
+    struct pql_first now = pql_first_of(engine->program, engine->account, state, def);
+    struct pql_reading was, is;
+    pql_touch_cell(engine, engine->account, user, def->slot);
+    pql_signal_read(&def->signal, *cell, old, engine->t_ms, &was);
+    pql_signal_start_moves(&def->signal, *cell, old, &now, engine->t_ms);
+    pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
+    if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
+        push_all(engine, &def->dependents, ~0u, user, true);
+}
+
+/* Whoever waits for ends of windows is looked at, and waits for another. */
+static void await_ends(struct pql_engine *engine, struct pql_user *user)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_subject subject = subject_of(user);
+    push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
+    pql_schedule(engine->account, user, first_next(program, engine->account, user, engine->t_ms));
+}
 
 static void start_moved(struct pql_engine *engine, struct pql_user *user,
                         const struct pql_subject_state *before)
 {
     const struct pql_program *program = engine->program;
     enum pql_subject subject = subject_of(user);
-    struct pql_subject_state *state = state_of(engine->account, user);
     for (size_t i = 0; i < program->first_signals_count[subject]; i++) {
         const struct pql_signal_def *def = program->signals[program->first_signals[subject][i]];
-        void **cell = pql_cells_find(state->cells, def->slot);
-        if (!cell) continue;
-        struct pql_first old = pql_first_of(&def->signal, before), now = pql_first_of(&def->signal, state);
-        struct pql_reading was, is;
-        pql_touch_cell(engine, engine->account, user, def->slot);
-        pql_signal_read(&def->signal, *cell, &old, engine->t_ms, &was);
-        pql_signal_start_moves(&def->signal, *cell, &old, &now, engine->t_ms);
-        pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
-        if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
-            push_all(engine, &def->dependents, ~0u, user, true);
+        if (def->period != PQL_NO_INDEX) continue;
+        struct pql_first old = pql_first_of(program, engine->account, before, def);
+        window_moved(engine, user, def, &old);
     }
-    push_units(engine, program->first_units[subject], program->first_units_count[subject], user, true);
+    push_all(engine, &program->ages[subject].dependents, ~0u, user, true);
+    await_ends(engine, user);
+}
+
+static void subject_period_moved(struct pql_engine *engine, struct pql_user *user, uint32_t period,
+                                 const struct pql_first *old)
+{
+    const struct pql_program *program = engine->program;
+    enum pql_subject subject = subject_of(user);
+    for (size_t i = 0; i < program->first_signals_count[subject]; i++) {
+        const struct pql_signal_def *def = program->signals[program->first_signals[subject][i]];
+        if (def->period == period) window_moved(engine, user, def, old);
+    }
+    await_ends(engine, user);
+}
+
+/* An attribute of the account has changed: a period may be somewhere else for all of it. */
+static void period_moved(struct pql_engine *engine, uint32_t period, const struct pql_first *old)
+{
+    struct pql_account *account = engine->account;
+    struct pql_first now = pql_period_of(engine->program, account, period);
+    if (now.start_ms == old->start_ms && now.end_ms == old->end_ms) return;
+    subject_period_moved(engine, NULL, period, old);
+    for (size_t i = 0; i < account->users_count; i++)
+        subject_period_moved(engine, account->users[i].user, period, old);
 }
 
 /* An explicit start replaces an assumed one; of one rank the earlier holds. */
@@ -339,7 +410,8 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
     state->start = rank;
     state->start_ms = time_ms;
     if (moved) start_moved(engine, user, &before);
-    pql_schedule(engine->account, user, first_next(engine->program, state, subject_of(user), engine->t_ms));
+    pql_schedule(engine->account, user, first_next(engine->program, engine->account, user, engine->t_ms));
+    pql_schedule(engine->account, user, age_next(engine->program, state, subject_of(user), engine->t_ms));
 }
 
 /* The place of a cell, made if absent. */
@@ -366,7 +438,7 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
                            const struct pql_occurrence *occurrence)
 {
     struct pql_subject_state *state = state_of(engine->account, user);
-    struct pql_first first = pql_first_of(&def->signal, state);
+    struct pql_first first = pql_first_of(engine->program, engine->account, state, def);
     pql_touch_cell(engine, engine->account, user, def->slot);
     void **slot = cell_of(engine, state, def->slot);
     unsigned changed = add_to_cell(engine, &def->signal, slot, occurrence, &first);
@@ -375,8 +447,63 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
     if (changed) push_all(engine, &def->dependents, changed, user, true);
 }
 
-static void set_attribute(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
-                          const struct pql_value *value, int64_t time_ms)
+/* --- spread: how many users have each value --- */
+
+/* 0: the user has no such attribute. */
+static uint64_t attribute_hash(const struct pql_program *program, const struct pql_user *user,
+                               uint32_t spread)
+{
+    const struct pql_signal_def *def = program->signals[program->spreads[spread]->attribute];
+    void **cell = pql_cells_find(user->state.cells, def->slot);
+    struct pql_reading reading;
+    char scratch[PQL_DECIMAL_TEXT_MAX];
+    pql_signal_read(&def->signal, cell ? *cell : NULL, NULL, 0, &reading);
+    if (reading.value.kind == PQL_NULL) return 0;
+    return pql_hash_slice(pql_value_canonical(&reading.value, scratch), program->key);
+}
+
+static void step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bool by_event, bool up)
+{
+    const struct pql_dependents *dependents = &engine->program->spreads[index]->dependents;
+    if (!hash) return;
+    for (size_t i = 0; i < dependents->count; i++) note_before(engine, dependents->items[i].via);
+    pql_account_tally(engine->program, engine->account, index, hash, up);
+    for (size_t i = 0; i < dependents->count; i++)
+        push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
+}
+
+/* Those for whom the condition holds go from one value to another, whatever they are. */
+static void step_tallies(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
+                         bool up)
+{
+    const struct pql_program *program = engine->program;
+    for (uint32_t i = 0; user && i < program->spreads_count; i++)
+        if (program->signals[program->spreads[i]->attribute] == def &&
+            pql_user_has(user, program->spreads[i]->condition))
+            step_tally(engine, i, attribute_hash(program, user, i), true, up);
+}
+
+void pql_account_derive(const struct pql_engine *engine, struct pql_account *account, int64_t t_ms)
+{
+    const struct pql_program *program = engine->program;
+    struct pql_scope scope = {.program = program, .account = account, .t_ms = t_ms};
+    for (uint32_t c = 0; c < program->conditions_count; c++)
+        if (program->conditions[c]->unit.subject == PQL_SUBJECT_ACCOUNT)
+            account->holding[c] = pql_expr_holds(program->conditions[c]->expr, &scope);
+    pql_account_drop_tallies(program, account);
+    for (uint32_t i = 0; i < program->spreads_count; i++)
+        for (size_t u = 0; u < account->users_count; u++) {
+            const struct pql_user *user = account->users[u].user;
+            uint64_t hash = attribute_hash(program, user, i);
+            if (hash && pql_user_has(user, program->spreads[i]->condition))
+                pql_account_tally(program, account, i, hash, true);
+        }
+}
+
+/* --- attributes --- */
+
+static void change_attribute(struct pql_engine *engine, const struct pql_signal_def *def,
+                             struct pql_user *user, const struct pql_value *value, int64_t time_ms)
 {
     pql_touch_cell(engine, engine->account, user, def->slot);
     void **slot = cell_of(engine, state_of(engine->account, user), def->slot);
@@ -389,6 +516,23 @@ static void set_attribute(struct pql_engine *engine, const struct pql_signal_def
 static bool is_known_already(const struct pql_engine *engine, uint32_t signal)
 {
     return engine->change.is_filling && !engine->change.is_new_signal[signal];
+}
+
+/* Periods that the attribute is of are looked at before and after. */
+static void set_attribute(struct pql_engine *engine, const struct pql_signal_def *def, struct pql_user *user,
+                          const struct pql_value *value, int64_t time_ms)
+{
+    const struct pql_program *program = engine->program;
+    struct pql_first *old = NULL;
+    if (!user && program->periods_count)
+        old = pql_arena_alloc(&engine->scratch, program->periods_count * sizeof *old);
+    for (uint32_t i = 0; old && i < program->periods_count; i++)
+        if (program->periods[i].is_used) old[i] = pql_period_of(program, engine->account, i);
+    step_tallies(engine, def, user, false);
+    change_attribute(engine, def, user, value, time_ms);
+    step_tallies(engine, def, user, true);
+    for (uint32_t i = 0; old && i < program->periods_count; i++)
+        if (program->periods[i].is_used) period_moved(engine, i, &old[i]);
 }
 
 static void set_attributes(struct pql_engine *engine, struct pql_user *user, const struct pql_value *values,
@@ -533,7 +677,7 @@ static struct pql_record record_of(const struct pql_engine *engine, const struct
         .previous_status = before,
         .first_qualified_at = standing->first_ms,
         .qualified_at = standing->qualified_ms,
-        .left_at = standing->left_ms,
+        .left_at = standing->status == PQL_STATUS_MISSED ? PQL_NO_TIME : standing->left_ms,
         .expires_at = PQL_NO_TIME,
         .qualification_count = standing->count,
         .sla_due_at = PQL_NO_TIME,
@@ -605,11 +749,13 @@ static void enter(struct pql_engine *engine, const struct pql_definition *defini
 {
     struct pql_standing *standing = standing_get(engine, definition, user);
     enum pql_status before = standing->status;
+    if (before == PQL_STATUS_MISSED) standing->left_ms = PQL_NO_TIME;
     standing->status = PQL_QUALIFIED;
     standing->is_leaving = false;
     standing->qualified_ms = engine->t_ms;
     if (!standing->count++) standing->first_ms = engine->t_ms;
     emit_record(engine, definition, user, standing, PQL_ENTERED, before, PQL_REASON_CONDITION);
+    pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
     push_all(engine, &definition->dependents, ~0u, user, by_event);
 }
 
@@ -664,29 +810,28 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
           cause);
 }
 
-static bool has_ended_first(const struct pql_program *program, const struct pql_expr *expr,
-                            const struct pql_scope *scope, const struct pql_subject_state *state)
+static bool has_ended_first(const struct pql_expr *expr, const struct pql_scope *scope)
 {
-    if (expr->op == PQL_EXPR_SIGNAL) {
-        const struct pql_signal *signal = &program->signals[expr->index]->signal;
-        return signal->window.kind == PQL_WINDOW_FIRST && scope->t_ms - state->start_ms >= signal->window.ms;
-    }
+    if (expr->op == PQL_EXPR_SIGNAL) return pql_expr_is_ended(expr, scope);
     for (size_t i = 0; i < expr->kids_count; i++)
-        if (has_ended_first(program, expr->kids[i], scope, state)) return true;
+        if (has_ended_first(expr->kids[i], scope)) return true;
     return false;
 }
 
 static void check_missed(struct pql_engine *engine, const struct pql_definition *definition,
-                         struct pql_user *user, const struct pql_scope *scope)
+                         struct pql_user *user, const struct pql_scope *scope, bool by_event)
 {
     const struct pql_subject_state *state = state_of(engine->account, user);
     if (!definition->can_be_missed || !is_not_yet(state, definition)) return;
-    if (!has_ended_first(engine->program, definition->qualify, scope, state)) return;
+    if (!has_ended_first(definition->qualify, scope)) return;
     if (pql_expr_known(definition->qualify, scope) != PQL_KNOWN_FALSE) return;
     struct pql_standing *standing = standing_get(engine, definition, user);
     standing->status = PQL_STATUS_MISSED;
+    standing->left_ms = engine->t_ms; /* for in_state_for; no record shows it */
     if (definition->conf->publish_missed)
         emit_record(engine, definition, user, standing, PQL_MISSED, PQL_NOT_YET, PQL_REASON_EXPIRED);
+    pql_schedule(engine->account, user, standing_next(definition, standing, engine->t_ms));
+    push_all(engine, &definition->changed.dependents, ~0u, user, by_event);
 }
 
 static void evaluate_other(struct pql_engine *engine, const struct pql_definition *definition,
@@ -697,7 +842,7 @@ static void evaluate_other(struct pql_engine *engine, const struct pql_definitio
                    engine->t_ms - standing->left_ms < definition->conf->cooldown_ms;
     if (cooling) return;
     if (!pql_expr_holds(definition->qualify, scope)) {
-        check_missed(engine, definition, user, scope);
+        check_missed(engine, definition, user, scope, by_event);
         return;
     }
     if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) return;
@@ -716,15 +861,31 @@ static void evaluate_definition(struct pql_engine *engine, const struct pql_defi
         evaluate_other(engine, definition, user, standing, scope, by_event);
 }
 
+/* Users are told when a condition of the account flips. */
+static void evaluate_of_account(struct pql_engine *engine, uint32_t index, bool holds, bool by_event)
+{
+    uint32_t *held = &engine->account->holding[index];
+    if (holds == (*held != 0)) return;
+    *held = holds;
+    push_all(engine, &engine->program->conditions[index]->dependents, ~0u, NULL, by_event);
+}
+
 static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct pql_user *user,
                                const struct pql_scope *scope, bool by_event)
 {
     const struct pql_condition *condition = engine->program->conditions[index];
     bool holds = pql_expr_holds(condition->expr, scope);
+    if (condition->unit.subject == PQL_SUBJECT_ACCOUNT) {
+        evaluate_of_account(engine, index, holds, by_event);
+        return;
+    }
     if (holds == pql_user_has(user, index)) return;
     pql_touch_user(engine, engine->account, user);
     user->bits[index / 64] ^= UINT64_C(1) << (index % 64);
     step_counter(engine, &condition->dependents, by_event, &engine->account->holding[index], holds);
+    for (uint32_t i = 0; i < engine->program->spreads_count; i++)
+        if (engine->program->spreads[i]->condition == index)
+            step_tally(engine, i, attribute_hash(engine->program, user, i), by_event, holds);
 }
 
 static void run_agenda(struct pql_engine *engine)
@@ -822,6 +983,7 @@ static void settle_conditions(struct pql_engine *engine)
     for (size_t i = 0; i < program->units_count; i++) {
         const struct pql_unit *unit = program->units[i];
         if (!unit->is_condition || !engine->change.is_new_condition[unit->index]) continue;
+        if (unit->subject == PQL_SUBJECT_ACCOUNT) continue;
         for (size_t u = 0; u < account->users_count; u++) {
             struct pql_user *user = account->users[u].user;
             struct pql_scope scope = {
@@ -831,6 +993,7 @@ static void settle_conditions(struct pql_engine *engine)
             account->holding[unit->index]++;
         }
     }
+    pql_account_derive(engine, account, engine->t_ms);
 }
 
 /* What was filled as of then is trimmed as of now. */
@@ -843,7 +1006,7 @@ static void settle_signals(struct pql_engine *engine, struct pql_user *user)
         void *cell = pql_cells_at(state->cells, i, &slot);
         uint32_t what = pql_program_slot(program, (int)subject_of(user), slot);
         if ((what & PQL_SLOT_DEFINITION) || !engine->change.is_new_signal[what]) continue;
-        struct pql_first first = pql_first_of(&program->signals[what]->signal, state);
+        struct pql_first first = pql_first_of(program, engine->account, state, program->signals[what]);
         pql_signal_trim(&program->signals[what]->signal, cell, &first, engine->t_ms);
     }
 }
@@ -854,10 +1017,10 @@ static void settle_timers(struct pql_engine *engine)
     account->timers.count = 0;
     account->timer_ms = account->state.timer_ms = INT64_MAX;
     for (size_t i = 0; i < account->users_count; i++) account->users[i].user->state.timer_ms = INT64_MAX;
-    pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, engine->t_ms));
+    pql_schedule(account, NULL, pql_subject_next(engine, account, NULL, engine->t_ms));
     for (size_t i = 0; i < account->users_count; i++) {
         struct pql_user *user = account->users[i].user;
-        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, engine->t_ms));
+        pql_schedule(account, user, pql_subject_next(engine, account, user, engine->t_ms));
     }
 }
 

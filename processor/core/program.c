@@ -64,6 +64,7 @@ static struct pql_signal_def *signal_new(struct builder *b, struct pql_slice key
     struct pql_signal_def *def = pql_arena_zalloc(&program->arena, sizeof *def);
     def->key = key;
     def->path = PQL_PATH_NONE;
+    def->period = PQL_NO_INDEX;
     program->signals =
         pql_xgrow(program->signals, &program->signals_capacity, program->signals_count + 1, sizeof(def));
     program->signals[program->signals_count++] = def;
@@ -144,7 +145,7 @@ static const enum {
     [PQL_WINDOW_PREV] = WINDOW_ROLLING, [PQL_WINDOW_FIRST] = WINDOW_FIRST,
     [PQL_WINDOW_EVER] = WINDOW_EVER,    [PQL_WINDOW_TODAY] = WINDOW_EVER,
     [PQL_WINDOW_WEEK] = WINDOW_EVER,    [PQL_WINDOW_MONTH] = WINDOW_EVER,
-    [PQL_WINDOW_QUARTER] = WINDOW_EVER, [PQL_WINDOW_PERIOD] = WINDOW_NONE,
+    [PQL_WINDOW_QUARTER] = WINDOW_EVER, [PQL_WINDOW_PERIOD] = WINDOW_FIRST,
 };
 
 static enum pql_signal_kind kind_of(const struct pql_node *call)
@@ -206,6 +207,25 @@ static enum pql_calendar calendar_of(enum pql_function function)
     return function == PQL_FN_MONTHS ? PQL_CALENDAR_MONTH : PQL_CALENDAR_DAY;
 }
 
+/* The attributes of the account that say when the period is are kept from now on. */
+static uint32_t use_period(struct builder *b, struct pql_slice name)
+{
+    uint32_t index = 0;
+    while (!pql_slice_eq(b->program->periods[index].conf->name, name)) index++;
+    struct pql_period *period = &b->program->periods[index];
+    if (period->is_used) return index;
+    size_t skip = strlen("account.");
+    struct pql_slice start = period->conf->start.text, end = period->conf->end.text;
+    period->is_used = true;
+    period->start =
+        attribute_signal(b, PQL_SUBJECT_ACCOUNT, (struct pql_slice){start.ptr + skip, start.len - skip});
+    period->end = PQL_NO_INDEX;
+    if (end.len)
+        period->end =
+            attribute_signal(b, PQL_SUBJECT_ACCOUNT, (struct pql_slice){end.ptr + skip, end.len - skip});
+    return index;
+}
+
 /* The signal of a call, made at its first use. Two calls are one signal if subject, family and the normalised
  * text of selector and window are the same. */
 static uint32_t call_signal(struct builder *b, const struct pql_node *call)
@@ -244,7 +264,9 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
                                       .zone = is_zoned(call) ? b->zone : NULL,
                                       .unit = calendar_of(call->function)};
     if (kind == PQL_SIGNAL_NTH) def->signal.k = (uint32_t)call->n;
-    return (uint32_t)program->signals_count - 1;
+    index = (uint32_t)program->signals_count - 1;
+    if (call->window.kind == PQL_WINDOW_PERIOD) def->period = use_period(b, call->window.period);
+    return index;
 }
 
 static bool is_counted(enum pql_function function)
@@ -281,15 +303,15 @@ static int64_t floor_of(pql_decimal n)
     return -ceil_of(-n);
 }
 
-static void add_bound(struct pql_signal_def *def, int64_t bound)
+static void add_bound(struct pql_bounds *bounds, int64_t bound)
 {
     size_t i = 0;
-    while (i < def->bounds_count && def->bounds[i] < bound) i++;
-    if (i < def->bounds_count && def->bounds[i] == bound) return;
-    def->bounds = pql_xgrow(def->bounds, &def->bounds_capacity, def->bounds_count + 1, sizeof *def->bounds);
-    memmove(&def->bounds[i + 1], &def->bounds[i], (def->bounds_count - i) * sizeof *def->bounds);
-    def->bounds[i] = bound;
-    def->bounds_count++;
+    while (i < bounds->count && bounds->items[i] < bound) i++;
+    if (i < bounds->count && bounds->items[i] == bound) return;
+    bounds->items = pql_xgrow(bounds->items, &bounds->capacity, bounds->count + 1, sizeof *bounds->items);
+    memmove(&bounds->items[i + 1], &bounds->items[i], (bounds->count - i) * sizeof *bounds->items);
+    bounds->items[i] = bound;
+    bounds->count++;
 }
 
 static void keep_at_least(struct pql_signal_def *def, int64_t k)
@@ -297,8 +319,14 @@ static void keep_at_least(struct pql_signal_def *def, int64_t k)
     if (def->signal.k && k > (int64_t)def->signal.k) def->signal.k = (uint32_t)k;
 }
 
+/* What is compared with constants: its boundaries, and the signal behind it, if it is one. */
+struct compared {
+    struct pql_bounds *bounds;
+    struct pql_signal_def *def;
+};
+
 /* The instants that matter to `value relation constant`, in units of one or ms. */
-static void note_relation(struct pql_signal_def *def, enum pql_node_kind relation,
+static void note_relation(const struct compared *what, enum pql_node_kind relation,
                           const struct pql_value *constant)
 {
     bool is_ms = constant->kind == PQL_DURATION;
@@ -306,14 +334,20 @@ static void note_relation(struct pql_signal_def *def, enum pql_node_kind relatio
     int64_t down = is_ms ? constant->ms : floor_of(constant->number);
     bool at_least = relation == PQL_NODE_GE || relation == PQL_NODE_LT;
     bool more = relation == PQL_NODE_GT || relation == PQL_NODE_LE;
-    if (at_least || (!more && up == down)) add_bound(def, up);
-    if (more || (!at_least && up == down)) add_bound(def, down + 1);
-    if (!is_ms) keep_at_least(def, at_least ? up : up + 1);
+    if (at_least || (!more && up == down)) add_bound(what->bounds, up);
+    if (more || (!at_least && up == down)) add_bound(what->bounds, down + 1);
+    if (!is_ms) keep_at_least(what->def, at_least ? up : up + 1);
+}
+
+/* Durations that grow as the clock runs. */
+static bool is_ago(enum pql_function function)
+{
+    return function == PQL_FN_SINCE || function == PQL_FN_AGE || function == PQL_FN_IN_STATE_FOR;
 }
 
 static bool is_constant_for(const struct pql_node *node, enum pql_function function)
 {
-    enum pql_kind kind = function == PQL_FN_SINCE ? PQL_DURATION : PQL_NUMBER;
+    enum pql_kind kind = is_ago(function) ? PQL_DURATION : PQL_NUMBER;
     return node->kind == PQL_NODE_CONST && node->value.kind == kind;
 }
 
@@ -330,8 +364,7 @@ static bool is_in_range(struct builder *b, const struct pql_node *constant)
 static const struct pql_node *compared_call(const struct pql_node *node, size_t value_kid)
 {
     const struct pql_node *call = node->kids[value_kid];
-    if (call->kind != PQL_NODE_CALL || !(is_counted(call->function) || call->function == PQL_FN_SINCE))
-        return NULL;
+    if (call->kind != PQL_NODE_CALL || !(is_counted(call->function) || is_ago(call->function))) return NULL;
     for (size_t i = 0; i < node->kids_count; i++)
         if (i != value_kid && !is_constant_for(node->kids[i], call->function)) return NULL;
     return call;
@@ -346,18 +379,18 @@ static enum pql_node_kind mirrored(enum pql_node_kind relation)
 }
 
 static void note_constants(struct builder *b, const struct pql_node *node, size_t value_kid,
-                           struct pql_signal_def *def)
+                           const struct compared *what)
 {
     for (size_t i = 0; i < node->kids_count; i++)
         if (i != value_kid && !is_in_range(b, node->kids[i])) return;
     if (node->kind == PQL_NODE_BETWEEN) {
-        note_relation(def, PQL_NODE_GE, &node->kids[1]->value);
-        note_relation(def, PQL_NODE_LE, &node->kids[2]->value);
+        note_relation(what, PQL_NODE_GE, &node->kids[1]->value);
+        note_relation(what, PQL_NODE_LE, &node->kids[2]->value);
     } else if (node->kind == PQL_NODE_IN) {
-        for (size_t i = 1; i < node->kids_count; i++) note_relation(def, PQL_NODE_EQ, &node->kids[i]->value);
+        for (size_t i = 1; i < node->kids_count; i++) note_relation(what, PQL_NODE_EQ, &node->kids[i]->value);
     } else {
         enum pql_node_kind relation = value_kid ? mirrored(node->kind) : node->kind;
-        note_relation(def, relation, &node->kids[1 - value_kid]->value);
+        note_relation(what, relation, &node->kids[1 - value_kid]->value);
     }
 }
 
@@ -405,8 +438,8 @@ static void need_definition(struct builder *b, uint32_t index)
     b->needs[b->definition * b->program->conf->definitions_count + index] = true;
 }
 
-static uint32_t condition_add(struct builder *b, struct pql_slice text, const struct pql_node *first,
-                              const struct pql_node *second)
+static uint32_t condition_add(struct builder *b, enum pql_subject subject, struct pql_slice text,
+                              const struct pql_node *first, const struct pql_node *second)
 {
     struct pql_program *program = b->program;
     struct pql_condition *condition = pql_arena_zalloc(&program->arena, sizeof *condition);
@@ -415,12 +448,12 @@ static uint32_t condition_add(struct builder *b, struct pql_slice text, const st
                                     program->conditions_count + 1, sizeof condition);
     program->conditions[program->conditions_count++] = condition;
     condition->text = text;
-    condition->unit = (struct pql_unit){
-        .subject = PQL_SUBJECT_USER, .is_condition = true, .index = index, .order = PQL_NO_INDEX};
+    condition->unit =
+        (struct pql_unit){.subject = subject, .is_condition = true, .index = index, .order = PQL_NO_INDEX};
 
     struct builder outer = *b;
     b->unit = &condition->unit;
-    b->subject = PQL_SUBJECT_USER;
+    b->subject = subject;
     const struct pql_expr *left = compile(b, first);
     condition->expr = left;
     if (second) {
@@ -438,8 +471,9 @@ static uint32_t condition_add(struct builder *b, struct pql_slice text, const st
     return index;
 }
 
-/* The condition inside a quantifier; `second` for share(c of c2), which counts users with both. */
-static uint32_t condition_of(struct builder *b, const struct pql_expr *via, const struct pql_node *first,
+/* The condition inside a quantifier, or about an account in a user's definition; `second` for share(c of c2),
+ * which counts users with both. Who wants to be told of its flips adds itself to its dependents. */
+static uint32_t condition_of(struct builder *b, enum pql_subject subject, const struct pql_node *first,
                              const struct pql_node *second)
 {
     struct pql_program *program = b->program;
@@ -453,23 +487,46 @@ static uint32_t condition_of(struct builder *b, const struct pql_expr *via, cons
     text = pql_slice_of(pql_arena_printf(&program->arena, "%.*s%s", PQL_SLICE_ARG(text), mark));
     uint32_t index = PQL_NO_INDEX;
     for (size_t i = 0; i < program->conditions_count && index == PQL_NO_INDEX; i++)
-        if (pql_slice_eq(program->conditions[i]->text, text)) index = (uint32_t)i;
+        if (program->conditions[i]->unit.subject == subject &&
+            pql_slice_eq(program->conditions[i]->text, text))
+            index = (uint32_t)i;
     /* Compiled again where it is known already: so that what it needs is noted for this definition too. */
     if (index == PQL_NO_INDEX) {
-        index = condition_add(b, text, first, second);
+        index = condition_add(b, subject, text, first, second);
     } else {
         struct builder outer = *b;
         b->unit = &program->conditions[index]->unit;
-        b->subject = PQL_SUBJECT_USER;
+        b->subject = subject;
         (void)compile(b, first);
         if (second) (void)compile(b, second);
         b->unit = outer.unit;
         b->subject = outer.subject;
     }
-    add_dependent(&program->conditions[index]->dependents, b->unit, ~0u, via);
     b->uses = pql_xgrow(b->uses, &b->uses_capacity, b->uses_count + 1, sizeof *b->uses);
     b->uses[b->uses_count++] = index;
     return index;
+}
+
+static const struct pql_expr *compile_spread(struct builder *b, const struct pql_node *call,
+                                             struct pql_expr *expr)
+{
+    struct pql_program *program = b->program;
+    struct pql_spread wanted = {.condition = condition_of(b, PQL_SUBJECT_USER, call->kids[0], NULL),
+                                .attribute = attribute_signal(b, PQL_SUBJECT_USER, call->text)};
+    size_t i = 0;
+    while (i < program->spreads_count && (program->spreads[i]->condition != wanted.condition ||
+                                          program->spreads[i]->attribute != wanted.attribute))
+        i++;
+    if (i == program->spreads_count) {
+        program->spreads =
+            pql_xgrow(program->spreads, &program->spreads_capacity, i + 1, sizeof(struct pql_spread *));
+        program->spreads[program->spreads_count++] = pql_arena_zalloc(&program->arena, sizeof wanted);
+        *program->spreads[i] = wanted;
+    }
+    expr->index = wanted.condition;
+    expr->of_index = (uint32_t)i;
+    add_dependent(&program->spreads[i]->dependents, b->unit, ~0u, expr);
+    return expr;
 }
 
 static const struct pql_expr *compile_quantifier(struct builder *b, const struct pql_node *call,
@@ -481,39 +538,96 @@ static const struct pql_expr *compile_quantifier(struct builder *b, const struct
         op == PQL_EXPR_ALL_USERS || op == PQL_EXPR_MEMBERS || (op == PQL_EXPR_SHARE && call->kids_count == 1);
     if (of_members) add_dependent(&b->program->members_dependents, b->unit, ~0u, expr);
     if (op == PQL_EXPR_MEMBERS) return expr;
+    if (op == PQL_EXPR_SPREAD) return compile_spread(b, call, expr);
     if (call->kids_count == 2) {
-        expr->of_index = condition_of(b, expr, call->kids[1], NULL);
-        expr->index = condition_of(b, expr, call->kids[0], call->kids[1]);
+        expr->of_index = condition_of(b, PQL_SUBJECT_USER, call->kids[1], NULL);
+        add_dependent(&b->program->conditions[expr->of_index]->dependents, b->unit, ~0u, expr);
+        expr->index = condition_of(b, PQL_SUBJECT_USER, call->kids[0], call->kids[1]);
     } else {
-        expr->index = condition_of(b, expr, call->kids[0], NULL);
+        expr->index = condition_of(b, PQL_SUBJECT_USER, call->kids[0], NULL);
     }
+    add_dependent(&b->program->conditions[expr->index]->dependents, b->unit, ~0u, expr);
     return expr;
+}
+
+/* The smallest condition that is about the account alone is one bit of it: users are told when it flips. */
+static const struct pql_expr *compile_of_account(struct builder *b, const struct pql_node *node)
+{
+    struct pql_expr *expr = expr_new(b, PQL_EXPR_ACCOUNT, node);
+    expr->negated = false;
+    expr->index = condition_of(b, PQL_SUBJECT_ACCOUNT, node, NULL);
+    add_dependent(&b->program->conditions[expr->index]->dependents, b->unit, ~0u, NULL);
+    const struct pql_expr **kid = pql_arena_alloc(&b->program->arena, sizeof(kid[0]));
+    kid[0] = b->program->conditions[expr->index]->expr;
+    expr->kids = kid;
+    expr->kids_count = 1;
+    return expr;
+}
+
+static bool is_of_account(const struct pql_node *node)
+{
+    if (node->kind == PQL_NODE_CALL && node->of_account) return true;
+    for (size_t i = 0; i < node->kids_count; i++)
+        if (node->kids[i]->type != PQL_TYPE_BOOL && is_of_account(node->kids[i])) return true;
+    return false;
 }
 
 static const struct pql_expr *compile_standing(struct builder *b, const struct pql_node *call,
                                                enum pql_expr_op op)
 {
     struct pql_expr *expr = expr_new(b, op, call);
+    struct pql_definition *definition = &b->program->definitions[call->definition];
     expr->index = call->definition;
     need_definition(b, call->definition);
-    add_dependent(&b->program->definitions[call->definition].dependents, b->unit, ~0u, NULL);
+    add_dependent(&definition->dependents, b->unit, ~0u, NULL);
+    if (op == PQL_EXPR_IN_STATE_FOR) add_dependent(&definition->changed.dependents, b->unit, ~0u, NULL);
     return expr;
 }
 
-static const struct pql_expr *compile_call(struct builder *b, const struct pql_node *call)
+static const struct pql_expr *compile_age(struct builder *b, const struct pql_node *call)
+{
+    struct pql_expr *expr = expr_new(b, PQL_EXPR_AGE, call);
+    expr->index = b->subject;
+    add_dependent(&b->program->ages[b->subject].dependents, b->unit, ~0u, NULL);
+    return expr;
+}
+
+/* usage(E.p, limit) is latest(E.p) / limit. */
+static const struct pql_expr *compile_usage(struct builder *b, const struct pql_node *call)
+{
+    struct pql_node *latest = pql_arena_alloc(&b->program->arena, sizeof *latest);
+    *latest = *call;
+    latest->function = PQL_FN_LATEST;
+    latest->type = PQL_TYPE_OPEN;
+    latest->window = (struct pql_window){.kind = PQL_WINDOW_EVER};
+    latest->kids_count = 0;
+    struct pql_expr *expr = expr_new(b, PQL_EXPR_DIV, call);
+    const struct pql_expr **kids = pql_arena_alloc(&b->program->arena, 2 * sizeof(kids[0]));
+    kids[0] = compile_signal(b, latest, false);
+    kids[1] = compile(b, call->kids[0]);
+    expr->kids = kids;
+    expr->kids_count = 2;
+    return expr;
+}
+
+static const struct pql_expr *compile_own_call(struct builder *b, const struct pql_node *call)
 {
     if (signal_rows[call->function].family)
         return compile_signal(b, call, pql_functions[call->function].type == PQL_TYPE_NUMBER);
     static const struct call_row {
         bool is_known;
         enum pql_expr_op op;
-        enum { PLAIN, QUANTIFIER, STANDING } form;
+        enum { PLAIN, QUANTIFIER, STANDING, AGE, USAGE } form;
     } calls[PQL_FN_TOTAL] = {
         [PQL_FN_USERS] = {true, PQL_EXPR_USERS, QUANTIFIER},
         [PQL_FN_ANY_USER] = {true, PQL_EXPR_ANY_USER, QUANTIFIER},
         [PQL_FN_ALL_USERS] = {true, PQL_EXPR_ALL_USERS, QUANTIFIER},
         [PQL_FN_SHARE] = {true, PQL_EXPR_SHARE, QUANTIFIER},
         [PQL_FN_MEMBERS] = {true, PQL_EXPR_MEMBERS, QUANTIFIER},
+        [PQL_FN_SPREAD] = {true, PQL_EXPR_SPREAD, QUANTIFIER},
+        [PQL_FN_AGE] = {true, PQL_EXPR_AGE, AGE},
+        [PQL_FN_USAGE] = {true, PQL_EXPR_DIV, USAGE},
+        [PQL_FN_IN_STATE_FOR] = {true, PQL_EXPR_IN_STATE_FOR, STANDING},
         [PQL_FN_IS] = {true, PQL_EXPR_IS, STANDING},
         [PQL_FN_WAS] = {true, PQL_EXPR_WAS, STANDING},
         [PQL_FN_HOUR] = {true, PQL_EXPR_HOUR, PLAIN},
@@ -526,10 +640,21 @@ static const struct pql_expr *compile_call(struct builder *b, const struct pql_n
     PQL_ASSERT(row->is_known); /* the checker refuses the others by name */
     if (row->form == QUANTIFIER) return compile_quantifier(b, call, row->op);
     if (row->form == STANDING) return compile_standing(b, call, row->op);
+    if (row->form == AGE) return compile_age(b, call);
+    if (row->form == USAGE) return compile_usage(b, call);
     struct pql_expr *expr = expr_new(b, row->op, call);
     expr->threshold = (uint32_t)call->n;
     expr->zone = b->zone;
     compile_kids(b, call, expr);
+    return expr;
+}
+
+static const struct pql_expr *compile_call(struct builder *b, const struct pql_node *call)
+{
+    enum pql_subject subject = b->subject;
+    if (call->of_account) b->subject = PQL_SUBJECT_ACCOUNT;
+    const struct pql_expr *expr = compile_own_call(b, call);
+    b->subject = subject;
     return expr;
 }
 
@@ -552,6 +677,27 @@ static void make_reaches(struct builder *b, struct pql_expr *expr, enum pql_node
     expr->negated = relation == PQL_NODE_LT || relation == PQL_NODE_LE;
 }
 
+static const struct pql_expr *compile_compared(struct builder *b, const struct pql_node *call)
+{
+    if (!signal_rows[call->function].family) return compile(b, call);
+    enum pql_subject subject = b->subject;
+    if (call->of_account) b->subject = PQL_SUBJECT_ACCOUNT;
+    const struct pql_expr *expr = compile_signal(b, call, false);
+    b->subject = subject;
+    return expr;
+}
+
+static struct compared compared_of(struct builder *b, const struct pql_expr *value)
+{
+    struct pql_program *program = b->program;
+    struct pql_signal_def *def = value->op == PQL_EXPR_SIGNAL ? program->signals[value->index] : NULL;
+    if (def) return (struct compared){&def->bounds, def};
+    if (value->op == PQL_EXPR_AGE) return (struct compared){&program->ages[value->index].bounds, NULL};
+    if (value->op == PQL_EXPR_IN_STATE_FOR)
+        return (struct compared){&program->definitions[value->index].changed.bounds, NULL};
+    return (struct compared){NULL, NULL};
+}
+
 static const struct pql_expr *compile_comparison(struct builder *b, const struct pql_node *node,
                                                  enum pql_expr_op op)
 {
@@ -565,12 +711,13 @@ static const struct pql_expr *compile_comparison(struct builder *b, const struct
     }
     const struct pql_expr **kids = pql_arena_alloc(&b->program->arena, node->kids_count * sizeof(kids[0]));
     for (size_t i = 0; i < node->kids_count; i++)
-        kids[i] = i == value_kid ? compile_signal(b, call, false) : compile(b, node->kids[i]);
+        kids[i] = i == value_kid ? compile_compared(b, call) : compile(b, node->kids[i]);
     expr->kids = kids;
     expr->kids_count = node->kids_count;
-    if (kids[value_kid]->op != PQL_EXPR_SIGNAL) return expr;
-    note_constants(b, node, value_kid, b->program->signals[kids[value_kid]->index]);
-    if (op != PQL_EXPR_COMPARE || call->function == PQL_FN_SINCE) return expr;
+    struct compared what = compared_of(b, kids[value_kid]);
+    if (!what.bounds) return expr;
+    note_constants(b, node, value_kid, &what);
+    if (op != PQL_EXPR_COMPARE || !what.def || call->function == PQL_FN_SINCE) return expr;
     if (value_kid) { /* 5 <= count(…) is count(…) >= 5 */
         const struct pql_expr *constant = kids[0];
         kids[0] = kids[1];
@@ -613,6 +760,8 @@ static const struct pql_expr *compile(struct builder *b, const struct pql_node *
         [PQL_NODE_IS_NULL] = PQL_EXPR_IS_NULL,
     };
     struct pql_expr *expr;
+    bool is_one_bit = b->subject == PQL_SUBJECT_USER && node->type == PQL_TYPE_BOOL && is_of_account(node);
+    if (is_one_bit) return compile_of_account(b, node);
     switch (node->kind) {
     case PQL_NODE_CONST:
         expr = expr_new(b, PQL_EXPR_CONST, node);
@@ -744,8 +893,7 @@ static bool reads(const struct pql_program *program, const struct pql_expr *expr
 
 static bool is_first(const struct pql_program *program, const struct pql_expr *expr)
 {
-    return expr->op == PQL_EXPR_SIGNAL &&
-           program->signals[expr->index]->signal.window.kind == PQL_WINDOW_FIRST;
+    return expr->op == PQL_EXPR_SIGNAL && pql_has_end(&program->signals[expr->index]->signal);
 }
 
 /* What is not a signal of the subject itself: it may hold at birth in ways that an empty subject does not
@@ -760,8 +908,12 @@ static bool is_outside(const struct pql_program *program, const struct pql_expr 
     case PQL_EXPR_ALL_USERS:
     case PQL_EXPR_SHARE:
     case PQL_EXPR_MEMBERS:
+    case PQL_EXPR_SPREAD:
+    case PQL_EXPR_ACCOUNT:
+    case PQL_EXPR_AGE:
     case PQL_EXPR_IS:
-    case PQL_EXPR_WAS: return true;
+    case PQL_EXPR_WAS:
+    case PQL_EXPR_IN_STATE_FOR: return true;
     case PQL_EXPR_CONST:
     case PQL_EXPR_PROPERTY:
     case PQL_EXPR_EVENT_USER:
@@ -809,10 +961,18 @@ static bool is_at_birth(const struct pql_program *program, const struct pql_expr
     return reads(program, expr, is_outside) || reads(program, expr, is_first) || holds_empty(program, expr);
 }
 
+/* usage(E.p, 100) is one, too. */
+static bool is_one_signal(const struct pql_expr *expr)
+{
+    bool is_usage = expr->op == PQL_EXPR_DIV && expr->node->kind == PQL_NODE_CALL;
+    return expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_AGE ||
+           (is_usage && expr->kids[1]->op == PQL_EXPR_CONST);
+}
+
 /* Comparisons of one signal with constants, joined by and/or: when it would lapse can be told. */
 static bool is_tellable(const struct pql_expr *expr)
 {
-    if (expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR) {
+    if (expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_ACCOUNT) {
         for (size_t i = 0; i < expr->kids_count; i++)
             if (!is_tellable(expr->kids[i])) return false;
         return true;
@@ -822,7 +982,7 @@ static bool is_tellable(const struct pql_expr *expr)
     if (!is_comparison) return false;
     size_t signals = 0;
     for (size_t i = 0; i < expr->kids_count; i++) {
-        bool is_signal = expr->kids[i]->op == PQL_EXPR_SIGNAL;
+        bool is_signal = is_one_signal(expr->kids[i]);
         if (!is_signal && expr->kids[i]->op != PQL_EXPR_CONST) return false;
         signals += is_signal;
     }
@@ -1027,32 +1187,30 @@ static void build_listeners(struct pql_program *program)
         has_name(conf->start_events, conf->start_events_count, pql_slice_of("kind:group"));
 }
 
-static int compare_ms(const void *a, const void *b)
+static bool reads_first_of(const struct pql_program *program, const struct pql_expr *expr,
+                           enum pql_subject subject)
 {
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
+    if (is_first(program, expr) && program->signals[expr->index]->signal.subject == subject) return true;
+    for (size_t i = 0; i < expr->kids_count; i++)
+        if (reads_first_of(program, expr->kids[i], subject)) return true;
+    return false;
 }
 
 static void build_first(struct pql_program *program, enum pql_subject subject)
 {
-    size_t most = program->signals_count;
-    int64_t *windows = pql_arena_alloc(&program->arena, most * sizeof *windows);
-    uint32_t *signals = pql_arena_alloc(&program->arena, most * sizeof *signals);
-    size_t n = 0, windows_count = 0;
+    size_t n = 0, units = 0, definitions = program->conf->definitions_count;
+    program->first_signals[subject] =
+        pql_arena_alloc(&program->arena, program->signals_count * sizeof(uint32_t));
+    program->first_units[subject] = pql_arena_alloc(&program->arena, definitions * sizeof(struct pql_unit *));
     for (uint32_t i = 0; i < program->signals_count; i++) {
         const struct pql_signal *signal = &program->signals[i]->signal;
-        if (signal->window.kind != PQL_WINDOW_FIRST || signal->subject != subject) continue;
-        signals[n++] = i;
-        windows[windows_count++] = signal->window.ms;
+        if (pql_has_end(signal) && signal->subject == subject) program->first_signals[subject][n++] = i;
     }
-    if (windows_count) qsort(windows, windows_count, sizeof *windows, compare_ms);
-    size_t kept = 0;
-    for (size_t i = 0; i < windows_count; i++)
-        if (!kept || windows[kept - 1] != windows[i]) windows[kept++] = windows[i];
-    program->first_signals[subject] = signals;
+    for (uint32_t i = 0; i < definitions; i++)
+        if (reads_first_of(program, program->definitions[i].qualify, subject))
+            program->first_units[subject][units++] = &program->definitions[i].unit;
     program->first_signals_count[subject] = n;
-    program->first_windows[subject] = windows;
-    program->first_windows_count[subject] = kept;
+    program->first_units_count[subject] = units;
 }
 
 static void build_subject(struct pql_program *program, enum pql_subject subject)
@@ -1069,14 +1227,12 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
         if (program->signals[i]->storage) program->signals[i]->slot = program->signals[i]->storage->slot;
     struct pql_unit **birth =
         pql_arena_alloc(&program->arena, program->units_count * sizeof(struct pql_unit *));
-    struct pql_unit **firsts = pql_arena_alloc(&program->arena, n * sizeof(struct pql_unit *));
-    size_t birth_count = 0, firsts_count = 0;
+    size_t birth_count = 0;
     for (uint32_t i = 0; i < n; i++) {
         struct pql_definition *definition = &program->definitions[i];
         if (definition->conf->subject != subject) continue;
         definition->slot = count;
         slots[count++] = PQL_SLOT_DEFINITION | i;
-        if (definition->can_be_missed) firsts[firsts_count++] = &definition->unit;
     }
     for (size_t i = 0; i < program->units_count; i++)
         if (program->units[i]->subject == subject && program->units[i]->at_birth)
@@ -1085,8 +1241,6 @@ static void build_subject(struct pql_program *program, enum pql_subject subject)
     program->slots_count[subject] = count;
     program->birth_units[subject] = birth;
     program->birth_units_count[subject] = birth_count;
-    program->first_units[subject] = firsts;
-    program->first_units_count[subject] = firsts_count;
     build_first(program, subject);
 }
 
@@ -1121,8 +1275,8 @@ static void finish_signals(struct builder *b)
     }
     for (size_t i = 0; i < b->program->signals_count; i++) {
         struct pql_signal_def *def = b->program->signals[i];
-        def->signal.bounds = def->bounds;
-        def->signal.bounds_count = def->bounds_count;
+        def->signal.bounds = def->bounds.items;
+        def->signal.bounds_count = def->bounds.count;
         enum pql_signal_kind kind = def->signal.kind;
         if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST ||
             kind == PQL_SIGNAL_FIRST_VALUE || kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
@@ -1188,6 +1342,19 @@ static void compile_all(struct builder *b)
     free(uses_count);
 }
 
+static const struct pql_slice *period_names(struct pql_program *program)
+{
+    const struct pql_program_conf *conf = program->conf;
+    struct pql_slice *names = pql_arena_alloc(&program->arena, conf->periods_count * sizeof *names + 1);
+    program->periods = pql_arena_zalloc(&program->arena, conf->periods_count * sizeof *program->periods + 1);
+    program->periods_count = conf->periods_count;
+    for (size_t i = 0; i < conf->periods_count; i++) {
+        names[i] = conf->periods[i].name;
+        program->periods[i].conf = &conf->periods[i];
+    }
+    return names;
+}
+
 struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct pql_diags *diags)
 {
     struct pql_program *program = pql_xcalloc(1, sizeof *program);
@@ -1206,8 +1373,14 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     }
     struct builder b = {.program = program, .diags = diags, .definition = PQL_NO_INDEX};
     b.needs = pql_xcalloc(n * n + 1, sizeof *b.needs);
-    b.env = (struct pql_lang_env){
-        known, n, conf->signals, conf->signals_count, conf->parameters, conf->parameters_count, NULL, 0};
+    b.env = (struct pql_lang_env){known,
+                                  n,
+                                  conf->signals,
+                                  conf->signals_count,
+                                  conf->parameters,
+                                  conf->parameters_count,
+                                  period_names(program),
+                                  conf->periods_count};
     compile_all(&b);
     free(b.needs);
     free(b.properties);
@@ -1220,16 +1393,28 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     return NULL;
 }
 
+static void ago_deinit(struct pql_ago *ago)
+{
+    free(ago->bounds.items);
+    free(ago->dependents.items);
+}
+
 void pql_program_free(struct pql_program *program)
 {
     if (!program) return;
     for (size_t i = 0; i < program->signals_count; i++) {
         free(program->signals[i]->dependents.items);
-        free(program->signals[i]->bounds);
+        free(program->signals[i]->bounds.items);
     }
     for (size_t i = 0; i < program->conditions_count; i++) free(program->conditions[i]->dependents.items);
-    for (size_t i = 0; i < program->conf->definitions_count; i++)
+    for (size_t i = 0; i < program->conf->definitions_count; i++) {
         free(program->definitions[i].dependents.items);
+        ago_deinit(&program->definitions[i].changed);
+    }
+    ago_deinit(&program->ages[PQL_SUBJECT_USER]);
+    ago_deinit(&program->ages[PQL_SUBJECT_ACCOUNT]);
+    for (size_t i = 0; i < program->spreads_count; i++) free(program->spreads[i]->dependents.items);
+    free(program->spreads);
     free(program->members_dependents.items);
     free(program->signals);
     free(program->conditions);

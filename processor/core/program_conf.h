@@ -6,6 +6,7 @@
 
 #include "base/zone.h"
 #include "core/lang/lang.h"
+#include "core/wire/mapping.h"
 
 enum pql_late_policy { PQL_LATE_APPLY, PQL_LATE_DROP, PQL_LATE_DEAD_LETTER };
 
@@ -47,6 +48,14 @@ struct pql_label {
     struct pql_slice event, text; /* "invite_sent" -> "teammates invited" */
 };
 
+/* A window that all subjects of an account share: trial, pilot. */
+struct pql_period_conf {
+    struct pql_slice name;
+    struct pql_source start, end; /* "account.trial_started_at"; end: empty: the length says it */
+    int64_t length_ms;
+    enum pql_time_unit time_unit; /* of times that are plain numbers */
+};
+
 struct pql_program_conf {
     struct pql_slice app;
     struct pql_settings settings;
@@ -58,6 +67,8 @@ struct pql_program_conf {
     size_t parameters_count;
     const struct pql_label *labels; /* of all mappings */
     size_t labels_count;
+    const struct pql_period_conf *periods; /* of all mappings */
+    size_t periods_count;
     /* What `any` means: names of events; none: every track. */
     const struct pql_slice *activity;
     size_t activity_count;

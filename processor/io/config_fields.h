@@ -29,6 +29,11 @@ struct kind_fields {
     struct pql_source from, kind, event;
 };
 
+struct period_fields {
+    struct pql_period_conf conf;
+    struct pql_source name;
+};
+
 struct pair_fields {
     struct pql_source from, to;
 };

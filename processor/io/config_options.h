@@ -22,6 +22,7 @@ enum pql_option_group {
     PQL_GROUP_KIND,
     PQL_GROUP_RENAME,
     PQL_GROUP_LABEL,
+    PQL_GROUP_PERIOD,
     PQL_GROUP_DEFINITION,
     PQL_GROUP_PUBLISH,
     PQL_GROUP_SIGNALS, /* names are the user's */

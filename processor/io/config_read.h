@@ -19,6 +19,8 @@ struct pql_config_rules {
         struct pql_mapping_conf conf;
         struct pql_path_list names[PQL_CONFIG_NAMES_COUNT];
         struct pql_source ignore;
+        const struct pql_period_conf *periods;
+        size_t periods_count;
         const struct pql_label *labels;
         size_t labels_count;
     } * mappings;

@@ -1,6 +1,7 @@
 /* Definitions, signals, parameters and mappings: what definition files may hold. */
 #include "io/config_read.h"
 
+#include "core/lang/lex.h"
 #include "core/wire/rfc3339.h"
 #include "io/config_fields.h"
 
@@ -261,6 +262,38 @@ static const struct pql_setting *list_of(const struct pql_setting *group, const 
     return list && list->kind == PQL_SETTING_LIST ? list : NULL;
 }
 
+static void check_attribute(const struct pql_options_reader *reader, const struct pql_source *path)
+{
+    bool of_account = path->text.len > 8 && memcmp(path->text.ptr, "account.", 8) == 0;
+    if (path->text.len && !of_account)
+        say(reader, path, PQL_SEVERITY_ERROR,
+            "a period starts and ends with attributes of the account, as in \"account.trial_started_at\"");
+}
+
+static const struct pql_period_conf *read_periods(const struct pql_options_reader *reader,
+                                                  const struct pql_setting *list, enum pql_time_unit unit)
+{
+    size_t count = pql_setting_count(list), i = 0;
+    struct pql_period_conf *periods = pql_arena_zalloc(reader->arena, count * sizeof *periods + 1);
+    for (const struct pql_setting *kid = list ? list->kids : NULL; kid; kid = kid->next, i++) {
+        struct period_fields fields = {0};
+        pql_options_read(reader, PQL_GROUP_PERIOD, kid, &fields);
+        periods[i] = fields.conf;
+        periods[i].name = fields.name.text;
+        periods[i].time_unit = unit;
+        check_attribute(reader, &fields.conf.start);
+        check_attribute(reader, &fields.conf.end);
+        if (!fields.conf.end.text.len == !fields.conf.length_ms)
+            pql_setting_diag(kid, reader->diags, PQL_SEVERITY_ERROR,
+                             "a period ends by 'length' or by 'end': give one of the two");
+        if (fields.name.text.len && (!is_name(fields.name.text) || pql_is_reserved(fields.name.text)))
+            say(reader, &fields.name, PQL_SEVERITY_ERROR,
+                "'%s' cannot be the name of a window: letters, digits and _, and no word of the language",
+                fields.name.text.ptr);
+    }
+    return periods;
+}
+
 static void read_mapping(const struct pql_options_reader *reader, const struct pql_setting *setting,
                          struct pql_config_rules *rules)
 {
@@ -294,6 +327,8 @@ static void read_mapping(const struct pql_options_reader *reader, const struct p
         .conf = fields.conf,
         .names = {[PQL_CONFIG_ACTIVITY] = fields.activity, [PQL_CONFIG_START_EVENTS] = fields.start_events},
         .ignore = fields.ignore,
+        .periods = read_periods(reader, list_of(setting, "periods"), fields.conf.time_unit),
+        .periods_count = pql_setting_count(list_of(setting, "periods")),
         .labels = own,
         .labels_count = pql_setting_count(labels)};
 }
@@ -393,6 +428,35 @@ static void join_labels(struct pql_arena *arena, const struct pql_config_rules *
     program->labels_count = total;
 }
 
+static bool is_same_period(const struct pql_period_conf *a, const struct pql_period_conf *b)
+{
+    return pql_slice_eq(a->start.text, b->start.text) && pql_slice_eq(a->end.text, b->end.text) &&
+           a->length_ms == b->length_ms && a->time_unit == b->time_unit;
+}
+
+/* One meaning of a name for all mappings. */
+static void join_periods(const struct pql_options_reader *reader, const struct pql_config_rules *rules,
+                         struct pql_program_conf *program)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < rules->used_count; i++) total += rules->mappings[rules->used[i]].periods_count;
+    struct pql_period_conf *all = pql_arena_alloc(reader->arena, total * sizeof *all + 1);
+    for (size_t i = 0; i < rules->used_count; i++) {
+        const struct pql_config_mapping *mapping = &rules->mappings[rules->used[i]];
+        for (size_t k = 0; k < mapping->periods_count; k++) {
+            const struct pql_period_conf *period = &mapping->periods[k];
+            size_t at = 0;
+            while (at < program->periods_count && !pql_slice_eq(all[at].name, period->name)) at++;
+            if (at == program->periods_count)
+                all[program->periods_count++] = *period;
+            else if (!is_same_period(&all[at], period))
+                say(reader, &period->start, PQL_SEVERITY_ERROR,
+                    "the period '%s' is given before, and is another there", period->name.ptr);
+        }
+    }
+    program->periods = all;
+}
+
 static void take_ignore(const struct pql_options_reader *reader, const struct pql_config_rules *rules,
                         struct pql_program_conf *program)
 {
@@ -423,6 +487,7 @@ void pql_config_rules_finish(const struct pql_options_reader *reader, const stru
     program->activity = join_names(arena, rules, PQL_CONFIG_ACTIVITY, &program->activity_count);
     program->start_events = join_names(arena, rules, PQL_CONFIG_START_EVENTS, &program->start_events_count);
     join_labels(arena, rules, program);
+    join_periods(reader, rules, program);
     take_ignore(reader, rules, program);
     struct pql_mapping_conf *mappings = pql_arena_alloc(arena, rules->used_count * sizeof *mappings + 1);
     for (size_t i = 0; i < rules->used_count; i++) mappings[i] = rules->mappings[rules->used[i]].conf;

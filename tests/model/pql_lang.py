@@ -6,10 +6,11 @@ Trees:  ('num', micros) ('dur', ms) ('str', text) ('bool', b) ('null',)
         ('between', negated, a, low, high) ('text', op, negated, a, b) ('isnull', negated, a)
         ('arith', op, a, b) ('neg', a) ('attr', 'user' | 'account', path) ('prop', path) ('eventuser',) ('eventname',)
         ('fn', scope, name, (events, path, where), window, zone) scope: None, or 'account' for account.f(...)
-        ('quant', scope, name, condition, of) ('isdef', 'is' | 'was', definition) ('members', scope)
+        ('quant', scope, name, condition, of) ('spread', scope, path, condition) ('age', scope) ('usage', latest, limit)
+        ('bit', condition): about the account alone, in a user's definition ('instate', definition) ('isdef', 'is' | 'was', definition) ('members', scope)
         ('hour', zone) ('weekday', zone) ('if', c, a, b) ('coalesce', items) ('at_least', n, items)
 events: ('any',) or ('names', (name, ...)); window: ('rolling', ms) ('prev', ms) ('first', ms) ('ever',)
-('calendar', 'day' | 'week' | 'month' | 'quarter') or None; ('nth', n) of nth. zone: where local days matter, else None.
+('calendar', 'day' | 'week' | 'month' | 'quarter') ('period', name) or None; ('nth', n) of nth. zone: where local days matter, else None.
 """
 import re
 
@@ -212,13 +213,26 @@ class Parser:
             of = self.expression() if self.word("of") else None
             self.need(")")
             return ("quant", scope, name, condition, of)
-        if name in ("is", "was"):
+        if name == "usage":
+            latest = ("fn", scope, "latest", self.selector(), ("ever",), None)
+            self.need(",")
+            limit = self.sum()
+            self.need(")")
+            return ("usage", latest, limit)
+        if name == "spread":
+            self.need("user")
+            path = self.path("")
+            self.need(",")
+            condition = self.expression()
+            self.need(")")
+            return ("spread", scope, path, condition)
+        if name in ("is", "was", "in_state_for"):
             definition = self.take()[1]
             self.need(")")
-            return ("isdef", name, definition)
-        if name in ("members", "hour", "weekday"):
+            return ("instate", definition) if name == "in_state_for" else ("isdef", name, definition)
+        if name in ("members", "age", "hour", "weekday"):
             self.need(")")
-            return ("members", scope) if name == "members" else (name, self.zone)
+            return (name, scope) if name in ("members", "age") else (name, self.zone)
         if name == "property":
             path = self.take()[1]
             self.need(")")
@@ -253,6 +267,8 @@ class Parser:
             return ("calendar", "day")
         if self.word("this"):
             return ("calendar", self.take()[1])
+        if self.peek()[0] == "name" and self.peek()[1] not in ("first", "prev"):
+            return ("period", self.take()[1])
         kind = "first" if self.word("first") else "prev" if self.word("prev") else "rolling"
         if self.word("$"):
             return (kind, duration_ms(self.names[self.take()[1]]))
@@ -280,6 +296,12 @@ def children(tree):
         return tree[3:]
     if kind == "isnull":
         return tree[2:]
+    if kind == "usage":
+        return tree[1:]
+    if kind == "bit":
+        return tree[1:]
+    if kind == "spread":
+        return tree[3:]
     if kind == "quant":
         return tuple(t for t in tree[3:] if t is not None)
     if kind in ("coalesce",):
@@ -291,6 +313,31 @@ def children(tree):
     return ()
 
 
+BOOLEAN = ("or", "and", "not", "cmp", "in", "between", "text", "isnull", "bool", "at_least", "isdef", "bit")
+
+
+def is_boolean(tree):
+    return tree[0] in BOOLEAN or (tree[0] == "fn" and tree[2] in ("ever", "sequence")) or \
+        (tree[0] == "quant" and tree[2] in ("any_user", "all_users"))
+
+
+def is_of_account(tree):
+    """Whether a value is made of something of the account, not counting what is inside conditions of their own."""
+    if tree[0] in ("fn", "quant", "spread", "members", "age") and tree[1] == "account":
+        return True
+    return tree[0] not in ("quant", "spread") and any(not is_boolean(t) and is_of_account(t) for t in children(tree))
+
+
+def with_bits(tree):
+    """A user's condition with the smallest conditions about the account marked."""
+    if is_boolean(tree) and is_of_account(tree):
+        return ("bit", tree)
+    if tree[0] in ("fn", "quant", "spread"):
+        return tree
+    return tuple(with_bits(t) if isinstance(t, tuple) and t and isinstance(t[0], str) else
+                 tuple(with_bits(x) for x in t) if isinstance(t, tuple) and t and isinstance(t[0], tuple) else t for t in tree)
+
+
 def walk(tree):
     yield tree
     for child in children(tree):
@@ -299,7 +346,7 @@ def walk(tree):
 
 def leaves(tree):
     """What a condition reads: calls, attributes, quantifiers (not what is inside them)."""
-    if tree[0] in ("fn", "quant", "isdef", "members", "attr"):
+    if tree[0] in ("fn", "quant", "spread", "bit", "isdef", "instate", "members", "age", "attr"):
         yield tree
         return
     for child in children(tree):

@@ -11,11 +11,12 @@ A time is ms since 1970. A number is a whole count of millionths. Subjects are (
 account itself.
 """
 import bisect
+import datetime
 import re
 from collections import namedtuple
 
 import pql_zone
-from pql_lang import SCALE, children, decimal_micros, leaves, parse, round_half_even, walk
+from pql_lang import SCALE, children, decimal_micros, leaves, parse, round_half_even, walk, with_bits
 
 DAY = 86400000
 Duration = namedtuple("Duration", "ms")
@@ -31,7 +32,7 @@ class Program:
     eligible, stay, min_stay, cooldown (ms), once, publish_missed, timezone, version."""
 
     DEFAULTS = {"lateness": 0, "dedup_horizon": 0, "start_grace": 7 * DAY, "late_policy": "apply", "evidence_max": 50,
-                "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}}
+                "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}, "periods": []}
 
     def __init__(self, settings, definitions):
         self.__dict__.update(self.DEFAULTS)
@@ -45,7 +46,9 @@ class Program:
         calls = [t for t in trees if t[0] == "fn"]
         self.rolling = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "rolling"})
         self.prevs = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "prev"})
-        self.firsts = sorted({t[4][1] for t in calls if t[4] and t[4][0] == "first"})
+        self.firsts = sorted({t[4] for t in calls if t[4] and t[4][0] in ("first", "period")})
+        self.periods = {p["name"]: p for p in self.periods}
+        self.has_ages = any(t[0] == "age" for t in trees)
         self.calendars = {(t[5], t[4][1]) for t in calls if t[4] and t[4][0] == "calendar"}
         self.streaks = {t[5] for t in calls if t[2] == "streak"}
         self.durations = sorted({t[1] for t in trees if t[0] == "dur"})
@@ -69,7 +72,7 @@ class Program:
                 keeps[key] = max(keeps.get(key, self.evidence_max), k)
 
         def visit(subject, tree):
-            if tree[0] == "quant":
+            if tree[0] in ("quant", "spread"):
                 for condition in children(tree):
                     visit("user", condition)
                 return
@@ -120,8 +123,11 @@ class Definition:
         self.cooldown = source.get("cooldown", 0)
         self.once = source.get("once", False)
         self.publish_missed = source.get("publish_missed", False)
+        if self.subject == "user":
+            self.qualify, self.stay = with_bits(self.qualify), with_bits(self.stay)
+            self.eligible = self.eligible and with_bits(self.eligible)
         self.conditions = [c for c in (self.eligible, self.qualify, self.stay) if c]
-        self.needs = {t[2] for c in self.conditions for t in walk(c) if t[0] == "isdef"}
+        self.needs = {t[-1] for c in self.conditions for t in walk(c) if t[0] in ("isdef", "instate")}
 
 
 class Event:
@@ -147,7 +153,7 @@ class State:
 
     def __init__(self):
         self.status = "not_yet"
-        self.entered_at = self.first_at = self.left_at = self.pending = None
+        self.entered_at = self.first_at = self.left_at = self.pending = self.changed_at = None
         self.count = self.version = 0
 
 
@@ -203,6 +209,20 @@ class View:
             self.cache[key] = start
         return self.cache[key]
 
+    def window(self, user, window):
+        """[start, end) of a first window or period; None if there is none yet."""
+        if window[0] == "first":
+            start = self.start(user)
+            return None if start is None else (start, start + window[1])
+        period = self.program.periods[window[1]]
+        start = time_of(self.attribute(None, period["start"]))
+        if start is None:
+            return None
+        if "length" in period:
+            return start, start + period["length"]
+        end = time_of(self.attribute(None, period["end"]))
+        return start, float("inf") if end is None else end
+
     def attribute(self, user, path):
         kind = "group" if user is None else "identify"
         best = None
@@ -216,6 +236,25 @@ class View:
         kind = "group" if user is None else "identify"
         paths = {p for e in self.events if e.kind == kind and (user is None or e.user == user) for p in e.traits}
         return {p: self.attribute(user, p) for p in paths}
+
+
+def time_of(value):
+    """ms of an attribute: ISO 8601 in UTC, or a number; None if it is neither."""
+    if value is None or isinstance(value.value, bool):
+        return None
+    if isinstance(value.value, int):
+        return value.value // SCALE
+    try:
+        moment = datetime.datetime.fromisoformat(value.value.replace("Z", "+00:00"))
+    except ValueError:
+        micros = decimal_micros(value.value)
+        return None if micros is None else micros // SCALE
+    if len(value.value) == 10:
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    if moment.tzinfo is None:
+        return None
+    since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return (since.days * 86400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def flatten(values, prefix=""):
@@ -356,6 +395,10 @@ def evaluate(tree, leaf, value=None):
         return not truth(value(tree[1]))
     if kind == "neg":
         return arithmetic("-", 0, value(tree[1]))
+    if kind == "bit":
+        return truth(value(tree[1]))
+    if kind == "usage":
+        return arithmetic("/", value(tree[1]), value(tree[2]))
     if kind == "arith":
         return arithmetic(tree[1], value(tree[2]), value(tree[3]))
     if kind == "cmp":
@@ -389,7 +432,7 @@ def evaluate(tree, leaf, value=None):
 
 def three_valued(tree, leaf):
     """As evaluate, where leaf may say UNKNOWN."""
-    parts = () if tree[0] == "quant" else children(tree)
+    parts = () if tree[0] in ("quant", "spread") else children(tree)
     values = {id(part): three_valued(part, leaf) for part in parts}
     if tree[0] in ("and", "or"):
         decisive = tree[0] == "or"
@@ -547,7 +590,12 @@ class Model:
         after = View(self.program, account.events, account.users)
         for user in list(account.users) + [None]:
             for window in self.program.firsts:
-                self.plan(account, now, after.start(user) + window)
+                place = after.window(user, window)
+                if place and place[1] < float("inf"):
+                    self.plan(account, now, place[1])
+            for after_start in self.program.durations if self.program.has_ages else ():
+                self.plan(account, now, after.start(user) + after_start)
+                self.plan(account, now, after.start(user) + after_start + 1)
         account.due = [t for t in account.due if t > now]
         Evaluation(self, account, now, before, after, source).run()
 
@@ -570,10 +618,10 @@ class Model:
             account.users.add(event.user)
         view = View(self.program, account.events, account.users)
         for user in {event.user, None}:
-            start = view.start(user)
             for window in self.program.firsts:
-                inside = start <= event.time < start + window
-                if now >= (start + window if inside else event.time) + self.program.start_grace:
+                place = view.window(user, window)
+                inside = place and place[0] <= event.time < place[1]
+                if now >= (place[1] if inside else event.time) + self.program.start_grace:
                     event.too_late_for.add((user, window))
         for at in self.program.instants_after(event.time):
             self.plan(account, now, at)
@@ -591,6 +639,7 @@ class Evaluation:
         self.model, self.program, self.account, self.now = model, model.program, account, now
         self.before, self.after, self.source = before, after, source
         self.flips = {}             # (definition, user) -> whether an event caused the change of is()
+        self.misses = {}            # the same, of being missed
         self.cache = {}
 
     def run(self):
@@ -623,9 +672,9 @@ class Evaluation:
             return [e for e in found if start <= e.time < end]
         if window is not None and window[0] == "rolling":
             return [e for e in found if now - window[1] < e.time <= now]
-        if window is not None and window[0] == "first":
-            start = view.start(user)
-            return [e for e in found if start <= e.time < start + window[1] and (user, window[1]) not in e.too_late_for]
+        if window is not None and window[0] in ("first", "period"):
+            place = view.window(user, window)
+            return [e for e in found if place and place[0] <= e.time < place[1] and (user, window) not in e.too_late_for]
         return found
 
     def matches(self, event, selector):
@@ -647,22 +696,34 @@ class Evaluation:
                 return view.attribute(user if tree[1] == "user" else None, tree[2])
             if kind == "members":
                 return len(view.users) * SCALE
+            if kind == "age":
+                start = view.start(None if tree[1] else user)
+                return None if start is None else Duration((self.now if now is None else now) - start)
+            if kind == "instate":
+                changed = self.state_of(tree, user).changed_at
+                return None if changed is None else Duration(self.now - changed)
             if kind == "isdef":
                 return self.is_or_was(tree, user)
-            if kind == "quant":
+            if kind in ("quant", "spread"):
                 return self.quantifier(view, tree)
             raise ValueError(f"{tree} outside where")
         return value
 
+    def state_of(self, tree, user):
+        definition = self.program.by_name[tree[-1]]
+        return self.account.state(definition, user if definition.subject == "user" else None)
+
     def is_or_was(self, tree, user):
-        definition = self.program.by_name[tree[2]]
-        state = self.account.state(definition, user if definition.subject == "user" else None)
+        state = self.state_of(tree, user)
         return state.status == "qualified" if tree[1] == "is" else state.count > 0
 
     def holds(self, tree, user, view=None, now=None):
         return tree is None or truth(evaluate(tree, self.leaf(view or self.after, user, now)))
 
     def quantifier(self, view, tree):
+        if tree[0] == "spread":
+            values = [view.attribute(u, tree[2]) for u in view.users if self.holds(tree[3], u, view)]
+            return len({canonical(v.value) for v in values if v is not None}) * SCALE
         name, condition, of = tree[2:]
         users = sorted(view.users)
         held = [u for u in users if self.holds(condition, u, view) and self.holds(of, u, view)]
@@ -676,7 +737,10 @@ class Evaluation:
         return round_half_even(len(held) * SCALE, len(among)) if among else None
 
     def quantifiers(self):
-        return {t for d in self.program.definitions for c in d.conditions for t in walk(c) if t[0] == "quant"}
+        return {t for d in self.program.definitions for c in d.conditions for t in walk(c) if t[0] in ("quant", "spread")}
+
+    def bits(self):
+        return {t for d in self.program.definitions for c in d.conditions for t in walk(c) if t[0] == "bit"}
 
     def values_now(self):
         found = {}
@@ -685,6 +749,8 @@ class Evaluation:
             for condition in counted(tree):
                 for user in self.after.users:
                     found[(condition, user)] = self.holds(condition, user)
+        for bit in self.bits():
+            found[bit] = self.holds(bit, None)
         return found
 
     # ---- causes ----
@@ -695,9 +761,23 @@ class Evaluation:
 
     def changed(self, tree, user):
         kind = tree[0]
-        if kind == "isdef":
-            definition = self.program.by_name[tree[2]]
-            return self.flips.get((definition.name, user if definition.subject == "user" else None), False)
+        if kind in ("isdef", "instate"):
+            definition = self.program.by_name[tree[-1]]
+            key = (definition.name, user if definition.subject == "user" else None)
+            return self.flips.get(key, False) or (kind == "instate" and self.misses.get(key, False))
+        if kind == "bit":
+            if self.source is not None and user is not None and not self.before.of(user):
+                return True
+            return self.holds(tree, None) != self.account.was.get(tree, False) and self.caused(tree[1], None)
+        if kind == "spread":
+            if self.quantifier(self.after, tree) == self.account.was.get(tree[2:], 0):
+                return False
+            joined = self.after.users - self.before.users
+            c = tree[3]
+            return any(self.holds(c, u) != self.account.was.get((c, u), False) and (u in joined or self.caused(c, u))
+                       for u in self.after.users) or \
+                any(self.account.was.get((c, u), False) and self.before.attribute(u, tree[2]) != self.after.attribute(u, tree[2])
+                    for u in self.after.users)
         if kind == "quant":
             if self.quantifier(self.after, tree) == self.account.was.get(tree[2:], None):
                 return False
@@ -735,7 +815,9 @@ class Evaluation:
         if eligible and stay and self.holds(definition.qualify, user) and not cooling:
             self.enter(definition, user, state)
         elif state.status == "not_yet" and self.is_missed(definition, user):
-            state.status = "missed"
+            state.status, state.changed_at = "missed", self.now
+            self.misses[(definition.name, user)] = any(self.caused(c, user) for c in definition.conditions)
+            self.plan_after()
             if definition.publish_missed:
                 self.record(definition, user, state, "missed", "not_yet", None)
 
@@ -743,7 +825,8 @@ class Evaluation:
         previous = state.status
         by_event = any(self.caused(c, user) for c in definition.conditions)
         self.flips[(definition.name, user)] = by_event
-        state.status, state.entered_at, state.pending = "qualified", self.now, None
+        state.status, state.entered_at, state.changed_at, state.pending = "qualified", self.now, self.now, None
+        self.plan_after()
         state.first_at = self.now if state.first_at is None else state.first_at
         state.count += 1
         if definition.min_stay:
@@ -752,18 +835,24 @@ class Evaluation:
 
     def leave(self, definition, user, state, reason, by_event):
         self.flips[(definition.name, user)] = by_event
-        state.status, state.left_at, state.pending = "left", self.now, None
+        state.status, state.left_at, state.changed_at, state.pending = "left", self.now, self.now, None
+        self.plan_after()
         if definition.cooldown:
             self.model.plan(self.account, self.now, self.now + definition.cooldown)
         self.record(definition, user, state, "left", "qualified", reason)
+
+    def plan_after(self):
+        for after in self.program.durations:
+            self.model.plan(self.account, self.now, self.now + after)
+            self.model.plan(self.account, self.now, self.now + after + 1)
 
     def is_missed(self, definition, user):
         ended = []
 
         def leaf(tree):
-            if tree[0] == "fn" and tree[4] and tree[4][0] == "first":
-                start = self.after.start(None if tree[1] else user)
-                if self.now >= start + tree[4][1]:
+            if tree[0] == "fn" and tree[4] and tree[4][0] in ("first", "period"):
+                place = self.after.window(None if tree[1] else user, tree[4])
+                if place and self.now >= place[1]:
                     ended.append(tree)
                     return self.signal(self.after, user, tree)
             return UNKNOWN
@@ -809,12 +898,14 @@ class Evaluation:
             return None
         events = self.after.events
         times = {at for e in events for at in self.program.instants_after(e.time)}
+        for start in (self.after.start(user), self.after.start(None)):
+            times |= {start + d + extra for d in self.program.durations for extra in (0, 1)}
         return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t)), None)
 
 
 def rows(tree):
     """The comparisons and bare boolean calls of a condition, in the order of its text."""
-    if tree[0] in ("and", "or", "not", "at_least"):
+    if tree[0] in ("and", "or", "not", "at_least", "bit"):
         for child in children(tree):
             yield from rows(child)
     else:
@@ -823,6 +914,8 @@ def rows(tree):
 
 def counted(tree):
     """The conditions whose users a quantifier counts: share(c of c2) is users(c and c2) / users(c2)."""
+    if tree[0] == "spread":
+        return (tree[3],)
     condition, of = tree[3:]
     return (condition,) if of is None else (("and", condition, of), of)
 
@@ -831,10 +924,13 @@ def is_plain(tree):
     """Built with and/or from comparisons of one function of events with constants."""
     if tree[0] in ("and", "or"):
         return is_plain(tree[1]) and is_plain(tree[2])
+    if tree[0] == "bit":
+        return is_plain(tree[1])
     if tree[0] not in ("cmp", "in", "between"):
         return False
     others = tree[3] if tree[0] == "in" else tree[3:]
-    return tree[2][0] == "fn" and all(t[0] in ("num", "dur", "str") for t in others)
+    is_signal = tree[2][0] in ("fn", "age") or (tree[2][0] == "usage" and tree[2][2][0] == "num")
+    return is_signal and all(t[0] in ("num", "dur", "str") for t in others)
 
 
 def streak(days, today):

@@ -60,6 +60,8 @@ def config_text(case):
             lines.append(f"  {name} = [ {', '.join(quoted(v) for v in settings[name])} ];")
     if settings.get("ignore"):
         lines.append(f"  ignore = {quoted(settings['ignore'])};")
+    if settings.get("periods"):
+        lines.append("  periods = ( " + ", ".join(map(period_text, settings["periods"])) + " );")
     lines.append("}; };")
     if settings.get("signals"):
         lines.append("signals = {")
@@ -72,6 +74,11 @@ def config_text(case):
     lines.append(",\n".join("  { " + definition_text(d) + " }" for d in case["definitions"]))
     lines.append(");")
     return "\n".join(lines) + "\n"
+
+
+def period_text(period):
+    how = f"length = \"{period['length']}ms\"" if "length" in period else f"end = {quoted('account.' + period['end'])}"
+    return f"{{ name = {quoted(period['name'])}; start = {quoted('account.' + period['start'])}; {how}; }}"
 
 
 def definition_text(definition):

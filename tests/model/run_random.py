@@ -37,10 +37,11 @@ def span_text(ms):
 # ---- definitions: a condition is a text, or (operator, [conditions]) ----
 
 class Conditions:
-    def __init__(self, rng, spans):
+    def __init__(self, rng, spans, periods):
         self.rng, self.spans = rng, spans
         self.defined = []           # (name, subject) of definitions that may be referred to
         self.signals, self.parameters = {}, {}
+        self.periods = periods or ["ever"]
 
     def tree(self, leaf, depth=0):
         rng = self.rng
@@ -94,7 +95,8 @@ class Conditions:
             return rng.choice(("$w", "first $w"))
         return rng.choice((span_text(rng.choice(self.spans)),) * 5 + ("ever", f"first {span_text(rng.choice(self.spans))}",
                                                                       f"first {span_text(rng.choice(self.spans))}",
-                                                                      rng.choice(("today", "this week", "this month", "this quarter"))))
+                                                                      rng.choice(("today", "this week", "this month", "this quarter")),
+                                                                      rng.choice(self.periods)))
 
     def window_or_prev(self):
         rng = self.rng
@@ -136,6 +138,8 @@ class Conditions:
             lambda: f"ever({self.selector()})",
             lambda: f"not ever({self.selector()})",
             lambda: f"since({self.selector()}) {rng.choice(('<', '<=', '>', '>='))} {span_text(rng.choice(self.spans))}",
+            lambda: f"usage({self.selector('p')}, {rng.choice(('2', '1', '0.5', 'account.limit'))}) {self.relation()} {rng.choice(('1', '0.5', '2'))}",
+            lambda: f"{rng.choice(('', 'not '))}age() {rng.choice(('<', '<=', '>', '>='))} {span_text(rng.choice(self.spans))}",
             lambda: f"first_time({self.selector()}) {self.relation()} last_time({self.selector()})",
             lambda: f"last_time({self.selector()}) - first_time({self.selector()}) "
                     f"{rng.choice(('<', '>='))} {span_text(rng.choice(self.spans))}",
@@ -161,13 +165,33 @@ class Conditions:
             lambda: f"account.plan {rng.choice(('=', '!=', '>'))} '{rng.choice(WORDS)}'",
         ) + (self.of_events,) * 8)()
 
+    def of_account(self):
+        """A condition about the account in a user's definition."""
+        rng = self.rng
+        return rng.choice((
+            lambda: f"account.count({self.selector()}, {self.window_or_prev()}) {self.relation()} {rng.randint(1, 3)}",
+            lambda: f"account.days({self.selector()}, {self.window()}) + account.members() >= {rng.randint(2, 4)}",
+            lambda: f"account.ever({self.selector()})",
+            lambda: f"account.users({self.of_user()}) {self.relation()} {rng.randint(1, 2)}",
+            lambda: f"account.any_user({self.of_user()})",
+            lambda: f"account.share({self.of_user()}) >= 0.5",
+            lambda: f"account.spread(user.role, {self.of_user()}) >= {rng.randint(1, 2)}",
+            lambda: f"account.sum({self.selector('p')}, {self.window()}) {self.relation()} account.limit",
+            lambda: f"account.since({self.selector()}) {rng.choice(('<', '>='))} {span_text(rng.choice(self.spans))}",
+            lambda: f"account.age() {rng.choice(('<', '>='))} {span_text(rng.choice(self.spans))}",
+        ))()
+
     def leaf_of_user(self):
+        if self.rng.random() < 0.12:
+            return self.of_account()
         if self.rng.random() < 0.13 and self.defined:
             return self.reference(("user", "account"))
         return self.of_user()
 
     def reference(self, subjects):
         found = [name for name, subject in self.defined if subject in subjects]
+        if found and self.rng.random() < 0.2:
+            return f"in_state_for({self.rng.choice(found)}) {self.rng.choice(('<', '<=', '>', '>='))} {span_text(self.rng.choice(self.spans))}"
         return f"{self.rng.choice(('is', 'is', 'is', 'was'))}({self.rng.choice(found)})" if found else self.of_events()
 
     def inner(self):
@@ -188,6 +212,8 @@ class Conditions:
                 lambda: f"all_users({self.inner()})",
                 lambda: f"share({self.inner()}) {self.relation()} {rng.choice(('0.5', '1/3', '1', '0'))}",
                 lambda: f"share({self.inner()} of {self.inner()}) >= {rng.choice(('0.5', '1'))}",
+                lambda: f"spread(user.{rng.choice(('role', 'level'))}, {self.inner()}) {self.relation()} {rng.randint(1, 2)}",
+                lambda: f"spread(user.{rng.choice(('role', 'level'))}, {self.inner()}) >= {rng.randint(1, 2)}",
                 lambda: f"members() {self.relation()} {rng.randint(1, 3)}",
                 lambda: f"2 * users({self.inner()}) >= members()",
             ))()
@@ -200,8 +226,8 @@ class Conditions:
         return self.of_events()
 
 
-def make_definitions(rng, spans):
-    conditions = Conditions(rng, spans)
+def make_definitions(rng, spans, periods):
+    conditions = Conditions(rng, spans, periods)
     found = []
     for number in range(rng.choice((1, 1, 2, 2, 3, 4))):
         subject = rng.choice(("user", "account"))
@@ -276,7 +302,10 @@ def make_event(rng, at, number, users, accounts):
     elif roll < 0.18:
         del event["event"]
         event["type"] = "group"
-        event["traits"] = {"plan": rng.choice(WORDS + (None,))}
+        event["traits"] = {"plan": rng.choice(WORDS + (None,)), "limit": rng.choice((1, 2, "2", None))}
+        around = at + rng.choice((0, 0, -1, 1)) * rng.choice(SPANS) + rng.choice((-1, 0, 1))
+        event["traits"]["trial_start"] = rng.choice((around, pql_replay.rfc3339(around), None, None, "soon"))
+        event["traits"]["trial_end"] = rng.choice((around + rng.choice(SPANS), pql_replay.rfc3339(around), None, None, None))
     elif roll < 0.22:
         return {"type": "clock", "message_id": f"m{number}", "occurred_at": at}
     elif rng.random() < 0.8:
@@ -367,7 +396,12 @@ def attempt_case(rng):
         settings["ignore"] = rng.choice(("p = 2", "s = 'ab' or user.role = 'b'", "hour() >= 20"))
     if "start_events" not in settings and rng.random() < 0.2:
         settings["start_grace"] = rng.choice((1, HOUR, spans[0], 7 * DAY))
-    definitions, conditions = make_definitions(rng, spans)
+    periods = []
+    if settings["start_grace"] == 365 * DAY and max(spans) <= 7 * DAY and rng.random() < 0.5:
+        periods = [{"name": "trial", "start": "trial_start", "length": rng.choice(spans)},
+                   {"name": "pilot", "start": "trial_start", "end": "trial_end"}]
+    settings["periods"] = periods
+    definitions, conditions = make_definitions(rng, spans, [p["name"] for p in periods])
     if settings["start_grace"] < 365 * DAY:
         definitions.append({"name": "early", "subject": rng.choice(("user", "account")), "publish_missed": True,
                             "qualify": f"count(one_of(x, y, z), first {span_text(spans[0])}) >= {rng.randint(1, 5)}"})
@@ -404,7 +438,7 @@ def smaller(case):
     if case["advance"] is not None:
         yield dict(case, advance=None)
     for name in case["settings"]:
-        if name in ("signals", "parameters"):
+        if name in ("signals", "parameters", "periods"):
             continue
         yield dict(case, settings={k: v for k, v in case["settings"].items() if k != name})
     for at, definition in enumerate(definitions):

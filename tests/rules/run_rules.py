@@ -8,7 +8,7 @@ A file is a list of tests. # begins a comment line.
 
     %% 23 Late with lateness                 a test and its name
     lateness = 1h                            settings: of the configuration's top level or mapping; advance (100d),
-    signal active = count(any, 7d) >= 3      partitions
+    signal active = count(any, 7d) >= 3      partitions; period trial = trial_started_at 14d
     definition d user                        name, subject; below it its fields
         qualify = count(x, 1h) >= 2
         and ever(y)                          a line that begins with and/or goes on with the condition
@@ -164,6 +164,10 @@ def read_tests(path):
                     block = "definition"
                 elif line in ("events", "expect", "expect none", "errors"):
                     block = words[0]
+                elif words[0] == "period":      # period trial = trial_started_at 14d, or two attributes
+                    start, end = words[3:]
+                    how = {"length": duration_ms(end)} if re.fullmatch(r"\d+[a-z]+", end) else {"end": end}
+                    test.case["settings"].setdefault("periods", []).append(dict(how, name=words[1], start=start))
                 elif words[0] in ("signal", "parameter"):
                     name, text = line.split(" ", 1)[1].split(" = ", 1)
                     test.case["settings"][words[0] + "s"][name] = text

@@ -411,9 +411,6 @@ void pql_check_call(struct pql_parser *p, const struct pql_node *call, size_t na
     const char *why = misplaced(p, row, call->of_account);
     if (why)
         PQL_MISPLACED(p, call->at, span, "%s", why);
-    else if (call->of_account)
-        PQL_COMPLAIN(p, call->at, span,
-                     "'account.%s' in a user's definition is not available in this version", row->name);
     else if (!row->is_available)
         PQL_COMPLAIN(p, call->at, span, "'%s' is not available in this version", row->name);
 }

@@ -11,7 +11,7 @@ enum {
     CALENDAR = BIT(TODAY) | BIT(WEEK) | BIT(MONTH) | BIT(QUARTER),
 };
 
-const unsigned pql_windows_available = OMITTED | ROLLING | PREV | BIT(FIRST) | EVER | CALENDAR;
+const unsigned pql_windows_available = OMITTED | ROLLING | PREV | FIRST | EVER | CALENDAR;
 
 const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_COUNT] = {"count", "count(E, W)", "occurrences", PQL_TYPE_NUMBER, true, false, PQL_ARGS_EVENTS,
@@ -54,9 +54,9 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
                          "whether A, B … happened in order", PQL_TYPE_BOOL, true, false, PQL_ARGS_SEQUENCE,
                          OMITTED | ROLLING | FIRST | EVER, false},
     [PQL_FN_USAGE] = {"usage", "usage(E.p, limit)", "latest value divided by a limit", PQL_TYPE_NUMBER, true,
-                      true, PQL_ARGS_USAGE, OMITTED, false},
+                      true, PQL_ARGS_USAGE, OMITTED, true},
     [PQL_FN_AGE] = {"age", "age()", "how long ago the subject's start was", PQL_TYPE_DURATION, false, false,
-                    PQL_ARGS_NONE, 0, false},
+                    PQL_ARGS_NONE, 0, true},
     [PQL_FN_USERS] = {"users", "users(c)", "members for whom the condition holds", PQL_TYPE_NUMBER, false,
                       false, PQL_ARGS_MEMBERS, 0, true},
     [PQL_FN_ANY_USER] = {"any_user", "any_user(c)", "whether it holds for a member", PQL_TYPE_BOOL, false,
@@ -66,7 +66,7 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_SHARE] = {"share", "share(c [of c2])", "fraction of the members, or of those with c2",
                       PQL_TYPE_NUMBER, false, false, PQL_ARGS_SHARE, 0, true},
     [PQL_FN_SPREAD] = {"spread", "spread(user.a, c)", "different values of an attribute among such members",
-                       PQL_TYPE_NUMBER, false, false, PQL_ARGS_SPREAD, 0, false},
+                       PQL_TYPE_NUMBER, false, false, PQL_ARGS_SPREAD, 0, true},
     [PQL_FN_MEMBERS] = {"members", "members()", "known members", PQL_TYPE_NUMBER, false, false, PQL_ARGS_NONE,
                         0, true},
     [PQL_FN_IS] = {"is", "is(D)", "whether the subject is qualified by definition D", PQL_TYPE_BOOL, false,
@@ -78,7 +78,7 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
     [PQL_FN_TIER] = {"tier", "tier(D)", "the tier by definition D; null unless qualified", PQL_TYPE_TEXT,
                      false, false, PQL_ARGS_DEFINITION, 0, false},
     [PQL_FN_IN_STATE_FOR] = {"in_state_for", "in_state_for(D)", "how long ago D last changed",
-                             PQL_TYPE_DURATION, false, false, PQL_ARGS_DEFINITION, 0, false},
+                             PQL_TYPE_DURATION, false, false, PQL_ARGS_DEFINITION, 0, true},
     [PQL_FN_HOUR] = {"hour", "hour()", "hour of the event, 0 to 23; inside where", PQL_TYPE_NUMBER, false,
                      false, PQL_ARGS_NONE, 0, true},
     [PQL_FN_WEEKDAY] = {"weekday", "weekday()", "day of the event, 1 (Monday) to 7; inside where",

@@ -61,7 +61,7 @@ void pql_lang_print(FILE *out)
                 lacking(pql_windows_available & 1u << windows[i].kind));
     fputs("\nc is a condition about one user, D the name of a definition. In a user's definition "
           "account.f(…) is the\n"
-          "account's value (not available in this version). Functions:\n\n",
+          "account's value, which ends in a condition of its own before it meets the user's. Functions:\n\n",
           out);
     for (size_t i = 0; i < PQL_FN_TOTAL; i++) {
         const struct pql_function_row *row = &pql_functions[i];

@@ -119,6 +119,33 @@ void pql_large_free(struct pql_large *large)
     free(large);
 }
 
+void pql_account_drop_tallies(const struct pql_program *program, struct pql_account *account)
+{
+    for (size_t i = 0; account->tallies && i < program->spreads_count; i++) free(account->tallies[i].items);
+    free(account->tallies);
+    account->tallies = NULL;
+}
+
+void pql_account_tally(const struct pql_program *program, struct pql_account *account, uint32_t spread,
+                       uint64_t hash, bool up)
+{
+    if (!account->tallies) account->tallies = pql_xcalloc(program->spreads_count, sizeof *account->tallies);
+    struct pql_tally *tally = &account->tallies[spread];
+    uint32_t i = 0;
+    while (i < tally->count && tally->items[i].hash != hash) i++;
+    if (i == tally->count) {
+        PQL_ASSERT(up);
+        if (tally->count == tally->capacity) {
+            tally->capacity = tally->capacity ? tally->capacity * 2 : 2;
+            tally->items = pql_xrealloc(tally->items, tally->capacity * sizeof *tally->items);
+        }
+        tally->items[tally->count++] = (struct pql_tally_item){hash, 1};
+        return;
+    }
+    tally->items[i].users = up ? tally->items[i].users + 1 : tally->items[i].users - 1;
+    if (!tally->items[i].users) tally->items[i] = tally->items[--tally->count];
+}
+
 static void account_free(const struct pql_program *program, struct pql_account *account)
 {
     for (size_t i = 0; i < account->users_count; i++) {
@@ -130,6 +157,7 @@ static void account_free(const struct pql_program *program, struct pql_account *
     free(account->users);
     free(account->users_index);
     free(account->holding);
+    pql_account_drop_tallies(program, account);
     pql_large_free(account->large);
     pql_heap_deinit(&account->timers);
     free(account);
@@ -181,7 +209,8 @@ static size_t head_bytes(const struct pql_store *store, const struct pql_account
 
 static size_t user_bytes(const struct pql_store *store, const struct pql_user *user)
 {
-    return pql_memory_cost(sizeof *user + (store->conditions_count + 63) / 64 * sizeof(uint64_t) + user->id.len);
+    return pql_memory_cost(sizeof *user + (store->conditions_count + 63) / 64 * sizeof(uint64_t) +
+                           user->id.len);
 }
 
 static size_t users_bytes(const struct pql_account *account)
@@ -391,6 +420,8 @@ size_t pql_account_bytes(const struct pql_store *store, const struct pql_program
     size_t bytes = head_bytes(store, account) + users_bytes(account) +
                    pql_memory_cost(account->timers.capacity * sizeof(struct pql_heap_entry)) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
+    for (size_t i = 0; account->tallies && i < program->spreads_count; i++)
+        bytes += sizeof(struct pql_tally) + account->tallies[i].capacity * sizeof(struct pql_tally_item);
     for (size_t i = 0; i < account->users_count; i++)
         bytes += user_bytes(store, account->users[i].user) +
                  state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);

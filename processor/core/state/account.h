@@ -73,6 +73,15 @@ struct pql_large {
     size_t cells_count, cells_capacity;
 };
 
+/* How many users have each value of an attribute: for spread(user.a, c), of those with c. */
+struct pql_tally {
+    struct pql_tally_item {
+        uint64_t hash;
+        uint32_t users;
+    } * items;
+    uint32_t count, capacity;
+};
+
 struct pql_account {
     struct pql_subject_state state;
     struct pql_slice id;
@@ -85,10 +94,11 @@ struct pql_account {
     struct pql_user_ref *users;
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     uint32_t users_count, users_capacity, users_index_capacity;
-    uint32_t *holding;      /* by condition: members for whom it holds */
-    struct pql_heap timers; /* of users */
-    uint32_t timers_bytes;  /* of it, as counted in the store */
-    int64_t timer_ms;       /* its entry in the task's timers */
+    uint32_t *holding; /* by condition: members for whom it holds; of the account's own: 1 if it does */
+    struct pql_tally *tallies; /* by spread; NULL: nothing in any */
+    struct pql_heap timers;    /* of users */
+    uint32_t timers_bytes;     /* of it, as counted in the store */
+    int64_t timer_ms;          /* its entry in the task's timers */
 };
 
 struct pql_store {
@@ -135,13 +145,18 @@ static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
     return user->bits[condition / 64] >> (condition % 64) & 1;
 }
 
+/* One user more or less has that value. */
+void pql_account_tally(const struct pql_program *program, struct pql_account *account, uint32_t spread,
+                       uint64_t hash, bool up);
+void pql_account_drop_tallies(const struct pql_program *program, struct pql_account *account);
+
 /* The standing of the subject with a definition, or NULL. */
 const struct pql_standing *pql_standing_of(const struct pql_subject_state *state,
                                            const struct pql_definition *definition);
 
 /* Bytes that accounts, users and all that hangs from them take, as pql_memory_cost has it: store->bytes is
- * counted where something grows (whoever adds a cell or makes one grow says so there), and recounted where much
- * changes at once. The page tables of giant accounts, a hundredth of them, are left out. */
+ * counted where something grows (whoever adds a cell or makes one grow says so there), and recounted where
+ * much changes at once. The page tables of giant accounts, a hundredth of them, are left out. */
 void pql_account_count_timers(struct pql_store *store, struct pql_account *account); /* once they are set */
 size_t pql_cells_bytes(const struct pql_cells *cells);
 size_t pql_account_bytes(const struct pql_store *store, const struct pql_program *program,

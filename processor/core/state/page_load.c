@@ -380,14 +380,15 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
     const struct pql_program *program = engine->program;
     int64_t t = pql_account_done_ms(engine, account);
     if (!is_whole(account)) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks pages of an account");
-    pql_schedule(account, NULL, pql_subject_next(engine, &account->state, PQL_SUBJECT_ACCOUNT, t));
+    pql_schedule(account, NULL, pql_subject_next(engine, account, NULL, t));
     for (size_t i = 0; i < account->users_count; i++) {
         struct pql_user *user = account->users[i].user;
         for (uint32_t c = 0; c < program->conditions_count; c++)
             if (pql_user_has(user, c)) account->holding[c]++;
-        pql_schedule(account, user, pql_subject_next(engine, &user->state, PQL_SUBJECT_USER, t));
+        pql_schedule(account, user, pql_subject_next(engine, account, user, t));
     }
     account->members = (uint32_t)account->users_count;
+    pql_account_derive(engine, account, t);
     pql_account_index(&engine->store, account);
     pql_account_retime(engine, account);
     return 0;

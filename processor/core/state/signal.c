@@ -803,7 +803,7 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
         drop_expired(signal, cell, t_ms);
     else if (is_calendar(signal))
         begin_period(signal, cell, t_ms);
-    else if (signal->window.kind == PQL_WINDOW_FIRST)
+    else if (pql_has_end(signal))
         cut_first(signal, cell, first, t_ms);
 }
 

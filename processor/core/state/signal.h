@@ -63,6 +63,12 @@ struct pql_signal {
     size_t bounds_count;
 };
 
+/* first W, and periods that the mapping names. */
+static inline bool pql_has_end(const struct pql_signal *signal)
+{
+    return signal->window.kind == PQL_WINDOW_FIRST || signal->window.kind == PQL_WINDOW_PERIOD;
+}
+
 struct pql_cell; /* state; layout private to signal.c */
 
 /* One occurrence. value: of the selector's path, canonical for distinct. seq: order of processing. */
@@ -73,7 +79,7 @@ struct pql_occurrence {
     struct pql_value value; /* latest, earliest */
 };
 
-/* Where the `first` window of a subject stands: [start, end). */
+/* Where the `first` window or period of a subject stands: [start, end); both INT64_MAX: nowhere yet. */
 struct pql_first {
     int64_t start_ms, end_ms;
 };

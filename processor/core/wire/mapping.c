@@ -172,7 +172,8 @@ static void compile_kinds(struct compile *c)
     struct kind_row *rows =
         pql_arena_zalloc(arena, (c->conf->kinds_count + PQL_EVENT_KIND_COUNT) * sizeof *rows);
     for (size_t i = 0; i < c->conf->kinds_count; i++)
-        if (!pql_slice_is(c->conf->kinds[i].from, "*")) rows[count++] = kind_row_of(arena, &c->conf->kinds[i]);
+        if (!pql_slice_is(c->conf->kinds[i].from, "*"))
+            rows[count++] = kind_row_of(arena, &c->conf->kinds[i]);
     for (int kind = 0; kind < PQL_EVENT_KIND_COUNT; kind++)
         rows[count++] =
             (struct kind_row){pql_slice_of(pql_event_kind_names[kind]), (enum pql_event_kind)kind, {"", 0}};
@@ -355,13 +356,13 @@ static bool time_of_number(pql_decimal number, enum pql_time_unit unit, int64_t 
     return true;
 }
 
-static bool time_of_value(const struct pql_mapping *m, const struct pql_value *value, int64_t *ms)
+bool pql_time_of_value(const struct pql_value *value, enum pql_time_unit unit, bool assume_utc, int64_t *ms)
 {
     pql_decimal number;
-    if (value->kind == PQL_NUMBER) return time_of_number(value->number, m->time_unit, ms);
+    if (value->kind == PQL_NUMBER) return time_of_number(value->number, unit, ms);
     if (value->kind == PQL_TEXT)
-        return (m->assume_utc ? pql_time_parse_utc : pql_time_parse)(value->text, ms) ||
-               (pql_decimal_of_text(value->text, &number) && time_of_number(number, m->time_unit, ms));
+        return (assume_utc ? pql_time_parse_utc : pql_time_parse)(value->text, ms) ||
+               (pql_decimal_of_text(value->text, &number) && time_of_number(number, unit, ms));
     if (value->kind != PQL_TIME || value->ms < PQL_TIME_MIN_MS || value->ms > PQL_TIME_MAX_MS) return false;
     *ms = value->ms;
     return true;
@@ -373,10 +374,10 @@ static int apply_time(const struct apply *a, struct pql_event *event)
                            brokers = pql_time(a->message->timestamp_ms);
     if (value->kind == PQL_NULL && a->mapping->time_from_broker && brokers.ms != INT64_MIN) value = &brokers;
     if (value->kind == PQL_NULL) return reject(a, PQL_REJECT_BAD_TIME, "the time is absent");
-    if (!time_of_value(a->mapping, value, &event->time_ms))
-        return reject(
-            a, PQL_REJECT_BAD_TIME,
-            "the time is no number, no date, no ISO 8601 text with an offset (assume_utc does without), or beyond the years 0 to 9999");
+    if (!pql_time_of_value(value, a->mapping->time_unit, a->mapping->assume_utc, &event->time_ms))
+        return reject(a, PQL_REJECT_BAD_TIME,
+                      "the time is no number, no date, no ISO 8601 text with an offset (assume_utc does "
+                      "without), or beyond the years 0 to 9999");
     return 0;
 }
 

@@ -14,6 +14,9 @@
 
 enum pql_time_unit { PQL_UNIT_MS, PQL_UNIT_S, PQL_UNIT_US };
 
+/* A value as a time: ISO 8601, or a number in that unit. False: it is none. */
+bool pql_time_of_value(const struct pql_value *value, enum pql_time_unit unit, bool assume_utc, int64_t *ms);
+
 /* A list of paths: the first that is present wins. */
 struct pql_path_list {
     const struct pql_source *paths;
