@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TURN_MS = 500 };
+enum { TURN_MS = 500, HELD_MS = 60000, HELD_PAUSE_MS = 2000 };
 
 static sigset_t handled_signals(void)
 {
@@ -83,6 +83,29 @@ static int serve(const struct pql_setup *setup, struct pql_admin *admin, struct 
     return pql_runner_finish(runner, err);
 }
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* With the group protocol `consumer` an instance that was killed is held until its session is over: who takes its
+ * place waits for that. After a minute it is taken for alive. */
+static int serve_once_free(const struct pql_setup *setup, struct pql_admin *admin, struct pql_err *err)
+{
+    int64_t until_ms = now_ms() + HELD_MS;
+    for (;;) {
+        int exit_code = serve(setup, admin, err);
+        bool is_held = exit_code == PQL_EXIT_FENCED && err->reason &&
+                       !strcmp(err->reason, PQL_REASON_INSTANCE_HELD);
+        if (!is_held || now_ms() > until_ms) return exit_code;
+        pql_log(PQL_LOG_WARN, "waiting for the instance", "cause=%s", err->msg);
+        if (next_signal(HELD_PAUSE_MS)) return PQL_EXIT_OK;
+        *err = (struct pql_err){0};
+    }
+}
+
 static int run(const struct pql_config_flags *flags)
 {
     struct pql_setup setup;
@@ -98,7 +121,7 @@ static int run(const struct pql_config_flags *flags)
     if (setup.config->http.address && !(admin = pql_admin_start(&setup, &err)))
         exit_code = PQL_EXIT_CONFIG;
     else
-        exit_code = serve(&setup, admin, &err);
+        exit_code = serve_once_free(&setup, admin, &err);
     if (exit_code != PQL_EXIT_OK) pql_log(PQL_LOG_ERROR, "ended", "exit=%d cause=%s", exit_code, err.msg);
 out:
     pql_admin_stop(admin);

@@ -627,9 +627,20 @@ static void commit_offsets(struct pql_pipeline *p)
 
 /* --- one step --- */
 
-static void step_init(struct pql_pipeline *p)
+/* Not before the group took this process in: it would fence another one that rightly has the instance. */
+static bool was_assigned(struct pql_pipeline *p, int wait_ms)
+{
+    pql_lock(p);
+    bool was = p->incarnations > 0;
+    if (!was) pql_wait_changed(p, wait_ms);
+    pql_unlock(p);
+    return was;
+}
+
+static void step_init(struct pql_pipeline *p, int wait_ms)
 {
     struct pql_err err = {0};
+    if (!was_assigned(p, wait_ms)) return;
     if (p->conf->at_least_once || !p->ports->txn_init(p->ports->self, INIT_MS, &err))
         to(&p->committer, PQL_TXN_IDLE);
     else
@@ -702,7 +713,7 @@ void pql_committer_step(struct pql_pipeline *p, int wait_ms)
         return;
     }
     switch (c->state) {
-    case PQL_TXN_INIT: step_init(p); break;
+    case PQL_TXN_INIT: step_init(p, wait_ms); break;
     case PQL_TXN_IDLE: idle(p, wait_ms); break;
     case PQL_TXN_HANDOVER: handover(p, wait_ms); break;
     case PQL_TXN_BEGIN: step_begin(p); break;

@@ -81,7 +81,8 @@ static void read_kafka(struct loader *loader)
     loader->config->kafka = (struct pql_kafka_conf){.properties = properties,
                                                     .properties_count = count,
                                                     .app = loader->config->app,
-                                                    .instance = loader->config->instance};
+                                                    .instance = loader->config->instance,
+                                                    .group_protocol = loader->config->group_protocol};
     if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
         pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
                        "no brokers: kafka = { bootstrap_servers = \"host:9092\"; };");

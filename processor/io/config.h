@@ -61,6 +61,7 @@ struct pql_config {
     const char *app, *instance; /* instance NULL: none */
     int64_t revision;
     int delivery;  /* enum pql_delivery */
+    int group_protocol; /* enum pql_group_protocol */
     int log_level; /* enum pql_log_level */
     int64_t start;
     bool create_topics;

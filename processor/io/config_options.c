@@ -27,6 +27,7 @@
 #define CONDITION PQL_OPTION_IS_CONDITION
 #define ZONE PQL_OPTION_IS_ZONE
 
+static const char *const group_protocol_words[] = {"classic", "consumer", NULL};
 static const char *const delivery_words[] = {"exactly_once", "at_least_once", NULL};
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const late_words[] = {"apply", "drop", "dead_letter", NULL};
@@ -99,6 +100,9 @@ const struct pql_option pql_options[] = {
     TEXT(ROOT, "instance", STRING, AT(pql_config, instance), NULL, SHOWN, "\"pql-0\"",
          "Name of this process, such as the pod's: static group membership and a stable transactional id. Two live "
          "processes must not share it."),
+    WORD(ROOT, "group_protocol", AT(pql_config, group_protocol), "classic", group_protocol_words, 0,
+         "Who assigns partitions: the members (classic, every broker) or the broker (consumer: KIP-848, Kafka 4.0 and "
+         "later, where session and heartbeat are settings of the broker or of the group there)."),
     WORD(ROOT, "log_level", AT(pql_config, log_level), "info", log_words, 0, "Lines of the log below it are left out."),
 
     /* --- Kafka --- */

@@ -62,7 +62,7 @@ static const struct owned {
     {"enable.partition.eof", "the clock of a quiet partition needs it"},
     {"auto.offset.reset", "set `start`"},
     {"partition.assignment.strategy", "assignment is cooperative-sticky"},
-    {"group.protocol", "assignment is cooperative-sticky"},
+    {"group.protocol", "set `group_protocol`"},
     {"partitioner", "outputs are partitioned by murmur2, as Java clients do"},
     {"acks", "outputs are always acknowledged by all replicas"},
     {"request.required.acks", "outputs are always acknowledged by all replicas"},
@@ -92,8 +92,6 @@ static const struct preset {
     /* Every position is given explicitly; one that the log no longer has is an error to be seen, never a
        jump. */
     {"auto.offset.reset", "error", CONSUMER | READERS, false},
-    {"partition.assignment.strategy", "cooperative-sticky", CONSUMER, false},
-    {"session.timeout.ms", "10000", CONSUMER, false},
     {"check.crcs", "true", CONSUMER | READERS, false},
     /* Per worker queue; with the defaults a slow turn of the loop runs into a back-off of 1 s (#3662). */
     {"queued.min.messages", "1000000", CONSUMER, false},
@@ -124,6 +122,24 @@ static const struct preset {
 #undef TXN
 #undef PRODUCER
 };
+
+/* What a member says for itself with the classic protocol. With the other the broker decides, and librdkafka
+ * refuses them. */
+static const struct {
+    const char *name, *value; /* NULL: librdkafka's default */
+} classic[] = {
+    {"partition.assignment.strategy", "cooperative-sticky"},
+    {"session.timeout.ms", "10000"},
+    {"heartbeat.interval.ms", NULL},
+    {"group.protocol.type", NULL},
+};
+
+static bool is_classic(const char *name)
+{
+    for (size_t i = 0; i < sizeof(classic) / sizeof(*classic); i++)
+        if (!strcmp(classic[i].name, name)) return true;
+    return false;
+}
 
 static bool is_producer(enum pql_kafka_role role)
 {
@@ -175,6 +191,11 @@ void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
         if (instead)
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
                            "'%s' is set by pqlstream itself: %s", property->name, instead);
+        else if (conf->group_protocol == PQL_GROUP_CONSUMER && is_classic(property->name))
+            pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
+                           "'%s' is the broker's to decide with group_protocol = \"consumer\": see "
+                           "group.consumer.session.timeout.ms and group.consumer.heartbeat.interval.ms there",
+                           property->name);
         else if (result == RD_KAFKA_CONF_UNKNOWN &&
                  nearest_property(rk_conf, property->name, nearest, sizeof(nearest)))
             pql_diag_place(diags, PQL_SEVERITY_ERROR, property->file, property->line, property->column, 1,
@@ -288,6 +309,15 @@ static int set(rd_kafka_conf_t *rk_conf, const char *name, const char *value, bo
     return PQL_FAIL(err, PQL_ERR_CONFIG, "librdkafka: %s", text);
 }
 
+static int set_protocol(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf, struct pql_err *err)
+{
+    if (conf->group_protocol == PQL_GROUP_CONSUMER)
+        return set(rk_conf, "group.protocol", "consumer", false, err);
+    for (size_t i = 0; i < sizeof(classic) / sizeof(*classic); i++)
+        if (classic[i].value && set(rk_conf, classic[i].name, classic[i].value, false, err)) return -1;
+    return 0;
+}
+
 static int set_properties(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf *conf,
                           enum pql_kafka_role role, struct pql_err *err)
 {
@@ -295,6 +325,7 @@ static int set_properties(rd_kafka_conf_t *rk_conf, const struct pql_kafka_conf 
         if (presets[i].roles & 1u << role &&
             set(rk_conf, presets[i].name, presets[i].value, presets[i].optional, err))
             return -1;
+    if (role == PQL_KAFKA_CONSUMER && set_protocol(rk_conf, conf, err)) return -1;
     for (size_t i = 0; i < conf->properties_count; i++) {
         const struct pql_kafka_property *property = &conf->properties[i];
         if (!applies(property, role)) continue;

@@ -8,6 +8,9 @@
 
 enum pql_kafka_side { PQL_KAFKA_BOTH_SIDES, PQL_KAFKA_CONSUMER_SIDE, PQL_KAFKA_PRODUCER_SIDE };
 
+/* Who assigns partitions: the members, cooperative-sticky, or the broker (KIP-848, Kafka 4.0 and later). */
+enum pql_group_protocol { PQL_GROUP_CLASSIC, PQL_GROUP_CONSUMER };
+
 /* A property of librdkafka, passed through, with the place it was written at for messages. */
 struct pql_kafka_property {
     const char *name;  /* librdkafka's: "security.protocol" */
@@ -22,6 +25,7 @@ struct pql_kafka_conf {
     size_t properties_count;
     const char *app;      /* group.id, and the beginning of transactional.id and client.id */
     const char *instance; /* group.instance.id, and a stable transactional.id; NULL: drawn once per process */
+    int group_protocol;   /* enum pql_group_protocol */
     bool is_mock;         /* librdkafka's mock cluster: it cannot be asked for topic ids and settings */
 };
 

@@ -218,18 +218,51 @@ static void hear_ends(struct pql_kafka_source *source, rd_kafka_event_t *event, 
     out->asked_us = (uint64_t)(uintptr_t)rd_kafka_event_opaque(event);
 }
 
+/* Faults of the member that are somebody's to mend, in words that say how. */
+static bool name_member_fault(const struct pql_kafka_source *source, int code, const char *text,
+                              struct pql_err *err)
+{
+    const struct pql_kafka_conf *conf = source->ports->conf.kafka;
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        PQL_FAIL(err, PQL_ERR_FENCED, "another process runs as instance '%s': %s", conf->instance, text);
+        return true;
+    case RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID:
+        PQL_FAIL(err, PQL_ERR_FENCED,
+                 "instance '%s' is held by another process, or by one that was killed and whose session (the "
+                 "broker's group.consumer.session.timeout.ms, 45 s by default) is not over: %s",
+                 conf->instance, text);
+        err->reason = PQL_REASON_INSTANCE_HELD;
+        return true;
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+        if (conf->group_protocol != PQL_GROUP_CONSUMER) return false;
+        PQL_FAIL(err, PQL_ERR_CONFIG,
+                 "the broker does not have the group protocol `consumer` (KIP-848: Kafka 4.0 or later with feature "
+                 "group.version=1): %s; set group_protocol = \"classic\", or upgrade it",
+                 text);
+        return true;
+    default: return false;
+    }
+}
+
 static void hear_error(struct pql_kafka_source *source, int code, bool is_fatal, const char *text,
                        struct pql_control *out)
 {
+    char cause[400];
+    rd_kafka_resp_err_t fatal =
+        is_fatal ? rd_kafka_fatal_error(source->kafka->rk, cause, sizeof(cause)) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (fatal) {
+        code = fatal;
+        text = cause;
+    }
     pql_kafka_heard(source->kafka, code, text);
     /* It repeats what the lines before it said of each broker. */
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__PARTITION_EOF) return;
     out->kind = PQL_CONTROL_ERROR;
     pql_kafka_fail(&out->err, code, text);
-    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        PQL_FAIL(&out->err, PQL_ERR_FENCED, "another process runs as instance '%s': %s",
-                 source->ports->conf.kafka->instance, text);
-    else if (is_fatal)
+    if (name_member_fault(source, code, text, &out->err)) return;
+    if (is_fatal)
         out->err.cls = PQL_ERR_FATAL;
     else if (out->err.cls != PQL_ERR_CONFIG) /* not known to be lasting: the client goes on by itself */
         out->err.cls = PQL_ERR_RETRY;

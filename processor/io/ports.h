@@ -28,6 +28,9 @@
 #ifndef PQL_IO_PORTS_H
 #define PQL_IO_PORTS_H
 
+/* Of a FENCED control error: the broker holds the instance for somebody who may be dead; join again later. */
+#define PQL_REASON_INSTANCE_HELD "instance_held"
+
 #include "base/err.h"
 #include "base/memory.h"
 #include "core/wire/mapping.h"
