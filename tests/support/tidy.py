@@ -91,6 +91,23 @@ def check_calls(path, text):
         yield line, f"{match.group(1)}() may not be called here"
 
 
+def named_tests(path, text):
+    """Tests that tests/README.md names by function, rule or file, and that do not exist."""
+    known = set()
+    for folder, _, names in os.walk(os.path.join(ROOT, "tests")):
+        for name in names:
+            if name.endswith((".c", ".py", ".h")):
+                known.add(name)
+                with open(os.path.join(folder, name), encoding="utf-8") as source:
+                    known.update(re.findall(r"(?:cmocka_unit_test\(|def |\[(?=[A-Z_]+\] = ))(\w+)", source.read()))
+    with open(os.path.join(ROOT, "processor", "app", "pipeline.h"), encoding="utf-8") as source:
+        known.update(re.findall(r"^    X\((\w+),", source.read(), re.M))
+    for number, line in enumerate(text.split("\n"), 1):
+        for word in re.findall(r"`(?:\w+/)?((?:test_|long_)\w+(?:\.c|\.py)?|\w+_\w+_\w+|[A-Z]+_[A-Z_]+)`", line):
+            if word not in known:
+                yield number, f"there is no test '{word}'"
+
+
 def breaches():
     seen = {}
     for path in files():
@@ -99,7 +116,7 @@ def breaches():
         if b"\0" in data:
             continue
         text = data.decode("utf-8", "replace")
-        checks = [check_words]
+        checks = [check_words] + ([named_tests] if path == os.path.join("tests", "README.md") else [])
         if path.endswith((".c", ".h")):
             checks += [check_layer, check_calls]
             name = os.path.basename(path)
