@@ -1,6 +1,7 @@
 #include "app/checkpoint_tool.h"
 
 #include "core/engine.h"
+#include "core/state/base.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -51,17 +52,55 @@ static int read_offsets(const struct pql_tool *tool, struct pql_tool_task *task,
     return rc;
 }
 
-static int parse_manifest(struct pql_tool_task *task, struct pql_slice record, struct pql_err *err)
+/* The record at an offset, with a log opened for it; the caller closes it. */
+static int record_at(const struct pql_tool *tool, int32_t partition, int64_t offset, struct pql_log **log,
+                     struct pql_log_record *record, struct pql_err *err)
 {
+    if (tool->ports->log_open(tool->ports->self, partition, offset, PQL_READ_UNCOMMITTED, log, err) ||
+        next_record(tool, *log, record, err))
+        return -1;
+    return record->kind == PQL_LOG_RECORD && record->offset == offset
+               ? 0
+               : PQL_FAIL(err, PQL_ERR_FATAL, "it is gone");
+}
+
+static int read_part(const struct pql_tool *tool, struct pql_tool_task *task, int64_t offset,
+                     struct pql_err *err)
+{
+    struct pql_log *log = NULL;
+    struct pql_log_record record;
     enum pql_checkpoint_type type;
     struct pql_slice content;
-    task->bytes.len = 0;
-    pql_buf_put(&task->bytes, record.ptr, record.len);
-    if (pql_checkpoint_open((struct pql_slice){task->bytes.ptr, task->bytes.len}, &type, &content, err))
-        return -1;
+    struct pql_chunk part;
+    int rc = record_at(tool, task->partition, offset, &log, &record, err) ||
+             pql_checkpoint_open(record.value, &type, &content, err);
+    if (!rc && type != PQL_CHECKPOINT_PART) rc = PQL_FAIL(err, PQL_ERR_FATAL, "no part of a manifest");
+    if (!rc) rc = pql_chunk_parse(content, &part, err);
+    if (!rc) pql_buf_put(&task->bytes, part.pages.ptr, part.pages.len);
+    if (rc) pql_err_prefix(err, "its part at offset %" PRId64 ": ", offset);
+    if (log) tool->ports->log_close(tool->ports->self, log);
+    return rc;
+}
+
+/* A manifest's record, with what stands in parts before it. */
+static int parse_manifest(const struct pql_tool *tool, struct pql_tool_task *task, struct pql_slice record,
+                          struct pql_err *err)
+{
+    enum pql_checkpoint_type type;
+    struct pql_slice content, rest;
+    const int64_t *parts;
+    size_t count;
+    if (pql_checkpoint_open(record, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_MANIFEST) return PQL_FAIL(err, PQL_ERR_FATAL, "the record is no manifest");
     pql_arena_reset(&task->arena);
-    return pql_manifest_parse(content, &task->arena, &task->manifest, err);
+    if (pql_manifest_open(content, &task->arena, &parts, &count, &rest, err)) return -1;
+    rest = pql_arena_copy(&task->arena, rest); /* the record does not outlive the next that is read */
+    task->bytes.len = 0;
+    for (size_t i = 0; i < count; i++)
+        if (read_part(tool, task, parts[i], err)) return -1;
+    pql_buf_put(&task->bytes, rest.ptr, rest.len);
+    return pql_manifest_parse((struct pql_slice){task->bytes.ptr, task->bytes.len}, &task->arena,
+                              &task->manifest, err);
 }
 
 static int read_manifest(const struct pql_tool *tool, struct pql_tool_task *task, struct pql_err *err)
@@ -69,12 +108,8 @@ static int read_manifest(const struct pql_tool *tool, struct pql_tool_task *task
     struct pql_log *log = NULL;
     struct pql_log_record record;
     int64_t offset = task->metadata.manifest;
-    int rc =
-        tool->ports->log_open(tool->ports->self, task->partition, offset, PQL_READ_UNCOMMITTED, &log, err);
-    if (!rc) rc = next_record(tool, log, &record, err);
-    if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != offset))
-        rc = PQL_FAIL(err, PQL_ERR_FATAL, "the manifest is gone");
-    if (!rc) rc = parse_manifest(task, record.value, err);
+    int rc = record_at(tool, task->partition, offset, &log, &record, err);
+    if (!rc) rc = parse_manifest(tool, task, record.value, err);
     if (rc) pql_err_prefix(err, "partition %d, manifest at offset %" PRId64 ": ", task->partition, offset);
     task->has_manifest = !rc;
     if (log) tool->ports->log_close(tool->ports->self, log);
@@ -121,9 +156,9 @@ void pql_tool_list(const struct pql_tool *tool, const struct pql_tool_task *task
     if (task->has_manifest)
         fprintf(tool->out,
                 "; snapshot %" PRIu64 " at %s@%" PRId64 ": %" PRIu64 " accounts, %" PRIu64
-                " bytes in %zu chunks, manifest %" PRId64,
-                m->snapshot, tool->inputs[0], m->place.next[0], m->accounts, m->bytes, m->chunks_count,
-                task->metadata.manifest);
+                " bytes in %zu snapshots, manifest %" PRId64,
+                m->base[0].number, tool->inputs[0], m->place.next[0], m->accounts,
+                pql_base_bytes(m->base, m->base_count), m->base_count, task->metadata.manifest);
     else
         fprintf(tool->out, "; no snapshot yet");
     fputc('\n', tool->out);
@@ -143,29 +178,47 @@ static void dump_entry(const struct pql_tool *tool, const struct pql_journal *j)
     fputc('\n', tool->out);
 }
 
-static void dump_content(const struct pql_tool *tool, enum pql_checkpoint_type type, struct pql_slice content)
+static void dump_saved(const struct pql_tool *tool, const struct pql_saved *saved)
+{
+    fprintf(tool->out,
+            "    snapshot %" PRIu64 " by %.*s: share %u of %u, %" PRIu64 " bytes in %zu chunks, offsets ",
+            saved->number, PQL_SLICE_ARG(saved->writer), saved->residue + 1, saved->modulus, saved->bytes,
+            saved->chunks_count);
+    fprintf(tool->out, "%" PRId64 " to %" PRId64 "\n", saved->chunks[0],
+            saved->chunks[saved->chunks_count - 1]);
+}
+
+static void dump_manifest(const struct pql_tool *tool, const struct pql_manifest *m)
+{
+    int64_t before = m->ancestors_count ? m->ancestors[0].offset : -1;
+    fprintf(tool->out,
+            "manifest of snapshot %" PRIu64 " by %.*s at %" PRId64 ", journal %" PRIu64 ": %" PRIu64
+            " accounts, digest %016" PRIx64 ", revision %" PRId64 ", predecessor %" PRId64 "\n",
+            m->base[0].number, PQL_SLICE_ARG(m->writer), m->place.next[0], m->place.journal, m->accounts,
+            m->digest, m->revision, before);
+    for (size_t i = 0; i < m->base_count; i++) dump_saved(tool, &m->base[i]);
+}
+
+static void dump_content(const struct pql_tool *tool, int32_t partition, struct pql_slice record,
+                         enum pql_checkpoint_type type, struct pql_slice content)
 {
     struct pql_err err;
     struct pql_chunk chunk;
-    struct pql_manifest m;
     struct pql_journal j;
-    struct pql_arena arena;
-    pql_arena_init(&arena);
-    if (type == PQL_CHECKPOINT_CHUNK && !pql_chunk_parse(content, &chunk, &err))
-        fprintf(tool->out, "chunk %u of snapshot %" PRIu64 " by %.*s, %zu bytes\n", chunk.number,
-                chunk.snapshot, PQL_SLICE_ARG(chunk.writer), chunk.pages.len);
-    else if (type == PQL_CHECKPOINT_MANIFEST && !pql_manifest_parse(content, &arena, &m, &err))
-        fprintf(tool->out,
-                "manifest of snapshot %" PRIu64 " by %.*s at %" PRId64 ", journal %" PRIu64
-                ": %zu chunks, %" PRIu64 " accounts, digest %016" PRIx64 ", revision %" PRId64
-                ", predecessor %" PRId64 "\n",
-                m.snapshot, PQL_SLICE_ARG(m.writer), m.place.next[0], m.place.journal, m.chunks_count,
-                m.accounts, m.digest, m.revision, m.predecessor);
+    struct pql_tool_task holder = {.partition = partition};
+    pql_arena_init(&holder.arena);
+    if ((type == PQL_CHECKPOINT_CHUNK || type == PQL_CHECKPOINT_PART) &&
+        !pql_chunk_parse(content, &chunk, &err))
+        fprintf(tool->out, "%s %u of snapshot %" PRIu64 " by %.*s, %zu bytes\n",
+                type == PQL_CHECKPOINT_CHUNK ? "chunk" : "part of the manifest", chunk.number, chunk.snapshot,
+                PQL_SLICE_ARG(chunk.writer), chunk.pages.len);
+    else if (type == PQL_CHECKPOINT_MANIFEST && !parse_manifest(tool, &holder, record, &err))
+        dump_manifest(tool, &holder.manifest);
     else if (type == PQL_CHECKPOINT_JOURNAL && !pql_journal_parse(content, &j, &err))
         dump_entry(tool, &j);
     else
         fputs("damaged: does not parse\n", tool->out);
-    pql_arena_deinit(&arena);
+    pql_tool_task_deinit(&holder);
 }
 
 int pql_tool_dump(const struct pql_tool *tool, int32_t partition, int64_t from, struct pql_err *err)
@@ -181,7 +234,7 @@ int pql_tool_dump(const struct pql_tool *tool, int32_t partition, int64_t from, 
         if (pql_checkpoint_open(record.value, &type, &content, &damage))
             fprintf(tool->out, "%s\n", damage.msg);
         else
-            dump_content(tool, type, content);
+            dump_content(tool, partition, record.value, type, content);
     }
     if (log) tool->ports->log_close(tool->ports->self, log);
     return rc;
@@ -195,8 +248,8 @@ static void ignore_record(void *context, const struct pql_record *record)
     (void)record;
 }
 
-static int load_chunk(struct pql_engine *engine, const struct pql_tool_task *task, struct pql_slice value,
-                      struct pql_err *err)
+static int load_chunk(struct pql_engine *engine, const struct pql_saved *saved, size_t number,
+                      struct pql_slice value, struct pql_err *err)
 {
     enum pql_checkpoint_type type;
     struct pql_slice content;
@@ -204,32 +257,45 @@ static int load_chunk(struct pql_engine *engine, const struct pql_tool_task *tas
     if (pql_checkpoint_open(value, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
     if (pql_chunk_parse(content, &chunk, err)) return -1;
-    if (chunk.snapshot != task->manifest.snapshot)
+    if (chunk.snapshot != saved->number || chunk.number != number ||
+        !pql_slice_eq(chunk.writer, saved->writer))
         return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
     return pql_snapshot_load(engine, chunk.pages.ptr, chunk.pages.len, err);
+}
+
+static int load_saved(const struct pql_tool *tool, int32_t partition, const struct pql_saved *saved,
+                      struct pql_engine *engine, struct pql_err *err)
+{
+    struct pql_log *log = NULL;
+    int rc = tool->ports->log_open(tool->ports->self, partition, saved->chunks[0], PQL_READ_UNCOMMITTED, &log,
+                                   err);
+    for (size_t i = 0; !rc && i < saved->chunks_count;) {
+        struct pql_log_record record;
+        int64_t offset = saved->chunks[i];
+        rc = next_record(tool, log, &record, err);
+        if (!rc && record.kind == PQL_LOG_RECORD && record.offset < offset) continue;
+        if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != offset))
+            rc = PQL_FAIL(err, PQL_ERR_FATAL, "it is gone");
+        if (!rc) rc = load_chunk(engine, saved, i, record.value, err);
+        if (rc)
+            pql_err_prefix(err,
+                           "partition %d, snapshot %" PRIu64 ", chunk %zu of %zu at offset %" PRId64 ": ",
+                           partition, saved->number, i + 1, saved->chunks_count, offset);
+        i++;
+    }
+    if (log) tool->ports->log_close(tool->ports->self, log);
+    return rc;
 }
 
 static int load_state(const struct pql_tool *tool, const struct pql_tool_task *task,
                       struct pql_engine *engine, struct pql_err *err)
 {
     const struct pql_manifest *m = &task->manifest;
-    struct pql_log *log = NULL;
-    int rc = tool->ports->log_open(tool->ports->self, task->partition, m->chunks[0], PQL_READ_UNCOMMITTED,
-                                   &log, err);
-    for (size_t i = 0; !rc && i < m->chunks_count;) {
-        struct pql_log_record record;
-        rc = next_record(tool, log, &record, err);
-        if (!rc && record.kind == PQL_LOG_RECORD && record.offset < m->chunks[i]) continue;
-        if (!rc && (record.kind != PQL_LOG_RECORD || record.offset != m->chunks[i]))
-            rc = PQL_FAIL(err, PQL_ERR_FATAL, "it is gone");
-        if (!rc) rc = load_chunk(engine, task, record.value, err);
-        if (rc)
-            pql_err_prefix(err, "partition %d, chunk %zu of %zu at offset %" PRId64 ": ", task->partition,
-                           i + 1, m->chunks_count, m->chunks[i]);
-        i++;
-    }
-    if (log) tool->ports->log_close(tool->ports->self, log);
-    return rc ? -1 : pql_snapshot_loaded(engine, err);
+    for (size_t i = 0; i < m->base_count; i++)
+        if (load_saved(tool, task->partition, &m->base[i], engine, err) ||
+            (i + 1 < m->base_count && pql_snapshot_load_older(engine, err)))
+            return -1;
+    return pql_snapshot_loaded(engine, err);
 }
 
 /* The committed entries after a sequence, without gaps, up to the last there is; *last stays where there is
@@ -264,7 +330,7 @@ static int verify_state(const struct pql_tool *tool, const struct pql_tool_task 
         return PQL_FAIL(err, PQL_ERR_CONFIG,
                         "partition %d: the state was made by another program (revision %" PRId64 ")",
                         task->partition, m->revision);
-    if (m->chunks_count && load_state(tool, task, engine, err)) return -1;
+    if (load_state(tool, task, engine, err)) return -1;
     uint64_t digest = pql_engine_digest(engine), last = m->place.journal;
     if (digest != m->digest)
         return PQL_FAIL(err, PQL_ERR_FATAL,
@@ -282,7 +348,8 @@ static int verify_state(const struct pql_tool *tool, const struct pql_tool_task 
     fprintf(tool->out,
             "partition %d: whole; %" PRIu64 " accounts, %" PRIu64 " bytes, digest %016" PRIx64
             "; journal to %" PRIu64 "\n",
-            task->partition, pql_engine_stats(engine).accounts, m->bytes, digest, last);
+            task->partition, pql_engine_stats(engine).accounts, pql_base_bytes(m->base, m->base_count),
+            digest, last);
     return 0;
 }
 
@@ -315,7 +382,7 @@ int pql_tool_newest(const struct pql_tool *tool, struct pql_tool_task *task, int
         struct pql_err ignored;
         if (pql_checkpoint_open(record.value, &type, &content, &ignored) || type != PQL_CHECKPOINT_MANIFEST)
             continue;
-        if (!parse_manifest(task, record.value, &ignored)) *offset = record.offset;
+        if (!parse_manifest(tool, task, record.value, &ignored)) *offset = record.offset;
     }
     if (log) tool->ports->log_close(tool->ports->self, log);
     task->has_manifest = *offset >= 0;

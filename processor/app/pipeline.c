@@ -31,6 +31,8 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .handover_budget_ms = 5000,
         .park_ms = 600000,
         .checkpoint_bandwidth = 20000000,
+        .checkpoint_buffer = 64 << 20,
+        .checkpoint_slice = 16 << 10,
         .ticks = true,
         .idle_after_ms = 10000,
         .alert_max_age_ms = 3600000,

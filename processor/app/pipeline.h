@@ -58,6 +58,7 @@ typedef int pql_encode(void *context, enum pql_output output, const struct pql_r
     X(NO_CLAIM, "a task that never ran begins without a claim")                                              \
     X(JOURNAL_TO_LSO, "a restore reads the journal to the last stable offset and no further")                \
     X(UNSPLIT_FLOOD, "what a long input makes is one transaction, however long that takes")                  \
+    X(REPLAY_IS_CLEAN, "what a replay changes is not written by the next snapshot")                          \
     X(SEEK_TO_C, "a restore reads on from the committed offset")                                             \
     X(BATCH_REFUSAL, "batches are as large as by default, whatever the topics take")                         \
     X(UNPARK_WITHOUT_WRITER, "a task that comes back goes on though another writer committed")               \
@@ -95,7 +96,11 @@ struct pql_pipeline_conf {
     int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
     int64_t park_ms; /* how long the state of a task that was taken away is kept; 0: not at all */
     uint64_t checkpoint_bandwidth; /* bytes per second of the process */
-    bool ticks;                    /* false: clock = "events" */
+    uint32_t checkpoint_shares; /* of a rolling base; 0: as many as state, bandwidth and restore_target_ms ask
+                                   for */
+    uint64_t checkpoint_buffer; /* bytes of a snapshot that wait to be written, before it is given up */
+    size_t checkpoint_slice;    /* bytes that a worker serialises at a time */
+    bool ticks;                 /* false: clock = "events" */
     int64_t idle_after_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
     bool exit_on_bad_input;

@@ -1,11 +1,12 @@
 /* restore.c - from the group's committed offset back to a task: or the first claim of one that never ran.
  *
  *   committed offset, metadata ─┬─ none, nothing written ─► start offsets ─► claim (a transaction of the
- * committer) └─► manifest ─► chunks ─► digest ─► journal after S ─► inputs still there? ─► READY at S
+ * committer) └─► manifest ─► its parts ─► chunks of its base, the newest snapshot first ─► digest ─► journal
+ * after S ─► inputs still there? ─► READY at S
  *
- * A chunk that is damaged sends the restore to the predecessor of the manifest and a longer replay. What
- * cannot be right stops the task with words for the operator; it never starts empty by itself. One call that
- * blocks per step. */
+ * A snapshot that is damaged sends the restore to the newest manifest that does without it, and a damaged
+ * manifest to the one before, which is searched for; and a longer replay serves. What cannot be right stops
+ * the task with words for the operator; it never starts empty by itself. One call that blocks per step. */
 #include "app/task.h"
 
 #include "base/log.h"
@@ -28,6 +29,10 @@ enum state {
     ASK_START,
     OPEN_MANIFEST,
     READ_MANIFEST,
+    OPEN_PARTS,
+    READ_PARTS,
+    OPEN_SEARCH, /* for manifests before a damaged one */
+    SEARCH,
     OPEN_CHUNKS,
     READ_CHUNKS,
     ASK_JOURNAL_END,
@@ -46,12 +51,18 @@ struct pql_restore {
     struct pql_metadata metadata;
     struct pql_log_place committed;
     struct pql_arena arena; /* of the manifest */
-    struct pql_buf bytes;   /* the manifest's record */
+    struct pql_buf bytes;   /* the manifest's body */
     struct pql_manifest manifest;
     bool has_manifest;
-    int64_t candidate;   /* offset of the manifest being tried, or -1: from the beginning */
-    int64_t journal_end; /* where its end is reached, if it is to be read that far */
-    size_t chunk;
+    const int64_t *parts; /* of the manifest, in the arena */
+    size_t parts_count, part;
+    struct pql_slice rest;      /* behind the parts, in the arena */
+    struct pql_ancestor *trail; /* manifests that may serve instead, the newest first */
+    size_t trail_count;
+    struct pql_err cause; /* the first damage; its class NONE: there was none */
+    int64_t candidate;    /* offset of the manifest being tried, or -1: from the beginning */
+    int64_t journal_end;  /* where its end is reached, if it is to be read that far */
+    size_t item, chunk;   /* of the base */
     uint64_t loaded_bytes;
     uint64_t wait_until_us, progress_us, begun_us, told_us;
 };
@@ -65,6 +76,7 @@ void pql_restore_free(struct pql_task *task)
     free(r->begun_at);
     pql_arena_deinit(&r->arena);
     pql_buf_deinit(&r->bytes);
+    free(r->trail);
     free(r);
     task->restore = NULL;
 }
@@ -118,6 +130,12 @@ static void failed(struct pql_pipeline *p, struct pql_task *task, struct pql_err
         return;
     }
     close_log(p, r);
+    if (r->state != ASK_COMMITTED && r->state != ASK_AGAIN && r->cause.cls != PQL_ERR_NONE)
+        pql_err_prefix(
+            err,
+            "no snapshot that is kept can be used (%s), and neither can the whole log; `pqlstream checkpoint "
+            "forget` drops the state and begins at `start`: ",
+            r->cause.msg);
     if (r->state != ASK_COMMITTED && r->state != ASK_AGAIN) {
         r->failure = *err;
         r->state = ASK_AGAIN;
@@ -309,7 +327,6 @@ static void write_claim(struct pql_pipeline *p, struct pql_task *task)
                                            .revision = task->revision,
                                            .semantics = task->semantics},
                      p->ports->wall_ms(p->ports->self));
-    task->pointer.predecessor_low = task->pointer.low = 0;
     pql_lock(p);
     pql_task_seal(p, task, now_us(p));
     task->target = task->place;
@@ -442,67 +459,178 @@ static int read_at(struct pql_pipeline *p, struct pql_restore *r, int64_t offset
     return 1;
 }
 
+/* --- damage --- */
+
+static void remember_cause(struct pql_task *task, const struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (r->cause.cls == PQL_ERR_NONE) r->cause = *err;
+}
+
+/* The zero of n and x stays that of the manifest the offsets name, which the replay now passes on its way. */
+static int go_to(struct pql_pipeline *p, struct pql_task *task, int64_t candidate)
+{
+    struct pql_restore *r = task->restore;
+    r->candidate = candidate;
+    r->has_manifest = false;
+    r->loaded_bytes = 0;
+    memset(&task->share, 0, sizeof task->share);
+    task->run_input = -1;
+    close_log(p, r);
+    r->state = candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
+    return fresh_engine(task);
+}
+
+/* To the newest manifest known that needs neither the snapshot of this number nor a newer one. */
+static int fall_back(struct pql_pipeline *p, struct pql_task *task, uint64_t number,
+                     const struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (r->has_manifest) {
+        r->trail_count = r->manifest.ancestors_count;
+        r->trail = pql_xrealloc(r->trail, (r->trail_count + 1) * sizeof *r->trail);
+        if (r->trail_count) memcpy(r->trail, r->manifest.ancestors, r->trail_count * sizeof *r->trail);
+    }
+    const struct pql_ancestor *before = pql_ancestor_before(r->trail, r->trail_count, number);
+    remember_cause(task, err);
+    pql_log(PQL_LOG_ERROR, "a snapshot is damaged; its predecessor and a longer replay serve instead",
+            "partition=%d manifest=%lld predecessor=%lld cause=%s", task->partition, (long long)r->candidate,
+            (long long)(before ? before->offset : -1), err->msg);
+    if (r->has_manifest && !task->has_mark && !task->is_unmarked) {
+        task->mark = r->manifest.place;
+        task->has_mark = true;
+    }
+    return go_to(p, task, before ? before->offset : -1);
+}
+
+/* A manifest that cannot be read: the next one known, or whatever is found before it. */
+static int without_manifest(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    if (err->cls == PQL_ERR_RETRY || err->reason) return -1; /* another format is no damage */
+    pql_err_prefix(err, "manifest at offset %" PRId64 ": ", r->candidate);
+    for (size_t i = 0; r->trail && i < r->trail_count; i++)
+        if (r->trail[i].offset == r->candidate) return fall_back(p, task, r->trail[i].number, err);
+    remember_cause(task, err);
+    pql_log(PQL_LOG_ERROR, "a manifest is damaged; the one before it is searched for",
+            "partition=%d manifest=%lld cause=%s", task->partition, (long long)r->candidate, err->msg);
+    task->is_unmarked = true;
+    r->state = OPEN_SEARCH;
+    return 0;
+}
+
+/* --- manifest --- */
+
+static int take_manifest(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    struct pql_manifest m;
+    pql_buf_put(&r->bytes, r->rest.ptr, r->rest.len);
+    if (pql_manifest_parse((struct pql_slice){r->bytes.ptr, r->bytes.len}, &r->arena, &m, err))
+        return without_manifest(p, task, err);
+    if (check_manifest(p, task, &m, err) || take_program(p, task, m.program, m.revision, err)) return -1;
+    if (p->conf->decoding.load && p->conf->decoding.load(task->decoders, m.schemas, err)) return -1;
+    r->manifest = m;
+    r->has_manifest = true;
+    r->item = r->chunk = 0;
+    task->place = m.place;
+    task->semantics = m.semantics;
+    task->share = m.share;
+    task->lag_ms = m.lag_ms;
+    task->run_input = m.run_input;
+    uint64_t number = m.base[0].number;
+    task->snapshot_number = number > task->snapshot_number ? number : task->snapshot_number;
+    r->state = OPEN_CHUNKS;
+    return 0;
+}
+
 static int read_manifest(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
     struct pql_slice value, content;
     enum pql_checkpoint_type type = PQL_CHECKPOINT_CHUNK;
     int found = read_at(p, r, r->candidate, READ_MS, &value, err);
-    if (found <= 0) return found;
+    if (!found) return 0;
     r->bytes.len = 0;
-    pql_buf_put(&r->bytes, value.ptr, value.len);
     pql_arena_reset(&r->arena);
-    struct pql_manifest m;
-    if (pql_checkpoint_open((struct pql_slice){r->bytes.ptr, r->bytes.len}, &type, &content, err) ||
-        (type != PQL_CHECKPOINT_MANIFEST ? PQL_FAIL(err, PQL_ERR_FATAL, "no manifest")
-                                         : pql_manifest_parse(content, &r->arena, &m, err))) {
-        pql_err_prefix(err, "manifest at offset %" PRId64 ": ", r->candidate);
-        return -1;
-    }
-    if (check_manifest(p, task, &m, err) || take_program(p, task, m.program, m.revision, err)) return -1;
-    if (p->conf->decoding.load && p->conf->decoding.load(task->decoders, m.schemas, err)) return -1;
-    r->manifest = m;
-    r->has_manifest = true;
-    r->chunk = 0;
-    task->place = m.place;
-    task->semantics = m.semantics;
-    task->share = m.share;
-    task->lag_ms = m.lag_ms;
-    task->run_input = m.run_input;
-    task->snapshot_number = m.snapshot > task->snapshot_number ? m.snapshot : task->snapshot_number;
-    r->state = OPEN_CHUNKS;
+    if (found < 0 || pql_checkpoint_open(value, &type, &content, err) ||
+        (type != PQL_CHECKPOINT_MANIFEST
+             ? PQL_FAIL(err, PQL_ERR_FATAL, "no manifest")
+             : pql_manifest_open(content, &r->arena, &r->parts, &r->parts_count, &r->rest, err)))
+        return without_manifest(p, task, err);
+    r->rest = pql_arena_copy(&r->arena, r->rest);
+    r->part = 0;
+    if (!r->parts_count) return take_manifest(p, task, err);
+    r->state = OPEN_PARTS;
     return 0;
 }
 
-/* The zero of n and x stays that of the manifest the offsets name, which the replay now passes on its way. */
-static int fall_back(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+static int take_part(struct pql_task *task, struct pql_slice value, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
-    pql_log(PQL_LOG_ERROR, "a snapshot is damaged; its predecessor and a longer replay serve instead",
-            "partition=%d manifest=%lld predecessor=%lld cause=%s", task->partition, (long long)r->candidate,
-            (long long)r->manifest.predecessor, err->msg);
-    if (!task->has_mark) task->mark = r->manifest.place;
-    task->has_mark = true;
-    r->candidate = r->manifest.predecessor;
-    r->has_manifest = false;
-    memset(&task->share, 0, sizeof task->share);
-    task->run_input = -1;
-    close_log(p, r);
-    r->state = r->candidate >= 0 ? OPEN_MANIFEST : to_journal(p, r);
-    return fresh_engine(task);
+    enum pql_checkpoint_type type = PQL_CHECKPOINT_JOURNAL;
+    struct pql_slice content;
+    struct pql_chunk part;
+    if (pql_checkpoint_open(value, &type, &content, err)) return -1;
+    if (type != PQL_CHECKPOINT_PART) return PQL_FAIL(err, PQL_ERR_FATAL, "no part of a manifest");
+    if (pql_chunk_parse(content, &part, err)) return -1;
+    if (part.task != task->partition || part.number != r->part)
+        return PQL_FAIL(err, PQL_ERR_FATAL, "a part of another manifest");
+    pql_buf_put(&r->bytes, part.pages.ptr, part.pages.len);
+    return 0;
 }
+
+static int read_parts(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    for (int i = 0; i < READS_PER_STEP && r->part < r->parts_count; i++) {
+        struct pql_slice value;
+        int found = read_at(p, r, r->parts[r->part], i ? 0 : READ_MS, &value, err);
+        if (!found) return 0;
+        if (found < 0 || take_part(task, value, err)) return without_manifest(p, task, err);
+        r->part++;
+    }
+    return r->part < r->parts_count ? 0 : take_manifest(p, task, err);
+}
+
+/* Every manifest is of what was committed, so that each will do whose place is not after C. Its number is not
+ * known before it is read: the offset tells the order as well. */
+static int search(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    for (int i = 0; i < READS_PER_STEP; i++) {
+        struct pql_log_record record;
+        enum pql_checkpoint_type type;
+        struct pql_slice content;
+        struct pql_err ignored;
+        if (p->ports->log_read(p->ports->self, r->log, i ? 0 : READ_MS, &record, err)) return -1;
+        if (record.kind == PQL_LOG_NOTHING && now_us(p) - r->progress_us < SILENT_US) return 0;
+        r->progress_us = now_us(p);
+        if (record.kind != PQL_LOG_RECORD || record.offset >= r->candidate)
+            return go_to(p, task, r->trail_count ? r->trail[0].offset : -1);
+        if (pql_checkpoint_open(record.value, &type, &content, &ignored) || type != PQL_CHECKPOINT_MANIFEST)
+            continue;
+        r->trail = pql_xrealloc(r->trail, (r->trail_count + 1) * sizeof *r->trail);
+        memmove(r->trail + 1, r->trail, r->trail_count++ * sizeof *r->trail);
+        r->trail[0] = (struct pql_ancestor){.offset = record.offset, .number = r->trail_count};
+    }
+    return 0;
+}
+
+/* --- chunks --- */
 
 static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
+    const struct pql_saved *saved = &r->manifest.base[r->item];
     enum pql_checkpoint_type type = PQL_CHECKPOINT_JOURNAL;
     struct pql_slice content;
     struct pql_chunk chunk;
     if (pql_checkpoint_open(value, &type, &content, err)) return -1;
     if (type != PQL_CHECKPOINT_CHUNK) return PQL_FAIL(err, PQL_ERR_FATAL, "no chunk");
     if (pql_chunk_parse(content, &chunk, err)) return -1;
-    if (chunk.task != task->partition || chunk.snapshot != r->manifest.snapshot || chunk.number != r->chunk ||
-        !pql_slice_eq(chunk.writer, r->manifest.writer))
+    if (chunk.task != task->partition || chunk.snapshot != saved->number || chunk.number != r->chunk ||
+        !pql_slice_eq(chunk.writer, saved->writer))
         return PQL_FAIL(err, PQL_ERR_FATAL, "a chunk of another snapshot");
     r->loaded_bytes += value.len;
     return pql_snapshot_load(task->engine, chunk.pages.ptr, chunk.pages.len, err);
@@ -511,7 +639,7 @@ static int load_chunk(struct pql_task *task, struct pql_slice value, struct pql_
 static int check_digest(struct pql_task *task, struct pql_err *err)
 {
     if (pql_snapshot_loaded(task->engine, err)) return -1;
-    uint64_t digest = pql_engine_digest(task->engine), wanted = task->restore->manifest.digest;
+    uint64_t digest = pql_snapshot_digest(task->engine), wanted = task->restore->manifest.digest;
     if (digest != wanted)
         return PQL_FAIL(err, PQL_ERR_FATAL,
                         "the state read has digest %016" PRIx64 ", the manifest says %016" PRIx64, digest,
@@ -527,34 +655,60 @@ static void tell_progress(struct pql_pipeline *p, struct pql_task *task, bool at
     r->told_us = now;
     pql_log(PQL_LOG_INFO, at_end ? "state loaded" : "loading state",
             "partition=%d bytes=%llu of=%llu accounts=%llu ms=%llu mb_per_s=%.1f", task->partition,
-            (unsigned long long)r->loaded_bytes, (unsigned long long)r->manifest.bytes,
+            (unsigned long long)r->loaded_bytes,
+            (unsigned long long)pql_base_bytes(r->manifest.base, r->manifest.base_count),
             (unsigned long long)r->manifest.accounts, (unsigned long long)ms,
             (double)r->loaded_bytes / 1000.0 / (double)ms);
+}
+
+/* One chunk: 1 read, 0 not yet there, -1 with PQL_ERR_RETRY, or damaged. */
+static int read_chunk(struct pql_pipeline *p, struct pql_task *task, int timeout_ms, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    const struct pql_saved *saved = &r->manifest.base[r->item];
+    struct pql_slice value;
+    int found = read_at(p, r, saved->chunks[r->chunk], timeout_ms, &value, err);
+    if (!found || (found < 0 && err->cls == PQL_ERR_RETRY)) return found;
+    if (found > 0 && !load_chunk(task, value, err)) {
+        r->chunk++;
+        return 1;
+    }
+    pql_err_prefix(err, "snapshot %" PRIu64 ", chunk %zu of %zu at offset %" PRId64 ": ", saved->number,
+                   r->chunk + 1, saved->chunks_count, saved->chunks[r->chunk]);
+    return -1;
+}
+
+/* A snapshot of the base was read. */
+static int next_item(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
+{
+    struct pql_restore *r = task->restore;
+    const struct pql_manifest *m = &r->manifest;
+    if (r->item + 1 < m->base_count) {
+        if (pql_snapshot_load_older(task->engine, err))
+            return fall_back(p, task, m->base[r->item].number, err);
+        r->item++;
+        r->chunk = 0;
+        r->state = OPEN_CHUNKS;
+        return 0;
+    }
+    if (check_digest(task, err)) return fall_back(p, task, m->base[0].number, err);
+    tell_progress(p, task, true);
+    close_log(p, r);
+    r->state = to_journal(p, r);
+    return 0;
 }
 
 static int read_chunks(struct pql_pipeline *p, struct pql_task *task, struct pql_err *err)
 {
     struct pql_restore *r = task->restore;
-    for (int i = 0; i < READS_PER_STEP && r->chunk < r->manifest.chunks_count; i++) {
-        struct pql_slice value;
-        int64_t offset = r->manifest.chunks[r->chunk];
-        int found = read_at(p, r, offset, i ? 0 : READ_MS, &value, err);
-        if (!found) return 0;
-        if (found < 0 && err->cls == PQL_ERR_RETRY) return -1;
-        if (found < 0 || load_chunk(task, value, err)) {
-            pql_err_prefix(err, "chunk %zu of %zu at offset %" PRId64 ": ", r->chunk + 1,
-                           r->manifest.chunks_count, offset);
-            return fall_back(p, task, err);
-        }
-        r->chunk++;
+    const struct pql_saved *saved = &r->manifest.base[r->item];
+    for (int i = 0; i < READS_PER_STEP && r->chunk < saved->chunks_count; i++) {
+        int found = read_chunk(p, task, i ? 0 : READ_MS, err);
+        if (!found || (found < 0 && err->cls == PQL_ERR_RETRY)) return found;
+        if (found < 0) return fall_back(p, task, saved->number, err);
     }
     tell_progress(p, task, false);
-    if (r->chunk < r->manifest.chunks_count) return 0;
-    if (check_digest(task, err)) return fall_back(p, task, err);
-    tell_progress(p, task, true);
-    close_log(p, r);
-    r->state = to_journal(p, r);
-    return 0;
+    return r->chunk < saved->chunks_count ? 0 : next_item(p, task, err);
 }
 
 /* --- journal --- */
@@ -716,13 +870,8 @@ static void make_ready(struct pql_pipeline *p, struct pql_task *task)
     struct pql_restore *r = task->restore;
     task->target = r->committed;
     task->target_metadata = r->metadata;
-    bool of_candidate = r->has_manifest && r->candidate == r->metadata.manifest;
-    task->pointer = (struct pql_pointer){.manifest = r->metadata.manifest, .low = 0, .predecessor_low = 0};
-    if (of_candidate) {
-        task->pointer.low = r->manifest.low;
-        task->pointer.predecessor_low = r->manifest.predecessor_low;
-        task->pointer.before_predecessor_low = r->manifest.before_predecessor_low;
-    }
+    task->pointer = (struct pql_pointer){.manifest = r->metadata.manifest};
+    if (r->has_manifest) pql_base_set(&task->base, &r->manifest, r->candidate);
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) {
         bool to_c = PQL_BREAKS(p, SEEK_TO_C);
         task->feed_from[i] = to_c ? task->target.next[i] : task->place.next[i];
@@ -770,9 +919,12 @@ void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)
         rc = open_log(p, task, r->candidate, PQL_READ_UNCOMMITTED, READ_MANIFEST, &err);
         break;
     case READ_MANIFEST: rc = read_manifest(p, task, &err); break;
+    case OPEN_PARTS: rc = open_log(p, task, r->parts[0], PQL_READ_UNCOMMITTED, READ_PARTS, &err); break;
+    case READ_PARTS: rc = read_parts(p, task, &err); break;
+    case OPEN_SEARCH: rc = open_log(p, task, 0, PQL_READ_UNCOMMITTED, SEARCH, &err); break;
+    case SEARCH: rc = search(p, task, &err); break;
     case OPEN_CHUNKS:
-        rc = open_log(p, task, r->manifest.chunks_count ? r->manifest.chunks[0] : 0, PQL_READ_UNCOMMITTED,
-                      READ_CHUNKS, &err);
+        rc = open_log(p, task, r->manifest.base[r->item].chunks[0], PQL_READ_UNCOMMITTED, READ_CHUNKS, &err);
         break;
     case READ_CHUNKS: rc = read_chunks(p, task, &err); break;
     case ASK_JOURNAL_END: rc = ask_journal_end(p, task, &err); break;

@@ -1,23 +1,26 @@
-/* snapshots.c - whole snapshots of one task after the other, in slices between batches.
+/* snapshots.c - the snapshots of one task after the other, in slices between batches.
  *
- *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged ─► manifest
- * written ─► acknowledged: the task's pending pointer, carried by the next epoch that is sealed
+ *   due ─► end of the checkpoint partition known ─► S fixed ─► chunks written ─► all acknowledged, S
+ * committed ─► manifest written ─► acknowledged: the task's pending pointer, carried by the next epoch that
+ * is sealed
  *
- * Pages are one stream of bytes, cut into chunks anywhere: a page (the events that wait, an account of many
- * users) may be larger than a record can be. So chunks are read in the order of their numbers, and their
- * offsets rise with these. A worker never waits for it: a producer that is slow is left alone until the
- * attempt is given up. */
+ * Each holds what changed since the one before and one share of all (core/state/base.h). Pages are one stream
+ * of bytes, cut into chunks anywhere: a page may be larger than a record can be. So chunks are read in the
+ * order of their numbers, and their offsets rise with these. A worker never waits for a snapshot: while much
+ * is on its way no more is serialised, but for pages that are about to change; when these are too much, or
+ * nothing is acknowledged, the attempt is given up, and what it held is part of the next. */
 #include "app/task.h"
 
 #include "base/log.h"
 #include <stdlib.h>
 
 enum {
-    SLICE_BYTES = 64 << 10,
     CHUNK_BYTES = 192 << 10,
     CHUNK_OVERHEAD = 512, /* of its head, and of framing it in a batch */
-    INFLIGHT_BYTES = 32 << 20,
-    FINAL_SLICES = 16, /* of a closing task in one turn */
+    SLICES = 8,           /* of a turn, as long as it is short */
+    SLICES_US = 100,
+    FINAL_SLICES = 64, /* of a closing task in one turn */
+    SHARES_MAX = 64,
     STALLED_US = 60000000,
     REPLAY_PER_MS = 300, /* records that a replay takes, cautiously */
 };
@@ -33,6 +36,9 @@ static void forget(struct pql_worker *w)
     for (size_t i = 0; i < s->chunks_count; i++) pql_buf_deinit(&s->chunks[i].bytes);
     s->task = NULL;
     pql_buf_deinit(&s->pages);
+    pql_buf_deinit(&s->body);
+    pql_base_deinit(&s->base);
+    s->pages_chunks = 0;
     s->chunks_count = s->acked = 0;
     s->bytes = s->inflight = 0;
     s->is_complete = s->manifest_sent = false;
@@ -102,6 +108,20 @@ static bool knows_end(struct pql_worker *w, struct pql_task *task)
     return known;
 }
 
+/* As many shares as it takes for one of them to be written within restore_target, by all tasks of the
+ * process. */
+static uint32_t shares_wanted(const struct pql_worker *w, const struct pql_task *task)
+{
+    const struct pql_pipeline_conf *conf = w->pipeline->conf;
+    if (conf->checkpoint_shares) return conf->checkpoint_shares;
+    uint64_t state =
+        task->state_bytes ? task->state_bytes : pql_base_bytes(task->base.items, task->base.count);
+    uint64_t once = conf->checkpoint_bandwidth / 1000 * (uint64_t)conf->restore_target_ms / conf->workers /
+                    (w->count ? w->count : 1);
+    uint64_t shares = state / (once ? once : 1) + 1;
+    return shares > SHARES_MAX ? SHARES_MAX : (uint32_t)shares;
+}
+
 static void begin(struct pql_worker *w, struct pql_task *task)
 {
     struct pql_snapshot *s = &w->snapshot;
@@ -119,7 +139,11 @@ static void begin(struct pql_worker *w, struct pql_task *task)
     s->run_input = task->run_input;
     s->accounts = pql_engine_stats(task->engine).accounts;
     s->begun_us = s->progress_us = w->now_us;
-    pql_snapshot_begin(task->engine, 1, 0);
+    s->modulus = 1;
+    s->residue = 0;
+    if (!pql_snapshot_is_first(task->engine))
+        pql_base_share(&task->base, shares_wanted(w, task), &s->modulus, &s->residue);
+    pql_snapshot_begin(task->engine, s->modulus, s->residue);
     task->taken_since_snapshot = 0;
     w->did_something = true;
 }
@@ -200,17 +224,17 @@ static bool send_waiting(struct pql_worker *w)
     return true;
 }
 
-static void cut_chunk(struct pql_worker *w, struct pql_slice pages)
+static void cut_chunk(struct pql_worker *w, enum pql_checkpoint_type type, size_t number,
+                      struct pql_slice content)
 {
     struct pql_snapshot *s = &w->snapshot;
-    struct pql_chunk head = {.task = s->task->partition,
-                             .writer = pql_slice_of(w->pipeline->conf->writer),
-                             .snapshot = s->number,
-                             .number = (uint32_t)s->chunks_count};
+    struct pql_chunk chunk = {.task = s->task->partition,
+                              .writer = pql_slice_of(w->pipeline->conf->writer),
+                              .snapshot = s->number,
+                              .number = (uint32_t)number,
+                              .pages = content};
     struct pql_buf bytes = {0};
-    pql_chunk_begin(&head, &bytes);
-    pql_buf_put(&bytes, pages.ptr, pages.len);
-    pql_checkpoint_seal(&bytes, 0);
+    pql_chunk_write(&chunk, type, &bytes);
     add_chunk(w, &bytes);
 }
 
@@ -225,16 +249,40 @@ static void slice(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
     size_t before = s->pages.len, most = chunk_bytes(w), at = 0;
-    s->is_complete = pql_snapshot_step(s->task->engine, &s->pages, SLICE_BYTES);
+    s->is_complete = pql_snapshot_step(s->task->engine, &s->pages, w->pipeline->conf->checkpoint_slice);
     w->tokens -= (int64_t)(s->pages.len - before);
     s->progress_us = w->now_us;
     w->did_something = true;
-    for (; s->pages.len - at >= most; at += most) cut_chunk(w, (struct pql_slice){s->pages.ptr + at, most});
+    for (; s->pages.len - at >= most; at += most)
+        cut_chunk(w, PQL_CHECKPOINT_CHUNK, s->chunks_count, (struct pql_slice){s->pages.ptr + at, most});
     s->pages.len -= at;
     if (at) memmove(s->pages.ptr, s->pages.ptr + at, s->pages.len);
-    if (!s->is_complete || !s->pages.len) return;
-    cut_chunk(w, (struct pql_slice){s->pages.ptr, s->pages.len});
+    if (!s->is_complete) return;
+    if (s->pages.len)
+        cut_chunk(w, PQL_CHECKPOINT_CHUNK, s->chunks_count, (struct pql_slice){s->pages.ptr, s->pages.len});
     s->pages.len = 0;
+    s->pages_chunks = s->chunks_count;
+}
+
+/* While half the buffer is on its way, only pages that cannot wait are serialised. */
+static void slices(struct pql_worker *w)
+{
+    const struct pql_ports *ports = w->pipeline->ports;
+    const struct pql_snapshot *s = &w->snapshot;
+    bool is_final = s->task->is_leaving;
+    uint64_t until_us = ports->mono_us(ports->self) + SLICES_US;
+    for (int n = is_final ? FINAL_SLICES : SLICES; n > 0 && !s->is_complete; n--) {
+        if (s->inflight >= w->pipeline->conf->checkpoint_buffer / 2 || (!is_final && w->tokens <= 0)) return;
+        slice(w);
+        if (!is_final && ports->mono_us(ports->self) >= until_us) return;
+    }
+}
+
+static bool is_over_buffer(const struct pql_worker *w)
+{
+    const struct pql_snapshot *s = &w->snapshot;
+    uint64_t ahead = s->is_complete ? 0 : pql_snapshot_backlog(s->task->engine);
+    return s->inflight + ahead > w->pipeline->conf->checkpoint_buffer;
 }
 
 /* A manifest is of what is committed: whoever finds the newest one without the group's offsets (`checkpoint
@@ -249,38 +297,52 @@ static bool is_committed(struct pql_worker *w)
     return is_there || PQL_BREAKS(w->pipeline, MANIFEST_BEFORE_COMMIT);
 }
 
-static void write_manifest(struct pql_worker *w)
+static int64_t *offsets_of(const struct pql_snapshot *s, size_t from, size_t upto)
+{
+    int64_t *offsets = pql_xmalloc((upto - from + 1) * sizeof *offsets);
+    for (size_t i = from; i < upto; i++) offsets[i - from] = s->chunks[i].offset;
+    return offsets;
+}
+
+static void make_base(struct pql_worker *w)
+{
+    struct pql_snapshot *s = &w->snapshot;
+    int64_t *offsets = offsets_of(s, 0, s->pages_chunks);
+    struct pql_saved saved = {.writer = pql_slice_of(w->pipeline->conf->writer),
+                              .number = s->number,
+                              .modulus = s->modulus,
+                              .residue = s->residue,
+                              .chunks = offsets,
+                              .chunks_count = s->pages_chunks,
+                              .bytes = s->bytes};
+    pql_base_add(&s->task->base, &saved, s->journal_from, &s->base);
+    free(offsets);
+}
+
+static void make_body(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
     struct pql_pipeline *p = w->pipeline;
-    struct pql_task *task = s->task;
-    struct pql_buf bytes = {0}, schemas = {0};
-    int64_t *offsets = pql_xmalloc(s->chunks_count * sizeof *offsets);
-    for (size_t i = 0; i < s->chunks_count; i++) offsets[i] = s->chunks[i].offset;
-    if (p->conf->decoding.save) p->conf->decoding.save(task->decoders, &schemas);
-    s->low = offsets[0] < s->journal_from ? offsets[0] : s->journal_from;
+    struct pql_buf schemas = {0};
+    if (p->conf->decoding.save) p->conf->decoding.save(s->task->decoders, &schemas);
     struct pql_manifest manifest = {
-        .task = task->partition,
+        .task = s->task->partition,
         .writer = pql_slice_of(p->conf->writer),
-        .snapshot = s->number,
-        .semantics = task->semantics,
+        .semantics = s->task->semantics,
         .inputs_count = p->conf->inputs_count,
         .place = s->place,
         .journal_from = s->journal_from,
-        .chunks = offsets,
-        .chunks_count = s->chunks_count,
-        .bytes = s->bytes,
+        .base = s->base.items,
+        .base_count = s->base.count,
+        .ancestors = s->base.ancestors,
+        .ancestors_count = s->base.ancestors_count,
         .accounts = s->accounts,
-        .digest = pql_snapshot_digest(task->engine),
-        .program = pql_program_text(task->edition->program),
-        .program_hash = pql_slice_of(task->edition->hash),
-        .revision = task->revision,
+        .digest = pql_snapshot_digest(s->task->engine),
+        .program = pql_program_text(s->task->edition->program),
+        .program_hash = pql_slice_of(s->task->edition->hash),
+        .revision = s->task->revision,
         .partitions_count = p->partitions_count,
         .partitioner = PQL_SLICE_LITERAL("murmur2"),
-        .predecessor = task->pointer.manifest,
-        .low = s->low,
-        .predecessor_low = task->pointer.low,
-        .before_predecessor_low = task->pointer.predecessor_low,
         .lag_ms = s->lag_ms,
         .run_input = s->run_input,
         .share = s->share,
@@ -288,36 +350,61 @@ static void write_manifest(struct pql_worker *w)
     };
     for (uint32_t i = 0; i < p->conf->inputs_count; i++)
         manifest.topic_ids[i] = pql_slice_of(p->input_ids[i]);
-    pql_manifest_write(&manifest, &bytes);
+    pql_manifest_body(&manifest, &s->body);
+    pql_buf_deinit(&schemas);
+}
+
+/* What does not fit into one record goes into parts, of which half a record's room is left for their offsets.
+ */
+static void write_manifest(struct pql_worker *w)
+{
+    struct pql_snapshot *s = &w->snapshot;
+    size_t most = chunk_bytes(w), part = most / 2;
+    if (!s->body.len) {
+        make_base(w);
+        make_body(w);
+        size_t rest = s->body.len, at = 0;
+        for (; (at || rest > most) && rest > part; rest -= part, at += part)
+            cut_chunk(w, PQL_CHECKPOINT_PART, at / part, (struct pql_slice){s->body.ptr + at, part});
+        if (at) return;
+    }
+    size_t parts = s->chunks_count - s->pages_chunks;
+    int64_t *offsets = offsets_of(s, s->pages_chunks, s->chunks_count);
+    struct pql_buf bytes = {0};
+    pql_manifest_write(offsets, parts,
+                       (struct pql_slice){s->body.ptr + parts * part, s->body.len - parts * part}, &bytes);
     s->manifest_sent = true;
     add_chunk(w, &bytes);
     free(offsets);
-    pql_buf_deinit(&schemas);
 }
 
 static void finish(struct pql_worker *w)
 {
     struct pql_snapshot *s = &w->snapshot;
     struct pql_task *task = s->task;
+    s->base.self.offset = s->chunks[s->chunks_count - 1].offset;
+    pql_base_deinit(&task->base);
+    task->base = s->base;
+    s->base = (struct pql_base){0};
     task->pending = (struct pql_pointer){
-        .manifest = s->chunks[s->chunks_count - 1].offset,
-        .low = s->low,
-        .predecessor_low = task->pointer.low,
-        .before_predecessor_low = PQL_BREAKS(w->pipeline, TRIM_BY_FIRST_CHUNK)
-                                      ? s->chunks[0].offset
-                                      : task->pointer.predecessor_low,
+        .manifest = task->base.self.offset,
+        .trim_before =
+            PQL_BREAKS(w->pipeline, TRIM_BY_FIRST_CHUNK) ? s->chunks[0].offset : pql_base_trim(&task->base),
         .records = s->records,
         .hash = s->hash,
     };
+    task->state_bytes = pql_snapshot_state_bytes(task->engine);
     pql_snapshot_saved(task->engine);
     task->last_snapshot_us = w->now_us;
     task->final_done |= task->is_leaving;
     w->snapshot_refused = NULL;
     w->stats.snapshots++;
     w->stats.snapshot_bytes += s->bytes;
-    pql_log(PQL_LOG_DEBUG, "snapshot written", "partition=%d manifest=%lld bytes=%llu chunks=%zu ms=%llu",
-            task->partition, (long long)task->pending.manifest, (unsigned long long)s->bytes,
-            s->chunks_count - 1, (unsigned long long)(w->now_us - s->begun_us) / 1000);
+    pql_log(PQL_LOG_DEBUG, "snapshot written",
+            "partition=%d manifest=%lld bytes=%llu chunks=%zu share=%u/%u state=%llu ms=%llu",
+            task->partition, (long long)task->pending.manifest, (unsigned long long)s->bytes, s->pages_chunks,
+            s->residue + 1, s->modulus, (unsigned long long)task->state_bytes,
+            (unsigned long long)(w->now_us - s->begun_us) / 1000);
     forget(w);
 }
 
@@ -375,7 +462,7 @@ static void earn_tokens(struct pql_worker *w)
     if (elapsed > 1000000) elapsed = 1000000;
     w->tokens_us = w->now_us;
     w->tokens += (int64_t)(rate * elapsed / 1000000);
-    int64_t most = (int64_t)(rate / 10) + SLICE_BYTES;
+    int64_t most = (int64_t)(rate / 10) + (int64_t)w->pipeline->conf->checkpoint_slice;
     if (w->tokens > most) w->tokens = most;
 }
 
@@ -386,15 +473,16 @@ void pql_snapshots_step(struct pql_worker *w)
     earn_tokens(w);
     if (w->count) choose(w);
     if (!s->task) return;
-    int slices = s->task->is_leaving ? FINAL_SLICES : 1;
-    while (slices-- > 0 && !s->is_complete && s->inflight < INFLIGHT_BYTES &&
-           (s->task->is_leaving || w->tokens > 0))
-        slice(w);
+    slices(w);
+    if (is_over_buffer(w)) {
+        give_up(w, "chunks are not written as fast as pages change");
+        return;
+    }
     if (!send_waiting(w) && !s->task) return;
     bool all = s->is_complete && s->acked == s->chunks_count;
     if (all && s->manifest_sent)
         finish(w);
-    else if (all && is_committed(w))
+    else if (all && (s->body.len || is_committed(w)))
         write_manifest(w);
     else if (w->now_us - s->progress_us > STALLED_US)
         give_up(w, all ? "its place is not committed" : "the producer does not acknowledge");

@@ -19,9 +19,7 @@ static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partitio
     task->refreshed = p->refresh_wanted;
     task->lag_ms = -1;
     task->shown_seen_ms = PQL_NO_TIME;
-    task->pointer =
-        (struct pql_pointer){.manifest = -1, .low = -1, .predecessor_low = -1, .before_predecessor_low = -1};
-    task->pending.manifest = -1;
+    task->pointer.manifest = task->pending.manifest = -1;
     pql_arena_init(&task->arena);
 }
 
@@ -34,6 +32,7 @@ static void deinit(struct pql_task *task)
     pql_epoch_free(task->sealed);
     for (size_t i = 0; i < PQL_INPUTS_MAX; i++) free(task->inbox[i].items);
     free(task->script.items);
+    pql_base_deinit(&task->base);
     pql_arena_deinit(&task->arena);
 }
 
@@ -107,8 +106,8 @@ bool pql_place_reached(const struct pql_pipeline *p, const struct pql_log_place 
 }
 
 const char *const pql_phase_names[PQL_PHASE_COUNT] = {
-    [PQL_PHASE_RESTORE] = "restore", [PQL_PHASE_CLAIM] = "claim", [PQL_PHASE_READY] = "ready",
-    [PQL_PHASE_REPLAY] = "replay",   [PQL_PHASE_LIVE] = "live",   [PQL_PHASE_BLOCKED] = "blocked",
+    [PQL_PHASE_RESTORE] = "restore",   [PQL_PHASE_CLAIM] = "claim", [PQL_PHASE_READY] = "ready",
+    [PQL_PHASE_REPLAY] = "replay",     [PQL_PHASE_LIVE] = "live",   [PQL_PHASE_BLOCKED] = "blocked",
     [PQL_PHASE_RELEASED] = "released",
 };
 
@@ -222,7 +221,7 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
     struct pql_epoch_cut last = {0};
     if (task->pending.manifest >= 0) {
         last.has_pointer = true;
-        last.trim_before = task->pending.before_predecessor_low;
+        last.trim_before = task->pending.trim_before;
         task->pointer = task->pending;
         task->pending.manifest = -1;
     }

@@ -20,6 +20,7 @@
 #include "app/epoch.h"
 #include "app/pipeline.h"
 #include "core/engine.h"
+#include "core/state/base.h"
 #include <pthread.h>
 
 enum { PQL_BATCH = 1000 }; /* messages taken in one step */
@@ -72,8 +73,8 @@ struct pql_script {
 
 /* What is known of the manifest that offsets point to. */
 struct pql_pointer {
-    int64_t manifest; /* -1: none */
-    int64_t low, predecessor_low, before_predecessor_low;
+    int64_t manifest;       /* -1: none */
+    int64_t trim_before;    /* 0: nothing, or not known */
     uint64_t records, hash; /* of the task at S: the zero of n and x */
 };
 
@@ -141,6 +142,8 @@ struct pql_task {
     struct pql_pointer pointer,
         pending; /* pending.manifest >= 0: acknowledged, the next epoch sealed carries it */
     uint64_t snapshot_number;
+    uint64_t state_bytes; /* about, as of the last snapshot; 0: not known */
+    struct pql_base base; /* what the next snapshot builds on */
     struct pql_share share;
     struct pql_misplaced misplaced;
     int64_t lag_ms; /* -1: not known */
@@ -153,6 +156,7 @@ struct pql_task {
     struct pql_log_place
         mark; /* where n and x begin, if later than the snapshot loaded; journal 0 and inputs 0: S */
     bool has_mark;
+    bool is_unmarked; /* nobody knows where n and x begin: the manifest that said so is damaged */
     uint64_t replayed;
     uint64_t replay_begun_us, replay_told_us;
 
@@ -182,6 +186,8 @@ struct pql_snapshot {
     struct pql_task *task; /* NULL: none */
     uint32_t serial;       /* tells acknowledgements of an earlier one apart */
     uint64_t number;
+    uint32_t modulus, residue;
+    struct pql_base base; /* with this one, once its chunks are written */
     struct pql_log_place place;
     uint64_t records, hash, accounts;
     struct pql_share share;
@@ -189,12 +195,13 @@ struct pql_snapshot {
     int run_input;
     struct pql_buf pages; /* not yet cut into chunks */
     bool is_complete;     /* the engine gave all pages */
+    struct pql_buf body;  /* of the manifest */
+    size_t pages_chunks;  /* the parts of the manifest stand behind them */
     bool manifest_sent;
     struct pql_chunk_out *chunks; /* the manifest is the last */
     size_t chunks_count, chunks_capacity, acked;
     uint64_t bytes, inflight;
     uint64_t begun_us, progress_us;
-    int64_t low;
 };
 
 struct pql_ack_queue {

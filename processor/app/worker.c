@@ -109,6 +109,10 @@ static void begin_live(struct pql_worker *w, struct pql_task *task)
 static void finish_replay(struct pql_worker *w, struct pql_task *task)
 {
     struct pql_err err = {0};
+    if (task->is_unmarked) { /* they go on from what was published */
+        task->pointer.records = task->records - task->target_metadata.records;
+        task->pointer.hash = task->hash - task->target_metadata.hash;
+    }
     uint64_t records = task->records - task->pointer.records, hash = task->hash - task->pointer.hash;
     if (records != task->target_metadata.records || hash != task->target_metadata.hash) {
         PQL_FAIL(&err, PQL_ERR_FATAL,
@@ -122,6 +126,11 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
                  (unsigned long long)task->target_metadata.hash);
         block(w, task, PQL_STOP_STATE, &err);
         return;
+    }
+    if (PQL_BREAKS(w->pipeline, REPLAY_IS_CLEAN)) {
+        pql_snapshot_begin(task->engine, 1, 0);
+        pql_snapshot_abandon(task->engine);
+        pql_snapshot_saved(task->engine);
     }
     note_lag_at_most(w, task);
     pql_log(PQL_LOG_INFO, "the task is live", "topic=%s partition=%d offset=%lld replayed=%llu accounts=%llu",

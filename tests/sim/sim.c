@@ -75,6 +75,7 @@ static void end_process(struct sim *s, struct place *place)
         pql_pipeline_stats(place->process->pipeline, &stats);
         s->result->ticks += stats.ticks;
         s->result->snapshots += stats.snapshots;
+        s->result->abandoned += stats.snapshots_abandoned;
         s->result->resumed += stats.resumed;
         s->result->parts += stats.parts;
         s->result->refreshes += stats.refreshes;
@@ -598,7 +599,16 @@ static void compare(struct sim *s, struct lines *expected, struct lines *actual)
     s->result->records = expected->count;
 }
 
-/* Breaks one byte of the newest chunk that a task's offsets point to. */
+static void break_record(struct sim *s, struct model_record *record)
+{
+    char *bytes;
+    memcpy(&bytes, &record->value.ptr, sizeof bytes);
+    bytes[record->value.len - 1] = (char)(bytes[record->value.len - 1] ^ 1);
+    s->result->fallbacks++;
+}
+
+/* Breaks one byte: of the manifest that a task's offsets point to, of the chunk before it, or of any chunk.
+ */
 static void damage(struct sim *s)
 {
     for (int32_t p = 0; p < s->plan->partitions_count; p++) {
@@ -607,17 +617,17 @@ static void damage(struct sim *s)
         struct pql_err err;
         if (!model_chance(&s->world.random, s->plan->damage)) continue;
         if (pql_metadata_parse(pql_slice_of(s->world.model.offsets[0][p].metadata), &m, &err) ||
-            m.manifest < 1)
+            m.manifest <= log->low)
             continue;
-        for (int64_t i = m.manifest - 1; i >= log->low; i--) {
-            struct model_record *r = log->records[i];
-            if (r->value.len < 12 || r->value.ptr[4] != PQL_CHECKPOINT_CHUNK) continue;
-            char *bytes;
-            memcpy(&bytes, &r->value.ptr, sizeof bytes);
-            bytes[r->value.len - 1] = (char)(bytes[r->value.len - 1] ^ 1);
-            s->result->fallbacks++;
-            break;
-        }
+        uint64_t kind = model_below(&s->world.random, 3);
+        int64_t i = kind == 2
+                        ? log->low + (int64_t)model_below(&s->world.random, (uint64_t)(m.manifest - log->low))
+                        : m.manifest - 1;
+        while (kind && i > log->low &&
+               (log->records[i]->value.len < 12 || log->records[i]->value.ptr[4] != PQL_CHECKPOINT_CHUNK))
+            i--;
+        struct model_record *found = log->records[kind ? i : m.manifest];
+        if (found->value.len >= 12 && found->value.ptr[4] != PQL_CHECKPOINT_JOURNAL) break_record(s, found);
     }
 }
 
@@ -728,6 +738,9 @@ struct world_plan sim_plan_of(uint64_t seed)
         plan.produce_bytes_per_s = 200000;
     }
     if (model_chance(&random, 0.4)) plan.changes = 0.001;
+    plan.checkpoint_shares = model_chance(&random, 0.3) ? 0 : 1 + (uint32_t)model_below(&random, 5);
+    plan.checkpoint_slice = model_chance(&random, 0.5) ? 0 : 100 + model_below(&random, 2000);
+    plan.checkpoint_buffer = model_chance(&random, 0.2) ? 2000 + model_below(&random, 8000) : 0;
     if (plan.at_least_once) { /* two that overlap may both publish: that is what at least once means */
         plan.freeze = plan.scaling = 0;
         plan.instances = 1;

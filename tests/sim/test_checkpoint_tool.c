@@ -85,12 +85,12 @@ static void damage_is_told_with_its_place(void **state)
     scene_init(&s);
     assert_int_equal(pql_tool_read(&s.tool, 0, &task, &err), 0);
     struct model_record *chunk =
-        s.world.model.outputs[PQL_OUT_CHECKPOINT][0].records[task.manifest.chunks[0]];
+        s.world.model.outputs[PQL_OUT_CHECKPOINT][0].records[task.manifest.base[0].chunks[0]];
     char *bytes;
     memcpy(&bytes, &chunk->value.ptr, sizeof bytes);
     bytes[chunk->value.len - 1] = (char)(bytes[chunk->value.len - 1] ^ 1);
     assert_int_equal(pql_tool_verify(&s.tool, &task, false, &err), -1);
-    assert_non_null(strstr(err.msg, "partition 0, chunk 1 of 1 at offset"));
+    assert_non_null(strstr(err.msg, ", chunk 1 of 1 at offset"));
     assert_non_null(strstr(err.msg, "checksum"));
     assert_int_equal(pql_tool_dump(&s.tool, 0, 0, &err), 0);
     assert_true(says(&s, "damaged"));

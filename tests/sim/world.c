@@ -157,6 +157,9 @@ static void make_conf(struct world *world)
     conf.idle_after_ms = 1000;
     conf.alert_max_age_ms = INT64_C(1) << 50;
     conf.checkpoint_interval_ms = world->plan->checkpoint_interval_ms;
+    conf.checkpoint_shares = world->plan->checkpoint_shares;
+    if (world->plan->checkpoint_buffer) conf.checkpoint_buffer = world->plan->checkpoint_buffer;
+    if (world->plan->checkpoint_slice) conf.checkpoint_slice = world->plan->checkpoint_slice;
     conf.dlq_max_share = 0.9;
     conf.decoding =
         (struct pql_decoding){.open = open_decoders, .close = close_decoders, .decode = world_decode};

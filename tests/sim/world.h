@@ -38,6 +38,9 @@ struct world_plan {
     double twice;                 /* share of the events that are sent again */
     unsigned users;               /* of an account; 0: a few */
     int64_t checkpoint_bytes;     /* > 0: the largest record that the checkpoint topic takes */
+    uint32_t checkpoint_shares;   /* of the rolling base; 0: as few as the little state wants */
+    uint64_t checkpoint_buffer;   /* > 0: a snapshot is given up when so much waits */
+    size_t checkpoint_slice;      /* > 0: bytes of a snapshot in one turn of a worker */
     uint64_t part_records_max;    /* > 0: where a long input stops */
     unsigned flood;               /* accounts that come, and later leave, all at one instant */
     uint64_t produce_bytes_per_s; /* with a flood: the pace of producing */

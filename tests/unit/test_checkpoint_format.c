@@ -76,19 +76,24 @@ static struct pql_slice slice_of(const struct pql_buf *buf)
 
 static const int64_t offsets[] = {10, 11, 13, 900000};
 
+/* The record, without parts. */
 static void manifest_bytes(struct pql_buf *buf)
 {
+    static const struct pql_saved base[] = {{{"w1", 2}, 9, 4, 3, offsets, 4, 77},
+                                            {{"w0", 2}, 7, 4, 2, offsets, 2, 5}};
+    static const struct pql_ancestor ancestors[] = {{900, 7, 4, 3}, {800, 6, 3, 2}};
+    struct pql_buf body = {0};
     struct pql_manifest m = {
         .task = 3,
         .writer = PQL_SLICE_LITERAL("w1"),
-        .snapshot = 9,
         .semantics = 1,
         .inputs_count = 2,
         .place = {{100, 7}, 12},
         .journal_from = 8,
-        .chunks = offsets,
-        .chunks_count = 4,
-        .bytes = 5,
+        .base = base,
+        .base_count = 2,
+        .ancestors = ancestors,
+        .ancestors_count = 2,
         .accounts = 6,
         .digest = 0x1122334455667788,
         .program = PQL_SLICE_LITERAL("text"),
@@ -97,14 +102,23 @@ static void manifest_bytes(struct pql_buf *buf)
         .topic_ids = {PQL_SLICE_LITERAL("id0"), PQL_SLICE_LITERAL("-")},
         .partitions_count = 4,
         .partitioner = PQL_SLICE_LITERAL("murmur2"),
-        .predecessor = -1,
-        .low = 8,
-        .predecessor_low = -1,
-        .before_predecessor_low = -1,
         .lag_ms = 33,
     };
     pql_share_add(&m.share, true);
-    pql_manifest_write(&m, buf);
+    pql_manifest_body(&m, &body);
+    pql_manifest_write(NULL, 0, slice_of(&body), buf);
+    pql_buf_deinit(&body);
+}
+
+/* Of the content of a manifest's record. */
+static int parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *m,
+                 struct pql_err *err)
+{
+    const int64_t *parts;
+    size_t count;
+    struct pql_slice rest;
+    if (pql_manifest_open(content, arena, &parts, &count, &rest, err)) return -1;
+    return pql_manifest_parse(rest, arena, m, err);
 }
 
 static void manifest_round_trip(void **state)
@@ -120,9 +134,16 @@ static void manifest_round_trip(void **state)
     struct pql_manifest m;
     assert_int_equal(pql_checkpoint_open(slice_of(&buf), &type, &content, &err), 0);
     assert_int_equal(type, PQL_CHECKPOINT_MANIFEST);
-    assert_int_equal(pql_manifest_parse(content, &arena, &m, &err), 0);
-    assert_int_equal(m.chunks_count, 4);
-    assert_memory_equal(m.chunks, offsets, sizeof offsets);
+    assert_int_equal(parse(content, &arena, &m, &err), 0);
+    assert_int_equal(m.base_count, 2);
+    assert_int_equal(m.base[0].chunks_count, 4);
+    assert_memory_equal(m.base[0].chunks, offsets, sizeof offsets);
+    assert_int_equal(m.base[1].number, 7);
+    assert_int_equal(m.base[1].residue, 2);
+    assert_true(pql_slice_is(m.base[1].writer, "w0"));
+    assert_int_equal(m.ancestors_count, 2);
+    assert_int_equal(m.ancestors[1].offset, 800);
+    assert_int_equal(m.ancestors[1].low, 2);
     assert_int_equal(m.place.next[1], 7);
     assert_int_equal(m.place.journal, 12);
     assert_true(m.digest == 0x1122334455667788);
@@ -153,7 +174,7 @@ static void damage_is_found(void **state)
         if (i >= 9) {
             pql_checkpoint_seal(&buf, 0);
             assert_int_equal(pql_checkpoint_open(slice_of(&buf), &type, &content, &err), 0);
-            (void)!pql_manifest_parse(content, &arena, &m, &err);
+            (void)!parse(content, &arena, &m, &err);
         }
         buf.ptr[i] = (char)(buf.ptr[i] ^ 0x41);
         pql_checkpoint_seal(&buf, 0);
@@ -163,14 +184,16 @@ static void damage_is_found(void **state)
         char *part = malloc(n ? n : 1);
         memcpy(part, buf.ptr, n);
         assert_int_equal(pql_checkpoint_open((struct pql_slice){part, n}, &type, &content, &err), -1);
-        if (n > 9)
-            assert_int_equal(pql_manifest_parse((struct pql_slice){part + 9, n - 9}, &arena, &m, &err), -1);
+        if (n > 9) assert_int_equal(parse((struct pql_slice){part + 9, n - 9}, &arena, &m, &err), -1);
         free(part);
     }
-    buf.ptr[3] = 2;
-    struct pql_err err = {0};
-    assert_int_equal(pql_checkpoint_open(slice_of(&buf), &type, &content, &err), -1);
-    assert_string_equal(err.reason, "newer_format");
+    static const char *const reasons[] = {"older_format", NULL, "newer_format"};
+    for (int i = -1; i <= 1; i++) {
+        struct pql_err err = {0};
+        buf.ptr[3] = (char)(PQL_CHECKPOINT_VERSION + i);
+        assert_int_equal(pql_checkpoint_open(slice_of(&buf), &type, &content, &err), i ? -1 : 0);
+        if (i) assert_string_equal(err.reason, reasons[i + 1]);
+    }
     pql_arena_deinit(&arena);
     pql_buf_deinit(&buf);
 }
@@ -239,11 +262,13 @@ static void chunk_round_trip(void **state)
 {
     (void)state;
     struct pql_buf buf = {0};
-    struct pql_chunk chunk = {.task = 1, .writer = PQL_SLICE_LITERAL("w"), .snapshot = 300, .number = 2},
+    struct pql_chunk chunk = {.task = 1,
+                              .writer = PQL_SLICE_LITERAL("w"),
+                              .snapshot = 300,
+                              .number = 2,
+                              .pages = PQL_SLICE_LITERAL("pages")},
                      back;
-    pql_chunk_begin(&chunk, &buf);
-    pql_buf_text(&buf, "pages");
-    pql_checkpoint_seal(&buf, 0);
+    pql_chunk_write(&chunk, PQL_CHECKPOINT_CHUNK, &buf);
     enum pql_checkpoint_type type;
     struct pql_slice content;
     struct pql_err err;

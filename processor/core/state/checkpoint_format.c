@@ -5,7 +5,14 @@
 #include <stdio.h>
 #include <xxhash.h>
 
-enum { HEADER = 9, CRC_AT = 5, CHUNKS_MAX = 1 << 20 };
+enum {
+    HEADER = 9,
+    CRC_AT = 5,
+    CHUNKS_MAX = 1 << 20,
+    BASE_MAX = 256,
+    ANCESTORS_MAX = 4096,
+    SHARES_MAX = 1 << 16
+};
 
 const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
     [PQL_JOURNAL_TICK] = "tick",       [PQL_JOURNAL_PROGRAM] = "configuration",
@@ -154,6 +161,15 @@ int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type,
     uint32_t crc = pql_read_u32(&r);
     if (r.failed || memcmp(magic, "PQC", 3) || !version)
         return PQL_FAIL(err, PQL_ERR_FATAL, "no record of a checkpoint: its first bytes are wrong");
+    if (version < PQL_CHECKPOINT_VERSION) {
+        PQL_FAIL(err, PQL_ERR_CONFIG,
+                 "checkpoint format %u is older than what this program reads (%d): the binary that wrote it "
+                 "goes on "
+                 "with it, `pqlstream checkpoint forget` starts anew",
+                 version, PQL_CHECKPOINT_VERSION);
+        if (err) err->reason = "older_format";
+        return -1;
+    }
     if (version > PQL_CHECKPOINT_VERSION) {
         PQL_FAIL(err, PQL_ERR_CONFIG,
                  "checkpoint format %u is newer than this program (%d): start the newer one", version,
@@ -164,7 +180,7 @@ int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type,
     if (pql_crc32c(r.at, pql_reader_left(&r)) != crc)
         return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the checksum of %zu bytes is wrong",
                         pql_reader_left(&r));
-    if (kind < PQL_CHECKPOINT_CHUNK || kind > PQL_CHECKPOINT_JOURNAL)
+    if (kind < PQL_CHECKPOINT_CHUNK || kind > PQL_CHECKPOINT_PART)
         return PQL_FAIL(err, PQL_ERR_FATAL, "checkpoint record of unknown type %u", kind);
     *type = (enum pql_checkpoint_type)kind;
     *content = (struct pql_slice){r.at, pql_reader_left(&r)};
@@ -173,13 +189,15 @@ int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type,
 
 /* --- chunk --- */
 
-void pql_chunk_begin(const struct pql_chunk *chunk, struct pql_buf *buf)
+void pql_chunk_write(const struct pql_chunk *chunk, enum pql_checkpoint_type type, struct pql_buf *buf)
 {
-    frame(buf, PQL_CHECKPOINT_CHUNK);
+    size_t start = frame(buf, type);
     pql_buf_zigzag(buf, chunk->task);
     pql_buf_slice(buf, chunk->writer);
     pql_buf_varint(buf, chunk->snapshot);
     pql_buf_varint(buf, chunk->number);
+    pql_buf_put(buf, chunk->pages.ptr, chunk->pages.len);
+    pql_checkpoint_seal(buf, start);
 }
 
 static int32_t read_i32(struct pql_reader *r)
@@ -256,20 +274,50 @@ static void read_share(struct pql_reader *r, struct pql_share *share)
 
 /* --- manifest --- */
 
-void pql_manifest_write(const struct pql_manifest *m, struct pql_buf *buf)
+static void put_offsets(struct pql_buf *buf, const int64_t *offsets, size_t count)
+{
+    int64_t before = 0;
+    pql_buf_varint(buf, count);
+    for (size_t i = 0; i < count; before = offsets[i++]) pql_buf_varint(buf, (uint64_t)(offsets[i] - before));
+}
+
+static void put_saved(struct pql_buf *buf, const struct pql_saved *saved)
+{
+    pql_buf_slice(buf, saved->writer);
+    pql_buf_varint(buf, saved->number);
+    pql_buf_varint(buf, saved->modulus);
+    pql_buf_varint(buf, saved->residue);
+    pql_buf_varint(buf, saved->bytes);
+    put_offsets(buf, saved->chunks, saved->chunks_count);
+}
+
+static void put_ancestor(struct pql_buf *buf, const struct pql_ancestor *ancestor)
+{
+    pql_buf_zigzag(buf, ancestor->offset);
+    pql_buf_varint(buf, ancestor->number);
+    pql_buf_varint(buf, ancestor->first);
+    pql_buf_zigzag(buf, ancestor->low);
+}
+
+void pql_manifest_write(const int64_t *parts, size_t parts_count, struct pql_slice rest, struct pql_buf *buf)
 {
     size_t start = frame(buf, PQL_CHECKPOINT_MANIFEST);
+    put_offsets(buf, parts, parts_count);
+    pql_buf_put(buf, rest.ptr, rest.len);
+    pql_checkpoint_seal(buf, start);
+}
+
+void pql_manifest_body(const struct pql_manifest *m, struct pql_buf *buf)
+{
     pql_buf_zigzag(buf, m->task);
     pql_buf_slice(buf, m->writer);
-    pql_buf_varint(buf, m->snapshot);
     pql_buf_varint(buf, m->semantics);
     put_place(buf, &m->place, m->inputs_count);
     pql_buf_zigzag(buf, m->journal_from);
-    pql_buf_varint(buf, m->chunks_count);
-    int64_t before = 0;
-    for (size_t i = 0; i < m->chunks_count; before = m->chunks[i++])
-        pql_buf_varint(buf, (uint64_t)(m->chunks[i] - before));
-    pql_buf_varint(buf, m->bytes);
+    pql_buf_varint(buf, m->base_count);
+    for (size_t i = 0; i < m->base_count; i++) put_saved(buf, &m->base[i]);
+    pql_buf_varint(buf, m->ancestors_count);
+    for (size_t i = 0; i < m->ancestors_count; i++) put_ancestor(buf, &m->ancestors[i]);
     pql_buf_varint(buf, m->accounts);
     pql_buf_u64(buf, m->digest);
     pql_buf_slice(buf, m->program);
@@ -278,20 +326,15 @@ void pql_manifest_write(const struct pql_manifest *m, struct pql_buf *buf)
     for (uint32_t i = 0; i < m->inputs_count; i++) pql_buf_slice(buf, m->topic_ids[i]);
     pql_buf_zigzag(buf, m->partitions_count);
     pql_buf_slice(buf, m->partitioner);
-    pql_buf_zigzag(buf, m->predecessor);
-    pql_buf_zigzag(buf, m->low);
-    pql_buf_zigzag(buf, m->predecessor_low);
-    pql_buf_zigzag(buf, m->before_predecessor_low);
     pql_buf_zigzag(buf, m->lag_ms);
     pql_buf_zigzag(buf, m->run_input);
     put_share(buf, &m->share);
     pql_buf_slice(buf, m->schemas);
-    pql_checkpoint_seal(buf, start);
 }
 
 /* Offsets are saved as differences. A count beyond the bytes that are left is refused before anything is
  * allocated. */
-static const int64_t *read_chunks(struct pql_reader *r, struct pql_arena *arena, size_t *count)
+static const int64_t *read_offsets(struct pql_reader *r, struct pql_arena *arena, size_t *count)
 {
     uint64_t n = pql_read_varint(r);
     if (n > CHUNKS_MAX || n > pql_reader_left(r)) r->failed = true;
@@ -307,18 +350,65 @@ static const int64_t *read_chunks(struct pql_reader *r, struct pql_arena *arena,
     return offsets;
 }
 
-int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out,
-                       struct pql_err *err)
+static const struct pql_saved *read_base(struct pql_reader *r, struct pql_arena *arena, size_t *count)
+{
+    uint64_t n = pql_read_varint(r);
+    if (!n || n > BASE_MAX) r->failed = true;
+    struct pql_saved *base = pql_arena_zalloc(arena, BASE_MAX * sizeof *base);
+    for (uint64_t i = 0; i < n && !r->failed; i++) {
+        struct pql_saved *saved = &base[i];
+        saved->writer = pql_read_slice(r);
+        saved->number = pql_read_varint(r);
+        saved->modulus = read_u32v(r);
+        saved->residue = read_u32v(r);
+        saved->bytes = pql_read_varint(r);
+        saved->chunks = read_offsets(r, arena, &saved->chunks_count);
+        bool falls = !i || saved->number < base[i - 1].number;
+        if (!falls || saved->residue >= saved->modulus || saved->modulus > SHARES_MAX || !saved->chunks_count)
+            r->failed = true;
+    }
+    *count = (size_t)n;
+    return base;
+}
+
+static const struct pql_ancestor *read_ancestors(struct pql_reader *r, struct pql_arena *arena, size_t *count)
+{
+    uint64_t n = pql_read_varint(r);
+    if (n > ANCESTORS_MAX || n > pql_reader_left(r)) r->failed = true;
+    if (r->failed) n = 0;
+    struct pql_ancestor *ancestors = pql_arena_zalloc(arena, (size_t)(n + 1) * sizeof *ancestors);
+    for (uint64_t i = 0; i < n && !r->failed; i++) {
+        ancestors[i].offset = pql_read_zigzag(r);
+        ancestors[i].number = pql_read_varint(r);
+        ancestors[i].first = pql_read_varint(r);
+        ancestors[i].low = pql_read_zigzag(r);
+    }
+    *count = (size_t)n;
+    return ancestors;
+}
+
+int pql_manifest_open(struct pql_slice content, struct pql_arena *arena, const int64_t **parts,
+                      size_t *parts_count, struct pql_slice *rest, struct pql_err *err)
 {
     struct pql_reader r = pql_reader_of(content.ptr, content.len);
+    const int64_t *offsets = read_offsets(&r, arena, parts_count);
+    if (r.failed) return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: the head of a manifest does not parse");
+    *parts = offsets;
+    *rest = (struct pql_slice){r.at, pql_reader_left(&r)};
+    return 0;
+}
+
+int pql_manifest_parse(struct pql_slice body, struct pql_arena *arena, struct pql_manifest *out,
+                       struct pql_err *err)
+{
+    struct pql_reader r = pql_reader_of(body.ptr, body.len);
     struct pql_manifest m = {.task = read_i32(&r)};
     m.writer = pql_read_slice(&r);
-    m.snapshot = pql_read_varint(&r);
     m.semantics = read_u32v(&r);
     m.inputs_count = read_place(&r, &m.place);
     m.journal_from = pql_read_zigzag(&r);
-    m.chunks = read_chunks(&r, arena, &m.chunks_count);
-    m.bytes = pql_read_varint(&r);
+    m.base = read_base(&r, arena, &m.base_count);
+    m.ancestors = read_ancestors(&r, arena, &m.ancestors_count);
     m.accounts = pql_read_varint(&r);
     m.digest = pql_read_u64(&r);
     m.program = pql_read_slice(&r);
@@ -327,10 +417,6 @@ int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct
     for (uint32_t i = 0; i < m.inputs_count; i++) m.topic_ids[i] = pql_read_slice(&r);
     m.partitions_count = read_i32(&r);
     m.partitioner = pql_read_slice(&r);
-    m.predecessor = pql_read_zigzag(&r);
-    m.low = pql_read_zigzag(&r);
-    m.predecessor_low = pql_read_zigzag(&r);
-    m.before_predecessor_low = pql_read_zigzag(&r);
     m.lag_ms = pql_read_zigzag(&r);
     m.run_input = read_i32(&r);
     read_share(&r, &m.share);

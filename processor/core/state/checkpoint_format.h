@@ -2,9 +2,10 @@
  *
  *   record   "PQC" version:u8 type:u8 crc32c:u32 of all that follows
  *   chunk    task, writer, snapshot, number, pages of the engine
- *   manifest what a snapshot consists of, and where the log goes on: offsets of its chunks, S, program,
- * topics journal  one decision that is not a byte of the input, with its sequence and the position at which
- * it stands
+ *   manifest which snapshots make the state at S whole (base.h) and where their chunks are, S, program,
+ * topics; what is too much for one record stands in parts before it part     task, writer, snapshot, number,
+ * bytes of a manifest journal  one decision that is not a byte of the input, with its sequence and the
+ * position at which it stands
  *
  * Metadata (ASCII): v1;t=<checkpoint topic
  * id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>[;a=1]
@@ -21,7 +22,7 @@
 #include "core/part.h"
 
 enum {
-    PQL_CHECKPOINT_VERSION = 1,
+    PQL_CHECKPOINT_VERSION = 2,
     PQL_SEMANTICS_VERSION = 1, /* of the engine: what a log means */
     PQL_INPUTS_MAX = 16,
     PQL_TOPIC_ID_MAX = 40,
@@ -57,16 +58,17 @@ void pql_checkpoint_program_hash(struct pql_slice text, char out[33]);
 enum pql_checkpoint_type {
     PQL_CHECKPOINT_CHUNK = 1,
     PQL_CHECKPOINT_MANIFEST = 2,
-    PQL_CHECKPOINT_JOURNAL = 3
+    PQL_CHECKPOINT_JOURNAL = 3,
+    PQL_CHECKPOINT_PART = 4,
 };
 
 /* Checks magic, version and checksum; *content is what follows. */
 int pql_checkpoint_open(struct pql_slice record, enum pql_checkpoint_type *type, struct pql_slice *content,
                         struct pql_err *err) PQL_CHECKED;
-/* Writes the checksum of a record that begins at `start` of buf, begun by a ..._write or pql_chunk_begin. */
+/* Writes the checksum of a record that begins at `start` of buf,. */
 void pql_checkpoint_seal(struct pql_buf *buf, size_t start);
 
-struct pql_chunk {
+struct pql_chunk { /* or a part of a manifest */
     int32_t task;
     struct pql_slice writer;
     uint64_t snapshot;
@@ -74,8 +76,8 @@ struct pql_chunk {
     struct pql_slice pages;
 };
 
-/* The pages are appended to buf afterwards, then it is sealed. */
-void pql_chunk_begin(const struct pql_chunk *chunk, struct pql_buf *buf);
+void pql_chunk_write(const struct pql_chunk *chunk, enum pql_checkpoint_type type,
+                     struct pql_buf *buf); /* sealed */
 int pql_chunk_parse(struct pql_slice content, struct pql_chunk *out, struct pql_err *err) PQL_CHECKED;
 
 /* Where a task stands in its log. */
@@ -93,35 +95,55 @@ struct pql_share {
 };
 void pql_share_add(struct pql_share *share, bool is_bad);
 
+/* One snapshot of a base. Whole in it are the pages of one share: see pql_snapshot_begin. */
+struct pql_saved {
+    struct pql_slice writer;
+    uint64_t number;
+    uint32_t modulus, residue;
+    const int64_t *chunks; /* offsets, rising; at least one */
+    size_t chunks_count;
+    uint64_t bytes;
+};
+
+/* An earlier manifest. */
+struct pql_ancestor {
+    int64_t offset;
+    uint64_t number, first; /* of the newest and the oldest snapshot of its base */
+    int64_t low;            /* the smallest offset that it needs */
+};
+
 struct pql_manifest {
     int32_t task;
     struct pql_slice writer;
-    uint64_t snapshot;
     uint32_t semantics;
     uint32_t inputs_count;
-    struct pql_log_place place; /* S */
-    int64_t journal_from;       /* every entry after S.journal stands at or after this offset */
-    const int64_t *chunks;      /* offsets, rising */
-    size_t chunks_count;
-    uint64_t bytes, accounts, digest;
+    struct pql_log_place place;   /* S */
+    int64_t journal_from;         /* every entry after S.journal stands at or after this offset */
+    const struct pql_saved *base; /* the newest, of this very S, first; at least one */
+    size_t base_count;
+    const struct pql_ancestor *ancestors; /* the newest first */
+    size_t ancestors_count;
+    uint64_t accounts, digest;
     struct pql_slice program, program_hash;
     int64_t revision;
     struct pql_slice topic_ids[PQL_INPUTS_MAX]; /* "-": unknown */
     int32_t partitions_count;
     struct pql_slice partitioner;
-    int64_t predecessor;     /* the manifest that the group's offsets pointed to before, or -1 */
-    int64_t low;             /* the smallest offset that this manifest needs */
-    int64_t predecessor_low; /* the same of the predecessor and of the one before; -1: none */
-    int64_t before_predecessor_low;
     int64_t lag_ms;    /* of the events behind the wall clock, or -1 */
     int32_t run_input; /* the input read since the last entry, or -1 */
     struct pql_share share;
     struct pql_slice schemas; /* writer schemas used, as the decoder wants them */
 };
 
-void pql_manifest_write(const struct pql_manifest *manifest, struct pql_buf *buf); /* sealed */
-/* chunks lies in the arena. */
-int pql_manifest_parse(struct pql_slice content, struct pql_arena *arena, struct pql_manifest *out,
+/* What a manifest says, and the record that says it: what stands in the parts, then the rest. */
+void pql_manifest_body(const struct pql_manifest *manifest, struct pql_buf *buf);
+void pql_manifest_write(const int64_t *parts, size_t parts_count, struct pql_slice rest,
+                        struct pql_buf *buf); /* sealed */
+/* parts lies in the arena. */
+int pql_manifest_open(struct pql_slice content, struct pql_arena *arena, const int64_t **parts,
+                      size_t *parts_count, struct pql_slice *rest, struct pql_err *err) PQL_CHECKED;
+/* What lies in arrays is the arena's. */
+int pql_manifest_parse(struct pql_slice body, struct pql_arena *arena, struct pql_manifest *out,
                        struct pql_err *err) PQL_CHECKED;
 
 enum pql_journal_kind {
