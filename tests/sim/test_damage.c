@@ -10,18 +10,27 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 200000, ROUNDS = 14 };
+enum { STEPS = 200000, ROUNDS = 14, MANY_ROUNDS = 45 };
 
-/* Records of the checkpoint topic are small, so that a snapshot has several chunks and a manifest parts. */
+/* Records of the checkpoint topic are small, so that a snapshot has several chunks. */
 static const struct world_plan plan = {.seed = 11,
                                        .inputs_count = 1,
                                        .partitions_count = 1,
                                        .workers = 1,
                                        .checkpoint_interval_ms = 300,
                                        .checkpoint_shares = 3,
-                                       .checkpoint_bytes = 2000,
+                                       .checkpoint_bytes = 1050,
                                        .dedup_horizon_ms = 100000,
                                        .users = 60};
+
+/* And that many snapshots do not fit into one manifest. */
+static const struct world_plan many = {.seed = 12,
+                                       .inputs_count = 1,
+                                       .partitions_count = 1,
+                                       .workers = 1,
+                                       .checkpoint_interval_ms = 300,
+                                       .checkpoint_shares = 20,
+                                       .checkpoint_bytes = 1050};
 
 static struct model_log *checkpoint(struct world *world)
 {
@@ -33,7 +42,8 @@ static void settle(struct world *world, const struct world_plan *with)
 {
     world_init(world, with);
     struct world_process *process = world_start(world, "pql-0");
-    for (int round = 0; round < ROUNDS; round++) {
+    int rounds = with == &many ? MANY_ROUNDS : ROUNDS;
+    for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < 15; i++) world_produce(world);
         for (int i = 0; i < STEPS && !world_all_committed(world); i++) world_run(world, process, 1);
         world_run(world, process, 3000);
@@ -106,7 +116,32 @@ static void each_record_alone(void **state)
     }
     assert_true(seen[PQL_CHECKPOINT_CHUNK] > 10);
     assert_true(seen[PQL_CHECKPOINT_MANIFEST] > 3);
-    assert_true(seen[PQL_CHECKPOINT_PART] > 3);
+}
+
+/* The parts of the manifest that the offsets point to. */
+static void each_part(void **state)
+{
+    (void)state;
+    uint64_t whole = digest_of_whole(&many);
+    size_t seen = 0;
+    for (int64_t back = 1, parts = 1; back <= parts; back++) {
+        struct world world;
+        struct pql_metadata m;
+        struct pql_err err = {0};
+        uint64_t digest = 0;
+        settle(&world, &many);
+        assert_int_equal(pql_metadata_parse(pql_slice_of(world.model.offsets[0][0].metadata), &m, &err), 0);
+        struct model_record *record = checkpoint(&world)->records[m.manifest - back];
+        if (type_of(record) == PQL_CHECKPOINT_PART) {
+            parts++;
+            seen++;
+            break_byte(record, 9 + (size_t)back);
+            if (!restored(&world, &digest, &err)) fail_msg("part %d: %s", (int)back, err.msg);
+            assert_true(digest == whole);
+        }
+        world_deinit(&world);
+    }
+    assert_true(seen > 0);
 }
 
 /* Of one manifest every byte, one at a time. */
@@ -158,6 +193,7 @@ int main(void)
     pql_log_set_level(PQL_LOG_LEVEL_COUNT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_record_alone),
+        cmocka_unit_test(each_part),
         cmocka_unit_test(each_byte_of_a_manifest),
         cmocka_unit_test(nothing_serves),
     };
