@@ -52,10 +52,18 @@ class Restored(unittest.TestCase):
             replayed = sum(int(n) for n in re.findall(r'msg="the task is live".* replayed=(\d+)', said))
             print(f"restored {accounts} accounts, {loaded} bytes, and replayed {replayed} records in {took:.2f} s from the "
                   f"start of the process: {accounts / took:.0f} accounts/s, {loaded / took / 1e6:.1f} MB/s", flush=True)
+            resident = self.resident_bytes(program)
+            print(f"resident {resident / 1e6:.0f} MB: {resident / accounts:.0f} bytes an account, {loaded / accounts:.0f} of "
+                  f"them in a snapshot", flush=True)
             self.assertEqual(accounts, ACCOUNTS)
             self.assertGreater(loaded, ACCOUNTS * 10)
             self.assertEqual(program.stop(), 0, program.log_tail())
             self.assertEqual(self.saved_digests(job), self.fresh_digests(job, directory))
+
+    @staticmethod
+    def resident_bytes(program):
+        with open(f"/proc/{program.process.pid}/status", encoding="utf-8") as status:
+            return 1024 * int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
     def wait_snapshots(self, job, program, seconds):
         """Until every partition has a snapshot of its whole state."""
