@@ -1,5 +1,7 @@
 #include "app/remedy.h"
 
+#include "app/rights.h"
+
 #include <stdio.h>
 
 #define ACLS "kafka-acls.sh --bootstrap-server {brokers} --add --allow-principal User:NAME "
@@ -10,10 +12,10 @@ static const struct row {
     const char *reason, *text;
 } rows[] = {
     {"topic_authorization", ACLS "{rights}{topic}"},
-    {"group_authorization", ACLS "--operation Describe --operation Read --group {app}"},
+    {"group_authorization", ACLS "--operation Read --group {app}"},
     {"cluster_authorization", ACLS "--operation IdempotentWrite --cluster"},
-    {"transactional_id_authorization", ACLS
-     "--operation Write --operation Describe --transactional-id {app}- --resource-pattern-type prefixed"},
+    {"transactional_id_authorization",
+     ACLS "--operation Write --transactional-id {app}- --resource-pattern-type prefixed"},
     {"unknown_topic", "pqlstream topics --create"},
     {"record_too_large",
      CONFIGS "--alter --entity-type topics{entity} --add-config max.message.bytes=1048588, and start again: "
@@ -66,12 +68,9 @@ static bool is_input(const struct pql_pipeline_conf *conf, const char *topic)
 
 static const char *rights(const struct pql_pipeline_conf *conf, const char *topic)
 {
-    if (is_input(conf, topic)) return "--operation Describe --operation Read";
-    if (topic && !strcmp(topic, conf->outputs[PQL_OUT_CHECKPOINT]))
-        return "--operation Describe --operation DescribeConfigs --operation Read --operation Write "
-               "--operation "
-               "Delete";
-    return "--operation Describe --operation Write";
+    if (is_input(conf, topic)) return pql_rights[PQL_USE_INPUT];
+    bool is_checkpoint = topic && !strcmp(topic, conf->outputs[PQL_OUT_CHECKPOINT]);
+    return pql_rights[is_checkpoint ? PQL_USE_CHECKPOINT : PQL_USE_OUTPUT];
 }
 
 static void fill(struct text *text, const struct pql_pipeline_conf *conf, const char *topic, const char *from)

@@ -1,4 +1,5 @@
 #include "app/topics.h"
+#include "app/rights.h"
 #include "io/ports.h"
 #include <stdlib.h>
 #include <time.h>
@@ -64,23 +65,14 @@ static const char *brokers_of(const struct pql_config *config)
     return brokers;
 }
 
-/* --- the rights that run uses: Describe comes with Read, Write and Delete --- */
-
-enum use { USE_INPUT, USE_OUTPUT, USE_CHECKPOINT, USE_COUNT };
-
-static const char *const rights[USE_COUNT] = {
-    [USE_INPUT] = "--operation DescribeConfigs --operation Read",
-    [USE_OUTPUT] = "--operation DescribeConfigs --operation Write",
-    [USE_CHECKPOINT] = "--operation DescribeConfigs --operation Delete --operation Write --operation Read",
-};
-
-static enum use use_of(const struct pql_config *config, const struct pql_topic_plan *plan)
-{
-    if (plan->is_input) return USE_INPUT;
-    return strcmp(plan->name, config->outputs[PQL_OUT_CHECKPOINT].topic) == 0 ? USE_CHECKPOINT : USE_OUTPUT;
-}
-
 /* --- all of it as commands --- */
+
+static enum pql_use use_of(const struct pql_config *config, const struct pql_topic_plan *plan)
+{
+    if (plan->is_input) return PQL_USE_INPUT;
+    return strcmp(plan->name, config->outputs[PQL_OUT_CHECKPOINT].topic) == 0 ? PQL_USE_CHECKPOINT
+                                                                              : PQL_USE_OUTPUT;
+}
 
 static void print_create(const struct pql_config *config, const struct pql_topic_plan *plan, FILE *out)
 {
@@ -114,12 +106,12 @@ static void begin_rights(const struct pql_config *config, const char *principal,
 static void print_rights(const struct pql_config *config, const char *principal,
                          const struct pql_topic_plan *plans, size_t count, FILE *out)
 {
-    for (int use = 0; use < USE_COUNT; use++) {
+    for (int use = 0; use < PQL_USE_COUNT; use++) {
         begin_rights(config, principal, out);
-        fputs(rights[use], out);
-        if (config->create_topics && use != USE_INPUT) fputs(" --operation Create", out);
+        fputs(pql_rights[use], out);
+        if (config->create_topics && use != PQL_USE_INPUT) fputs(" --operation Create", out);
         for (size_t i = 0; i < count; i++)
-            if (use_of(config, &plans[i]) == (enum use)use) fprintf(out, " --topic %s", plans[i].name);
+            if (use_of(config, &plans[i]) == (enum pql_use)use) fprintf(out, " --topic %s", plans[i].name);
         fputc('\n', out);
     }
     begin_rights(config, principal, out);
@@ -186,7 +178,7 @@ static void tell_missing(struct comparison *cmp, const struct pql_topic_plan *pl
 
 static bool is_checkpoint(const struct comparison *cmp, const struct pql_topic_plan *plan)
 {
-    return use_of(cmp->config, plan) == USE_CHECKPOINT;
+    return use_of(cmp->config, plan) == PQL_USE_CHECKPOINT;
 }
 
 static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *plan, const char *right)
@@ -196,7 +188,7 @@ static void tell_rights(struct comparison *cmp, const struct pql_topic_plan *pla
     SAY(difference.what, "the broker does not let this program %s it", right);
     SAY(difference.mend,
         "kafka-acls.sh --bootstrap-server %s --add --allow-principal User:NAME %s --topic %s",
-        brokers_of(cmp->config), rights[use_of(cmp->config, plan)], plan->name);
+        brokers_of(cmp->config), pql_rights[use_of(cmp->config, plan)], plan->name);
     tell(cmp, &difference);
 }
 
@@ -216,10 +208,10 @@ static void compare_rights(struct comparison *cmp, const struct pql_topic_plan *
                            const struct pql_kafka_topic *found)
 {
     if (!found->rights_known) return;
-    enum use use = use_of(cmp->config, plan);
-    if (use != USE_OUTPUT && !found->may_read) tell_rights(cmp, plan, "read");
-    if (use != USE_INPUT && !found->may_write) tell_rights(cmp, plan, "write");
-    if (use == USE_CHECKPOINT && !found->may_delete) tell_no_trimming(cmp, plan);
+    enum pql_use use = use_of(cmp->config, plan);
+    if (use != PQL_USE_OUTPUT && !found->may_read) tell_rights(cmp, plan, "read");
+    if (use != PQL_USE_INPUT && !found->may_write) tell_rights(cmp, plan, "write");
+    if (use == PQL_USE_CHECKPOINT && !found->may_delete) tell_no_trimming(cmp, plan);
 }
 
 /* Inputs among each other, and the checkpoint, must have one partition per task; other outputs are free. */
