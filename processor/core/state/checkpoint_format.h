@@ -1,14 +1,18 @@
 /* checkpoint_format.h - the bytes of the checkpoint topic, and the metadata of a committed offset.
  *
- *   record   "PQC" version:u8 type:u8 crc32c:u32 of all that follows
- *   chunk    task, writer, snapshot, number, pages of the engine
- *   manifest which snapshots make the state at S whole (base.h) and where their chunks are, S, program,
- * topics; what is too much for one record stands in parts before it part     task, writer, snapshot, number,
- * bytes of a manifest journal  one decision that is not a byte of the input, with its sequence and the
- * position at which it stands
+ *   record    "PQC" version:u8 type:u8 crc32c:u32 of all that follows
+ *   chunk     task, writer, snapshot, number, pages of the engine
+ *   manifest  which snapshots make the state at S whole (base.h), where their chunks are, S, program, topics
+ *   part      what is too much for one record of a manifest stands before it: task, writer, snapshot, number
+ *   journal   one decision that is not a byte of the input, its sequence and the position at which it stands
  *
- * Metadata (ASCII): v1;t=<checkpoint topic
- * id>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;m=<manifest|none>[;a=1]
+ * A position is the next offset per input and the journal's last sequence. Inside a long input the offsets
+ * stand still and the sequence goes on: each entry PQL_JOURNAL_PART says how far it has come.
+ *
+ *   offset 17 │ part, part, part │ record 17 │ offset 18 │ part, part, tick │ …
+ *
+ * Metadata (ASCII): v1;t=<checkpoint topic>;w=<writer>;e=<epoch>;j=<journal>;n=<records>;x=<hash>;
+ * m=<manifest|none>[;a=1], in one line.
  *
  * Reading checks every length; damaged bytes are an error, never a crash. A format that is newer than this
  * program is an error of its own (reason "newer_format"). Views live as long as the bytes read. Thread: any.
@@ -148,15 +152,15 @@ int pql_manifest_parse(struct pql_slice body, struct pql_arena *arena, struct pq
 
 enum pql_journal_kind {
     PQL_JOURNAL_TICK = 1, /* the clock to time_ms */
-    PQL_JOURNAL_PROGRAM,  /* configuration := text, revision. The first entry of every task, then a change: its
-                             parts follow, and SETTLED */
-    PQL_JOURNAL_RUN,      /* nothing but its place: up to here one input was read, from here another */
-    PQL_JOURNAL_REFUSED,  /* the records at offsets refused_from to place.next[input] - 1, for `reason` */
-    PQL_JOURNAL_PART,     /* a long input has come so far: that of the next record, or one of the kinds here,
-                             which follows when it is done */
-    PQL_JOURNAL_REFRESH,  /* a record for every member */
-    PQL_JOURNAL_SETTLED,  /* a change of the program has reached every account */
-    PQL_JOURNAL_ENGINE,   /* semantics := n */
+    PQL_JOURNAL_PROGRAM, /* configuration := text, revision. The first entry of every task, then a change: its
+                            parts follow, and SETTLED */
+    PQL_JOURNAL_RUN,     /* nothing but its place: up to here one input was read, from here another */
+    PQL_JOURNAL_REFUSED, /* the records at offsets refused_from to place.next[input] - 1, for `reason` */
+    PQL_JOURNAL_PART,    /* a long input has come so far: that of the next record, or one of the kinds here,
+                            which follows when it is done */
+    PQL_JOURNAL_REFRESH, /* a record for every member */
+    PQL_JOURNAL_SETTLED, /* a change of the program has reached every account */
+    PQL_JOURNAL_ENGINE,  /* semantics := n */
     PQL_JOURNAL_KIND_END,
 };
 
