@@ -1,5 +1,6 @@
 /* control.c - the group's word: which tasks are ours. Assigned tasks are made and restored by their keeper;
  * revoked ones are settled (everything committed, a last snapshot) and given back; lost ones are dropped. */
+#include "app/budget.h"
 #include "app/task.h"
 
 #include "base/log.h"
@@ -202,6 +203,7 @@ static void running(struct pql_pipeline *p, int wait_ms)
     struct pql_control event = {0};
     check_blocked(p);
     pql_park_expire(p);
+    pql_budget_check(p);
     pql_lock(p);
     bool stops = p->stop_wanted;
     bool clean = p->stop == PQL_STOP_NONE;

@@ -4,6 +4,11 @@
 
 enum { RECORD_COST = 100 /* of producing it, beside its bytes */ };
 
+uint64_t pql_epoch_bytes(const struct pql_epoch *epoch)
+{
+    return epoch->bytes.capacity + epoch->capacity * sizeof *epoch->records;
+}
+
 void pql_epoch_free(struct pql_epoch *epoch)
 {
     if (!epoch) return;

@@ -45,6 +45,8 @@ struct pql_epoch {
     int64_t trim_before;
 };
 
+/* What it takes of memory. */
+uint64_t pql_epoch_bytes(const struct pql_epoch *epoch);
 void pql_epoch_free(struct pql_epoch *epoch); /* NULL is fine */
 void pql_epoch_add(struct pql_epoch *epoch, const struct pql_out_record *record);
 /* Adds a cut here, count to transitions are filled in. */

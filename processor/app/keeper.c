@@ -178,6 +178,7 @@ void pql_keeper_step(struct pql_pipeline *p, unsigned keeper, int wait_ms)
     }
     pql_lock(p);
     task->keeper_busy = false;
+    if (task->phase == PQL_PHASE_RESTORE) task->memory = pql_restore_memory(task);
     bool waits = task->restore || task->phase == PQL_PHASE_RESTORE;
     pql_wake_all(p);
     if (waits) pql_wait_changed(p, wait_ms > 1 ? 1 : wait_ms);

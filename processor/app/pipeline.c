@@ -1,4 +1,5 @@
 /* pipeline.c - life and threads of the pipeline, and what it asks of the topics before it joins the group. */
+#include "app/budget.h"
 #include "app/remedy.h"
 #include "app/task.h"
 
@@ -40,6 +41,7 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .misplaced_max = 0.001,
         .epoch_bytes_max = 16 << 20,
         .inbox_max = 1000,
+        .inbox_bytes_max = 16 << 20,
         .part_records_max = 20000,
         .cut_bytes = 256 << 10,
         .transaction_timeout_ms = 10000,
@@ -397,6 +399,7 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     for (size_t i = 0; i < p->parked_count; i++) out->parked_accounts += p->parked[i]->accounts;
     out->parked = (unsigned)p->parked_count;
     out->resumed = p->resumed;
+    pql_budget_measure(p, &out->memory);
     out->records = p->committer.records;
     out->epochs = p->committer.epochs;
     out->aborted = p->committer.aborted;

@@ -106,7 +106,10 @@ struct pql_pipeline_conf {
     bool exit_on_bad_input;
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
-    size_t inbox_max;    /* messages kept of one partition that waits */
+    size_t inbox_max;         /* messages kept of one partition that waits, */
+    uint64_t inbox_bytes_max; /* and their bytes */
+    uint64_t memory_max;      /* budget.h; 0: none */
+    uint64_t client_bytes;    /* what the Kafka client's queues take at most, as part of it */
     /* A long input stops after so many records or bytes, and an epoch can be cut in two after so many bytes:
      * so much is produced within transaction_timeout_ms even by a broker that is very slow. */
     uint64_t part_records_max, cut_bytes;
@@ -166,7 +169,21 @@ void pql_pipeline_refresh(struct pql_pipeline *pipeline);
 /* True once nothing is left to do; why, and in words. */
 bool pql_pipeline_finished(struct pql_pipeline *pipeline, enum pql_stop *stop, struct pql_err *err);
 
+/* Bytes by kind, by own accounting. */
+struct pql_memory {
+    uint64_t state;     /* of tasks, their reorder buffers and message ids among it; of one being loaded, a guess */
+    uint64_t epochs;    /* outputs that are not known to be committed */
+    uint64_t messages;  /* that wait their turn */
+    uint64_t journal;   /* entries to be replayed */
+    uint64_t snapshots; /* pages and chunks that are not acknowledged */
+    uint64_t parked;    /* state of tasks that were taken away */
+    uint64_t client;    /* the Kafka client's queues, at most */
+};
+enum { PQL_MEMORY_KINDS = 7 };
+uint64_t pql_memory_total(const struct pql_memory *memory);
+
 struct pql_pipeline_stats {
+    struct pql_memory memory;
     uint64_t messages, bytes; /* taken live */
     uint64_t replayed;        /* messages taken again */
     uint64_t refused, late, duplicates;

@@ -21,6 +21,7 @@ enum {
     NEWER_AGAIN_US = 5000000,
     SILENT_US = 60000000, /* a dead owner's transaction may hold the journal until it times out */
     SCRIPT_MAX = 5000000,
+    GROWTH = 3, /* state in memory is so many times what is saved of it, cautiously */
 };
 
 enum state {
@@ -903,6 +904,15 @@ static int ask_last(struct pql_pipeline *p, struct pql_task *task, struct pql_er
         task->revise_from[i] = r->positions[i].offset;
     make_ready(p, task);
     return 0;
+}
+
+struct pql_memory pql_restore_memory(const struct pql_task *task)
+{
+    return (struct pql_memory){
+        .state = task->restore ? task->restore->loaded_bytes * GROWTH : task->memory.state,
+        .epochs = task->memory.epochs,
+        .journal = task->script.capacity * sizeof *task->script.items,
+    };
 }
 
 void pql_restore_step(struct pql_pipeline *p, struct pql_task *task)

@@ -53,6 +53,7 @@ enum pql_feed {
 struct pql_inbox {
     struct pql_message_view *items;
     size_t head, count, capacity;
+    uint64_t bytes; /* of keys and values */
     bool waits;        /* the first one, for its schema */
     uint64_t retry_us; /* when to try it again */
 };
@@ -122,6 +123,7 @@ struct pql_task {
     enum pql_stop blocked_stop;
     uint64_t accounts; /* for stats, as is the clock */
     int64_t shown_seen_ms;
+    struct pql_memory memory; /* its own kinds, as of its owner's last step */
 
     /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
     const struct pql_edition *edition; /* the program of its state; set under the lock */
@@ -218,6 +220,7 @@ struct pql_worker {
     uint64_t oldest_output_us; /* 0: none */
     bool has_moved, is_full;
     struct pql_ack_queue acks;
+    uint64_t snapshot_bytes; /* of the one being taken */
 
     /* its own */
     struct pql_task **tasks;
@@ -292,6 +295,12 @@ struct pql_committer {
     uint64_t epochs, aborted, unknown, records;
 };
 
+/* Of budget.c. */
+struct pql_budget {
+    uint64_t looked_us, warned_us;
+    uint64_t sample, sample_us; /* the total a while ago */
+};
+
 enum pql_control_state {
     PQL_CONTROL_RUN,
     PQL_CONTROL_SETTLE_REVOKED,
@@ -330,6 +339,7 @@ struct pql_pipeline {
     struct pql_worker *workers;
     size_t *keeper_turns;
     struct pql_committer committer;
+    struct pql_budget budget; /* control's */
 
     /* keeper 0 */
     uint64_t watched_us;
@@ -425,5 +435,7 @@ bool pql_park_goes_on(struct pql_pipeline *p, struct pql_task *task, const struc
 /* --- restore.c --- */
 void pql_restore_step(struct pql_pipeline *p, struct pql_task *task);
 void pql_restore_free(struct pql_task *task);
+/* About what a task that is being loaded takes, and will once it is: its journal and its state. */
+struct pql_memory pql_restore_memory(const struct pql_task *task);
 
 #endif

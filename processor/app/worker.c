@@ -458,6 +458,7 @@ static void inbox_push(struct pql_inbox *inbox, const struct pql_message_view *m
     inbox->items =
         pql_xgrow(inbox->items, &inbox->capacity, inbox->head + inbox->count + 1, sizeof *inbox->items);
     inbox->items[inbox->head + inbox->count++] = *m;
+    inbox->bytes += m->key.len + m->value.len;
 }
 
 static void release(struct pql_worker *w, struct pql_message_view *m)
@@ -469,6 +470,7 @@ static void inbox_clear(struct pql_worker *w, struct pql_inbox *inbox)
 {
     for (size_t i = 0; i < inbox->count; i++) release(w, &inbox->items[inbox->head + i]);
     inbox->head = inbox->count = 0;
+    inbox->bytes = 0;
     inbox->waits = false;
 }
 
@@ -503,6 +505,7 @@ static bool drain_inbox(struct pql_worker *w, struct pql_task *task, uint32_t in
         if (inbox->waits) inbox->retry_us = w->now_us + RETRY_MS * 1000;
         if (taken == PARTLY) return false; /* the other tasks' turn */
         if (taken == MUST_WAIT) return progress;
+        inbox->bytes -= m->key.len + m->value.len;
         release(w, m);
         inbox->head++;
         if (!--inbox->count) inbox->head = 0;
@@ -525,7 +528,8 @@ static void drain_inboxes(struct pql_worker *w, struct pql_task *task)
 static void keep_for_later(struct pql_worker *w, struct pql_task *task, struct pql_message_view *m)
 {
     struct pql_inbox *inbox = &task->inbox[m->input];
-    if (inbox->count < w->pipeline->conf->inbox_max) {
+    if (inbox->count < w->pipeline->conf->inbox_max &&
+        (!inbox->count || inbox->bytes < w->pipeline->conf->inbox_bytes_max)) {
         inbox_push(inbox, m);
         return;
     }
@@ -915,6 +919,16 @@ static void want_feed_again(struct pql_worker *w, struct pql_task *task)
     }
 }
 
+static struct pql_memory memory_of(const struct pql_task *task)
+{
+    struct pql_memory m = {.state = pql_engine_bytes(task->engine),
+                           .epochs = task->open ? pql_epoch_bytes(task->open) : 0,
+                           .journal = task->script.capacity * sizeof *task->script.items};
+    for (size_t i = 0; i < PQL_INPUTS_MAX; i++)
+        m.messages += task->inbox[i].bytes + task->inbox[i].capacity * sizeof *task->inbox[i].items;
+    return m;
+}
+
 static void report(struct pql_worker *w)
 {
     uint64_t oldest = 0, bytes = 0;
@@ -940,9 +954,11 @@ static void report(struct pql_worker *w)
     w->open_bytes = bytes;
     w->is_full = bytes > w->pipeline->conf->epoch_bytes_max;
     w->shown = w->stats;
+    w->snapshot_bytes = w->snapshot.task ? w->snapshot.inflight + w->snapshot.pages.capacity : 0;
     for (size_t i = 0; i < w->count; i++) {
         w->tasks[i]->accounts = pql_engine_stats(w->tasks[i]->engine).accounts;
         w->tasks[i]->shown_seen_ms = pql_engine_seen(w->tasks[i]->engine);
+        w->tasks[i]->memory = memory_of(w->tasks[i]);
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
     }
     if (news || w->is_full) pql_wake_all(w->pipeline);

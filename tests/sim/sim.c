@@ -94,6 +94,7 @@ static void check_stop(struct sim *s, const struct world_process *process)
     enum pql_stop stop = PQL_STOP_NONE;
     struct pql_err err = {0};
     if (process->pipeline) pql_pipeline_finished(process->pipeline, &stop, &err);
+    if (stop == PQL_STOP_STATE && err.reason && !strcmp(err.reason, "memory")) return;
     if (!model_client_is_dead(process->client) && stop != PQL_STOP_NONE && stop != PQL_STOP_CLEAN &&
         stop != PQL_STOP_FENCED)
         fail(s, "a process stopped: %s", err.msg);
@@ -162,6 +163,17 @@ static void name_of_new(const struct sim *s, char id[32])
     }
 }
 
+/* At its limit of memory a process ends, and the next one may take more. */
+static void give_more_memory(struct sim *s, const struct world_process *process)
+{
+    enum pql_stop stop = PQL_STOP_NONE;
+    struct pql_err err = {0};
+    if (process->pipeline) pql_pipeline_finished(process->pipeline, &stop, &err);
+    if (stop != PQL_STOP_STATE || !err.reason || strcmp(err.reason, "memory") != 0) return;
+    s->world.conf.memory_max += s->world.conf.memory_max / 2;
+    s->result->full++;
+}
+
 /* Whatever ends a process, the next one begins with the same instance, or with another one's name. */
 static void restart_if_ended(struct sim *s, struct place *place)
 {
@@ -170,6 +182,7 @@ static void restart_if_ended(struct sim *s, struct place *place)
     if (!is_finished(place->process) && !model_client_is_dead(place->process->client)) return;
     snprintf(id, sizeof id, "%s", place->process->id);
     bool stays_away = place->is_twin || place->is_leaving;
+    give_more_memory(s, place->process);
     end_process(s, place);
     if (stays_away && count_running(s)) return;
     if (model_chance(&s->world.random, 0.2)) snprintf(id, sizeof id, "id%u", s->world.starts % 50);
@@ -709,6 +722,7 @@ struct world_plan sim_plan_of(uint64_t seed)
         .twice = model_chance(&random, 0.5) ? 0.1 : 0,
         .users = model_chance(&random, 0.3) ? 150 : 0,
         .checkpoint_bytes = model_chance(&random, 0.5) ? 3000 : 0,
+        .memory = model_chance(&random, 0.15) ? 6000 : 0,
         .adopt = model_chance(&random, 0.15) ? 0.5 : 0,
     };
     struct {

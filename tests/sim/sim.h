@@ -16,7 +16,7 @@ struct sim_result {
     char what[600];
     uint64_t calls; /* of the first process */
     uint64_t changes, starts, freezes, twins, resumed, most_at_once, records, refused, ticks, snapshots,
-        trimmed, fallbacks, adopted, parts, refreshes, abandoned;
+        trimmed, fallbacks, adopted, full, parts, refreshes, abandoned;
     uint64_t faults[16];
 };
 

@@ -15,7 +15,7 @@ enum { SEEDS = 300 };
 static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek",      "ack",         "rebalance",      "crash"};
 static uint64_t faults[10], runs, starts, freezes, twins, resumed, most_at_once, records, refused, ticks,
-    snapshots, trimmed, fallbacks, adopted, parts, refreshes, changes, abandoned;
+    snapshots, trimmed, fallbacks, adopted, full, parts, refreshes, changes, abandoned;
 static char program[256];
 
 static bool judge(const struct world_plan *plan, const char *arguments)
@@ -36,6 +36,7 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     trimmed += result.trimmed > 0;
     fallbacks += result.fallbacks;
     adopted += result.adopted;
+    full += result.full;
     parts += result.parts;
     refreshes += result.refreshes;
     changes += result.changes;
@@ -96,7 +97,7 @@ static bool all_happened(void)
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
     return ok && freezes && twins && resumed && most_at_once == 4 && refused && ticks && snapshots &&
-           trimmed && fallbacks && adopted && records && parts && refreshes && changes && abandoned;
+           trimmed && fallbacks && adopted && full && records && parts && refreshes && changes && abandoned;
 }
 
 static void summary(void)
@@ -104,10 +105,10 @@ static void summary(void)
     printf("%" PRIu64 " runs, %" PRIu64 " starts, at most %" PRIu64 " at once, %" PRIu64 " freezes, %" PRIu64
            " twins, %" PRIu64 " resumed, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64
            " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64
-           " adopted, %" PRIu64 " parts, %" PRIu64 " refreshes, %" PRIu64 " changes of programs, %" PRIu64
+           " adopted, %" PRIu64 " out of memory, %" PRIu64 " parts, %" PRIu64 " refreshes, %" PRIu64 " changes of programs, %" PRIu64
            " snapshots given up;",
            runs, starts, most_at_once, freezes, twins, resumed, records, refused, ticks, snapshots, trimmed,
-           fallbacks, adopted, parts, refreshes, changes, abandoned);
+           fallbacks, adopted, full, parts, refreshes, changes, abandoned);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

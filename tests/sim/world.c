@@ -165,6 +165,7 @@ static void make_conf(struct world *world)
         (struct pql_decoding){.open = open_decoders, .close = close_decoders, .decode = world_decode};
     conf.encode = encode;
     conf.encode_context = world;
+    conf.memory_max = world->plan->memory;
     conf.broken = world->plan->broken;
     if (world->plan->part_records_max) conf.part_records_max = world->plan->part_records_max;
     world->conf = conf;

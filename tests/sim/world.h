@@ -48,6 +48,7 @@ struct world_plan {
     double refresh;               /* per step, while there is input */
     double changes;               /* per step, while there is input: a new revision of the configuration */
     double damage;                /* chance that the last snapshot is damaged before the final restore */
+    uint64_t memory;              /* bytes that the first process may take; 0: no limit */
     double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
