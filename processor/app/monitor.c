@@ -152,10 +152,11 @@ static void show_in_log(const struct pql_monitor *monitor, const struct pql_pipe
             "events=%" PRIu64 " events_per_s=%.0f lag=%" PRId64
             " committed=%.*s tasks=%u live=%u waiting=%u blocked=%u "
             "accounts=%" PRIu64 " transitions=%" PRIu64 " refused=%" PRIu64 " commit_us=%" PRId64
-            " snapshots=%" PRIu64,
+            " snapshots=%" PRIu64 " memory_mb=%.1f",
             stats->messages, monitor->rate, standing->lag, (int)offsets.len, offsets.ptr ? offsets.ptr : "",
             stats->tasks, stats->live, stats->waiting, stats->blocked, stats->accounts, stats->records,
-            stats->refused, stats->last_commit_us, stats->snapshots);
+            stats->refused, stats->last_commit_us, stats->snapshots,
+            (double)pql_memory_total(&stats->memory) / 1e6);
     pql_buf_deinit(&offsets);
 }
 

@@ -2,12 +2,26 @@
 #include "app/embedded.h"
 #include "app/inputs.h"
 #include "app/kafka_say.h"
+#include "base/machine.h"
 #include "core/partition.h"
 #include "core/wire/encode.h"
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 64, KEEPERS = 2, EPOCH_BYTES_MAX = 16 << 20 };
+enum { WORKERS_MAX = 64, KEEPERS = 2 };
+
+/* How the budget of memory is cut: what the client and the buffers get of it; all else is the state's. */
+enum {
+    EPOCH_BYTES_MAX = 16 << 20,
+    INBOX_BYTES_MAX = 16 << 20,
+    FETCH_BYTES_MAX = 64 << 20,
+    FETCH_BYTES_MIN = 1 << 20,
+    QUEUE_BYTES_MAX = 64 << 20,
+    QUEUE_BYTES_MIN = 2 << 20,
+};
+struct shares {
+    uint64_t memory, fetch, queue, epoch, inbox; /* fetch, epoch: of each worker */
+};
 
 struct output {
     struct pql_encoder *encoder; /* NULL: dead letters and the checkpoint, which are bytes */
@@ -280,6 +294,25 @@ static int draw_writer(char out[PQL_WRITER_MAX], struct pql_err *err)
     return 0;
 }
 
+static uint64_t between(uint64_t least, uint64_t bytes, uint64_t most)
+{
+    return bytes < least ? least : bytes > most ? most : bytes;
+}
+
+static struct shares shares_of(const struct pql_config *config)
+{
+    unsigned workers = workers_of(config);
+    uint64_t memory = config->memory ? config->memory : pql_machine_memory() / 4 * 3;
+    uint64_t of = memory ? memory : UINT64_MAX;
+    return (struct shares){
+        .memory = memory,
+        .fetch = between(FETCH_BYTES_MIN, of / 8 / workers, FETCH_BYTES_MAX),
+        .queue = between(QUEUE_BYTES_MIN, of / 16, QUEUE_BYTES_MAX),
+        .epoch = between(1 << 20, of / 32 / workers, EPOCH_BYTES_MAX),
+        .inbox = between(1 << 20, of / 64, INBOX_BYTES_MAX),
+    };
+}
+
 static void fill_conf(struct pql_wiring *wiring)
 {
     const struct pql_config *config = wiring->setup->config;
@@ -311,7 +344,11 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->dlq_max_share = config->dlq_max_share;
     conf->misplaced_max = config->misplaced_max;
     conf->exit_on_bad_input = config->on_bad_input == PQL_BAD_INPUT_EXIT;
-    conf->epoch_bytes_max = EPOCH_BYTES_MAX;
+    struct shares shares = shares_of(config);
+    conf->epoch_bytes_max = shares.epoch;
+    conf->inbox_bytes_max = shares.inbox;
+    conf->memory_max = shares.memory;
+    conf->client_bytes = shares.fetch * conf->workers + shares.queue * 2; /* two producers */
     conf->transaction_timeout_ms = pql_kafka_transaction_timeout_ms(&config->kafka);
     conf->decoding = (struct pql_decoding){.open = open_decoders,
                                            .close = close_decoders,
@@ -330,7 +367,9 @@ static int open_kafka(struct pql_wiring *wiring, struct pql_err *err)
                                         .log = pql_kafka_say(),
                                         .inputs = wiring->topics,
                                         .inputs_count = config->inputs_count,
-                                        .workers_count = workers_of(config)};
+                                        .workers_count = workers_of(config),
+                                        .fetch_bytes = shares_of(config).fetch,
+                                        .queue_bytes = shares_of(config).queue};
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) conf.outputs[i] = config->outputs[i].topic;
     wiring->kafka = pql_kafka_ports_new(&conf, err);
     if (!wiring->kafka) return -1;

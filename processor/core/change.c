@@ -232,7 +232,8 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
     for (size_t i = 0; i < engine->store.count; i++) pql_account_drop_tallies(old, engine->store.accounts[i]);
     pql_store_change(&engine->store, program, m.conditions);
     pql_reorder_rename(&engine->reorder, &old->names, &program->names);
-    pql_dedup_change(&engine->dedup, program->conf->settings.dedup_horizon_ms);
+    pql_dedup_change(&engine->dedup, program->conf->settings.dedup_horizon_ms,
+                     program->conf->settings.dedup_ids_max);
     if (program->keeps_users && !old->keeps_users) engine->users_since = m.now;
     free(engine->since);
     engine->since = m.since;

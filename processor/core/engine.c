@@ -11,7 +11,8 @@ struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *e
     engine->context = context;
     engine->seen = engine->complete = PQL_NO_TIME;
     pql_store_init(&engine->store, program);
-    pql_dedup_init(&engine->dedup, program->conf->settings.dedup_horizon_ms);
+    pql_dedup_init(&engine->dedup, program->conf->settings.dedup_horizon_ms,
+                   program->conf->settings.dedup_ids_max);
     pql_arena_init(&engine->scratch);
     pql_change_init(engine);
     return engine;
@@ -570,6 +571,7 @@ struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine)
     stats.timers = engine->timers.count;
     stats.buffered = engine->reorder.heap.count;
     stats.dedup_ids = pql_dedup_count(&engine->dedup);
+    stats.dedup_dropped = engine->dedup.dropped_ids;
     return stats;
 }
 

@@ -122,7 +122,7 @@ bool pql_engine_settle(struct pql_engine *engine);
 
 struct pql_engine_stats {
     uint64_t events, duplicates, late, ignored, records, buffer_releases;
-    uint64_t accounts, users, timers, buffered, dedup_ids;
+    uint64_t accounts, users, timers, buffered, dedup_ids, dedup_dropped;
 };
 struct pql_engine_stats pql_engine_stats(const struct pql_engine *engine); /* O(1) */
 /* Bytes that the state takes of the allocator, about, by own accounting. O(1): counted where it grows. */

@@ -19,7 +19,7 @@ struct pql_settings {
     uint32_t evidence_max;    /* 50 */
     uint64_t
         buffer_bytes_max; /* reorder buffer, counted as 64 + length of the mapped fields per event; 64 MiB */
-    uint64_t dedup_ids_max; /* 0: no limit but memory */
+    uint64_t dedup_ids_max; /* of a task; 0: no limit but memory */
 };
 struct pql_settings pql_settings_default(void);
 

@@ -68,6 +68,7 @@ struct pql_config {
     int64_t replication_factor;
 
     int64_t workers; /* 0: one per core */
+    uint64_t memory; /* bytes; 0: three quarters of what there is */
     int64_t commit_interval_ms, max_output_delay_ms;
     int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
     uint64_t checkpoint_bandwidth; /* bytes per second */

@@ -207,6 +207,8 @@ const struct pql_option pql_options[] = {
     DURATION(ROOT, "idle_after", AT(pql_config, idle_after_ms), "10s", SECOND, DAY, 0, "How long an input must be silent to be idle."),
     DURATION(ROOT, "dedup_horizon", AT(pql_config, program.settings.dedup_horizon_ms), "0s", 0, 10 * YEAR, RESULTS,
              "How long message ids are remembered to drop repeated events; 0s: not at all. About 12 bytes per event."),
+    INT(ROOT, "dedup_ids_max", AT(pql_config, program.settings.dedup_ids_max), "0", 0, 1000000000000, RESULTS,
+        "Most message ids that a partition remembers; over it the oldest tenth of the horizon is forgotten early. 0: no limit."),
     DURATION(ROOT, "start_grace", AT(pql_config, program.settings.start_grace_ms), "7d", 0, YEAR, RESULTS,
              "How long after its end a `first` window still follows a start that moves."),
 
@@ -246,6 +248,8 @@ const struct pql_option pql_options[] = {
 
     /* --- resources and faults --- */
     INT(ROOT, "workers", AT(pql_config, workers), "0", 0, 1024, 0, "Threads that process events; 0: one per processor."),
+    SIZE(ROOT, "memory", AT(pql_config, memory), "0MB", 0, TIB, 0,
+         "Most memory that state, outputs on their way, buffers and the Kafka client's queues may take; at the limit the program ends in time and says what takes how much. 0MB: three quarters of what the machine or container has."),
     SHARE(ROOT, "dlq_max_share", AT(pql_config, dlq_max_share), "50%", 0,
            "If more of a task's last 1,000 records are bad, the task stops there instead of draining the topic into the dead letters."),
     WORD(ROOT, "on_bad_input", AT(pql_config, on_bad_input), "block", bad_input_words, 0, "What happens then: the task waits, or the process ends."),
@@ -257,8 +261,6 @@ const struct pql_option pql_options[] = {
          "Bearer token that it wants, but for /live and /ready; without one it answers nothing but GET."),
     TEXT(ROOT, "http_certificate", STRING, AT(pql_config, http.certificate), NULL, SHOWN, "\"admin.pem\"", "File of its certificate (PEM); with http_key it speaks TLS."),
     TEXT(ROOT, "http_key", STRING, AT(pql_config, http.key), NULL, SHOWN, "\"admin.key\"", "File of the certificate's key (PEM)."),
-    ABSENT(ROOT, "dedup_ids_max", "a limit of remembered message ids"),
-    ABSENT(ROOT, "memory", "a budget of memory"),
     ABSENT(ROOT, "tombstones", "records with null values"),
     ABSENT(ROOT, "backfill_from", "filling new signals from the input"),
     ABSENT(ROOT, "engine_upgrade", "several engine versions side by side"),

@@ -108,27 +108,35 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
     return count;
 }
 
+/* batch_bytes 0: as preset. */
+static struct pql_kafka *open_producer(struct pql_kafka_plain *plain, int64_t batch_bytes, struct pql_err *err)
+{
+    const struct pql_kafka_ports_conf *conf = &plain->ports->conf;
+    struct pql_kafka_extra extras[3] = {{NULL, NULL}};
+    char bytes[24], kbytes[24];
+    size_t n = 0;
+    snprintf(bytes, sizeof(bytes), "%lld", (long long)batch_bytes);
+    snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)conf->queue_bytes / 1024);
+    if (batch_bytes) extras[n++] = (struct pql_kafka_extra){"batch.size", bytes};
+    if (conf->queue_bytes) extras[n++] = (struct pql_kafka_extra){"queue.buffering.max.kbytes", kbytes};
+    return pql_kafka_open(conf->kafka, PQL_KAFKA_PRODUCER, &conf->log, extras, prepare, plain, err);
+}
+
 int pql_kafka_plain_new(struct pql_kafka_ports *ports, struct pql_err *err)
 {
     struct pql_kafka_plain *plain = pql_xcalloc(1, sizeof(*plain));
     ports->plain = plain;
     plain->ports = ports;
     pthread_mutex_init(&plain->lock, NULL);
-    plain->kafka =
-        pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, NULL, prepare, plain, err);
-    plain->producer = plain->kafka;
+    plain->kafka = plain->producer = open_producer(plain, 0, err);
     return plain->kafka ? 0 : -1;
 }
 
 int pql_kafka_plain_resize(struct pql_kafka_plain *plain, struct pql_err *err)
 {
-    const struct pql_kafka_ports *ports = plain->ports;
-    char bytes[24];
-    if (ports->batch_bytes >= PQL_KAFKA_BATCH_BYTES) return 0;
-    snprintf(bytes, sizeof(bytes), "%lld", (long long)ports->batch_bytes);
-    const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
-    struct pql_kafka *producer =
-        pql_kafka_open(ports->conf.kafka, PQL_KAFKA_PRODUCER, &ports->conf.log, extras, prepare, plain, err);
+    int64_t batch_bytes = plain->ports->batch_bytes;
+    if (batch_bytes >= PQL_KAFKA_BATCH_BYTES) return 0;
+    struct pql_kafka *producer = open_producer(plain, batch_bytes, err);
     if (!producer) return -1;
     if (plain->producer != plain->kafka) pql_kafka_close(plain->producer); /* of an attempt to start */
     plain->producer = producer;

@@ -20,6 +20,8 @@ struct pql_kafka_ports_conf {
     size_t inputs_count;
     const char *outputs[PQL_OUT_COUNT]; /* topics */
     unsigned workers_count;
+    uint64_t fetch_bytes; /* that a worker's queue holds at most; 0: as preset */
+    uint64_t queue_bytes; /* that a producer's queue holds at most; 0: as preset */
 };
 
 struct pql_kafka_ports;

@@ -565,7 +565,11 @@ int pql_kafka_source_new(struct pql_kafka_ports *ports, struct pql_err *err)
     for (unsigned i = 0; i < conf->workers_count; i++)
         source->workers[i].wake[0] = source->workers[i].wake[1] = -1;
     source->inputs = pql_xcalloc(conf->inputs_count, sizeof(rd_kafka_topic_t *));
-    source->kafka = pql_kafka_open(conf->kafka, PQL_KAFKA_CONSUMER, &conf->log, NULL, prepare, source, err);
+    char kbytes[24];
+    snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)conf->fetch_bytes / 1024);
+    const struct pql_kafka_extra extras[] = {{"queued.max.messages.kbytes", kbytes}, {NULL, NULL}};
+    source->kafka = pql_kafka_open(conf->kafka, PQL_KAFKA_CONSUMER, &conf->log,
+                                   conf->fetch_bytes ? extras : NULL, prepare, source, err);
     if (!source->kafka) return -1;
     source->control = rd_kafka_queue_get_consumer(source->kafka->rk);
     for (size_t i = 0; i < conf->inputs_count; i++)

@@ -127,9 +127,12 @@ static int fold(struct pql_kafka_txn *txn, rd_kafka_error_t *error, struct pql_e
  * never splits one. */
 static int open_handle(struct pql_kafka_txn *txn, struct pql_err *err)
 {
-    char bytes[24];
+    char bytes[24], kbytes[24];
+    uint64_t queue_bytes = txn->ports->conf.queue_bytes;
     snprintf(bytes, sizeof(bytes), "%lld", (long long)txn->ports->batch_bytes);
-    const struct pql_kafka_extra extras[] = {{"batch.size", bytes}, {NULL, NULL}};
+    snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)queue_bytes / 1024);
+    const struct pql_kafka_extra extras[] = {
+        {"batch.size", bytes}, {queue_bytes ? "queue.buffering.max.kbytes" : NULL, kbytes}, {NULL, NULL}};
     PQL_ASSERT(txn->ports->batch_bytes > 0);
     txn->kafka = pql_kafka_open(txn->ports->conf.kafka, PQL_KAFKA_TXN, &txn->ports->conf.log, extras, prepare,
                                 txn, err);

@@ -27,12 +27,12 @@ COUNTED = ("count", "distinct", "days", "weeks", "months", "streak")  # function
 
 
 class Program:
-    """settings: lateness, dedup_horizon, start_grace (ms), late_policy, evidence_max, exact_max, activity, start_events
+    """settings: lateness, dedup_horizon, start_grace (ms), dedup_ids_max, late_policy, evidence_max, exact_max, activity, start_events
     (lists), ignore (text), signals (name to text). definitions: dicts with name, subject, qualify and optionally
     eligible, stay, min_stay, cooldown (ms), once, publish_missed, timezone, version."""
 
-    DEFAULTS = {"lateness": 0, "dedup_horizon": 0, "start_grace": 7 * DAY, "late_policy": "apply", "evidence_max": 50,
-                "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}, "periods": []}
+    DEFAULTS = {"lateness": 0, "dedup_horizon": 0, "dedup_ids_max": 0, "start_grace": 7 * DAY,
+                "late_policy": "apply", "evidence_max": 50, "exact_max": 1000, "activity": None, "start_events": [], "ignore": None, "signals": {}, "periods": []}
 
     def __init__(self, settings, definitions):
         self.__dict__.update(self.DEFAULTS)
@@ -557,17 +557,23 @@ class Model:
             at, _, account = min(due)
             self.process(account.name, at, [])
 
-    def is_duplicate(self, event):
+    def remembered(self):
         horizon = self.program.dedup_horizon
-        if not horizon or event.id is None:
+        return {b: ids for b, ids in self.buckets.items() if self.seen <= (b + 1) * (horizon // 10) + horizon}
+
+    def is_duplicate(self, event):
+        if not self.program.dedup_horizon or event.id is None:
             return False
-        self.buckets = {b: ids for b, ids in self.buckets.items()
-                        if self.seen <= (b + 1) * (horizon // 10) + horizon}
+        self.buckets = self.remembered()
         return any(event.id in ids for ids in self.buckets.values())
 
     def remember(self, event):
         if self.program.dedup_horizon and event.id is not None:
             self.buckets.setdefault(self.seen // (self.program.dedup_horizon // 10), set()).add(event.id)
+            self.buckets = self.remembered()
+            while self.program.dedup_ids_max and len(self.buckets) > 1 and \
+                    sum(map(len, self.buckets.values())) > self.program.dedup_ids_max:
+                del self.buckets[min(self.buckets)]
 
     # ---- one account at one instant ----
 

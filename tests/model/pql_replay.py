@@ -14,7 +14,7 @@ from pql_model import Duration, Model, Open, Program, Time
 
 TOPIC = "product-events"
 DURATIONS = ("lateness", "dedup_horizon", "start_grace")
-PLAIN = ("late_policy", "evidence_max", "exact_max")
+PLAIN = ("late_policy", "evidence_max", "exact_max", "dedup_ids_max")
 
 
 def murmur2(data):

@@ -384,6 +384,7 @@ def attempt_case(rng):
         settings["lateness"] = min(rng.choice((1, 1000, HOUR, rng.choice(spans), DAY)), 30 * DAY)
     if rng.random() < 0.35:
         settings["dedup_horizon"] = rng.choice((10, 1000, HOUR, 10 * DAY))
+        settings["dedup_ids_max"] = rng.choice((0, 0, 1, 5, 30))
     if rng.random() < 0.2:
         settings["late_policy"] = rng.choice(("drop", "drop", "dead_letter"))
     if rng.random() < 0.4:

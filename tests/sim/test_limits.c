@@ -127,6 +127,135 @@ static void one_permanent_error_is_survived(void **state)
     goes_on_after_one(&at_least);
 }
 
+/* --- memory --- */
+
+static void many_accounts(struct world *world, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char account[24];
+        snprintf(account, sizeof account, "account-%d", i);
+        world_put_event(world, account);
+        world_put_event(world, account);
+    }
+}
+
+static int64_t committed_offset(const struct world *world)
+{
+    return world->model.has_offset[0][0] ? world->model.offsets[0][0].offset : 0;
+}
+
+static size_t transitions(const struct world *world)
+{
+    const struct model_log *log = &world->model.outputs[PQL_OUT_PQL][0];
+    size_t n = 0;
+    for (size_t i = 0; i < log->count; i++) n += log->records[i]->status == MODEL_COMMITTED;
+    return n;
+}
+
+static void state_at_the_budget_stops_and_goes_on_with_more(const struct world_plan *plan)
+{
+    struct world world;
+    world_init(&world, plan);
+    world.conf.memory_max = 400000;
+    world.conf.client_bytes = 1000;
+    world.conf.dlq_max_share = 1;
+    struct world_process *process = world_start(&world, "pql-0");
+    many_accounts(&world, 0, 2000);
+    expect_stop(&world, process, PQL_STOP_STATE, "0.4 MB that `memory` allows: state ");
+    enum pql_stop stop;
+    struct pql_err err;
+    pql_pipeline_finished(process->pipeline, &stop, &err);
+    assert_string_equal(err.reason, "memory");
+    assert_non_null(strstr(err.msg, "client 0.0 MB"));
+    assert_true(committed_offset(&world) > 0 && committed_offset(&world) < 4000);
+    world_kill(process);
+    /* The same again: no further than before by much, and it says so again. */
+    process = world_start(&world, "pql-0");
+    expect_stop(&world, process, PQL_STOP_STATE, "`memory` allows");
+    world_kill(process);
+    world.conf.memory_max = 40000000;
+    process = world_start(&world, "pql-0");
+    run_until_committed(&world, process);
+    world_kill(process);
+    assert_true(transitions(&world) >= 2000);
+    if (!plan->at_least_once) assert_int_equal(transitions(&world), 2000);
+    world_deinit(&world);
+}
+
+static void state_at_the_budget_stops_before_allocation_fails(void **state)
+{
+    (void)state;
+    state_at_the_budget_stops_and_goes_on_with_more(&exactly);
+    state_at_the_budget_stops_and_goes_on_with_more(&at_least);
+}
+
+/* What was taken away and kept is the first to go. */
+static void parked_tasks_go_first(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats = {0};
+    world_init(&world, &exactly);
+    world.conf.memory_max = 40000000;
+    world.conf.park_ms = 600000;
+    struct world_process *process = world_start(&world, "pql-0");
+    many_accounts(&world, 0, 500);
+    run_until_committed(&world, process);
+    /* Another one joins and takes the only partition for good. */
+    struct world_process *other = NULL;
+    model_client_freeze(process->client, true);
+    other = world_start(&world, "pql-1");
+    for (int i = 0; i < STEPS && !stats.live; i++) {
+        world_run(&world, other, 1);
+        pql_pipeline_stats(other->pipeline, &stats);
+    }
+    model_client_freeze(process->client, false);
+    for (int i = 0; i < STEPS && !stats.parked; i++) {
+        world_run(&world, other, 1);
+        world_run(&world, process, 1);
+        pql_pipeline_stats(process->pipeline, &stats);
+    }
+    assert_int_equal(stats.parked, 1);
+    assert_true(stats.memory.parked > 50000 && stats.memory.state == 0);
+    process->conf.memory_max = stats.memory.parked;
+    world_run(&world, process, 2000);
+    assert_false(pql_pipeline_finished(process->pipeline, NULL, NULL));
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.parked, 0);
+    assert_int_equal(stats.memory.parked, 0);
+    world_kill(process);
+    world_kill(other);
+    world_deinit(&world);
+}
+
+static void memory_is_counted_by_kind(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    char value[64];
+    world_init(&world, &exactly);
+    world.conf.client_bytes = 12345;
+    world.schema_known_us = UINT64_MAX;
+    struct world_process *process = world_start(&world, "pql-0");
+    many_accounts(&world, 0, 300);
+    run_until_committed(&world, process);
+    pql_pipeline_stats(process->pipeline, &stats);
+    uint64_t state_bytes = stats.memory.state;
+    assert_true(state_bytes > 300 * 100 && state_bytes < 300 * 2000);
+    assert_int_equal(stats.memory.client, 12345);
+    snprintf(value, sizeof value, "later|a1|u1|%lld|", (long long)model_wall_ms(&world.model));
+    for (int i = 0; i < 20; i++) world_put(&world, 0, 0, "a1", value);
+    world_run(&world, process, 3000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_true(stats.memory.messages > strlen(value));
+    assert_int_equal(pql_memory_total(&stats.memory),
+                     stats.memory.state + stats.memory.epochs + stats.memory.messages + stats.memory.journal +
+                         stats.memory.snapshots + stats.memory.parked + stats.memory.client);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 int main(void)
 {
     pql_log_set_level(PQL_LOG_LEVEL_COUNT);
@@ -134,6 +263,9 @@ int main(void)
         cmocka_unit_test(permanent_errors_stop_with_the_command),
         cmocka_unit_test(permanent_errors_stop_at_least_once_too),
         cmocka_unit_test(one_permanent_error_is_survived),
+        cmocka_unit_test(state_at_the_budget_stops_before_allocation_fails),
+        cmocka_unit_test(parked_tasks_go_first),
+        cmocka_unit_test(memory_is_counted_by_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

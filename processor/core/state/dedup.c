@@ -3,10 +3,13 @@
 #include "base/memory.h"
 #include <stdlib.h>
 
-void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms)
+void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms, uint64_t ids_max)
 {
     int64_t width = horizon_ms / 10;
-    *dedup = (struct pql_dedup){.width_ms = width > 0 ? width : 1, .horizon_ms = horizon_ms};
+    *dedup = (struct pql_dedup){.width_ms = width > 0 ? width : 1,
+                                .horizon_ms = horizon_ms,
+                                .ids_max = ids_max,
+                                .dropped = INT64_MIN};
 }
 
 /* Returns the sum of its pages' hashes. */
@@ -37,7 +40,7 @@ static int64_t bucket_of(const struct pql_dedup *dedup, int64_t seen_ms)
 
 bool pql_dedup_is_forgotten(const struct pql_dedup *dedup, int64_t bucket, int64_t seen_ms)
 {
-    return seen_ms > (bucket + 1) * dedup->width_ms + dedup->horizon_ms;
+    return bucket <= dedup->dropped || seen_ms > (bucket + 1) * dedup->width_ms + dedup->horizon_ms;
 }
 
 static struct pql_dedup_slot *slot_of(const struct pql_dedup *dedup, uint64_t id)
@@ -104,6 +107,21 @@ static void append(struct pql_dedup_bucket *bucket, uint64_t id)
     page->ids[page->count++] = id;
 }
 
+/* Only said here, since a snapshot may be reading them: they are freed with those that are forgotten. What has
+ * expired does not count. */
+static void drop_over_limit(struct pql_dedup *dedup, int64_t seen_ms)
+{
+    uint64_t live = 0;
+    size_t first = 0, last = dedup->buckets_count - 1;
+    while (first < last && pql_dedup_is_forgotten(dedup, dedup->buckets[first].number, seen_ms)) first++;
+    for (size_t b = first; b <= last; b++) live += dedup->buckets[b].count;
+    for (; live > dedup->ids_max && first < last; first++) {
+        live -= dedup->buckets[first].count;
+        dedup->dropped_ids += dedup->buckets[first].count;
+        dedup->dropped = dedup->buckets[first].number;
+    }
+}
+
 void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms)
 {
     struct pql_dedup_bucket *bucket = open_bucket(dedup, bucket_of(dedup, seen_ms));
@@ -112,18 +130,22 @@ void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms)
         rebuild(dedup);
     else
         put(dedup, id, bucket->number);
+    if (dedup->ids_max) drop_over_limit(dedup, seen_ms);
 }
 
-void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms)
+void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms, uint64_t ids_max)
 {
-    if (horizon_ms == dedup->horizon_ms) return;
+    if (horizon_ms == dedup->horizon_ms && ids_max == dedup->ids_max) return;
     struct pql_dedup old = *dedup;
-    pql_dedup_init(dedup, horizon_ms);
-    for (size_t b = 0; horizon_ms && b < old.buckets_count; b++)
+    pql_dedup_init(dedup, horizon_ms, ids_max);
+    dedup->dropped_ids = old.dropped_ids;
+    for (size_t b = 0; horizon_ms && b < old.buckets_count; b++) {
+        if (old.buckets[b].number <= old.dropped) continue;
         for (size_t p = 0; p < old.buckets[b].pages_count; p++)
             for (uint32_t i = 0; i < old.buckets[b].pages[p].count; i++)
                 pql_dedup_add(dedup, old.buckets[b].pages[p].ids[i],
                               (old.buckets[b].number + 1) * old.width_ms - 1);
+    }
     pql_dedup_deinit(&old);
 }
 

@@ -27,6 +27,9 @@ struct pql_dedup_bucket {
 
 struct pql_dedup {
     int64_t width_ms, horizon_ms;     /* horizon 0: off */
+    uint64_t ids_max;                 /* 0: no limit */
+    int64_t dropped;                  /* buckets up to this number were dropped over ids_max */
+    uint64_t dropped_ids;             /* how many ids went so */
     struct pql_dedup_bucket *buckets; /* ascending */
     size_t buckets_count, buckets_capacity;
     struct pql_dedup_slot {
@@ -37,10 +40,12 @@ struct pql_dedup {
     size_t slots_capacity, slots_used;
 };
 
-void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms);
+/* Over ids_max the oldest bucket goes, early: an event with one of its ids counts again. The newest bucket, a
+ * tenth of the horizon, always stays. */
+void pql_dedup_init(struct pql_dedup *dedup, int64_t horizon_ms, uint64_t ids_max);
 void pql_dedup_deinit(struct pql_dedup *dedup);
 /* Another horizon: what is remembered is kept, each bucket as of its end. */
-void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms);
+void pql_dedup_change(struct pql_dedup *dedup, int64_t horizon_ms, uint64_t ids_max);
 bool pql_dedup_has(const struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
 /* seen_ms: after the event. Call pql_dedup_forget now and then. */
 void pql_dedup_add(struct pql_dedup *dedup, uint64_t id, int64_t seen_ms);
