@@ -62,9 +62,10 @@ class SlowLink:
                 yield size + frame
 
     def creep(self, size):
-        while self.bytes_per_s and size > 0:
+        """As long as the link is slow: that may end in between."""
+        while (pace := self.bytes_per_s) and size > 0:
             time.sleep(0.1)
-            size -= self.bytes_per_s / 10
+            size -= pace / 10
 
     def is_slow(self, frame):
         """By the request's header and the first field of Produce: a nullable string, from version 9 on a compact one
