@@ -15,7 +15,7 @@ import oracle
 import scenario
 import segments
 import services
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 EVENTS = dataset.generate(seed=81, accounts=30, days=30)
@@ -133,7 +133,7 @@ class FaultRows(unittest.TestCase):
             try:
                 return [answer.result(20) for answer in asked.values()]
             except KafkaException as failure:  # a broker that was just started may not lead yet
-                if not failure.args[0].retriable() or time.monotonic() > deadline:
+                if failure.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION or time.monotonic() > deadline:
                     raise
             time.sleep(0.2)
 
