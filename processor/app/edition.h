@@ -13,6 +13,8 @@
 
 struct pql_edition {
     const struct pql_program *program;
+    bool ticks;                                /* false: clock = "events" */
+    const int64_t *max_future_ms;              /* by input; -1: no check */
     void *context;                             /* of pql_decoding.open */
     void (*free)(struct pql_edition *edition); /* NULL: it is its maker's */
     char hash[33];                             /* of the program's text; filled by the pipeline */

@@ -34,7 +34,6 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .checkpoint_bandwidth = 20000000,
         .checkpoint_buffer = 64 << 20,
         .checkpoint_slice = 16 << 10,
-        .ticks = true,
         .idle_after_ms = 10000,
         .alert_max_age_ms = 3600000,
         .dlq_max_share = 0.5,

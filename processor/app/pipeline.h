@@ -70,8 +70,7 @@ enum pql_broken { PQL_BROKEN_RULES(PQL_BROKEN_ENUM) PQL_BROKEN_COUNT };
 
 struct pql_pipeline_input {
     const char *topic;
-    int64_t start;         /* PQL_OFFSET_EARLIEST, _LATEST, or a time in ms: for a task that never ran */
-    int64_t max_future_ms; /* -1: no check */
+    int64_t start; /* PQL_OFFSET_EARLIEST, _LATEST, or a time in ms: for a task that never ran */
     /* Where the producer puts an account, or NULL: not checked. */
     uint32_t (*partition_of)(struct pql_slice account, uint32_t partitions);
 };
@@ -100,7 +99,6 @@ struct pql_pipeline_conf {
                                    for */
     uint64_t checkpoint_buffer; /* bytes of a snapshot that wait to be written, before it is given up */
     size_t checkpoint_slice;    /* bytes that a worker serialises at a time */
-    bool ticks;                 /* false: clock = "events" */
     int64_t idle_after_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
     bool exit_on_bad_input;

@@ -109,8 +109,7 @@ static void compile(struct pql_setup *setup)
     }
 }
 
-bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,
-                    int *exit_code)
+bool pql_setup_load(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers)
 {
     *setup = (struct pql_setup){0};
     pql_diags_init(&setup->diags);
@@ -123,8 +122,15 @@ bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flag
     setup->config = pql_config_load(&request, &setup->diags);
     if (setup->config && needs_brokers) pql_kafka_check(&setup->config->kafka, &setup->diags);
     if (setup->config) compile(setup); /* also after errors, so that all are told at once */
+    return setup->diags.errors_count == 0;
+}
+
+bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,
+                    int *exit_code)
+{
+    bool is_good = pql_setup_load(setup, flags, needs_brokers);
     pql_diags_print(&setup->diags, stderr);
-    if (setup->diags.errors_count == 0) {
+    if (is_good) {
         pql_log_set_level((enum pql_log_level)setup->config->log_level);
         return true;
     }

@@ -19,6 +19,8 @@ struct pql_setup {
  * was touched. In both cases pql_setup_deinit follows. */
 bool pql_setup_init(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers,
                     int *exit_code);
+/* The same without a word: what there is to say is in setup->diags. */
+bool pql_setup_load(struct pql_setup *setup, const struct pql_config_flags *flags, bool needs_brokers);
 void pql_setup_deinit(struct pql_setup *setup);
 
 /* The setup of a program's text, as it stands in a manifest: what a task needs that runs another program than

@@ -36,6 +36,7 @@ struct wired {
     const struct pql_setup *setup;
     struct pql_setup own; /* of a program that came from elsewhere than the configuration at the start */
     struct pql_inputs *inputs;
+    int64_t max_future_ms[PQL_INPUTS_MAX];
 };
 
 struct pql_wiring {
@@ -141,6 +142,10 @@ static int wire(struct wired *wired, struct pql_wiring *wiring, const struct pql
     wired->setup = setup;
     wired->edition.program = setup->program;
     wired->edition.context = wired;
+    wired->edition.ticks = setup->config->clock == PQL_CLOCK_WALL;
+    wired->edition.max_future_ms = wired->max_future_ms;
+    for (size_t i = 0; i < setup->config->inputs_count; i++)
+        wired->max_future_ms[i] = setup->config->inputs[i].max_future_ms;
     if (!(wired->inputs = pql_inputs_share(setup, wiring->registry, err))) return -1;
     struct decoders *tried = try_open(wired, err);
     close_decoders(tried);
@@ -167,7 +172,10 @@ static int check_inputs(const struct pql_wiring *wiring, const struct pql_setup 
 {
     size_t own = setup->config->inputs_count, wanted = wiring->setup->config->inputs_count;
     if (own == wanted) return 0;
-    return PQL_FAIL(err, PQL_ERR_CONFIG, "it has %zu inputs, this process reads %zu", own, wanted);
+    return PQL_FAIL(err, PQL_ERR_CONFIG,
+                    "it has %zu inputs, this process reads %zu: that needs a restart, and a state of its "
+                    "own (another `app`)",
+                    own, wanted);
 }
 
 static int compile_edition(void *context, struct pql_slice text, struct pql_edition **edition,
@@ -176,6 +184,21 @@ static int compile_edition(void *context, struct pql_slice text, struct pql_edit
     struct wired *wired = wired_new();
     if (pql_setup_of_program(&wired->own, text, err) || check_inputs(context, &wired->own, err) ||
         wire(wired, context, &wired->own, err)) {
+        free_wired(&wired->edition);
+        return -1;
+    }
+    *edition = &wired->edition;
+    return 0;
+}
+
+int pql_wiring_edition(struct pql_wiring *wiring, struct pql_setup *setup, struct pql_edition **edition,
+                       struct pql_err *err)
+{
+    if (check_inputs(wiring, setup, err)) return -1;
+    struct wired *wired = wired_new();
+    wired->own = *setup;
+    *setup = (struct pql_setup){0};
+    if (wire(wired, wiring, &wired->own, err)) {
         free_wired(&wired->edition);
         return -1;
     }
@@ -267,10 +290,8 @@ static void fill_inputs(struct pql_wiring *wiring)
         const struct pql_input_conf *conf = &config->inputs[i];
         wiring->topics[i] = conf->topic;
         wiring->topic_slices[i] = pql_slice_of(conf->topic);
-        wiring->inputs[i] = (struct pql_pipeline_input){.topic = conf->topic,
-                                                        .start = conf->start,
-                                                        .max_future_ms = conf->max_future_ms,
-                                                        .partition_of = partition_of(conf->partitioning)};
+        wiring->inputs[i] = (struct pql_pipeline_input){
+            .topic = conf->topic, .start = conf->start, .partition_of = partition_of(conf->partitioning)};
     }
 }
 
@@ -338,7 +359,6 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->restore_target_ms = config->restore_target_ms;
     conf->handover_budget_ms = config->handover_budget_ms;
     conf->checkpoint_bandwidth = config->checkpoint_bandwidth;
-    conf->ticks = config->clock == PQL_CLOCK_WALL;
     conf->idle_after_ms = config->idle_after_ms;
     conf->alert_max_age_ms = config->alert_max_age_ms;
     conf->dlq_max_share = config->dlq_max_share;

@@ -17,6 +17,11 @@ void pql_wiring_free(struct pql_wiring *wiring);
 /* Asks the registry for the ids of output schemas, where the configuration wants ids. Waits for answers. */
 int pql_wiring_resolve_schemas(struct pql_wiring *wiring, struct pql_err *err) PQL_CHECKED;
 
+/* The program of another configuration, which is taken over with what it needs of *setup (empty then); for
+ * pql_pipeline_revise. */
+int pql_wiring_edition(struct pql_wiring *wiring, struct pql_setup *setup, struct pql_edition **edition,
+                       struct pql_err *err) PQL_CHECKED;
+
 const struct pql_ports *pql_wiring_ports(const struct pql_wiring *wiring);
 struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring); /* for questions to the cluster */
 const struct pql_pipeline_conf *pql_wiring_conf(const struct pql_wiring *wiring);

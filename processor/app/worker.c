@@ -427,7 +427,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
     event.partition = m->partition;
     event.offset = m->offset;
     if (!scripted) {
-        int64_t max = w->pipeline->conf->inputs[m->input].max_future_ms;
+        int64_t max = task->edition->max_future_ms[m->input];
         int64_t now = m->timestamp_is_append ? m->timestamp_ms : w->wall_ms;
         if (max >= 0 && event.time_ms > now && event.time_ms - now > max)
             return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word,
@@ -643,7 +643,7 @@ static void run_refresh(struct pql_worker *w, struct pql_task *task)
 static bool wants_tick(struct pql_worker *w, struct pql_task *task, int64_t *to_ms)
 {
     uint64_t idle_us = (uint64_t)w->pipeline->conf->idle_after_ms * 1000;
-    if (!w->pipeline->conf->ticks || task->phase != PQL_PHASE_LIVE || task->is_leaving || is_scripted(task) ||
+    if (!task->edition->ticks || task->phase != PQL_PHASE_LIVE || task->is_leaving || is_scripted(task) ||
         task->lag_ms < 0 || w->now_us - task->last_record_us < idle_us)
         return false;
     for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)

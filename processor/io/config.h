@@ -111,6 +111,10 @@ struct pql_config_request {
 struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags);
 void pql_config_free(struct pql_config *config);
 
+/* Names every setting that was changed and that neither makes the program nor can be changed while running. */
+void pql_config_compare(const struct pql_config *before, const struct pql_config *now,
+                        void (*tell)(void *context, const char *name), void *context);
+
 /* The commented configuration with every setting at its default: conf/pqlstream.conf. */
 void pql_config_print_template(FILE *out);
 

@@ -25,6 +25,7 @@
 #define SHOWN PQL_OPTION_OPTIONAL
 #define CONTENT PQL_OPTION_IS_FILE
 #define CONDITION PQL_OPTION_IS_CONDITION
+#define LIVE PQL_OPTION_IS_LIVE
 #define ZONE PQL_OPTION_IS_ZONE
 
 static const char *const group_protocol_words[] = {"classic", "consumer", NULL};
@@ -94,7 +95,7 @@ const struct pql_option pql_options[] = {
     /* --- who this is --- */
     TEXT(ROOT, "app", STRING, AT(pql_config, app), "pqlstream", RESULTS, "\"acme-pql\"",
          "Name of the application: consumer group, beginning of transactional ids and of topic names."),
-    INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, 0,
+    INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, LIVE,
         "Number of this configuration. Raise it with every change of what changes results: a state takes over a higher "
         "number, stays with its own program under a lower one, and refuses another program under the same."),
     TEXT(ROOT, "instance", STRING, AT(pql_config, instance), NULL, SHOWN, "\"pql-0\"",
@@ -103,7 +104,7 @@ const struct pql_option pql_options[] = {
     WORD(ROOT, "group_protocol", AT(pql_config, group_protocol), "classic", group_protocol_words, 0,
          "Who assigns partitions: the members (classic, every broker) or the broker (consumer: KIP-848, Kafka 4.0 and "
          "later, where session and heartbeat are settings of the broker or of the group there)."),
-    WORD(ROOT, "log_level", AT(pql_config, log_level), "info", log_words, 0, "Lines of the log below it are left out."),
+    WORD(ROOT, "log_level", AT(pql_config, log_level), "info", log_words, LIVE, "Lines of the log below it are left out."),
 
     /* --- Kafka --- */
     GROUP(ROOT, "kafka", GROUP, KAFKA, 0,

@@ -57,6 +57,7 @@ enum {
     PQL_OPTION_OPTIONAL = 32,   /* the example only shows how it is written: it stays in a comment */
     PQL_OPTION_IS_FILE = 64,    /* names a file whose content counts */
     PQL_OPTION_IS_CONDITION = 128,
+    PQL_OPTION_IS_LIVE = 256, /* changes nothing of results, and can be changed while running */
     PQL_OPTION_IS_ZONE = 256, /* names a time zone whose clock counts */
 };
 

@@ -27,7 +27,7 @@ static int64_t sent;
 static void begin(struct world *world, const struct world_plan *plan)
 {
     world_init(world, plan);
-    world->conf.ticks = false;
+    world_set_ticks(world, false);
     sent = 0;
 }
 
@@ -265,7 +265,7 @@ static void end_offsets_asked_before_the_assignment_are_dropped(void **state)
     (void)state;
     struct world world;
     begin(&world, &one_partition);
-    world.conf.ticks = true;
+    world_set_ticks(&world, true);
     struct world_process *process = world_start(&world, "pql-0");
     for (int i = 0; i < 4; i++) world_put_event(&world, "a1");
     run_until_committed(&world, process, NULL);

@@ -134,7 +134,7 @@ static void a_record_stays_first_until_its_instant_is_reached(void **state)
     struct world world;
     struct world_process *process = begin(&world, &flood_plan);
     int64_t before = world.model.offsets[0][0].offset;
-    process->conf.ticks = false;
+    world_set_ticks(&world, false);
     model_advance(&world.model, 10000000);
     world_put_event(&world, "late");
     world_put_event(&world, "late");
@@ -158,7 +158,7 @@ static void other_tasks_have_their_turn_in_a_flood(void **state)
     plan.part_records_max = 1;
     struct world_process *process = begin(&world, &plan);
     int32_t other = (int32_t)pql_partition_murmur2(PQL_SLICE_LITERAL("other"), 2);
-    process->conf.ticks = false;
+    world_set_ticks(&world, false);
     model_advance(&world.model, 10000000);
     char value[96]; /* moves the clock of the one, and not of the other */
     snprintf(value, sizeof value, "known|x|u1|%lld|", (long long)model_wall_ms(&world.model));
@@ -355,7 +355,7 @@ static void a_refresh_goes_to_the_state_topic_alone(void **state)
     (void)state;
     struct world world;
     struct world_process *process = begin(&world, &flood_plan);
-    process->conf.ticks = false;
+    world_set_ticks(&world, false);
     size_t pqa = visible(&world, PQL_OUT_PQA), alerts = visible(&world, PQL_OUT_ALERTS),
            before = visible(&world, PQL_OUT_STATE);
     pql_pipeline_refresh(process->pipeline);
@@ -374,10 +374,10 @@ static void a_refresh_goes_on_after_a_handover_and_a_crash(void **state)
 {
     (void)state;
     struct world world;
-    world.conf.ticks = true;
+    world_set_ticks(&world, true);
     struct world_process *process = begin(&world, &flood_plan);
-    world.conf.ticks = false;
-    process->conf.ticks = false;
+    world_set_ticks(&world, false);
+    world_set_ticks(&world, false);
     size_t before = visible(&world, PQL_OUT_STATE);
     pql_pipeline_refresh(process->pipeline);
     run_until_parts(&world, process, 3);

@@ -89,6 +89,7 @@ static void define_all(struct world *world)
 
 static void make_programs(struct world *world)
 {
+    static const int64_t max_future_ms[MODEL_INPUTS_MAX] = {600000, 600000};
     pql_diags_init(&world->diags);
     for (size_t i = 0; i < WORLD_PROGRAMS; i++) {
         struct world_program *p = &world->programs[i];
@@ -107,7 +108,8 @@ static void make_programs(struct world *world)
         p->program = pql_program_new(&p->conf, &world->diags);
         if (!p->program) pql_diags_print(&world->diags, stderr);
         PQL_ASSERT(p->program);
-        p->edition = (struct pql_edition){.program = p->program, .context = world};
+        p->edition = (struct pql_edition){
+            .program = p->program, .ticks = true, .max_future_ms = max_future_ms, .context = world};
     }
     world->revision = 1;
 }
@@ -141,12 +143,11 @@ static void make_conf(struct world *world)
     static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql",    "sim.pqa", "sim.state",
                                                        "sim.alerts", "sim.dlq", "sim.checkpoint"};
     for (uint32_t i = 0; i < world->plan->inputs_count; i++)
-        world->inputs[i] = (struct pql_pipeline_input){.topic = inputs[i],
-                                                       .start = PQL_OFFSET_EARLIEST,
-                                                       .max_future_ms = 600000,
-                                                       .partition_of = pql_partition_murmur2};
+        world->inputs[i] = (struct pql_pipeline_input){
+            .topic = inputs[i], .start = PQL_OFFSET_EARLIEST, .partition_of = pql_partition_murmur2};
     struct pql_pipeline_conf conf = pql_pipeline_conf_default();
     conf.app = "sim";
+    conf.edition = &world->programs[0].edition;
     conf.compile = compile;
     conf.compile_context = world;
     conf.inputs = world->inputs;
@@ -213,6 +214,11 @@ struct world_process *world_start(struct world *world, const char *transactional
     process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &process->err);
     if (!process->pipeline) model_client_kill(process->client);
     return process;
+}
+
+void world_set_ticks(struct world *world, bool ticks)
+{
+    for (size_t i = 0; i < WORLD_PROGRAMS; i++) world->programs[i].edition.ticks = ticks;
 }
 
 void world_change(struct world *world)

@@ -97,6 +97,8 @@ void world_deinit(struct world *world);
 struct world_process *world_start(struct world *world, const char *transactional_id);
 /* As kill -9 does: what it had is gone. NULL is fine. */
 void world_kill(struct world_process *process);
+/* Whether the clock goes on by itself, in processes that run, too. */
+void world_set_ticks(struct world *world, bool ticks);
 /* A new revision; processes learn of it by world_reload and when they start. */
 void world_change(struct world *world);
 void world_reload(struct world *world, struct world_process *process);

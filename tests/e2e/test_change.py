@@ -1,0 +1,117 @@
+"""Another configuration under a state, on a real broker: by SIGHUP, by a restart, forward and back."""
+import signal
+import tempfile
+import time
+import unittest
+
+import scenario
+
+START = 1_767_225_600_000
+ACCOUNTS = [f"acme-{n}" for n in range(40)]
+
+BEFORE = """
+  { name = "busy"; subject = "account"; qualify = "count(login, 7d) >= 2"; },
+  { name = "gone"; subject = "account"; qualify = "count(login, 7d) >= 1"; }
+"""
+AFTER = """
+  { name = "busy"; subject = "account"; qualify = "count(login, 7d) >= 3"; },
+  { name = "new";  subject = "account"; qualify = "count(upload, 7d) >= 1"; }
+"""
+
+
+def events(name, accounts, at):
+    """Each on its own: an account's event at `at` seconds after the start."""
+    return [{"type": "track", "event": name, "account_id": account, "user_id": "u", "occurred_at": START + 1000 * at,
+             "message_id": f"{name}-{account}-{at}"} for account in accounts]
+
+
+class Change(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def configure(self, app, revision, definitions):
+        """The configuration's file, as an editor would leave it."""
+        return scenario.Scenario(app, self.directory, input_format="json", definitions=definitions,
+                                 settings=f"revision = {revision};")
+
+    def wait_for(self, program, words, seconds=60):
+        deadline = time.monotonic() + seconds
+        while words not in program.log_tail():
+            program.check_alive()
+            self.assertLess(time.monotonic(), deadline, f"'{words}' is not said:\n{program.log_tail()}")
+            time.sleep(0.1)
+
+    def wait_records(self, job, program, count, seconds=60):
+        deadline = time.monotonic() + seconds
+        while len(records := job.records()["pqa"]) < count:
+            program.check_alive()
+            self.assertLess(time.monotonic(), deadline, f"{len(records)} of {count}:\n{program.log_tail()}")
+            time.sleep(0.2)
+        return records
+
+    def check(self, records, expected):
+        scenario.check_contract(self, records)
+        found = sorted((r["definition"], r["transition"], r["reason"], r["origin"] == "definition_change")
+                       for r in records)
+        wanted = sorted(key for key, count in expected.items() for _ in range(count))
+        self.assertEqual(found, wanted)
+
+    def test_forward_and_back(self):
+        job = self.configure("change", 1, BEFORE)
+        job.create_input()
+        job.produce(events("login", ACCOUNTS, 1) + events("login", ACCOUNTS, 2) + events("login", ACCOUNTS[:10], 3)
+                    + events("upload", ACCOUNTS, 3))
+        program = job.run()
+        n = len(ACCOUNTS)
+        expected = {("busy", "entered", "condition", False): n, ("gone", "entered", "condition", False): n}
+        self.check(self.wait_records(job, program, 2 * n), expected)
+
+        # What is wrong, and what forgets the revision, changes nothing.
+        self.configure("change", 2, '{ name = "busy"; qualify = "cuont(login, 7d) >= 3"; }')
+        program.process.send_signal(signal.SIGHUP)
+        self.wait_for(program, "the configuration is wrong")
+        self.assertIn("did you mean 'count'", program.log_tail())
+        self.configure("change", 1, AFTER)
+        program.process.send_signal(signal.SIGHUP)
+        self.wait_for(program, "raise `revision`")
+
+        # SIGHUP: members leave with their reason, what is new is not complete yet.
+        self.configure("change", 2, AFTER)
+        program.process.send_signal(signal.SIGHUP)
+        expected.update({("busy", "left", "definition_changed", True): n - 10,
+                         ("gone", "left", "definition_removed", True): n})
+        self.check(self.wait_records(job, program, sum(expected.values())), expected)
+        job.produce(events("upload", ACCOUNTS[:5], 4))
+        expected[("new", "entered", "condition", False)] = 5
+        records = self.wait_records(job, program, sum(expected.values()))
+        self.check(records, expected)
+        since = {r["complete_since"] for r in records if r["definition"] == "new"}
+        self.assertEqual(since, {r["clock"] for r in records if r["reason"] == "definition_removed"})
+        self.assertEqual(program.stop(), 0, program.log_tail())
+
+        # Back, by a restart: the old text with a higher number. Signals that were there all the time are whole.
+        self.configure("change", 3, BEFORE)
+        program = job.run()
+        expected[("busy", "entered", "condition", True)] = n - 10
+        expected[("gone", "entered", "condition", True)] = n
+        expected[("new", "left", "definition_removed", True)] = 5
+        records = self.wait_records(job, program, sum(expected.values()))
+        self.check(records, expected)
+        self.assertEqual({r["complete_since"] for r in records if r["definition"] == "busy"}, {None})
+
+        # An older process may not undo it.
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        self.configure("change", 2, AFTER)
+        program = job.run()
+        self.wait_for(program, "goes on with its own, newer program")
+        job.produce(events("login", ["late"], 5))
+        job.wait_done(program, 60)
+        expected[("gone", "entered", "condition", False)] += 1
+        self.check(self.wait_records(job, program, sum(expected.values())), expected)
+        self.assertEqual(program.stop(), 0, program.log_tail())
+
+
+if __name__ == "__main__":
+    unittest.main()
