@@ -277,7 +277,7 @@ static void no_tick_where_the_clock_is_that_of_events(void **state)
     (void)state;
     struct world world;
     struct world_process *process = begin(&world);
-    process->conf.ticks = false;
+    world_set_ticks(&world, false);
     expect_no_tick(&world, process);
     end(&world, process);
 }
@@ -357,7 +357,7 @@ static void the_order_of_inputs_of_two_schemas_is_kept_in_long_runs(void **state
     memset(decoded, 0, sizeof decoded);
     plain_decode = world.conf.decoding.decode;
     world.conf.decoding.decode = two_decoders;
-    world.conf.ticks = false;
+    world_set_ticks(&world, false);
     struct world_process *process = world_start(&world, "pql-0");
     process->conf.inbox_max = 1000;
     real = process->ports;
