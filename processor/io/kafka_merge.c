@@ -144,7 +144,9 @@ static int wait_for(struct pql_kafka_merge *merge, size_t at, struct pql_err *er
     struct lane *lane = &merge->lanes[at];
     lane->at = lane->count = 0;
     for (;;) {
-        ssize_t got = rd_kafka_consume_batch_queue(lane->queue, WAIT_MS, lane->batch, BATCH);
+        /* A batch with a time limit waits until it is full: so what is there, else the first that comes. */
+        ssize_t got = rd_kafka_consume_batch_queue(lane->queue, 0, lane->batch, BATCH);
+        if (got <= 0) got = (lane->batch[0] = rd_kafka_consume_queue(lane->queue, WAIT_MS)) != NULL;
         if (got > 0) {
             lane->count = (size_t)got;
             merge->heard_ms = now_ms();

@@ -130,6 +130,26 @@ class Replay(Tools):
         groups = client.AdminClient({"bootstrap.servers": job.broker}).list_consumer_groups().result(10).valid
         self.assertNotIn(job.app, [group.group_id for group in groups])
 
+    def test_an_open_transaction_ends_the_reading_before_it(self):
+        """What is not committed is not read, and nobody waits for it; what was aborted is left out."""
+        job = scenario.Scenario("tools-open", self.folder.name, input_format="json")
+        job.create_input()
+        here = [(0, "k", json.dumps(e).encode()) for e in EVENTS[:60]]
+        client.produce(job.broker, job.topic, here[:20])
+        client.produce(job.broker, job.topic, here[20:30], transactional_id="tools-aborted", commit=False)
+        client.produce(job.broker, job.topic, here[30:40], transactional_id="tools-committed")
+        producer = client.Producer({"bootstrap.servers": job.broker, "transactional.id": "tools-open"})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for partition, key, value in here[40:]:
+            producer.produce(job.topic, value, key, partition)
+        producer.flush(10)
+        done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        self.assertEqual(int(done.stderr.splitlines()[-1].split()[0]), 30)
+        producer.commit_transaction(30)  # would fail, had the reading waited for the end of its time
+        done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
+        self.assertEqual(int(done.stderr.splitlines()[-1].split()[0]), 50)
+
     def test_what_cannot_be_read_is_named(self):
         job = scenario.Scenario("tools-absent", self.folder.name)
         for flags, code, words in (
