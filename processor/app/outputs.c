@@ -63,6 +63,22 @@ static void add_dead_letter(struct pql_worker *w, struct pql_task *task, struct 
     add(w, task, record);
 }
 
+/* The mapping's field that a reason is about; NULL: none by itself. */
+static const char *field_of(const char *reason)
+{
+    static const struct {
+        enum pql_reject reject;
+        const char *field;
+    } rows[] = {
+        {PQL_REJECT_NO_EVENT, "event"}, {PQL_REJECT_NO_ACCOUNT, "account"},  {PQL_REJECT_NO_USER, "user"},
+        {PQL_REJECT_BAD_TIME, "time"},  {PQL_REJECT_FUTURE_TIME, "time"},    {PQL_REJECT_LATE, "time"},
+        {PQL_REJECT_BAD_KIND, "kind"},  {PQL_REJECT_UNSUPPORTED_KIND, "kind"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strcmp(pql_rejects[rows[i].reject].word, reason)) return rows[i].field;
+    return NULL;
+}
+
 static void put(struct pql_header *headers, size_t *count, const char *name, const char *value)
 {
     if (value && *value) headers[(*count)++] = (struct pql_header){pql_slice_of(name), pql_slice_of(value)};
@@ -92,6 +108,7 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
     put(headers, &n, "pqlstream.error.partition", partition);
     put(headers, &n, "pqlstream.error.offset", offset);
     put(headers, &n, "pqlstream.error.schema_id", schema_id);
+    put(headers, &n, "pqlstream.error.field", field_of(reason));
     put(headers, &n, "pqlstream.error.at", at);
     struct pql_out_record record = {
         .output = PQL_OUT_DLQ,

@@ -321,13 +321,13 @@ static void begin_unclaimed(struct pql_pipeline *p, struct pql_task *task)
 /* The first entry of every journal: where the task began, and under which program. */
 static void write_claim(struct pql_pipeline *p, struct pql_task *task)
 {
-    pql_task_journal(p, task,
-                     &(struct pql_journal){.kind = PQL_JOURNAL_PROGRAM,
-                                           .program = pql_program_text(task->edition->program),
-                                           .program_hash = pql_slice_of(task->edition->hash),
-                                           .revision = task->revision,
-                                           .semantics = task->semantics},
-                     p->ports->wall_ms(p->ports->self));
+    struct pql_journal entry = {.kind = PQL_JOURNAL_PROGRAM,
+                                .program = pql_program_text(task->edition->program),
+                                .program_hash = pql_slice_of(task->edition->hash),
+                                .revision = task->revision,
+                                .semantics = task->semantics};
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++) entry.topic_ids[i] = pql_slice_of(p->input_ids[i]);
+    pql_task_journal(p, task, &entry, p->ports->wall_ms(p->ports->self));
     pql_lock(p);
     pql_task_seal(p, task, now_us(p));
     task->target = task->place;
@@ -392,6 +392,20 @@ static int take_program(struct pql_pipeline *p, struct pql_task *task, struct pq
     return fresh_engine(task);
 }
 
+/* Offsets of one topic mean nothing in another of its name. */
+static int check_topic_ids(const struct pql_pipeline *p, const struct pql_slice *ids, struct pql_err *err)
+{
+    for (uint32_t i = 0; i < p->conf->inputs_count; i++)
+        if (ids[i].len && !pql_slice_is(ids[i], p->input_ids[i]) && !pql_slice_is(ids[i], "-") &&
+            strcmp(p->input_ids[i], "-") != 0)
+            return PQL_FAIL(
+                err, PQL_ERR_FATAL,
+                "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
+                "created again. `pqlstream checkpoint forget` starts from its beginning",
+                p->conf->inputs[i].topic, PQL_SLICE_ARG(ids[i]), p->input_ids[i]);
+    return 0;
+}
+
 static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m,
                           struct pql_err *err)
 {
@@ -407,14 +421,7 @@ static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const s
                         "elsewhere. Re-key the "
                         "input, or start anew under another `app` name",
                         p->conf->inputs[0].topic, m->partitions_count, p->partitions_count);
-    for (uint32_t i = 0; i < m->inputs_count; i++)
-        if (!pql_slice_is(m->topic_ids[i], p->input_ids[i]) && !pql_slice_is(m->topic_ids[i], "-") &&
-            strcmp(p->input_ids[i], "-") != 0)
-            return PQL_FAIL(
-                err, PQL_ERR_FATAL,
-                "%s is another topic than the state was made from (id %.*s then, %s now): it was deleted and "
-                "created again. `pqlstream checkpoint forget` starts from its beginning",
-                p->conf->inputs[i].topic, PQL_SLICE_ARG(m->topic_ids[i]), p->input_ids[i]);
+    if (check_topic_ids(p, m->topic_ids, err)) return -1;
     for (uint32_t i = 0; i < m->inputs_count; i++)
         if (m->place.next[i] > task->restore->committed.next[i])
             return PQL_FAIL(err, PQL_ERR_FATAL,
@@ -746,7 +753,7 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
         task->place = entry->place;
         if (entry->kind != PQL_JOURNAL_PROGRAM)
             return PQL_FAIL(err, PQL_ERR_FATAL, "the first entry of the journal names no program");
-        if (check_semantics(p, entry->semantics, err)) return -1;
+        if (check_semantics(p, entry->semantics, err) || check_topic_ids(p, entry->topic_ids, err)) return -1;
         task->semantics = entry->semantics;
         return take_program(p, task, entry->program, entry->revision, err);
     }

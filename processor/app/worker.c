@@ -420,6 +420,9 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
         return TAKEN;
     }
     if (scripted && m->offset >= script_goal(task)->next[m->input]) return stop_missing(w, task, m);
+    if (!m->has_value && !scripted)
+        return refuse(w, task, m, pql_rejects[PQL_REJECT_TOMBSTONE].word,
+                      pql_rejects[PQL_REJECT_TOMBSTONE].help);
     pql_arena_reset(&w->scratch);
     if (w->pipeline->conf->decoding.decode(task->decoders, m, &w->scratch, &event, &err))
         return decode_failed(w, task, m, &err);

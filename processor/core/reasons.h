@@ -11,6 +11,7 @@
     X(BAD_AVRO, "bad_avro", "the bytes do not follow the writer's schema")                                   \
     X(BAD_JSON, "bad_json", "the text is not JSON")                                                          \
     X(BAD_CSV, "bad_csv", "the row is not CSV with the columns of its header")                               \
+    X(TOMBSTONE, "tombstone", "the record has no value: it says nothing of an event")                        \
     X(NO_EVENT, "no_event", "the mapping's event field is absent")                                           \
     X(NO_ACCOUNT, "no_account", "no path of the mapping's account is present")                               \
     X(NO_USER, "no_user", "this kind of event needs a user")                                                 \

@@ -110,7 +110,8 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
     struct pql_kafka_setting settings[] = {{.name = "max.message.bytes"},
                                            {.name = "retention.ms"},
                                            {.name = "retention.bytes"},
-                                           {.name = "cleanup.policy"}};
+                                           {.name = "cleanup.policy"},
+                                           {.name = "min.compaction.lag.ms"}};
     struct pql_topic_facts answer = {.max_message_bytes = 1000000, .retention_ms = -1, .retention_bytes = -1};
     if (pql_kafka_describe(kafka, &topic, 1, &found, timeout_ms, err)) return -1;
     if (found.denied) {
@@ -123,13 +124,14 @@ static int topic_facts(struct pql_kafka_ports *ports, const char *topic, struct 
     answer.partitions_count = found.partitions;
     snprintf(answer.id, sizeof(answer.id), "%s", found.id[0] ? found.id : "-");
     if (found.exists &&
-        pql_kafka_settings(kafka, topic, settings, 4, &answer.has_configuration, timeout_ms, err))
+        pql_kafka_settings(kafka, topic, settings, 5, &answer.has_configuration, timeout_ms, err))
         return -1;
     if (answer.has_configuration) {
         answer.max_message_bytes = number_of(&settings[0], answer.max_message_bytes);
         answer.retention_ms = number_of(&settings[1], -1);
         answer.retention_bytes = number_of(&settings[2], -1);
         answer.is_compacted = strstr(settings[3].value, "compact") != NULL;
+        answer.compaction_lag_ms = number_of(&settings[4], 0);
         answer.is_deleted = strstr(settings[3].value, "delete") != NULL;
     }
     *facts = answer;

@@ -144,6 +144,7 @@ struct pql_topic_facts {
     int64_t retention_ms;      /* -1: none */
     int64_t retention_bytes;   /* -1: none */
     bool is_compacted;         /* cleanup.policy contains compact */
+    int64_t compaction_lag_ms; /* records younger than this are not compacted */
     bool is_deleted;           /* cleanup.policy contains delete */
 };
 

@@ -572,6 +572,119 @@ static void an_older_binary_waits(void **state)
     world_deinit(&world);
 }
 
+static int as_compacted_ms(void *self, uint32_t input, struct pql_topic_facts *facts, int64_t lag_ms,
+                           struct pql_err *err)
+{
+    int rc = real_input_facts(self, input, facts, 0, err);
+    facts->is_compacted = true;
+    facts->compaction_lag_ms = lag_ms;
+    return rc;
+}
+
+static int compacted_early(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                           struct pql_err *err)
+{
+    (void)timeout_ms;
+    return as_compacted_ms(self, input, facts, 239999, err);
+}
+
+static int compacted_late(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                          struct pql_err *err)
+{
+    (void)timeout_ms;
+    return as_compacted_ms(self, input, facts, 240000, err);
+}
+
+/* Four checkpoint intervals are what a replay may need. */
+static void compacted_input_is_refused_unless_it_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    struct pql_ports ports = process->ports;
+    real_input_facts = ports.input_facts;
+    process->conf.checkpoint_interval_ms = 60000;
+    ports.input_facts = compacted_early;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), -1);
+    assert_non_null(strstr(err.msg, "min.compaction.lag.ms=240000"));
+    ports.input_facts = compacted_late;
+    assert_int_equal(pql_pipeline_check(&ports, &process->conf, &err), 0);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* Its claim names the topics, before any manifest does. */
+static void topic_created_again_before_the_first_snapshot_stops(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    world_init(&world, &plain);
+    world.conf.checkpoint_interval_ms = 86400000;
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 20);
+    run_until_committed(&world, process);
+    world_kill(process);
+    process = world_start(&world, "pql-0");
+    pql_pipeline_free(process->pipeline);
+    real_input_facts = process->ports.input_facts;
+    process->ports.input_facts = other_id;
+    process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &err);
+    expect_stop(&world, process, PQL_STOP_STATE, "another topic than the state was made from");
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* A record without a value is no event: a dead letter that says so, and a restart obeys the journal. */
+static void tombstone_is_a_dead_letter(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 3);
+    struct pql_out_record tombstone = {.has_key = true, .key = PQL_SLICE_LITERAL("a1")};
+    model_append(&world.model.inputs[0][0], &tombstone, -1, MODEL_COMMITTED, model_wall_ms(&world.model));
+    put_events(&world, 3);
+    run_until_committed(&world, process);
+    const struct model_record *letter = first_visible(&world, PQL_OUT_DLQ);
+    assert_string_equal(header(letter, "pqlstream.error.reason"), "tombstone");
+    assert_false(letter->has_value);
+    assert_true(pql_slice_is(letter->key, "a1"));
+    world_kill(process);
+    process = world_start(&world, "pql-0");
+    put_events(&world, 3);
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_DLQ), 1);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+static void a_dead_letter_says_all_that_is_known(void **state)
+{
+    (void)state;
+    struct world world;
+    char value[64];
+    world_init(&world, &plain);
+    struct world_process *process = world_start(&world, "pql-0");
+    snprintf(value, sizeof value, "known|a1|u1|%" PRId64 "|", model_wall_ms(&world.model) + 86400000);
+    world_put(&world, 0, 0, "a1", value);
+    run_until_committed(&world, process);
+    const struct model_record *letter = first_visible(&world, PQL_OUT_DLQ);
+    assert_string_equal(header(letter, "pqlstream.error.class"), "record");
+    assert_string_equal(header(letter, "pqlstream.error.reason"), "future_time");
+    assert_string_equal(header(letter, "pqlstream.error.field"), "time");
+    assert_string_equal(header(letter, "pqlstream.error.topic"), "input-0");
+    assert_string_equal(header(letter, "pqlstream.error.partition"), "0");
+    assert_string_equal(header(letter, "pqlstream.error.offset"), "0");
+    assert_non_null(header(letter, "pqlstream.error.message"));
+    assert_true(strtoll(header(letter, "pqlstream.error.at"), NULL, 10) >= 1700000000000);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 /* --- transactions --- */
 
 static void fenced_twice_is_another_process(void **state)
@@ -720,6 +833,10 @@ int main(void)
         cmocka_unit_test(state_without_offset_stops),
         cmocka_unit_test(missing_input_stops),
         cmocka_unit_test(topic_created_again_stops),
+        cmocka_unit_test(topic_created_again_before_the_first_snapshot_stops),
+        cmocka_unit_test(compacted_input_is_refused_unless_it_waits),
+        cmocka_unit_test(tombstone_is_a_dead_letter),
+        cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),
         cmocka_unit_test(an_older_revision_runs_the_program_of_the_task),
         cmocka_unit_test(an_older_binary_waits),

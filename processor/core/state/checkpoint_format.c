@@ -470,6 +470,7 @@ void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
         pql_buf_slice(buf, j->program_hash);
         pql_buf_zigzag(buf, j->revision);
         pql_buf_varint(buf, j->semantics);
+        for (uint32_t i = 0; i < j->inputs_count; i++) pql_buf_slice(buf, j->topic_ids[i]);
         break;
     case PQL_JOURNAL_RUN: break;
     case PQL_JOURNAL_SETTLED: break;
@@ -511,6 +512,7 @@ int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct 
         j.program_hash = pql_read_slice(&r);
         j.revision = pql_read_zigzag(&r);
         j.semantics = read_u32v(&r);
+        for (uint32_t i = 0; i < j.inputs_count; i++) j.topic_ids[i] = pql_read_slice(&r);
     }
     if (r.failed || pql_reader_left(&r))
         return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");
