@@ -31,7 +31,9 @@ static const struct {
      "Snapshots given up; the one before stays."},
     {"pqlstream_snapshot_bytes", COUNTER, STAT(snapshot_bytes), "bytes", "Bytes of the snapshots written."},
     {"pqlstream_ticks", COUNTER, STAT(ticks), NULL, "Times that the clock went on without an event."},
-    {"pqlstream_parts", COUNTER, STAT(parts), NULL, "Commits in the middle of a long input."},
+    {"pqlstream_parts", COUNTER, STAT(parts), NULL, "Stops in the middle of a long input."},
+    {"pqlstream_transaction_max_bytes", GAUGE, STAT(transaction_bytes_max), "bytes",
+     "What one transaction may hold, by the pace of producing."},
     {"pqlstream_refreshes", COUNTER, STAT(refreshes), NULL, "Refreshes of all members published."},
     {"pqlstream_accounts", GAUGE, STAT(accounts), NULL, "Accounts with state in this process."},
 };

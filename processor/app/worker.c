@@ -435,7 +435,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
         if (max >= 0 && event.time_ms > now && event.time_ms - now > max)
             return refuse(w, task, m, pql_rejects[PQL_REJECT_FUTURE_TIME].word,
                           pql_rejects[PQL_REJECT_FUTURE_TIME].help);
-        if (pql_engine_part(task->engine).kind == PQL_WORK_NONE) check_place(w, task, &event);
+        if (pql_engine_work(task->engine) == PQL_WORK_NONE) check_place(w, task, &event);
     }
     if (apply(w, task, m, &event) == PARTLY) return PARTLY;
     if (task->phase == PQL_PHASE_LIVE) pql_task_cut(w->pipeline, task);
@@ -770,7 +770,7 @@ static void upgrade_engine(struct pql_worker *w, struct pql_task *task)
 /* What is open goes on, one call of the engine in a step; a record's goes on with its record. */
 static void act(struct pql_worker *w, struct pql_task *task)
 {
-    enum pql_work_kind open = pql_engine_part(task->engine).kind;
+    enum pql_work_kind open = pql_engine_work(task->engine);
     bool may_act =
         task->phase == PQL_PHASE_LIVE && !task->is_leaving && !is_scripted(task) && !is_over(w, task);
     bool is_old = task->semantics < w->pipeline->conf->semantics && w->pipeline->conf->engine_upgrade;

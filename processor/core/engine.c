@@ -375,6 +375,11 @@ void pql_engine_pause(struct pql_engine *engine)
     engine->work.wants_stop = true;
 }
 
+enum pql_work_kind pql_engine_work(const struct pql_engine *engine)
+{
+    return engine->work.kind;
+}
+
 struct pql_part pql_engine_part(const struct pql_engine *engine)
 {
     const struct pql_work *work = &engine->work;

@@ -77,6 +77,7 @@ int64_t pql_engine_seen(const struct pql_engine *engine); /* PQL_NO_TIME before 
 void pql_engine_set_limit(struct pql_engine *engine, uint64_t steps_max);
 /* From within emit: the present call stops after this account's instant, if anything is left then. */
 void pql_engine_pause(struct pql_engine *engine);
+enum pql_work_kind pql_engine_work(const struct pql_engine *engine); /* that is open; for every record */
 /* The open work, or kind PQL_WORK_NONE. The account's text stays until the next call. */
 struct pql_part pql_engine_part(const struct pql_engine *engine);
 /* A replay: does of the work exactly what had been done when pql_engine_part said so, whatever the limit.
