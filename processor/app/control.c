@@ -91,14 +91,23 @@ static bool is_let_go(const struct pql_task *task)
     return task->phase == PQL_PHASE_RELEASED && !task->worker_busy && !task->keeper_busy && !task->in_txn;
 }
 
-/* Under the lock. True once no task is leaving any more. */
-static bool free_released(struct pql_pipeline *p)
+/* Without the lock, and after the partitions are given back: a large state takes a while. */
+static void free_gone(struct pql_pipeline *p)
+{
+    while (p->gone_count) pql_task_free(p->gone[--p->gone_count]);
+}
+
+/* Under the lock. True once no task is leaving any more; those that are free_gone frees. */
+static bool take_released(struct pql_pipeline *p)
 {
     size_t kept = 0, leaving = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
         if (is_let_go(task)) {
-            if (!pql_park(p, task)) pql_task_free(task);
+            if (!pql_park(p, task)) {
+                p->gone = pql_xgrow(p->gone, &p->gone_capacity, p->gone_count + 1, sizeof(struct pql_task *));
+                p->gone[p->gone_count++] = task;
+            }
             continue;
         }
         leaving += task->closing;
@@ -117,7 +126,7 @@ static void settling(struct pql_pipeline *p, int wait_ms)
         (p->control != PQL_CONTROL_SETTLE_LOST && p->ports->assignment_lost(p->ports->self)))
         drop_the_rest(p);
     pql_lock(p);
-    bool is_over = free_released(p);
+    bool is_over = take_released(p);
     if (!is_over) pql_wait_changed(p, wait_ms);
     pql_unlock(p);
     if (!is_over) return;
@@ -129,6 +138,7 @@ static void settling(struct pql_pipeline *p, int wait_ms)
     if (p->ports->unassign(p->ports->self, p->settled, p->settled_count, &err))
         pql_pipeline_fail(p, PQL_STOP_FATAL, &err);
     p->control = PQL_CONTROL_RUN;
+    free_gone(p);
 }
 
 static void take_offsets(struct pql_pipeline *p, const struct pql_control *event)

@@ -291,6 +291,8 @@ void pql_pipeline_free(struct pql_pipeline *p)
 {
     if (!p) return;
     for (unsigned i = 0; i < p->conf->workers; i++) free_worker(&p->workers[i]);
+    for (size_t i = 0; i < p->gone_count; i++) pql_task_free(p->gone[i]);
+    free(p->gone);
     for (size_t i = 0; i < p->count; i++) pql_task_free(p->tasks[i]);
     for (size_t i = 0; i < p->parked_count; i++) pql_task_free(p->parked[i]);
     pql_editions_free(p);

@@ -655,18 +655,44 @@ static int check_digest(struct pql_task *task, struct pql_err *err)
     return 0;
 }
 
+/* A line a second for all tasks that are read at present, if they are several. */
+static void tell_all(struct pql_pipeline *p, struct pql_task *task, uint64_t rate)
+{
+    const struct pql_restore *r = task->restore;
+    uint64_t done = 0, of = 0, now = now_us(p);
+    unsigned tasks = 0;
+    pql_lock(p);
+    task->load_done = r->loaded_bytes;
+    task->load_of = pql_base_bytes(r->manifest.base, r->manifest.base_count);
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->tasks[i]->phase != PQL_PHASE_RESTORE) continue;
+        tasks++;
+        done += p->tasks[i]->load_done;
+        of += p->tasks[i]->load_of;
+    }
+    bool is_due = tasks > 1 && now - p->loading_told_us >= 1000000;
+    if (is_due) p->loading_told_us = now;
+    pql_unlock(p);
+    if (is_due)
+        pql_log(PQL_LOG_INFO, "loading all states", "tasks=%u bytes=%llu of=%llu eta_s=%llu", tasks,
+                (unsigned long long)done, (unsigned long long)of,
+                (unsigned long long)((of > done ? of - done : 0) / (rate * tasks)));
+}
+
 static void tell_progress(struct pql_pipeline *p, struct pql_task *task, bool at_end)
 {
     struct pql_restore *r = task->restore;
     uint64_t now = now_us(p), ms = (now - r->begun_us) / 1000 + 1;
+    uint64_t of = pql_base_bytes(r->manifest.base, r->manifest.base_count);
+    uint64_t rate = r->loaded_bytes * 1000 / ms + 1, left = of > r->loaded_bytes ? of - r->loaded_bytes : 0;
     if (!at_end && now - r->told_us < 1000000) return;
     r->told_us = now;
     pql_log(PQL_LOG_INFO, at_end ? "state loaded" : "loading state",
-            "partition=%d bytes=%llu of=%llu accounts=%llu ms=%llu mb_per_s=%.1f", task->partition,
-            (unsigned long long)r->loaded_bytes,
-            (unsigned long long)pql_base_bytes(r->manifest.base, r->manifest.base_count),
+            "partition=%d bytes=%llu of=%llu accounts=%llu ms=%llu mb_per_s=%.1f eta_s=%llu", task->partition,
+            (unsigned long long)r->loaded_bytes, (unsigned long long)of,
             (unsigned long long)r->manifest.accounts, (unsigned long long)ms,
-            (double)r->loaded_bytes / 1000.0 / (double)ms);
+            (double)r->loaded_bytes / 1000.0 / (double)ms, (unsigned long long)(at_end ? 0 : left / rate));
+    tell_all(p, task, rate);
 }
 
 /* One chunk: 1 read, 0 not yet there, -1 with PQL_ERR_RETRY, or damaged. */

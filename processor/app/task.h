@@ -115,6 +115,7 @@ struct pql_task {
     bool tick_wanted;             /* end offsets are to be asked */
     int64_t ends[PQL_INPUTS_MAX]; /* the answer, and when it was asked for; 0: none */
     uint64_t ends_asked_us;
+    uint64_t load_done, load_of; /* bytes of its state, while it is read */
     uint64_t handover_deadline_us;
     struct pql_log_place committed;
     char committed_writer[PQL_WRITER_MAX]; /* whose epoch that was; "": nothing was committed yet */
@@ -322,6 +323,8 @@ struct pql_pipeline {
     pthread_cond_t changed; /* wakes control, committer and keepers */
     struct pql_task **tasks;
     size_t count, capacity;
+    struct pql_task **gone; /* released tasks, for control to free */
+    size_t gone_count, gone_capacity;
     struct pql_task **parked;
     size_t parked_count, parked_capacity;
     uint64_t incarnations, resumed;
@@ -348,6 +351,7 @@ struct pql_pipeline {
     /* control */
     enum pql_control_state control;
     uint64_t settle_deadline_us;
+    uint64_t loading_told_us; /* under the lock */
     uint64_t ends_asked_us;
     int32_t *settled; /* partitions to be given back */
     size_t settled_count;

@@ -4,7 +4,7 @@
 #include "core/hash.h"
 #include <stdlib.h>
 
-enum { EARLY_BYTES = 32 << 10, LOOKS_MAX = 512 };
+enum { EARLY_BYTES = 32 << 10, LOOKS_MAX = 256 };
 
 void pql_snapshot_deinit(struct pql_snapshot *snapshot)
 {
