@@ -124,13 +124,17 @@ class Load(threading.Thread):
 
 
 def metadata_of(position):
-    """The fields of a committed offset's metadata. The client gives it without its length, with junk behind it, and
-    fails if that is no UTF-8."""
+    """The fields of a committed offset's metadata. The client gives it without its length: behind it may stand what the
+    memory held before, so a field counts where it comes first, and it fails if all that is no UTF-8."""
     try:
         text = position.metadata or ""
     except UnicodeDecodeError as failure:
         text = failure.object.decode("ascii", "replace")
-    return dict(field.split("=", 1) for field in text.split(";") if "=" in field)
+    fields = {}
+    for field in text.split(";"):
+        name, _, value = field.partition("=")
+        fields.setdefault(name, value)
+    return fields
 
 
 Commit = collections.namedtuple("Commit", "at position writer")
