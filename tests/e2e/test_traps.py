@@ -324,8 +324,12 @@ class Traps(unittest.TestCase):
         def owners():
             asked = [TopicPartition(topic, p) for topic in job.topics for p in range(fleet.PARTITIONS)]
             reader = Consumer({"bootstrap.servers": BROKER, "group.id": job.app, "isolation.level": "read_uncommitted"})
-            found = {(tp.topic, tp.partition): fleet.metadata_of(tp) for tp in reader.committed(asked, 10)}
-            reader.close()
+            try:
+                found = {(tp.topic, tp.partition): fleet.metadata_of(tp) for tp in reader.committed(asked, 10)}
+            except KafkaException:
+                return False  # the coordinator is still being made
+            finally:
+                reader.close()
             for p in range(fleet.PARTITIONS):
                 words = [{k: found[topic, p].get(k) for k in "wejn"} for topic in job.topics]
                 self.assertEqual(words[0], words[1])
