@@ -35,6 +35,11 @@ static const struct {
     {"pqlstream_transaction_max_bytes", GAUGE, STAT(transaction_bytes_max), "bytes",
      "What one transaction may hold, by the pace of producing."},
     {"pqlstream_refreshes", COUNTER, STAT(refreshes), NULL, "Refreshes of all members published."},
+    {"pqlstream_resumed_tasks", COUNTER, STAT(resumed), NULL,
+     "Tasks that came back and went on without a restore."},
+    {"pqlstream_parked_tasks", GAUGE, STAT(parked), NULL,
+     "Tasks that were taken away and whose state is kept for a while."},
+    {"pqlstream_parked_accounts", GAUGE, STAT(parked_accounts), NULL, "Accounts in their state."},
     {"pqlstream_accounts", GAUGE, STAT(accounts), NULL, "Accounts with state in this process."},
 };
 

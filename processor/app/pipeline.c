@@ -408,7 +408,7 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
         out->accounts += task->accounts;
     }
     for (size_t i = 0; i < p->parked_count; i++) out->parked_accounts += p->parked[i]->accounts;
-    out->parked = (unsigned)p->parked_count;
+    out->parked = p->parked_count;
     out->resumed = p->resumed;
     pql_budget_measure(p, &out->memory);
     out->records = p->committer.records;

@@ -191,7 +191,7 @@ struct pql_pipeline_stats {
     uint64_t changes;                 /* of programs under tasks */
     uint64_t ticks, parts, refreshes; /* parts: stops in the middle of a long input */
     unsigned tasks, live, restoring, waiting, blocked;
-    unsigned parked;  /* tasks that were taken away and whose state is kept */
+    uint64_t parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */
     uint64_t accounts, parked_accounts;
     int64_t last_commit_us;         /* how long the last transaction took */

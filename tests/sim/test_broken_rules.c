@@ -25,6 +25,13 @@ static const struct {
     [SUBSCRIBE_TO_ALL] = {"SUBSCRIBE_TO_ALL", "the group subscribes to every input"},
 };
 
+/* It takes a process that wakes in the middle of a transaction, after another took over. */
+static bool takes_a_sleeper(int rule)
+{
+    return rule == PQL_BROKEN_MEMBERLESS_COMMIT || rule == PQL_BROKEN_JOURNAL_TO_LSO ||
+           rule == PQL_BROKEN_UNPARK_WITHOUT_WRITER || rule == UNSTABLE_OFFSETS;
+}
+
 static bool is_noticed(int rule)
 {
     struct sim_result result;
@@ -35,9 +42,7 @@ static bool is_noticed(int rule)
         plan.reads_unstable = rule == NEW_IDS || rule == UNSTABLE_OFFSETS;
         plan.subscribes_to_all = rule == SUBSCRIBE_TO_ALL;
         if (rule == PQL_BROKEN_JOURNAL_AFTER_OUTPUTS && !plan.at_least_once) continue;
-        /* It takes a process that wakes in the middle of a transaction, after another took over. */
-        if (rule == PQL_BROKEN_MEMBERLESS_COMMIT || rule == UNSTABLE_OFFSETS)
-            plan.freeze = plan.at_least_once ? 0 : 0.003;
+        if (takes_a_sleeper(rule)) plan.freeze = plan.at_least_once ? 0 : 0.003;
         sim_run(&plan, &result);
         if (result.ok) continue;
         printf("%s: noticed by seed %" PRIu64 ": %.150s\n", rules[rule].name, seed, result.what);
