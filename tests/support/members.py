@@ -49,7 +49,7 @@ class Members(unittest.TestCase):
         before = os.environ["PQL_TEST_BROKER"]
         os.environ["PQL_TEST_BROKER"] = self.at
         self.addCleanup(os.environ.__setitem__, "PQL_TEST_BROKER", before)
-        self.job = scenario.Scenario(app, directory.name, settings='lateness = "1s"; revision = 1;')
+        self.job = scenario.Scenario(app, directory.name, settings='lateness = "1s";')
         self.job.create_input()
         self.fleet = fleet.Fleet(self, self.job, static=static, settings=PROTOCOLS[protocol])
         self.load = self.job.produce_paced(EVENTS, RATE) if loads else None
