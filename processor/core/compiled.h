@@ -111,15 +111,21 @@ struct pql_unit {
 /* A signal of the program: a function call, or an attribute (then it has no events). */
 enum { PQL_PATH_NONE = -1, PQL_PATH_USER = -2, PQL_PATH_EVENT = -3 };
 
+struct pql_step {
+    const struct pql_selector *selector;
+    const struct pql_expr *where; /* or NULL */
+};
+
 struct pql_signal_def {
     struct pql_signal signal;
     uint32_t slot; /* in the subject's cells */
     bool is_attribute;
-    int32_t path;          /* index of the event's properties, or PQL_PATH_* */
+    int32_t path;          /* of a sequence: of `by`; index of the event's properties, or PQL_PATH_* */
     struct pql_slice text; /* normalised */
     const struct pql_selector *selector;
     struct pql_slice selector_text;
     const struct pql_expr *where;         /* or NULL */
+    const struct pql_step *steps;         /* sequence: signal.steps_count */
     const struct pql_signal_def *storage; /* the signal whose cell this one is read from; NULL: its own */
     struct pql_dependents dependents;
     struct pql_slice key; /* what makes two calls one signal */
@@ -245,6 +251,9 @@ static inline uint32_t pql_program_slot(const struct pql_program *program, int s
     return slot < program->slots_count[subject] ? program->slots[subject][slot] : PQL_SLOT_RETIRED;
 }
 
+/* Does the selector name this event? */
+bool pql_program_selects(const struct pql_program *program, const struct pql_selector *selector,
+                         struct pql_slice name);
 const struct pql_listener *pql_program_listener(const struct pql_program *program, struct pql_slice name);
 
 /* The rows of evidence of a condition, in text order; in evidence.c. */

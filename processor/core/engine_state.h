@@ -128,7 +128,7 @@ int64_t pql_account_done_ms(const struct pql_engine *engine, const struct pql_ac
 int64_t pql_subject_next(const struct pql_engine *engine, const struct pql_account *account,
                          const struct pql_user *user, int64_t t_ms);
 /* Conditions of the account itself and tallies, from what else there is as of t. */
-void pql_account_derive(const struct pql_engine *engine, struct pql_account *account, int64_t t_ms);
+void pql_account_derive(struct pql_engine *engine, struct pql_account *account, int64_t t_ms);
 /* Is anything of the account truly due at t? Timers that were set too early are set again; no state changes.
  */
 bool pql_account_is_due(struct pql_engine *engine, struct pql_account *account, int64_t t_ms);

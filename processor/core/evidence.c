@@ -62,6 +62,7 @@ static const char *relation_text(const struct pql_expr *expr)
 /* "invite_sent" is "invite sent" unless a label says "teammates invited". */
 static struct pql_slice event_label(struct pql_program *program, const struct pql_node *call)
 {
+    if (call->steps_count) return (struct pql_slice){"", 0};
     if (call->selector.any) return PQL_SLICE_LITERAL("activity");
     struct pql_slice event = call->selector.events[0];
     for (size_t i = 0; i < program->conf->labels_count; i++)

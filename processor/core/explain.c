@@ -38,6 +38,16 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
     case PQL_SIGNAL_NTH:
         fprintf(out, "the %u earliest times, at most %u bytes", signal->k, 16 + 8 * signal->k);
         break;
+    case PQL_SIGNAL_SEQUENCE:
+        fprintf(out, "the latest match and partial matches, %u bytes%s", 40 + 16 * (signal->steps_count - 1),
+                signal->is_by ? " for each value with an open one" : "");
+        break;
+    case PQL_SIGNAL_SEQUENCE_FIRST:
+        fprintf(
+            out,
+            "up to %u events of its steps, 32 bytes each, until %lld days after the window; then 64 bytes",
+            signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
+        break;
     case PQL_SIGNAL_STREAK: fprintf(out, "the newest day and the run up to it, 40 bytes"); break;
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: fprintf(out, "one value with its time, 48 bytes and the text"); break;

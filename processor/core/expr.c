@@ -84,6 +84,7 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
         if (pql_decimal_div(reading->sum, pql_decimal_of_int((int64_t)reading->n), &reading->sum))
             reading->value = pql_number(reading->sum);
         break;
+    case PQL_FN_SEQUENCE:
     case PQL_FN_EVER: reading->value = pql_bool(reading->n > 0); break;
     case PQL_FN_NTH:
     case PQL_FN_FIRST_TIME:
@@ -97,7 +98,6 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
         break;
     case PQL_FN_LATEST:
     case PQL_FN_EARLIEST: break;
-    case PQL_FN_SEQUENCE:
     case PQL_FN_USAGE:
     case PQL_FN_AGE:
     case PQL_FN_USERS:

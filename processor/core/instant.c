@@ -298,7 +298,9 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
         if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
         pql_touch_cell(engine, engine->account, user, slot);
         struct pql_first first = pql_first_of(program, engine->account, state, def);
+        size_t before = pql_memory_cost(pql_signal_bytes(&def->signal, cell));
         pql_signal_trim(&def->signal, cell, &first, t);
+        engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, cell)) - before;
         push_all(engine, &def->dependents, ~0u, user, false);
     }
 }
@@ -467,7 +469,9 @@ static void step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash,
     const struct pql_dependents *dependents = &engine->program->spreads[index]->dependents;
     if (!hash) return;
     for (size_t i = 0; i < dependents->count; i++) note_before(engine, dependents->items[i].via);
+    size_t before = pql_tallies_bytes(engine->program, engine->account);
     pql_account_tally(engine->program, engine->account, index, hash, up);
+    engine->store.bytes += pql_tallies_bytes(engine->program, engine->account) - before;
     for (size_t i = 0; i < dependents->count; i++)
         push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
 }
@@ -483,13 +487,11 @@ static void step_tallies(struct pql_engine *engine, const struct pql_signal_def 
             step_tally(engine, i, attribute_hash(program, user, i), true, up);
 }
 
-void pql_account_derive(const struct pql_engine *engine, struct pql_account *account, int64_t t_ms)
+void pql_account_derive(struct pql_engine *engine, struct pql_account *account, int64_t t_ms)
 {
     const struct pql_program *program = engine->program;
     struct pql_scope scope = {.program = program, .account = account, .t_ms = t_ms};
-    for (uint32_t c = 0; c < program->conditions_count; c++)
-        if (program->conditions[c]->unit.subject == PQL_SUBJECT_ACCOUNT)
-            account->holding[c] = pql_expr_holds(program->conditions[c]->expr, &scope);
+    engine->store.bytes -= pql_tallies_bytes(program, account);
     pql_account_drop_tallies(program, account);
     for (uint32_t i = 0; i < program->spreads_count; i++)
         for (size_t u = 0; u < account->users_count; u++) {
@@ -498,6 +500,11 @@ void pql_account_derive(const struct pql_engine *engine, struct pql_account *acc
             if (hash && pql_user_has(user, program->spreads[i]->condition))
                 pql_account_tally(program, account, i, hash, true);
         }
+    engine->store.bytes += pql_tallies_bytes(program, account);
+    /* Only now: they may read the tallies. */
+    for (uint32_t c = 0; c < program->conditions_count; c++)
+        if (program->conditions[c]->unit.subject == PQL_SUBJECT_ACCOUNT)
+            account->holding[c] = pql_expr_holds(program->conditions[c]->expr, &scope);
 }
 
 /* --- attributes --- */
@@ -584,6 +591,26 @@ static bool occurrence_of(const struct pql_engine *engine, const struct pql_sign
     return true;
 }
 
+/* Which steps of a sequence the event may be; false: none, or it lacks the value of `by`. */
+static bool steps_of(const struct pql_scope *scope, const struct pql_signal_def *def,
+                     struct pql_occurrence *occurrence)
+{
+    const struct pql_event *event = scope->event;
+    *occurrence = (struct pql_occurrence){.time_ms = event->time_ms};
+    for (uint32_t i = 0; i < def->signal.steps_count; i++) {
+        const struct pql_step *step = &def->steps[i];
+        bool is_step = pql_program_selects(scope->program, step->selector, event->name) &&
+                       (!step->where || pql_expr_holds(step->where, scope));
+        occurrence->steps |= (uint32_t)is_step << i;
+    }
+    if (!occurrence->steps || !def->signal.is_by) return occurrence->steps != 0;
+    struct pql_value value = path_value(def, event);
+    char scratch[PQL_DECIMAL_TEXT_MAX];
+    if (value.kind == PQL_NULL) return false;
+    occurrence->hash = pql_hash_slice(pql_value_canonical(&value, scratch), scope->program->key);
+    return true;
+}
+
 static void apply_track(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
                         const struct pql_listener *listener)
 {
@@ -598,7 +625,9 @@ static void apply_track(struct pql_engine *engine, struct pql_user *user, const 
         struct pql_occurrence occurrence;
         if ((of_user && !user) || is_known_already(engine, listener->signals[i])) continue;
         if (def->where && !pql_expr_holds(def->where, &scope)) continue;
-        if (!occurrence_of(engine, def, event, &occurrence)) continue;
+        if (def->steps ? !steps_of(&scope, def, &occurrence)
+                       : !occurrence_of(engine, def, event, &occurrence))
+            continue;
         add_occurrence(engine, def, of_user ? user : NULL, &occurrence);
     }
 }

@@ -124,6 +124,8 @@ static const struct signal_row {
     [PQL_FN_MONTHS] = {"months", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
                        PQL_CHANGE_VALUE},
     [PQL_FN_STREAK] = {"streak", NONE, PQL_SIGNAL_STREAK, NONE, PQL_CHANGE_VALUE},
+    [PQL_FN_SEQUENCE] = {"sequence", PQL_SIGNAL_SEQUENCE, PQL_SIGNAL_SEQUENCE, PQL_SIGNAL_SEQUENCE_FIRST,
+                         PQL_CHANGE_VALUE},
     [PQL_FN_NTH] = {"nth", NONE, PQL_SIGNAL_NTH, NONE, PQL_CHANGE_VALUE},
     [PQL_FN_EVER] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_ANY},
     [PQL_FN_FIRST_TIME] = {"times", NONE, PQL_SIGNAL_TIMES, NONE, PQL_CHANGE_FIRST},
@@ -188,6 +190,8 @@ static bool is_zoned(const struct pql_node *node)
     if (is_call && node->window.kind >= PQL_WINDOW_TODAY && node->window.kind <= PQL_WINDOW_QUARTER)
         return true;
     if (node->selector.where && is_zoned(node->selector.where)) return true;
+    for (size_t i = 0; i < node->steps_count; i++)
+        if (node->steps[i].where && is_zoned(node->steps[i].where)) return true;
     for (size_t i = 0; i < node->kids_count; i++)
         if (is_zoned(node->kids[i])) return true;
     return false;
@@ -205,6 +209,36 @@ static enum pql_calendar calendar_of(enum pql_function function)
 {
     if (function == PQL_FN_WEEKS) return PQL_CALENDAR_WEEK;
     return function == PQL_FN_MONTHS ? PQL_CALENDAR_MONTH : PQL_CALENDAR_DAY;
+}
+
+/* All events of all steps. */
+static const struct pql_selector *joined(struct builder *b, const struct pql_node *call)
+{
+    struct pql_selector *all = pql_arena_zalloc(&b->program->arena, sizeof *all);
+    size_t most = 0;
+    for (size_t i = 0; i < call->steps_count; i++) most += call->steps[i].events_count;
+    struct pql_slice *events = pql_arena_alloc(&b->program->arena, most * sizeof *events + 1);
+    for (size_t i = 0; i < call->steps_count; i++) {
+        all->any |= call->steps[i].any;
+        for (size_t k = 0; k < call->steps[i].events_count; k++)
+            events[all->events_count++] = call->steps[i].events[k];
+    }
+    all->events = events;
+    return all;
+}
+
+static void make_steps(struct builder *b, const struct pql_node *call, struct pql_signal_def *def)
+{
+    struct pql_step *steps = pql_arena_alloc(&b->program->arena, call->steps_count * sizeof *steps);
+    for (size_t i = 0; i < call->steps_count; i++)
+        steps[i] = (struct pql_step){&call->steps[i], compile_where(b, call->steps[i].where)};
+    struct pql_selector by = {.path = call->by};
+    def->path = path_of(b, &by);
+    def->steps = steps;
+    def->selector = joined(b, call);
+    def->signal.steps_count = (uint32_t)call->steps_count;
+    def->signal.is_by = call->by.len > 0;
+    def->signal.within_ms = call->within_ms;
 }
 
 /* The attributes of the account that say when the period is are kept from now on. */
@@ -249,6 +283,7 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
     int32_t path = path_of(b, &call->selector);
     const struct pql_expr *where = compile_where(b, call->selector.where);
     struct pql_signal_def *def = signal_new(b, pql_slice_of(key));
+    index = (uint32_t)program->signals_count - 1;
     def->text = text;
     def->selector = &call->selector;
     def->selector_text = pql_selector_text(&call->selector, &program->arena);
@@ -264,7 +299,7 @@ static uint32_t call_signal(struct builder *b, const struct pql_node *call)
                                       .zone = is_zoned(call) ? b->zone : NULL,
                                       .unit = calendar_of(call->function)};
     if (kind == PQL_SIGNAL_NTH) def->signal.k = (uint32_t)call->n;
-    index = (uint32_t)program->signals_count - 1;
+    if (call->steps_count) make_steps(b, call, def);
     if (call->window.kind == PQL_WINDOW_PERIOD) def->period = use_period(b, call->window.period);
     return index;
 }
@@ -1118,14 +1153,18 @@ static bool has_name(const struct pql_slice *names, size_t count, struct pql_sli
     return false;
 }
 
+bool pql_program_selects(const struct pql_program *program, const struct pql_selector *selector,
+                         struct pql_slice name)
+{
+    const struct pql_program_conf *conf = program->conf;
+    bool is_activity = !conf->activity_count || has_name(conf->activity, conf->activity_count, name);
+    return (selector->any && is_activity) || has_name(selector->events, selector->events_count, name);
+}
+
 static bool listens(const struct pql_program *program, const struct pql_signal_def *def,
                     struct pql_slice name)
 {
-    if (def->is_attribute || def->storage) return false;
-    const struct pql_program_conf *conf = program->conf;
-    if (def->selector->any)
-        return !conf->activity_count || has_name(conf->activity, conf->activity_count, name);
-    return has_name(def->selector->events, def->selector->events_count, name);
+    return !def->is_attribute && !def->storage && pql_program_selects(program, def->selector, name);
 }
 
 static void fill_listener(struct pql_program *program, struct pql_listener *listener)
@@ -1278,8 +1317,9 @@ static void finish_signals(struct builder *b)
         def->signal.bounds = def->bounds.items;
         def->signal.bounds_count = def->bounds.count;
         enum pql_signal_kind kind = def->signal.kind;
-        if (kind == PQL_SIGNAL_TIMES || kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST ||
-            kind == PQL_SIGNAL_FIRST_VALUE || kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
+        if (kind == PQL_SIGNAL_SEQUENCE || kind == PQL_SIGNAL_SEQUENCE_FIRST || kind == PQL_SIGNAL_TIMES ||
+            kind == PQL_SIGNAL_LATEST || kind == PQL_SIGNAL_EARLIEST || kind == PQL_SIGNAL_FIRST_VALUE ||
+            kind == PQL_SIGNAL_SUM || kind == PQL_SIGNAL_SUM_EVER)
             def->signal.k = 0;
     }
 }

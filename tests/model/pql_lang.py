@@ -9,6 +9,7 @@ Trees:  ('num', micros) ('dur', ms) ('str', text) ('bool', b) ('null',)
         ('quant', scope, name, condition, of) ('spread', scope, path, condition) ('age', scope) ('usage', latest, limit)
         ('bit', condition): about the account alone, in a user's definition ('instate', definition) ('isdef', 'is' | 'was', definition) ('members', scope)
         ('hour', zone) ('weekday', zone) ('if', c, a, b) ('coalesce', items) ('at_least', n, items)
+of sequence: selector is ('steps', ((events, path, where), ...), by, within)
 events: ('any',) or ('names', (name, ...)); window: ('rolling', ms) ('prev', ms) ('first', ms) ('ever',)
 ('calendar', 'day' | 'week' | 'month' | 'quarter') ('period', name) or None; ('nth', n) of nth. zone: where local days matter, else None.
 """
@@ -213,6 +214,19 @@ class Parser:
             of = self.expression() if self.word("of") else None
             self.need(")")
             return ("quant", scope, name, condition, of)
+        if name == "sequence":
+            steps = [self.selector()]
+            while self.word("then"):
+                steps.append(self.selector())
+            by = within = window = None
+            if self.word("by"):
+                by = self.path(self.take()[1])
+            if self.word("within"):
+                within = duration_ms(self.take()[1])
+            if self.word(","):
+                window = self.window()
+            self.need(")")
+            return ("fn", scope, "sequence", ("steps", tuple(steps), by, within), window or ("ever",), None)
         if name == "usage":
             latest = ("fn", scope, "latest", self.selector(), ("ever",), None)
             self.need(",")

@@ -619,6 +619,7 @@ class Model:
 
     def apply(self, account, event, now):
         self.look(account, event)
+        event.applied = now
         account.events.append(event)
         if event.user:
             account.users.add(event.user)
@@ -665,12 +666,48 @@ class Evaluation:
         now = self.now if now is None else now
         key = (id(view), user, call, now)
         if key not in self.cache:
-            self.cache[key] = reduce_events(name, self.inside(view, user, selector, window, now, zone), selector[1], now, window,
+            self.cache[key] = self.sequence(view, user, selector, window, now) if name == "sequence" else reduce_events(name, self.inside(view, user, selector, window, now, zone), selector[1], now, window,
                                             zone)
         return self.cache[key]
 
+    def sequence(self, view, user, selector, window, now):
+        """In the order applied; for each step the partial match with the latest start is kept. What is older than the
+        last event of its partial match does not extend it."""
+        _, steps, by, within = selector
+        events = self.inside(view, user, None, window if window[0] in ("first", "period") else None, now)
+        partial, every, whole, in_order, newest = {}, {}, None, True, None
+        for e in events:
+            served = [i for i, step in enumerate(steps) if self.matches(e, step)]
+            value = property_of(e, by) if by else None
+            if not served or (by and value is None):
+                continue
+            in_order = in_order and (newest is None or e.time >= newest) and e.applied == e.time
+            newest = e.time if newest is None else max(newest, e.time)
+            mine = partial.setdefault(canonical(value) if by else None, {})
+            starts = every.setdefault(canonical(value) if by else None, {})
+            if by and within is not None and 0 in mine and mine[0][0] < e.applied - within:
+                mine.clear()        # nothing of this value is open any more
+            for i in reversed(served):
+                if i == 0:
+                    starts.setdefault(0, set()).add(e.time)
+                    if 0 not in mine or e.time > mine[0][0]:
+                        mine[0] = (e.time, e.time)
+                    continue
+                fits = {s for s in starts.get(i - 1, ()) if within is None or e.time - s <= within}
+                starts.setdefault(i, set()).update(fits)
+                if i - 1 not in mine or mine[i - 1][1] > e.time or (within is not None and e.time - mine[i - 1][0] > within):
+                    continue
+                start = mine[i - 1][0]
+                if i == len(steps) - 1:
+                    whole = start if whole is None else max(whole, start)
+                elif i not in mine or start > mine[i][0]:
+                    mine[i] = (start, e.time)
+        if in_order:                # then nothing is lost by keeping the latest alone
+            assert whole == max((s for m in every.values() for s in m.get(len(steps) - 1, ())), default=None)
+        return whole is not None and (window[0] != "rolling" or whole > now - window[1])
+
     def inside(self, view, user, selector, window, now, zone=None):
-        found = [e for e in view.of(user) if self.matches(e, selector)]
+        found = [e for e in view.of(user) if selector is None or self.matches(e, selector)]
         if window is not None and window[0] == "prev":
             return [e for e in found if now - 2 * window[1] < e.time <= now - window[1]]
         if window is not None and window[0] == "calendar":

@@ -121,6 +121,15 @@ class Conditions:
         selector, span = self.selector(), span_text(self.rng.choice(self.spans))
         return f"{self.rng.choice(('0.5', '1', '2'))} * count({selector}, {span}) - count({selector}, prev {span})"
 
+    def sequence(self):
+        rng = self.rng
+        text = " then ".join(self.selector() for _ in range(rng.choice((2, 2, 3, 3, 4))))
+        text += f" by {rng.choice(('p', 's', 'user', 'event'))}" if rng.random() < 0.4 else ""
+        text += f" within {span_text(rng.choice(self.spans))}" if rng.random() < 0.4 else ""
+        window = rng.choice((None, span_text(rng.choice(self.spans)), span_text(rng.choice(self.spans)),
+                             f"first {span_text(rng.choice(self.spans))}", rng.choice(self.periods)))
+        return f"{rng.choice(('', '', 'not '))}sequence({text}{', ' + window if window else ''})"
+
     def of_events(self):
         """A comparison or boolean about the subject's events."""
         rng = self.rng
@@ -149,6 +158,8 @@ class Conditions:
             lambda: f"latest({self.selector('p')}, {span_text(rng.choice(self.spans))}) {self.relation()} {rng.choice((1, 2))}",
             lambda: f"{self.number()} {rng.choice(('>', '<', '>='))} {rng.choice(('0.5', '1', '2'))} * {self.number()}",
             lambda: f"{self.number()} {rng.choice('+-*/')} {self.number()} {self.relation()} {rng.choice((0, 1, 2))}",
+            self.sequence,
+            self.sequence,
             lambda: f"nth({self.selector()}, {rng.randint(1, 4)}) {self.relation()} {rng.choice(('first', 'last'))}_time({self.selector()})",
             lambda: f"nth({self.selector()}, {rng.randint(2, 3)}) is {rng.choice(('', 'not '))}null",
             lambda: f"if({self.number()} >= 2, 'many', 'few') = '{rng.choice(('many', 'few'))}'",

@@ -81,6 +81,8 @@ struct pql_window {
     struct pql_slice period; /* PERIOD */
 };
 
+enum { PQL_SEQUENCE_STEPS_MAX = 16 };
+
 struct pql_node;
 
 /* Which events a function listens to, which property it reads, and the filter. */

@@ -52,7 +52,7 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
                       false, PQL_ARGS_EVENTS, OMITTED, true},
     [PQL_FN_SEQUENCE] = {"sequence", "sequence(A then B [by p] [within d] [, W])",
                          "whether A, B … happened in order", PQL_TYPE_BOOL, true, false, PQL_ARGS_SEQUENCE,
-                         OMITTED | ROLLING | FIRST | EVER, false},
+                         OMITTED | ROLLING | FIRST | EVER, true},
     [PQL_FN_USAGE] = {"usage", "usage(E.p, limit)", "latest value divided by a limit", PQL_TYPE_NUMBER, true,
                       true, PQL_ARGS_USAGE, OMITTED, true},
     [PQL_FN_AGE] = {"age", "age()", "how long ago the subject's start was", PQL_TYPE_DURATION, false, false,

@@ -61,7 +61,7 @@ static const struct pql_node *member_condition(struct pql_parser *p)
 static void sequence_arguments(struct pql_parser *p, const struct pql_function_row *row,
                                struct pql_node *call)
 {
-    enum { STEPS_MAX = 16 };
+    enum { STEPS_MAX = PQL_SEQUENCE_STEPS_MAX };
     struct pql_selector *steps = pql_arena_zalloc(p->all->arena, STEPS_MAX * sizeof *steps);
     size_t count = 0;
     do {

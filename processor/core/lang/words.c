@@ -302,12 +302,26 @@ static void say_word_relation(struct writer *w, const struct pql_node *node)
     }
 }
 
+/* "report_saved event, then report_shared event, of the same report_id, within 2 hours" */
+static void say_sequence(struct writer *w, const struct pql_node *node)
+{
+    for (size_t i = 0; i < node->steps_count; i++) {
+        if (i) say(w, ", then ");
+        say_selector(w, &node->steps[i], true);
+    }
+    if (node->by.len) pql_buf_printf(&w->out, ", of the same %.*s", PQL_SLICE_ARG(node->by));
+    if (node->within_ms) say(w, ", within "), say_duration(w, node->within_ms);
+    if (node->window.kind != PQL_WINDOW_EVER) say_window(w, &node->window);
+}
+
 static void say_call(struct writer *w, const struct pql_node *node)
 {
     bool has_words = !node->of_account;
     if (has_words && node->function == PQL_FN_EVER) {
         say_selector(w, &node->selector, false);
         say(w, " at least once");
+    } else if (has_words && node->function == PQL_FN_SEQUENCE) {
+        say_sequence(w, node);
     } else if (has_words && node->function == PQL_FN_IS) {
         pql_buf_printf(&w->out, "qualified by '%.*s'", PQL_SLICE_ARG(node->text));
     } else if (has_words && node->function == PQL_FN_WAS) {

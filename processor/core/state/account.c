@@ -126,6 +126,15 @@ void pql_account_drop_tallies(const struct pql_program *program, struct pql_acco
     account->tallies = NULL;
 }
 
+size_t pql_tallies_bytes(const struct pql_program *program, const struct pql_account *account)
+{
+    if (!account->tallies) return 0;
+    size_t bytes = pql_memory_cost(program->spreads_count * sizeof *account->tallies);
+    for (size_t i = 0; i < program->spreads_count; i++)
+        bytes += pql_memory_cost(account->tallies[i].capacity * sizeof(struct pql_tally_item));
+    return bytes;
+}
+
 void pql_account_tally(const struct pql_program *program, struct pql_account *account, uint32_t spread,
                        uint64_t hash, bool up)
 {
@@ -420,8 +429,7 @@ size_t pql_account_bytes(const struct pql_store *store, const struct pql_program
     size_t bytes = head_bytes(store, account) + users_bytes(account) +
                    pql_memory_cost(account->timers.capacity * sizeof(struct pql_heap_entry)) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
-    for (size_t i = 0; account->tallies && i < program->spreads_count; i++)
-        bytes += sizeof(struct pql_tally) + account->tallies[i].capacity * sizeof(struct pql_tally_item);
+    bytes += pql_tallies_bytes(program, account);
     for (size_t i = 0; i < account->users_count; i++)
         bytes += user_bytes(store, account->users[i].user) +
                  state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);

@@ -148,6 +148,7 @@ static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)
 /* One user more or less has that value. */
 void pql_account_tally(const struct pql_program *program, struct pql_account *account, uint32_t spread,
                        uint64_t hash, bool up);
+size_t pql_tallies_bytes(const struct pql_program *program, const struct pql_account *account);
 void pql_account_drop_tallies(const struct pql_program *program, struct pql_account *account);
 
 /* The standing of the subject with a definition, or NULL. */

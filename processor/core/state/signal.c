@@ -32,6 +32,16 @@ struct entry_first { /* occurrence of `first W` */
     int64_t high;
 };
 
+/* Sequence: what is open, of one value of `by`, is the time of its newest event, the value, and for each step
+ * but the last the partial match with the latest start. */
+struct partial {
+    int64_t start_ms, last_ms; /* PQL_NO_TIME: none */
+};
+
+struct payload_sequence {
+    int64_t start_ms; /* of the whole match with the latest start, PQL_NO_TIME: none */
+};
+
 /* Fixed payloads, at data, for kinds without entries; `first` has one before its entries. */
 struct payload_total { /* of min and max: the extreme */
     uint64_t n, low;
@@ -91,6 +101,8 @@ static const struct kind_row {
     [PQL_SIGNAL_TIMES] = {sizeof(struct payload_times), 0, false},
     [PQL_SIGNAL_NTH] = {0, sizeof(struct entry_time), false},
     [PQL_SIGNAL_STREAK] = {sizeof(struct payload_streak), 0, false},
+    [PQL_SIGNAL_SEQUENCE] = {sizeof(struct payload_sequence), 0, false},
+    [PQL_SIGNAL_SEQUENCE_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
     [PQL_SIGNAL_LATEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct payload_newest), 0, false},
     [PQL_SIGNAL_FIRST] = {sizeof(struct payload_first), sizeof(struct entry_first), false},
@@ -118,10 +130,16 @@ static size_t payload_size(const struct pql_signal *signal)
     return rows[signal->kind].payload + (is_calendar(signal) ? sizeof(int64_t) : 0);
 }
 
+/* Of a sequence it depends on the steps. */
+static size_t entry_size(const struct pql_signal *signal)
+{
+    if (signal->kind != PQL_SIGNAL_SEQUENCE) return rows[signal->kind].entry;
+    return sizeof(struct entry_value) + (signal->steps_count - 1) * sizeof(struct partial);
+}
+
 static void *entries(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return (char *)(uintptr_t)cell->data + payload_size(signal) +
-           (size_t)rows[signal->kind].entry * cell->head;
+    return (char *)(uintptr_t)cell->data + payload_size(signal) + entry_size(signal) * cell->head;
 }
 
 static void *payload(const struct pql_cell *cell)
@@ -133,7 +151,7 @@ static void *payload(const struct pql_cell *cell)
 static int64_t time_at(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
 {
     int64_t time;
-    memcpy(&time, (const char *)entries(signal, cell) + (size_t)rows[signal->kind].entry * i, sizeof time);
+    memcpy(&time, (const char *)entries(signal, cell) + entry_size(signal) * i, sizeof time);
     return time;
 }
 
@@ -155,7 +173,7 @@ static uint32_t count_upto(const struct pql_signal *signal, const struct pql_cel
 
 static size_t cell_size(const struct pql_signal *signal, uint32_t capacity)
 {
-    return sizeof(struct pql_cell) + payload_size(signal) + (size_t)rows[signal->kind].entry * capacity;
+    return sizeof(struct pql_cell) + payload_size(signal) + entry_size(signal) * capacity;
 }
 
 static struct pql_cell *cell_new(const struct pql_signal *signal, uint32_t capacity)
@@ -169,7 +187,7 @@ static struct pql_cell *cell_new(const struct pql_signal *signal, uint32_t capac
 static void *insert_at(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i)
 {
     struct pql_cell *c = *cell;
-    size_t size = rows[signal->kind].entry;
+    size_t size = entry_size(signal);
     if (c->head + c->n == c->capacity) {
         if (c->head > c->capacity / 2 || (c->head && c->n < 2)) {
             memmove(c->data + payload_size(signal), entries(signal, c), size * c->n);
@@ -187,7 +205,7 @@ static void *insert_at(const struct pql_signal *signal, struct pql_cell **cell, 
 
 static void remove_at(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i)
 {
-    size_t size = rows[signal->kind].entry;
+    size_t size = entry_size(signal);
     char *at = (char *)entries(signal, cell) + size * i;
     if (i == 0)
         cell->head++;
@@ -433,6 +451,106 @@ static int64_t next_streak(const struct pql_signal *signal, const struct pql_cel
     return pql_zone_period_start(signal->zone, PQL_CALENDAR_DAY, streak->newest + 2);
 }
 
+/* --- sequence --- */
+
+static bool is_live(const struct pql_signal *signal, int64_t start_ms, int64_t t_ms)
+{
+    if (start_ms == PQL_NO_TIME) return false;
+    return signal->window.kind != PQL_WINDOW_ROLLING || start_ms > t_ms - signal->window.ms;
+}
+
+static struct partial *partials_of(void *entry)
+{
+    return (struct partial *)(void *)((char *)entry + sizeof(struct entry_value));
+}
+
+/* Nothing can come of it any more. */
+static bool is_dead(const struct pql_signal *signal, void *entry, int64_t t_ms)
+{
+    int64_t newest = partials_of(entry)[0].start_ms; /* no later step has a later start */
+    return !is_live(signal, newest, t_ms) || (signal->within_ms && newest < t_ms - signal->within_ms);
+}
+
+static void drop_dead(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
+{
+    struct payload_sequence *whole = payload(cell);
+    if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
+    for (uint32_t i = cell->n; signal->is_by && i-- > 0;)
+        if (is_dead(signal, (char *)entries(signal, cell) + entry_size(signal) * i, t_ms))
+            remove_at(signal, cell, i);
+}
+
+/* The entry of the value, made if the event may begin a match; NULL: there is none. */
+static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occ)
+{
+    size_t size = entry_size(signal);
+    for (uint32_t i = (*cell)->n; i-- > 0;) {
+        char *entry = (char *)entries(signal, *cell) + size * i;
+        if (((struct entry_value *)(void *)entry)->hash == occ->hash) return entry;
+    }
+    if (!(occ->steps & 1)) return NULL;
+    bool is_limited = signal->is_by && signal->window.kind != PQL_WINDOW_ROLLING && !signal->within_ms;
+    if (is_limited && (*cell)->n >= signal->exact_max) drop_oldest(*cell, 1);
+    uint32_t at = count_upto(signal, *cell, occ->time_ms);
+    struct entry_value value = {occ->time_ms, occ->hash};
+    char *entry = insert_at(signal, cell, at);
+    memcpy(entry, &value, sizeof value);
+    for (uint32_t i = 0; i + 1 < signal->steps_count; i++)
+        partials_of(entry)[i] = (struct partial){PQL_NO_TIME, PQL_NO_TIME};
+    return entry;
+}
+
+/* From the last step to the first, so that one event serves one step of a match. At equal starts the first
+ * stays. */
+static void take_steps(const struct pql_signal *signal, struct payload_sequence *whole, void *entry,
+                       const struct pql_occurrence *occ)
+{
+    struct partial *partials = partials_of(entry);
+    for (uint32_t i = signal->steps_count - 1; i > 0; i--) {
+        int64_t start = partials[i - 1].start_ms;
+        if (!(occ->steps >> i & 1) || start == PQL_NO_TIME || partials[i - 1].last_ms > occ->time_ms)
+            continue;
+        if (signal->within_ms && occ->time_ms - start > signal->within_ms) continue;
+        if (i + 1 == signal->steps_count)
+            whole->start_ms = start > whole->start_ms ? start : whole->start_ms;
+        else if (start > partials[i].start_ms)
+            partials[i] = (struct partial){start, occ->time_ms};
+    }
+    if ((occ->steps & 1) && occ->time_ms > partials[0].start_ms)
+        partials[0] = (struct partial){occ->time_ms, occ->time_ms};
+}
+
+/* Entries stand in the order of their newest events. */
+static void settle_entry(const struct pql_signal *signal, struct pql_cell *cell, char *entry, int64_t time_ms)
+{
+    size_t size = entry_size(signal);
+    char *end = (char *)entries(signal, cell) + size * cell->n;
+    char moving[sizeof(struct entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct partial)];
+    if (((struct entry_value *)(void *)entry)->time_ms >= time_ms) return;
+    ((struct entry_value *)(void *)entry)->time_ms = time_ms;
+    memcpy(moving, entry, size);
+    for (; entry + size < end && ((struct entry_value *)(void *)(entry + size))->time_ms <= time_ms;
+         entry += size)
+        memcpy(entry, entry + size, size);
+    memcpy(entry, moving, size);
+}
+
+static unsigned add_sequence(const struct pql_signal *signal, struct pql_cell **cell,
+                             const struct pql_occurrence *occ, int64_t t_ms)
+{
+    struct payload_sequence *whole = payload(*cell);
+    bool was_live = whole->start_ms != PQL_NO_TIME;
+    if (was_live && signal->window.kind != PQL_WINDOW_ROLLING) return 0; /* for ever */
+    char *entry = open_entry(signal, cell, occ);
+    if (!entry) return 0;
+    whole = payload(*cell);
+    take_steps(signal, whole, entry, occ);
+    settle_entry(signal, *cell, entry, occ->time_ms);
+    if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
+    return whole->start_ms != PQL_NO_TIME && !was_live ? PQL_CHANGE_ANY | PQL_CHANGE_VALUE : 0;
+}
+
 /* --- latest, earliest --- */
 
 static struct pql_value newest_value(const struct pql_signal *signal, const struct pql_cell *cell)
@@ -529,6 +647,38 @@ static bool count_inside(const struct pql_signal *signal, struct payload_first *
     if (!value->n || time_ms > value->last_ms) value->last_ms = time_ms;
     value->n += !is_different(signal) || is_new;
     return is_other;
+}
+
+static int by_arrival(const void *a, const void *b)
+{
+    int64_t x = ((const struct entry_first *)a)->high, y = ((const struct entry_first *)b)->high;
+    return (x > y) - (x < y);
+}
+
+/* The events inside the window once more, in the order in which they came (high); low: their steps. */
+static void rematch(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first)
+{
+    struct payload_first *value = payload(cell);
+    struct pql_signal ever = *signal;
+    struct pql_cell *match = NULL;
+    struct entry_first *list = pql_xmalloc((cell->n + 1) * sizeof *list);
+    int64_t newest_ms = INT64_MIN;
+    ever.kind = PQL_SIGNAL_SEQUENCE;
+    ever.window = (struct pql_window){.kind = PQL_WINDOW_EVER};
+    memcpy(list, entries(signal, cell), cell->n * sizeof *list);
+    qsort(list, cell->n, sizeof *list, by_arrival);
+    for (uint32_t i = 0; i < cell->n; i++) {
+        struct pql_occurrence occ = {
+            .time_ms = list[i].time_ms, .hash = list[i].hash, .steps = (uint32_t)list[i].low};
+        if (!is_inside(first, occ.time_ms)) continue;
+        if (occ.time_ms > newest_ms) newest_ms = occ.time_ms;
+        (void)pql_signal_add(&ever, &match, &occ, NULL, newest_ms);
+    }
+    const struct payload_sequence *whole = match ? payload(match) : NULL;
+    value->n = whole && whole->start_ms != PQL_NO_TIME;
+    value->first_ms = value->last_ms = value->n ? whole->start_ms : 0;
+    free(match);
+    free(list);
 }
 
 /* The value of a window anew, over what is kept one by one. */
@@ -712,11 +862,32 @@ static unsigned add_first_value(const struct pql_signal *signal, struct pql_cell
     return PQL_CHANGE_ANY | (pql_value_same(&before, &after) ? 0 : PQL_CHANGE_VALUE);
 }
 
+/* low of the payload: how many have come. At the limit the oldest is forgotten. */
+static unsigned add_first_sequence(const struct pql_signal *signal, struct pql_cell **cell,
+                                   const struct pql_occurrence *occ, const struct pql_first *first,
+                                   int64_t t_ms)
+{
+    cut_first(signal, *cell, first, t_ms);
+    bool inside = is_inside(first, occ->time_ms);
+    struct payload_first *value = payload(*cell);
+    if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
+    if ((*cell)->n >= signal->exact_max) remove_at(signal, *cell, 0);
+    struct entry_first entry = {occ->time_ms, occ->hash, occ->steps, (int64_t)value->low++};
+    memcpy(insert_at(signal, cell, count_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
+    value = payload(*cell);
+    bool may_end = inside && !value->n && occ->steps >> (signal->steps_count - 1) & 1;
+    if (may_end) rematch(signal, *cell, first);
+    return may_end && value->n ? PQL_CHANGE_ANY | PQL_CHANGE_VALUE : 0;
+}
+
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
                             const struct pql_first *before, const struct pql_first *after, int64_t t_ms)
 {
     cut_first(signal, cell, before, t_ms);
-    if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+    if (signal->kind == PQL_SIGNAL_SEQUENCE_FIRST) {
+        ((struct payload_first *)payload(cell))->is_folded = 0;
+        rematch(signal, cell, after);
+    } else if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
         memset(payload(cell), 0, sizeof(struct payload_first));
     else
         recount(signal, cell, after);
@@ -738,7 +909,7 @@ static int64_t *period_of(const struct pql_signal *signal, const struct pql_cell
 /* Every payload that stands in a calendar window begins with a count, or is of a newest value. */
 static bool is_empty(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    if (rows[signal->kind].entry) return !cell->n;
+    if (entry_size(signal)) return !cell->n;
     if (signal->kind == PQL_SIGNAL_LATEST || signal->kind == PQL_SIGNAL_EARLIEST)
         return ((const struct payload_newest *)payload(cell))->kind == PQL_NULL;
     return !((const struct payload_total *)payload(cell))->n;
@@ -760,7 +931,11 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
                         const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
 {
     bool is_new = !*cell;
-    if (is_new) *cell = cell_new(signal, rows[signal->kind].entry ? 2 : 0);
+    if (is_new) {
+        *cell = cell_new(signal, entry_size(signal) ? 2 : 0);
+        if (signal->kind == PQL_SIGNAL_SEQUENCE)
+            ((struct payload_sequence *)payload(*cell))->start_ms = PQL_NO_TIME;
+    }
     pql_signal_trim(signal, *cell, first, t_ms);
     if (is_calendar(signal)) {
         if (period_at(signal, occurrence->time_ms) != *period_of(signal, *cell)) return 0;
@@ -777,6 +952,8 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
     case PQL_SIGNAL_DISTINCT_EVER: return add_set(signal, cell, occurrence->hash);
     case PQL_SIGNAL_TIMES: return add_times(*cell, occurrence->time_ms, is_new);
     case PQL_SIGNAL_NTH: return add_nth(signal, cell, occurrence);
+    case PQL_SIGNAL_SEQUENCE: return add_sequence(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_SEQUENCE_FIRST: return add_first_sequence(signal, cell, occurrence, first, t_ms);
     case PQL_SIGNAL_STREAK: return add_day(signal, *cell, (int64_t)occurrence->hash, is_new, t_ms);
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: return add_newest(signal, cell, occurrence, is_new, t_ms);
@@ -801,6 +978,8 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
     if (!cell) return;
     if (rows[signal->kind].is_rolling)
         drop_expired(signal, cell, t_ms);
+    else if (signal->kind == PQL_SIGNAL_SEQUENCE)
+        drop_dead(signal, cell, t_ms);
     else if (is_calendar(signal))
         begin_period(signal, cell, t_ms);
     else if (pql_has_end(signal))
@@ -874,9 +1053,21 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
         reading->n = 1;
         reading->first_at = reading->last_at = time_at(signal, cell, cell->n - 1);
         break;
+    case PQL_SIGNAL_SEQUENCE: {
+        const struct payload_sequence *whole = payload(cell);
+        reading->n = is_live(signal, whole->start_ms, t_ms);
+        if (reading->n) reading->first_at = whole->start_ms;
+        break;
+    }
     case PQL_SIGNAL_STREAK: reading->n = streak_at(signal, payload(cell), t_ms); break;
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: read_newest(signal, cell, t_ms, reading); break;
+    case PQL_SIGNAL_SEQUENCE_FIRST: {
+        const struct payload_first *value = payload(cell);
+        reading->n = value->n;
+        if (value->n) reading->first_at = value->first_ms;
+        break;
+    }
     case PQL_SIGNAL_FIRST: {
         const struct payload_first *value = payload(cell);
         reading->n = value->n;
@@ -951,6 +1142,10 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
 {
     if (!cell) return INT64_MAX;
     if (rows[signal->kind].is_rolling) return next_rolling(signal, cell, t_ms);
+    if (signal->kind == PQL_SIGNAL_SEQUENCE && signal->window.kind == PQL_WINDOW_ROLLING) {
+        int64_t start = ((const struct payload_sequence *)payload(cell))->start_ms;
+        return is_live(signal, start, t_ms) ? start + signal->window.ms : INT64_MAX;
+    }
     if (signal->kind == PQL_SIGNAL_STREAK) return next_streak(signal, cell, t_ms);
     if (is_calendar(signal)) return next_period(signal, cell, t_ms);
     if (signal->kind == PQL_SIGNAL_LATEST && signal->window.kind == PQL_WINDOW_ROLLING) {
@@ -998,7 +1193,7 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
 
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return payload_size(signal) + (size_t)rows[signal->kind].entry * cell->n + cell->text_len;
+    return payload_size(signal) + entry_size(signal) * cell->n + cell->text_len;
 }
 
 /* --- saved form: text length, number of entries, text, payload words, entries; times as differences. All
@@ -1053,7 +1248,6 @@ static void load_value(struct pql_reader *reader, char *at)
 
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
 {
-    const struct kind_row *row = &rows[signal->kind];
     size_t fixed = payload_size(signal);
     pql_buf_varint(out, cell->text_len);
     pql_buf_varint(out, cell->n);
@@ -1061,12 +1255,12 @@ void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cel
     save_words(out, cell->data, fixed);
     int64_t before = 0;
     const char *at = entries(signal, cell);
-    for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
+    for (uint32_t i = 0; i < cell->n; i++, at += entry_size(signal)) {
         int64_t lead; /* the time; of a set, the hash: differences wrap */
         memcpy(&lead, at, sizeof lead);
         pql_buf_zigzag(out, (int64_t)((uint64_t)lead - (uint64_t)before));
         before = lead;
-        if (!save_text(signal, at, out)) save_words(out, at + 8, row->entry - 8);
+        if (!save_text(signal, at, out)) save_words(out, at + 8, entry_size(signal) - 8);
     }
 }
 
@@ -1074,15 +1268,14 @@ enum { ENTRIES_MAX = 1 << 26, TEXT_MAX = 1 << 24 };
 
 struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_reader *reader)
 {
-    const struct kind_row *row = &rows[signal->kind];
     uint64_t text_len = pql_read_varint(reader), n = pql_read_varint(reader);
     bool is_newest = signal->kind == PQL_SIGNAL_LATEST || signal->kind == PQL_SIGNAL_EARLIEST;
-    if (reader->failed || n > ENTRIES_MAX || n > pql_reader_left(reader) || (n && !row->entry) ||
+    if (reader->failed || n > ENTRIES_MAX || n > pql_reader_left(reader) || (n && !entry_size(signal)) ||
         text_len > TEXT_MAX || text_len > pql_reader_left(reader) || (text_len && !is_newest)) {
         reader->failed = true;
         return NULL;
     }
-    uint32_t capacity = row->entry ? (n < 2 ? 2 : (uint32_t)n) : 0;
+    uint32_t capacity = entry_size(signal) ? (n < 2 ? 2 : (uint32_t)n) : 0;
     struct pql_cell *cell = pql_trymalloc(cell_size(signal, capacity) + text_len);
     if (!cell) {
         reader->failed = true;
@@ -1097,13 +1290,13 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     load_words(reader, cell->data, payload_size(signal));
     uint64_t lead = 0;
     char *at = entries(signal, cell);
-    for (uint32_t i = 0; i < cell->n; i++, at += row->entry) {
+    for (uint32_t i = 0; i < cell->n; i++, at += entry_size(signal)) {
         lead += (uint64_t)pql_read_zigzag(reader);
         memcpy(at, &lead, sizeof lead);
         if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
             load_value(reader, at);
         else
-            load_words(reader, at + 8, row->entry - 8u);
+            load_words(reader, at + 8, entry_size(signal) - 8u);
     }
     bool bad_value = is_newest && ((const struct payload_newest *)payload(cell))->kind > PQL_TIME;
     if (reader->failed || bad_value) {

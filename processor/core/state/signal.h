@@ -12,7 +12,8 @@
  *   first W            the value, and (time, value) one by one until the window cannot move any more
  *   ever forms         a number, a set, a pair of times, the n earliest times
  *   today, this …      the ever form, and the number of the day, week, month or quarter
- *   streak             the newest day, 64 days up to it as bits, the length of the run before them
+ *   sequence           per step the partial match with the latest start, per value of `by`; the latest whole
+ * one streak             the newest day, 64 days up to it as bits, the length of the run before them
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
  * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.
@@ -37,6 +38,8 @@ enum pql_signal_kind {
     PQL_SIGNAL_TIMES, /* ever, first_time, last_time, since */
     PQL_SIGNAL_NTH,   /* the k earliest times */
     PQL_SIGNAL_STREAK,
+    PQL_SIGNAL_SEQUENCE, /* rolling or ever */
+    PQL_SIGNAL_SEQUENCE_FIRST,
     PQL_SIGNAL_LATEST,      /* rolling or ever */
     PQL_SIGNAL_EARLIEST,    /* ever */
     PQL_SIGNAL_FIRST,       /* count, sum, avg, min, max, distinct, days, weeks, months in `first W` */
@@ -55,6 +58,9 @@ struct pql_signal {
     bool read_as_number;         /* else only comparisons with constants read it */
     const struct pql_zone *zone; /* of calendar windows, days, weeks, months, streak; NULL: UTC */
     enum pql_calendar unit;      /* days, weeks, months: what is counted */
+    uint32_t steps_count;        /* sequence: 2 to PQL_SEQUENCE_STEPS_MAX */
+    bool is_by;                  /* sequence: all steps have one value of a property */
+    int64_t within_ms;           /* sequence: 0: no limit */
     /* prev W: the signal of the same calls in W itself, which is read from the same cell; or NULL. */
     const struct pql_signal *twin;
     /* Boundaries c, ascending: the instant at which `value >= c` flips matters. Whole numbers; of since, ms.
@@ -75,6 +81,7 @@ struct pql_cell; /* state; layout private to signal.c */
 struct pql_occurrence {
     int64_t time_ms;
     uint64_t hash;      /* distinct: of the canonical value; days, weeks, months, streak: the number of it */
+    uint32_t steps;     /* sequence: bit i: it may be step i */
     pql_decimal number; /* sum, min, max */
     struct pql_value value; /* latest, earliest */
 };
