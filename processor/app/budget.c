@@ -83,11 +83,13 @@ static void stop(struct pql_pipeline *p, const struct pql_memory *memory, uint64
     char words[300];
     struct pql_err err;
     in_words(memory, words, sizeof words);
-    PQL_FAIL(&err, PQL_ERR_CONFIG,
-             "%.1f MB are used of the %.1f MB that `memory` allows: %s. Nothing is lost: with a larger `memory` it "
-             "goes on where it was; or start more instances, each of which takes a part of the partitions, or "
-             "keep less (`pqlstream explain` says what each definition keeps)",
-             (double)total / 1e6, (double)p->conf->memory_max / 1e6, words);
+    PQL_FAIL(
+        &err, PQL_ERR_CONFIG,
+        "%.1f MB are used of the %.1f MB that `memory` allows: %s. Nothing is lost: with a larger `memory` "
+        "it "
+        "goes on where it was; or start more instances, each of which takes a part of the partitions, or "
+        "keep less (`pqlstream explain` says what each definition keeps)",
+        (double)total / 1e6, (double)p->conf->memory_max / 1e6, words);
     err.reason = "memory";
     pql_pipeline_fail(p, PQL_STOP_STATE, &err);
 }

@@ -14,7 +14,8 @@ enum {
     WORKERS_MAX = 64,
     RECORD_BYTES_MIN = 1000,
     RECORD_BYTES_MAX = 64 << 20,
-    BYTES_UNKNOWN = 1000000, COMPACTION_INTERVALS = 4
+    BYTES_UNKNOWN = 1000000,
+    COMPACTION_INTERVALS = 4
 };
 
 struct pql_pipeline_conf pql_pipeline_conf_default(void)
@@ -143,10 +144,12 @@ static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline
         if (facts.has_configuration && facts.is_compacted && facts.compaction_lag_ms < lag_ms)
             return PQL_FAIL(
                 err, PQL_ERR_CONFIG,
-                "%s is compacted: a replay would miss records. Use a topic with cleanup.policy=delete, or let "
+                "%s is compacted: a replay would miss records. Use a topic with cleanup.policy=delete, or "
+                "let "
                 "nothing be compacted that a replay may need: kafka-configs.sh --bootstrap-server %s --alter "
                 "--entity-type topics --entity-name %s --add-config min.compaction.lag.ms=%" PRId64,
-                conf->inputs[i].topic, conf->brokers ? conf->brokers : "BROKER", conf->inputs[i].topic, lag_ms);
+                conf->inputs[i].topic, conf->brokers ? conf->brokers : "BROKER", conf->inputs[i].topic,
+                lag_ms);
         if (facts.has_configuration && facts.retention_ms >= 0 && facts.retention_ms < lag_ms)
             pql_log(PQL_LOG_WARN, "the input is kept for hardly longer than a snapshot takes to come",
                     "topic=%s retention_ms=%" PRId64 " checkpoint_interval_ms=%" PRId64

@@ -104,7 +104,7 @@ struct pql_pipeline_conf {
     bool exit_on_bad_input;
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
-    size_t inbox_max;         /* messages kept of one partition that waits, */
+    size_t inbox_max;    /* messages kept of one partition that waits, */
     uint64_t inbox_bytes_max; /* and their bytes */
     uint64_t memory_max;      /* budget.h; 0: none */
     uint64_t client_bytes;    /* what the Kafka client's queues take at most, as part of it */
@@ -169,7 +169,8 @@ bool pql_pipeline_finished(struct pql_pipeline *pipeline, enum pql_stop *stop, s
 
 /* Bytes by kind, by own accounting. */
 struct pql_memory {
-    uint64_t state;     /* of tasks, their reorder buffers and message ids among it; of one being loaded, a guess */
+    uint64_t
+        state; /* of tasks, their reorder buffers and message ids among it; of one being loaded, a guess */
     uint64_t epochs;    /* outputs that are not known to be committed */
     uint64_t messages;  /* that wait their turn */
     uint64_t journal;   /* entries to be replayed */

@@ -53,7 +53,7 @@ enum pql_feed {
 struct pql_inbox {
     struct pql_message_view *items;
     size_t head, count, capacity;
-    uint64_t bytes; /* of keys and values */
+    uint64_t bytes;    /* of keys and values */
     bool waits;        /* the first one, for its schema */
     uint64_t retry_us; /* when to try it again */
 };

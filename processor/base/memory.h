@@ -17,7 +17,8 @@ char *pql_xstrndup(const char *text, size_t len) __attribute__((returns_nonnull)
 /* Grows `*items` (element size `size`) so that at least `need` fit; capacity doubles from 8. */
 void *pql_xgrow(void *items, size_t *capacity, size_t need, size_t size);
 
-/* What a block of this size takes of the allocator, about: its own head and rounding included. 0: no block. */
+/* What a block of this size takes of the allocator, about: its own head and rounding included. 0: no block.
+ */
 static inline size_t pql_memory_cost(size_t size)
 {
     size_t cost = (size + 8 + 15) & ~(size_t)15;

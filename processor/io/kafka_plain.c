@@ -109,7 +109,8 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
 }
 
 /* batch_bytes 0: as preset. */
-static struct pql_kafka *open_producer(struct pql_kafka_plain *plain, int64_t batch_bytes, struct pql_err *err)
+static struct pql_kafka *open_producer(struct pql_kafka_plain *plain, int64_t batch_bytes,
+                                       struct pql_err *err)
 {
     const struct pql_kafka_ports_conf *conf = &plain->ports->conf;
     struct pql_kafka_extra extras[3] = {{NULL, NULL}};

@@ -238,7 +238,8 @@ static bool name_member_fault(const struct pql_kafka_source *source, int code, c
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
         if (conf->group_protocol != PQL_GROUP_CONSUMER) return false;
         PQL_FAIL(err, PQL_ERR_CONFIG,
-                 "the broker does not have the group protocol `consumer` (KIP-848: Kafka 4.0 or later with feature "
+                 "the broker does not have the group protocol `consumer` (KIP-848: Kafka 4.0 or later with "
+                 "feature "
                  "group.version=1): %s; set group_protocol = \"classic\", or upgrade it",
                  text);
         return true;

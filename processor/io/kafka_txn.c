@@ -85,8 +85,8 @@ static void describe(struct pql_kafka_txn *txn, int code, const char *text, stru
         snprintf(err->msg, sizeof(err->msg), "%s", text);
 }
 
-/* A call on a transaction that has failed meanwhile says only so; asked for another one, librdkafka tells why:
- * there cannot be one before the abort. */
+/* A call on a transaction that has failed meanwhile says only so; asked for another one, librdkafka tells
+ * why: there cannot be one before the abort. */
 static rd_kafka_error_t *why_aborted(struct pql_kafka_txn *txn, rd_kafka_error_t *error)
 {
     if (!rd_kafka_error_txn_requires_abort(error) || rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR__STATE)

@@ -231,9 +231,9 @@ struct pql_ports {
     int (*offsets)(void *self, struct pql_position *positions, size_t count, int timeout_ms,
                    struct pql_err *err);
 
-    /* Before anything is produced: how many bytes the record that an output takes may have at most, by output.
-     * The client keeps what it sends at once below the smallest, since a broker refuses a larger batch as a
-     * whole. */
+    /* Before anything is produced: how many bytes the record that an output takes may have at most, by
+     * output. The client keeps what it sends at once below the smallest, since a broker refuses a larger
+     * batch as a whole. */
     int (*set_sizes)(void *self, const int64_t *max_bytes, struct pql_err *err);
 
     /* --- the transactional producer (committer thread) --- one transactional id, drawn once per process or

@@ -55,7 +55,8 @@ static const struct refusal {
     const char *word, *remedy;
     enum pql_output output;
 } refusals[] = {
-    {MODEL_REFUSES_RECORDS, "topic_authorization", "--operation DescribeConfigs --operation Write", PQL_OUT_STATE},
+    {MODEL_REFUSES_RECORDS, "topic_authorization", "--operation DescribeConfigs --operation Write",
+     PQL_OUT_STATE},
     {MODEL_REFUSES_RECORDS, "topic_authorization", "--operation Describe", PQL_OUT_CHECKPOINT},
     {MODEL_REFUSES_RECORDS, "unknown_topic", "pqlstream topics --create", PQL_OUT_PQL},
     {MODEL_REFUSES_RECORDS, "record_too_large", "--add-config max.message.bytes=", PQL_OUT_PQL},

@@ -105,8 +105,8 @@ static void summary(void)
     printf("%" PRIu64 " runs, %" PRIu64 " starts, at most %" PRIu64 " at once, %" PRIu64 " freezes, %" PRIu64
            " twins, %" PRIu64 " resumed, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64
            " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64
-           " adopted, %" PRIu64 " out of memory, %" PRIu64 " parts, %" PRIu64 " refreshes, %" PRIu64 " changes of programs, %" PRIu64
-           " snapshots given up;",
+           " adopted, %" PRIu64 " out of memory, %" PRIu64 " parts, %" PRIu64 " refreshes, %" PRIu64
+           " changes of programs, %" PRIu64 " snapshots given up;",
            runs, starts, most_at_once, freezes, twins, resumed, records, refused, ticks, snapshots, trimmed,
            fallbacks, adopted, full, parts, refreshes, changes, abandoned);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);

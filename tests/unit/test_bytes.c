@@ -98,8 +98,9 @@ static void step(struct fixture *f, int i)
     snprintf(id, sizeof id, "id-%d", i);
     snprintf(kind, sizeof kind, "%s%d", draw(f, 2) ? "k" : "a kind of many words ", (int)draw(f, 7));
     for (size_t p = 0; p < names->properties_count && p < 8; p++)
-        properties[p] = pql_slice_is(names->properties[p], "kind") ? pql_text(pql_slice_of(kind))
-                                                                   : pql_number(pql_decimal_of_int((int64_t)draw(f, 50)));
+        properties[p] = pql_slice_is(names->properties[p], "kind")
+                            ? pql_text(pql_slice_of(kind))
+                            : pql_number(pql_decimal_of_int((int64_t)draw(f, 50)));
     struct pql_event event = {.kind = PQL_EVENT_TRACK,
                               .name = draw(f, 3) ? PQL_SLICE_LITERAL("a") : PQL_SLICE_LITERAL("b"),
                               .account = pql_slice_of(account),
@@ -154,7 +155,8 @@ static void equals_a_walk_after_a_restore(void **state)
     start(&f, 0, 0);
     for (int i = 0; i < 5000; i++) step(&f, i);
     pql_snapshot_begin(f.engine, 1, 0);
-    while (!pql_snapshot_step(f.engine, &pages, 1 << 16)) {}
+    while (!pql_snapshot_step(f.engine, &pages, 1 << 16)) {
+    }
     struct pql_engine *restored = pql_engine_new(f.program, ignore, NULL);
     assert_int_equal(pql_snapshot_load(restored, pages.ptr, pages.len, &err), 0);
     assert_int_equal(pql_snapshot_loaded(restored, &err), 0);

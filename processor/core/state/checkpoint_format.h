@@ -179,7 +179,8 @@ struct pql_journal {
     struct pql_slice program, program_hash;
     int64_t revision;
     uint32_t semantics; /* PROGRAM: that of the task; ENGINE: the new one */
-    struct pql_slice topic_ids[PQL_INPUTS_MAX]; /* PROGRAM: of the inputs, where the task began; empty: not told */
+    struct pql_slice
+        topic_ids[PQL_INPUTS_MAX]; /* PROGRAM: of the inputs, where the task began; empty: not told */
 };
 
 void pql_journal_write(const struct pql_journal *journal, struct pql_buf *buf); /* sealed */

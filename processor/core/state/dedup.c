@@ -107,8 +107,8 @@ static void append(struct pql_dedup_bucket *bucket, uint64_t id)
     page->ids[page->count++] = id;
 }
 
-/* Only said here, since a snapshot may be reading them: they are freed with those that are forgotten. What has
- * expired does not count. */
+/* Only said here, since a snapshot may be reading them: they are freed with those that are forgotten. What
+ * has expired does not count. */
 static void drop_over_limit(struct pql_dedup *dedup, int64_t seen_ms)
 {
     uint64_t live = 0;
