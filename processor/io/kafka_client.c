@@ -130,7 +130,9 @@ static const struct {
 } classic[] = {
     {"partition.assignment.strategy", "cooperative-sticky"},
     {"session.timeout.ms", "10000"},
-    {"heartbeat.interval.ms", NULL},
+    /* A member hears at its next heartbeat that others come or go; until all have answered, offsets of an at
+     * least once commit are refused and partitions that move stand still. */
+    {"heartbeat.interval.ms", "500"},
     {"group.protocol.type", NULL},
 };
 
