@@ -345,6 +345,7 @@ static void fill_conf(struct pql_wiring *wiring)
             conf->brokers = config->kafka.properties[i].value;
     conf->edition = &wiring->first.edition;
     conf->revision = config->revision;
+    conf->engine_upgrade = config->engine_upgrade == PQL_UPGRADE_AUTO;
     conf->compile = compile_edition;
     conf->compile_context = wiring;
     conf->inputs = wiring->inputs;

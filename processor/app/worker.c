@@ -103,6 +103,12 @@ static void begin_live(struct pql_worker *w, struct pql_task *task)
 {
     task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
     if (w->pipeline->conf->inputs_count > 1) pql_task_open_epoch(task)->moved = true;
+    if (task->semantics < w->pipeline->conf->semantics && !w->pipeline->conf->engine_upgrade)
+        pql_log(PQL_LOG_WARN, "the task stays at an older version of the engine",
+                "topic=%s partition=%d version=%u newest=%u mend=\"once every process runs this release: "
+                "engine_upgrade = auto, and a restart of each\"",
+                w->pipeline->conf->inputs[0].topic, task->partition, task->semantics,
+                w->pipeline->conf->semantics);
 }
 
 /* At C the replay must have made what was published: a difference stops here instead of reaching a reader. */

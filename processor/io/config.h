@@ -21,6 +21,7 @@
 #include "io/registry_conf.h"
 
 enum pql_delivery { PQL_EXACTLY_ONCE, PQL_AT_LEAST_ONCE };
+enum pql_engine_upgrade { PQL_UPGRADE_AUTO, PQL_UPGRADE_MANUAL };
 enum pql_clock_mode { PQL_CLOCK_WALL, PQL_CLOCK_EVENTS }; /* EVENTS: no ticks */
 enum pql_on_bad_input { PQL_BAD_INPUT_BLOCK, PQL_BAD_INPUT_EXIT };
 enum pql_partitioning { PQL_PARTITIONING_MURMUR2, PQL_PARTITIONING_CRC32, PQL_PARTITIONING_TRUSTED };
@@ -72,6 +73,7 @@ struct pql_config {
     int64_t commit_interval_ms, max_output_delay_ms;
     int64_t checkpoint_interval_ms, restore_target_ms, handover_budget_ms;
     uint64_t checkpoint_bandwidth; /* bytes per second */
+    int engine_upgrade;            /* enum pql_engine_upgrade */
 
     int clock; /* enum pql_clock_mode */
     int64_t idle_after_ms, max_future_ms, alert_max_age_ms;

@@ -30,6 +30,7 @@
 
 static const char *const group_protocol_words[] = {"classic", "consumer", NULL};
 static const char *const delivery_words[] = {"exactly_once", "at_least_once", NULL};
+static const char *const upgrade_words[] = {"auto", "manual", NULL};
 static const char *const log_words[] = {"debug", "info", "warn", "error", NULL};
 static const char *const late_words[] = {"apply", "drop", "dead_letter", NULL};
 static const char *const clock_words[] = {"wall", "events", NULL};
@@ -244,6 +245,9 @@ const struct pql_option pql_options[] = {
     DURATION(ROOT, "restore_target", AT(pql_config, restore_target_ms), "5s", SECOND, HOUR, 0, "A snapshot is due when replaying the input since the last would take longer."),
     SIZE(ROOT, "checkpoint_bandwidth", AT(pql_config, checkpoint_bandwidth), "20MB", 64 * 1024, TIB, 0, "Most that snapshots write per second, per process."),
     DURATION(ROOT, "handover_budget", AT(pql_config, handover_budget_ms), "5s", 0, 5 * MINUTE, 0, "Longest time for a last snapshot when a task moves away or the process ends."),
+    WORD(ROOT, "engine_upgrade", AT(pql_config, engine_upgrade), "auto", upgrade_words, 0,
+         "When a newer program brings a newer engine: auto takes states to it at once, and processes of the release before wait for them "
+         "from then on; manual leaves them as they are, with a warning, until it is auto: after the last process was replaced."),
     BOOL(ROOT, "create_topics", AT(pql_config, create_topics), "false", 0, "run creates missing topics itself, instead of naming the command that does."),
     INT(ROOT, "replication_factor", AT(pql_config, replication_factor), "3", 1, 100, 0, "Of topics that pqlstream creates; 1 where there is a single broker."),
 
@@ -264,7 +268,6 @@ const struct pql_option pql_options[] = {
     TEXT(ROOT, "http_key", STRING, AT(pql_config, http.key), NULL, SHOWN, "\"admin.key\"", "File of the certificate's key (PEM)."),
     ABSENT(ROOT, "tombstones", "records with null values"),
     ABSENT(ROOT, "backfill_from", "filling new signals from the input"),
-    ABSENT(ROOT, "engine_upgrade", "several engine versions side by side"),
 
     /* --- what is looked for --- */
     TEXT(ROOT, "definition_files", SOURCES, AT(root_fields, definition_files), NULL, RESULTS | SHOWN, "[ \"rules/*.conf\" ]",

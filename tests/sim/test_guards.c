@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -49,6 +50,42 @@ static void expect_stop(struct world *world, struct world_process *process, enum
     struct pql_err err = {0};
     assert_int_equal(end_of(world, process, &err), expected);
     if (!strstr(err.msg, part)) fail_msg("'%s' is not in '%s'", part, err.msg);
+}
+
+/* --- what is said --- */
+
+struct heard {
+    FILE *file;
+    int saved;
+};
+
+/* What the log says from here on goes to a file. */
+static struct heard listen(void)
+{
+    struct heard heard = {.file = tmpfile(), .saved = dup(STDERR_FILENO)};
+    assert_non_null(heard.file);
+    assert_true(dup2(fileno(heard.file), STDERR_FILENO) >= 0);
+    pql_log_set_level(PQL_LOG_WARN);
+    return heard;
+}
+
+/* How many lines had these words, and into `last` the last of them. */
+static size_t end_of_listening(struct heard *heard, const char *words, char *last, size_t size)
+{
+    char line[PQL_LOG_LINE_MAX];
+    size_t count = 0;
+    pql_log_set_level(PQL_LOG_LEVEL_COUNT);
+    assert_true(dup2(heard->saved, STDERR_FILENO) >= 0);
+    close(heard->saved);
+    rewind(heard->file);
+    last[0] = 0;
+    while (fgets(line, sizeof line, heard->file)) {
+        if (!strstr(line, words)) continue;
+        count++;
+        snprintf(last, size, "%s", line);
+    }
+    fclose(heard->file);
+    return count;
 }
 
 /* Everything of some events is committed and in a snapshot, and the process has ended in order. */
@@ -572,6 +609,39 @@ static void an_older_binary_waits(void **state)
     world_deinit(&world);
 }
 
+/* By hand: the newer binary leaves the engine as it is and says so once; the older one may still come back.
+ */
+static void a_manual_upgrade_leaves_the_engine_as_it_is(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    char line[PQL_LOG_LINE_MAX];
+    world_init(&world, &two_partitions);
+    settle_some(&world, 50);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    world.conf.engine_upgrade = false;
+    struct heard heard = listen();
+    run_with(&world, 0, 1, 0);
+    assert_int_equal(end_of_listening(&heard, "stays at an older version of the engine", line, sizeof line),
+                     2);
+    assert_non_null(strstr(line, "engine_upgrade = auto"));
+    world.conf.semantics = PQL_SEMANTICS_VERSION;
+    run_with(&world, 0, 1, 0);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    world.conf.engine_upgrade = true;
+    heard = listen();
+    run_with(&world, 0, 1, 0);
+    assert_int_equal(end_of_listening(&heard, "older version", line, sizeof line), 0);
+    world.conf.semantics = PQL_SEMANTICS_VERSION;
+    struct world_process *process = start_with(&world, 0, 1);
+    world_run(&world, process, 20000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.live, 0);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 static int as_compacted_ms(void *self, uint32_t input, struct pql_topic_facts *facts, int64_t lag_ms,
                            struct pql_err *err)
 {
@@ -840,6 +910,7 @@ int main(void)
         cmocka_unit_test(another_program_under_the_same_revision_stops),
         cmocka_unit_test(an_older_revision_runs_the_program_of_the_task),
         cmocka_unit_test(an_older_binary_waits),
+        cmocka_unit_test(a_manual_upgrade_leaves_the_engine_as_it_is),
         cmocka_unit_test(fenced_twice_is_another_process),
         cmocka_unit_test(a_sleeper_that_wakes_stays),
         cmocka_unit_test(nothing_is_committed_without_membership),
