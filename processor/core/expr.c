@@ -80,10 +80,7 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
         if (reading->n) reading->value = pql_number(reading->sum);
         break;
     case PQL_FN_SUM: reading->value = pql_number(pql_decimal_add(reading->sum, 0)); break;
-    case PQL_FN_AVG:
-        if (pql_decimal_div(reading->sum, pql_decimal_of_int((int64_t)reading->n), &reading->sum))
-            reading->value = pql_number(reading->sum);
-        break;
+    case PQL_FN_AVG: reading->value = pql_signal_mean(reading); break;
     case PQL_FN_SEQUENCE:
     case PQL_FN_EVER: reading->value = pql_bool(reading->n > 0); break;
     case PQL_FN_NTH:

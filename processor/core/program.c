@@ -112,7 +112,7 @@ static const struct signal_row {
 #define NONE PQL_SIGNAL_KIND_COUNT
     [PQL_FN_COUNT] = {"count", PQL_SIGNAL_COUNT, PQL_SIGNAL_COUNT_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_SUM] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
-    [PQL_FN_AVG] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_ANY},
+    [PQL_FN_AVG] = {"sum", PQL_SIGNAL_SUM, PQL_SIGNAL_SUM_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_MEAN},
     [PQL_FN_MIN] = {"min", PQL_SIGNAL_EXTREME, PQL_SIGNAL_EXTREME_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_MAX] = {"max", PQL_SIGNAL_EXTREME, PQL_SIGNAL_EXTREME_EVER, PQL_SIGNAL_FIRST, PQL_CHANGE_VALUE},
     [PQL_FN_DISTINCT] = {"distinct", PQL_SIGNAL_DISTINCT, PQL_SIGNAL_DISTINCT_EVER, PQL_SIGNAL_FIRST,
@@ -463,6 +463,7 @@ static struct pql_expr *compile_signal(struct builder *b, const struct pql_node 
     expr->index = index;
     expr->function = call->function;
     add_dependent(&def->dependents, b->unit, signal_rows[call->function].mask, NULL);
+    def->signal.shows_mean |= call->function == PQL_FN_AVG;
     if (as_number) read_as_number(def);
     return expr;
 }

@@ -927,8 +927,8 @@ static void begin_period(const struct pql_signal *signal, struct pql_cell *cell,
 
 /* --- the interface --- */
 
-unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
-                        const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
+static unsigned add(const struct pql_signal *signal, struct pql_cell **cell,
+                    const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
 {
     bool is_new = !*cell;
     if (is_new) {
@@ -963,6 +963,32 @@ unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
     }
     PQL_ASSERT(false);
     return 0;
+}
+
+struct pql_value pql_signal_mean(const struct pql_reading *reading)
+{
+    pql_decimal mean;
+    bool is_something = pql_decimal_div(reading->sum, pql_decimal_of_int((int64_t)reading->n), &mean);
+    return is_something ? pql_number(mean) : pql_null();
+}
+
+static struct pql_value mean_at(const struct pql_signal *signal, const struct pql_cell *cell,
+                                const struct pql_first *first, int64_t t_ms)
+{
+    struct pql_reading reading;
+    pql_signal_read(signal, cell, first, t_ms, &reading);
+    return pql_signal_mean(&reading);
+}
+
+/* An average may stay as it is though its sum changes, and change though its sum does not. */
+unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms)
+{
+    if (!signal->shows_mean) return add(signal, cell, occurrence, first, t_ms);
+    struct pql_value before = mean_at(signal, *cell, first, t_ms);
+    unsigned changed = add(signal, cell, occurrence, first, t_ms);
+    struct pql_value after = mean_at(signal, *cell, first, t_ms);
+    return changed | (pql_value_same(&before, &after) ? 0 : PQL_CHANGE_MEAN);
 }
 
 static void drop_expired(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)

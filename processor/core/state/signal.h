@@ -59,6 +59,7 @@ struct pql_signal {
     const struct pql_zone *zone; /* of calendar windows, days, weeks, months, streak; NULL: UTC */
     enum pql_calendar unit;      /* days, weeks, months: what is counted */
     uint32_t steps_count;        /* sequence: 2 to PQL_SEQUENCE_STEPS_MAX */
+    bool shows_mean;             /* sum: somebody reads the average */
     bool is_by;                  /* sequence: all steps have one value of a property */
     int64_t within_ms;           /* sequence: 0: no limit */
     /* prev W: the signal of the same calls in W itself, which is read from the same cell; or NULL. */
@@ -106,12 +107,15 @@ enum {
     PQL_CHANGE_LAST = 4,  /* the latest time */
     PQL_CHANGE_VALUE = 8, /* the number, or the newest value */
     PQL_CHANGE_TWIN = 16, /* the number of the twin */
+    PQL_CHANGE_MEAN = 32, /* sum divided by how many; only where shows_mean */
 };
 
 /* Adds an occurrence at instant t (>= its time). *cell may be NULL before and is replaced when it grows.
  * Returns bits of PQL_CHANGE_*, 0 if the true value is as before. */
 unsigned pql_signal_add(const struct pql_signal *signal, struct pql_cell **cell,
                         const struct pql_occurrence *occurrence, const struct pql_first *first, int64_t t_ms);
+/* The average of a reading of sums; null of nothing. */
+struct pql_value pql_signal_mean(const struct pql_reading *reading);
 /* Drops what has expired at t. */
 void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
                      int64_t t_ms);
