@@ -129,6 +129,7 @@ static void watch_inputs(struct pql_pipeline *p)
     p->watched_us = now;
     uint32_t input = p->watched_input++ % p->conf->inputs_count;
     if (p->ports->input_facts(p->ports->self, input, &facts, WATCH_MS, &err) || !facts.exists) return;
+    pql_retention_watch(p, input, &facts);
     if (facts.partitions_count != p->partitions_count)
         pql_pipeline_partitions_added(p, input, facts.partitions_count);
     if (strcmp(facts.id, p->input_ids[input]) != 0 && strcmp(facts.id, "-") != 0 &&

@@ -14,8 +14,7 @@ enum {
     WORKERS_MAX = 64,
     RECORD_BYTES_MIN = 1000,
     RECORD_BYTES_MAX = 64 << 20,
-    BYTES_UNKNOWN = 1000000,
-    COMPACTION_INTERVALS = 4
+    BYTES_UNKNOWN = 1000000
 };
 
 struct pql_pipeline_conf pql_pipeline_conf_default(void)
@@ -140,7 +139,7 @@ static int check_inputs(const struct pql_ports *ports, const struct pql_pipeline
                 "must be "
                 "equal; re-key one of them into a topic of the other's count (`pqlstream topics` shows both)",
                 conf->inputs[0].topic, lead->partitions_count, conf->inputs[i].topic, facts.partitions_count);
-        int64_t lag_ms = COMPACTION_INTERVALS * conf->checkpoint_interval_ms;
+        int64_t lag_ms = PQL_REPLAY_INTERVALS * conf->checkpoint_interval_ms;
         if (facts.has_configuration && facts.is_compacted && facts.compaction_lag_ms < lag_ms)
             return PQL_FAIL(
                 err, PQL_ERR_CONFIG,

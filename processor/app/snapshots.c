@@ -132,6 +132,7 @@ static void begin(struct pql_worker *w, struct pql_task *task)
     s->task = task;
     s->number = ++task->snapshot_number;
     s->place = task->place;
+    pql_needed_snapshot(task);
     s->records = task->records;
     s->hash = task->hash;
     s->share = task->share;
@@ -395,6 +396,7 @@ static void finish(struct pql_worker *w)
     };
     task->state_bytes = pql_snapshot_state_bytes(task->engine);
     pql_snapshot_saved(task->engine);
+    pql_needed_written(task);
     task->last_snapshot_us = w->now_us;
     task->final_done |= task->is_leaving;
     w->snapshot_refused = NULL;

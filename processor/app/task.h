@@ -124,7 +124,9 @@ struct pql_task {
     enum pql_stop blocked_stop;
     uint64_t accounts; /* for stats, as is the clock */
     int64_t shown_seen_ms;
-    struct pql_memory memory; /* its own kinds, as of its owner's last step */
+    struct pql_memory memory;                /* its own kinds, as of its owner's last step */
+    int64_t shown_needed_ms[PQL_INPUTS_MAX]; /* as needed_ms */
+    bool retention_told;
 
     /* --- the phase's owner: keeper in RESTORE, worker from REPLAY on --- */
     const struct pql_edition *edition; /* the program of its state; set under the lock */
@@ -171,6 +173,9 @@ struct pql_task {
     int64_t end_at[PQL_INPUTS_MAX];
     uint64_t last_record_us;
     uint64_t taken_since_snapshot;
+    /* The broker's time of the oldest record that a restore would read, and of the one that it would read
+     * after the snapshot under way; PQL_NO_TIME: none was read. */
+    int64_t needed_ms[PQL_INPUTS_MAX], needed_next_ms[PQL_INPUTS_MAX];
     uint64_t last_snapshot_us;
     uint64_t last_seal_us;
     bool is_leaving; /* its copies of closing and handover_deadline_us, as of the last step */
@@ -311,6 +316,9 @@ enum pql_control_state {
     PQL_CONTROL_DONE,
 };
 
+/* A replay may need what is so many checkpoint intervals old. */
+enum { PQL_REPLAY_INTERVALS = 4 };
+
 struct pql_pipeline {
     const struct pql_ports *ports;
     const struct pql_pipeline_conf *conf;
@@ -441,5 +449,17 @@ void pql_restore_step(struct pql_pipeline *p, struct pql_task *task);
 void pql_restore_free(struct pql_task *task);
 /* About what a task that is being loaded takes, and will once it is: its journal and its state. */
 struct pql_memory pql_restore_memory(const struct pql_task *task);
+
+/* --- retention.c: how long the input still has what a restore needs --- */
+
+void pql_needed_init(struct pql_task *task);
+/* Worker: a record stands at the task's place; a snapshot of the place begins; it is written. */
+void pql_needed_note(struct pql_task *task, const struct pql_message_view *m);
+void pql_needed_snapshot(struct pql_task *task);
+void pql_needed_written(struct pql_task *task);
+/* Under the lock. */
+void pql_needed_show(struct pql_task *task);
+/* Keeper, with what the broker says of an input now: warns once of each task that is near the end. */
+void pql_retention_watch(struct pql_pipeline *p, uint32_t input, const struct pql_topic_facts *facts);
 
 #endif

@@ -420,6 +420,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
 {
     struct pql_event event;
     struct pql_err err = {0};
+    pql_needed_note(task, m);
     bool scripted = is_scripted(task);
     if (scripted && is_refused_by_script(w, task, m)) {
         settle_script(w, task);
@@ -968,6 +969,7 @@ static void report(struct pql_worker *w)
         w->tasks[i]->accounts = pql_engine_stats(w->tasks[i]->engine).accounts;
         w->tasks[i]->shown_seen_ms = pql_engine_seen(w->tasks[i]->engine);
         w->tasks[i]->memory = memory_of(w->tasks[i]);
+        pql_needed_show(w->tasks[i]);
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
     }
     if (news || w->is_full) pql_wake_all(w->pipeline);

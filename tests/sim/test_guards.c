@@ -415,6 +415,101 @@ static void topics_that_do_not_fit(void **state)
     world_deinit(&world);
 }
 
+static int64_t retention_ms;
+
+static int input_with_retention(void *self, uint32_t input, struct pql_topic_facts *facts, int timeout_ms,
+                                struct pql_err *err)
+{
+    int rc = real_input_facts(self, input, facts, timeout_ms, err);
+    facts->retention_ms = retention_ms;
+    return rc;
+}
+
+static struct world_process *start_with_retention(struct world *world, int64_t ms)
+{
+    struct world_process *process = world_start(world, "pql-0");
+    real_input_facts = process->ports.input_facts;
+    process->ports.input_facts = input_with_retention;
+    retention_ms = ms;
+    return process;
+}
+
+static const char about_to_go[] = "will soon not have what a restore needs";
+
+static void run_seconds(struct world *world, struct world_process *process, uint64_t seconds)
+{
+    uint64_t until_us = world->model.now_us + seconds * 1000000;
+    while (world->model.now_us < until_us) {
+        if (model_chance(&world->random, 0.01)) world_put_event(world, "a1");
+        world_run(world, process, 1);
+    }
+}
+
+static void an_input_kept_for_less_than_four_snapshots_warns(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    char line[PQL_LOG_LINE_MAX];
+    world_init(&world, &plain);
+    world.conf.checkpoint_interval_ms = 60000;
+    struct world_process *process = start_with_retention(&world, 239999);
+    struct heard heard = listen();
+    assert_int_equal(pql_pipeline_check(&process->ports, &process->conf, &err), 0);
+    assert_int_equal(end_of_listening(&heard, "hardly longer than a snapshot", line, sizeof line), 1);
+    assert_non_null(strstr(line, "retention.ms=240000"));
+    retention_ms = 240000;
+    heard = listen();
+    assert_int_equal(pql_pipeline_check(&process->ports, &process->conf, &err), 0);
+    assert_int_equal(end_of_listening(&heard, "hardly longer", line, sizeof line), 0);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* No snapshot comes: what a restore would read grows older. Once per task, four intervals before its end. */
+static void input_that_is_about_to_go_warns_while_it_is_there(void **state)
+{
+    (void)state;
+    struct world world;
+    char line[PQL_LOG_LINE_MAX];
+    world_init(&world, &two_partitions);
+    world.conf.checkpoint_interval_ms = 86400000;
+    struct world_process *process = start_with_retention(&world, 4 * INT64_C(86400000) + 100000);
+    put_events(&world, 50);
+    struct heard heard = listen();
+    run_seconds(&world, process, 90);
+    assert_int_equal(end_of_listening(&heard, about_to_go, line, sizeof line), 0);
+    heard = listen();
+    run_seconds(&world, process, 300);
+    assert_int_equal(end_of_listening(&heard, about_to_go, line, sizeof line), 2);
+    assert_non_null(strstr(line, "topic=input-0 partition="));
+    assert_non_null(strstr(line, " left_s=345"));
+    assert_non_null(strstr(line, "--add-config retention.ms=691400000"));
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* Each snapshot makes what is needed younger; and where nothing came since, nothing is needed. */
+static void snapshots_in_time_do_not_warn(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    char line[PQL_LOG_LINE_MAX];
+    world_init(&world, &two_partitions);
+    world.conf.checkpoint_interval_ms = 10000;
+    struct world_process *process = start_with_retention(&world, 70000);
+    struct heard heard = listen();
+    run_seconds(&world, process, 300);
+    run_until_committed(&world, process);
+    world_run(&world, process, STEPS);
+    assert_int_equal(end_of_listening(&heard, about_to_go, line, sizeof line), 0);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_true(stats.snapshots > 10);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 /* --- checkpoint --- */
 
 static void another_format_stops(void **state)
@@ -897,6 +992,9 @@ int main(void)
         cmocka_unit_test(after_a_lasting_fault_the_client_is_left_alone),
         cmocka_unit_test(the_clock_of_a_quiet_task_goes_on_after_a_restart),
         cmocka_unit_test(topics_that_do_not_fit),
+        cmocka_unit_test(an_input_kept_for_less_than_four_snapshots_warns),
+        cmocka_unit_test(input_that_is_about_to_go_warns_while_it_is_there),
+        cmocka_unit_test(snapshots_in_time_do_not_warn),
         cmocka_unit_test(another_format_stops),
         cmocka_unit_test(offsets_reset_by_an_operator_stop),
         cmocka_unit_test(state_ahead_of_its_journal_stops),
