@@ -34,7 +34,7 @@ class Change(unittest.TestCase):
     def configure(self, app, revision, definitions):
         """The configuration's file, as an editor would leave it."""
         return scenario.Scenario(app, self.directory, input_format="json", definitions=definitions,
-                                 settings=f"revision = {revision};")
+                                 settings="", revision=revision)
 
     def wait_for(self, program, words, seconds=60):
         deadline = time.monotonic() + seconds

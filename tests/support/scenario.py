@@ -94,7 +94,7 @@ class Program:
 class Scenario:
     def __init__(self, app, directory, *, input_format="avro", definitions=DEFINITIONS, settings='lateness = "1s";',
                  account='account = [ "account_id" ];', mapping="", clock="events", partitions=PARTITIONS, more_inputs="",
-                 more_mappings=""):
+                 more_mappings="", revision=1):
         self.app, self.directory, self.input_format, self.partitions = app, directory, input_format, partitions
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
@@ -104,7 +104,7 @@ class Scenario:
         self.configuration = dict(app=app, broker=self.broker, registry=self.registry, format=input_format,
                                   settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
                                   definitions=definitions, more_mappings=more_mappings,
-                                  more_inputs=more_inputs and f", {more_inputs}", revision=1)
+                                  more_inputs=more_inputs and f", {more_inputs}", revision=revision)
         self.configure()
 
     def configure(self, **changed):
