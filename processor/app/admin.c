@@ -121,6 +121,7 @@ static void put_task(const struct pql_admin *admin, const struct pql_task_standi
         put_number(out, conf->inputs[i].topic, task->committed[i], true);
     pql_buf_text(out, "}");
     put_number(out, "lag_records", lag->records, lag->records >= 0);
+    put_number(out, "revision", task->revision, task->revision >= 0);
     put_number(out, "accounts", (int64_t)task->accounts, true);
     put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);
     put_optional(out, "blocked", task->blocked);
@@ -132,13 +133,15 @@ static void answer_status(struct pql_admin *admin, struct pql_server_answer *ans
     struct view view = view_of(admin);
     const struct pql_config *config = admin->setup->config;
     struct pql_buf *out = &answer->body;
+    int64_t revision;
+    pql_pipeline_program(pql_runner_pipeline(admin->runner), &revision);
     answer->content_type = "application/json";
     pql_buf_text(out, "{");
     put_text(out, "version", PQL_SLICE_LITERAL(PQL_VERSION));
     put_text(out, "app", pql_slice_of(config->app));
     put_optional(out, "instance", config->instance);
     put_text(out, "writer", pql_slice_of(pql_wiring_conf(pql_runner_wiring(admin->runner))->writer));
-    put_number(out, "revision", config->revision, true);
+    put_number(out, "revision", revision, true);
     put_text(out, "delivery",
              pql_slice_of(config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once"));
     put_number(out, "up_seconds", (pql_wall_ms() - admin->began_ms) / 1000, true);
@@ -171,9 +174,13 @@ static void put_definition(const struct pql_program *program, size_t index, stru
     free(words);
 }
 
+/* Those that were taken over last: SIGHUP may have changed them. */
 static void answer_definitions(struct pql_admin *admin, struct pql_server_answer *answer)
 {
-    const struct pql_program *program = admin->setup->program;
+    int64_t revision;
+    const struct pql_program *program =
+        admin->runner ? pql_pipeline_program(pql_runner_pipeline(admin->runner), &revision)
+                      : admin->setup->program;
     answer->content_type = "application/json";
     pql_buf_text(&answer->body, "[");
     for (size_t i = 0; i < pql_program_definitions_count(program); i++) {

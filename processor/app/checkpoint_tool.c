@@ -1,5 +1,7 @@
 #include "app/checkpoint_tool.h"
 
+#include "app/setup.h"
+
 #include "core/engine.h"
 #include "core/state/base.h"
 #include <inttypes.h>
@@ -324,12 +326,6 @@ static int verify_state(const struct pql_tool *tool, const struct pql_tool_task 
                         struct pql_engine *engine, struct pql_err *err)
 {
     const struct pql_manifest *m = &task->manifest;
-    char hash[33];
-    pql_checkpoint_program_hash(pql_program_text(tool->program), hash);
-    if (!pql_slice_is(m->program_hash, hash))
-        return PQL_FAIL(err, PQL_ERR_CONFIG,
-                        "partition %d: the state was made by another program (revision %" PRId64 ")",
-                        task->partition, m->revision);
     if (load_state(tool, task, engine, err)) return -1;
     uint64_t digest = pql_engine_digest(engine), last = m->place.journal;
     if (digest != m->digest)
@@ -353,6 +349,19 @@ static int verify_state(const struct pql_tool *tool, const struct pql_tool_task 
     return 0;
 }
 
+/* The state's own, which need not be the configuration's: that may not be taken over yet, or never. */
+static int program_of(const struct pql_tool *tool, const struct pql_manifest *m, struct pql_setup *own,
+                      const struct pql_program **program, struct pql_err *err)
+{
+    char hash[33];
+    pql_checkpoint_program_hash(pql_program_text(tool->program), hash);
+    *program = tool->program;
+    if (pql_slice_is(m->program_hash, hash)) return 0;
+    if (pql_setup_of_program(own, m->program, err)) return -1;
+    *program = own->program;
+    return 0;
+}
+
 int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *task, bool quiet,
                     struct pql_err *err)
 {
@@ -360,9 +369,19 @@ int pql_tool_verify(const struct pql_tool *tool, const struct pql_tool_task *tas
         fprintf(tool->out, "partition %d: no snapshot\n", task->partition);
         return 0;
     }
-    struct pql_engine *engine = pql_engine_new(tool->program, ignore_record, NULL);
-    int rc = verify_state(tool, task, quiet, engine, err);
-    pql_engine_free(engine);
+    struct pql_setup own = {0};
+    const struct pql_program *program;
+    int rc = program_of(tool, &task->manifest, &own, &program, err);
+    if (!rc) {
+        struct pql_engine *engine = pql_engine_new(program, ignore_record, NULL);
+        rc = verify_state(tool, task, quiet, engine, err);
+        pql_engine_free(engine);
+    } else {
+        pql_err_prefix(err,
+                       "partition %d: the program of the state (revision %" PRId64 "): ", task->partition,
+                       task->manifest.revision);
+    }
+    pql_setup_deinit(&own);
     return rc;
 }
 

@@ -71,3 +71,12 @@ void pql_pipeline_revise(struct pql_pipeline *p, struct pql_edition *edition, in
     pql_wake_all(p);
     pql_unlock(p);
 }
+
+const struct pql_program *pql_pipeline_program(struct pql_pipeline *p, int64_t *revision)
+{
+    pql_lock(p);
+    const struct pql_program *program = p->wanted->program;
+    *revision = p->wanted_revision;
+    pql_unlock(p);
+    return program;
+}

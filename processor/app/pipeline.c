@@ -431,6 +431,7 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
         standing[i] = (struct pql_task_standing){.partition = task->partition,
                                                  .phase = pql_phase_names[task->phase],
                                                  .accounts = task->accounts,
+                                                 .revision = task->shown_revision,
                                                  .seen_ms = task->shown_seen_ms};
         if (task->phase == PQL_PHASE_BLOCKED)
             snprintf(standing[i].blocked, sizeof standing[i].blocked, "%.199s", task->blocked.msg);

@@ -159,6 +159,9 @@ void pql_pipeline_run(struct pql_pipeline *pipeline);
  */
 void pql_pipeline_revise(struct pql_pipeline *pipeline, struct pql_edition *edition, int64_t revision);
 
+/* That program and revision, as of now. The program lives as long as the pipeline. Thread: any. */
+const struct pql_program *pql_pipeline_program(struct pql_pipeline *pipeline, int64_t *revision);
+
 /* Asks for an orderly end: final snapshots, commit, leave. Thread: any; not from a signal handler. */
 void pql_pipeline_stop(struct pql_pipeline *pipeline);
 /* Asks every task that is here for a record of each present member, on the state topic. Thread: any; not from
@@ -209,6 +212,7 @@ struct pql_task_standing {
     int64_t committed[PQL_INPUTS_MAX]; /* next offset per input */
     const char *phase;                 /* "restore", "live" …: static */
     uint64_t accounts;
+    int64_t revision;  /* of the program that it runs; -1: not known yet */
     int64_t seen_ms;   /* its clock, or PQL_NO_TIME */
     char blocked[200]; /* why, or "" */
 };

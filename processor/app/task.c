@@ -19,6 +19,7 @@ static void init(struct pql_task *task, struct pql_pipeline *p, int32_t partitio
     task->refreshed = p->refresh_wanted;
     task->lag_ms = -1;
     task->shown_seen_ms = PQL_NO_TIME;
+    task->shown_revision = -1;
     pql_needed_init(task);
     task->pointer.manifest = task->pending.manifest = -1;
     pql_arena_init(&task->arena);

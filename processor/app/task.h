@@ -123,7 +123,7 @@ struct pql_task {
     struct pql_err blocked; /* in BLOCKED: why */
     enum pql_stop blocked_stop;
     uint64_t accounts; /* for stats, as is the clock */
-    int64_t shown_seen_ms;
+    int64_t shown_seen_ms, shown_revision;
     struct pql_memory memory;                /* its own kinds, as of its owner's last step */
     int64_t shown_needed_ms[PQL_INPUTS_MAX]; /* as needed_ms */
     bool retention_told;

@@ -969,6 +969,7 @@ static void report(struct pql_worker *w)
         w->tasks[i]->accounts = pql_engine_stats(w->tasks[i]->engine).accounts;
         w->tasks[i]->shown_seen_ms = pql_engine_seen(w->tasks[i]->engine);
         w->tasks[i]->memory = memory_of(w->tasks[i]);
+        w->tasks[i]->shown_revision = w->tasks[i]->revision;
         pql_needed_show(w->tasks[i]);
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
     }

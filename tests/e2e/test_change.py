@@ -1,10 +1,15 @@
 """Another configuration under a state, on a real broker: by SIGHUP, by a restart, forward and back."""
+import json
+import os
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 import scenario
+import services
 
 START = 1_767_225_600_000
 ACCOUNTS = [f"acme-{n}" for n in range(40)]
@@ -30,11 +35,29 @@ class Change(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
+        self.port = services.free_port()
+
+    def ask(self, path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def check_shown(self, definitions, revision):
+        """What the admin endpoint says runs now."""
+        self.assertEqual([d["name"] for d in self.ask("/definitions")], definitions)
+        status = self.ask("/status")
+        self.assertEqual(status["revision"], revision)
+        self.assertEqual({t["revision"] for t in status["tasks"]}, {revision})
+
+    def check_verified(self, job):
+        """The state is whole, whatever the configuration says."""
+        done = subprocess.run([os.environ["PQL_TEST_BINARY"], "checkpoint", "verify", "--config", job.config_path],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stdout.count(": whole;")), (0, scenario.PARTITIONS), done.stdout + done.stderr)
 
     def configure(self, app, revision, definitions):
         """The configuration's file, as an editor would leave it."""
         return scenario.Scenario(app, self.directory, input_format="json", definitions=definitions,
-                                 settings="", revision=revision)
+                                 settings=f'http = "127.0.0.1:{self.port}";', revision=revision)
 
     def wait_for(self, program, words, seconds=60):
         deadline = time.monotonic() + seconds
@@ -76,6 +99,7 @@ class Change(unittest.TestCase):
         self.configure("change", 1, AFTER)
         program.process.send_signal(signal.SIGHUP)
         self.wait_for(program, "raise `revision`")
+        self.check_shown(["busy", "gone"], 1)
 
         # SIGHUP: members leave with their reason, what is new is not complete yet.
         self.configure("change", 2, AFTER)
@@ -83,6 +107,7 @@ class Change(unittest.TestCase):
         expected.update({("busy", "left", "definition_changed", True): n - 10,
                          ("gone", "left", "definition_removed", True): n})
         self.check(self.wait_records(job, program, sum(expected.values())), expected)
+        self.check_shown(["busy", "new"], 2)
         job.produce(events("upload", ACCOUNTS[:5], 4))
         expected[("new", "entered", "condition", False)] = 5
         records = self.wait_records(job, program, sum(expected.values()))
@@ -104,6 +129,7 @@ class Change(unittest.TestCase):
         # An older process may not undo it.
         self.assertEqual(program.stop(), 0, program.log_tail())
         self.configure("change", 2, AFTER)
+        self.check_verified(job)
         program = job.run()
         self.wait_for(program, "goes on with its own, newer program")
         job.produce(events("login", ["late"], 5))
