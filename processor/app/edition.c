@@ -62,11 +62,13 @@ void pql_editions_free(struct pql_pipeline *p)
     free(p->editions);
 }
 
-void pql_pipeline_revise(struct pql_pipeline *p, struct pql_edition *edition, int64_t revision)
+void pql_pipeline_revise(struct pql_pipeline *p, struct pql_edition *edition, int64_t revision,
+                         int64_t backfill_from)
 {
     pql_lock(p);
     p->wanted = pql_edition_keep(p, edition);
     p->wanted_revision = revision;
+    p->wanted_from = backfill_from;
     p->wanted_serial++;
     pql_wake_all(p);
     pql_unlock(p);

@@ -7,7 +7,7 @@
 
 enum { CALL_MS = 5000, ACKS = 256, WATCH_MS = 1000, WATCH_US = 30000000 };
 
-enum job { JOB_NONE, JOB_RESTORE, JOB_FEED, JOB_ENDS, JOB_TRIM, JOB_RELEASE };
+enum job { JOB_NONE, JOB_RESTORE, JOB_FEED, JOB_ENDS, JOB_TRIM, JOB_FILL, JOB_RELEASE };
 
 /* Under the lock. Tasks that no worker has are let go here. */
 static enum job job_of(const struct pql_pipeline *p, const struct pql_task *task)
@@ -22,6 +22,7 @@ static enum job job_of(const struct pql_pipeline *p, const struct pql_task *task
             task->feed[i] == PQL_FEED_PAUSE)
             return JOB_FEED;
     if (task->ends_wanted) return JOB_ENDS;
+    if (task->fill_asking == PQL_ASKING_WANTED) return JOB_FILL;
     return task->trim_before > 0 ? JOB_TRIM : JOB_NONE;
 }
 
@@ -174,6 +175,7 @@ void pql_keeper_step(struct pql_pipeline *p, unsigned keeper, int wait_ms)
     case JOB_FEED: move_feed(p, task); break;
     case JOB_ENDS: learn_end(p, task); break;
     case JOB_TRIM: trim(p, task); break;
+    case JOB_FILL: pql_fill_ask(p, task); break;
     case JOB_RELEASE: let_go(p, task); break;
     case JOB_NONE: break;
     }

@@ -19,7 +19,9 @@ static uint64_t now_us(const struct pql_pipeline *p)
 
 bool pql_park(struct pql_pipeline *p, struct pql_task *task)
 {
-    if (!task->is_whole || p->stop_wanted || p->conf->at_least_once || p->conf->park_ms <= 0) return false;
+    if (!task->is_whole || task->fill.is_open || p->stop_wanted || p->conf->at_least_once ||
+        p->conf->park_ms <= 0)
+        return false;
     pql_task_set_phase(task, PQL_PHASE_PARKED);
     task->parked_us = now_us(p);
     p->parked = pql_xgrow(p->parked, &p->parked_capacity, p->parked_count + 1, sizeof(struct pql_task *));
@@ -32,6 +34,7 @@ static void assign_anew(struct pql_pipeline *p, struct pql_task *task)
 {
     task->closing = task->lost = task->is_leaving = task->final_done = false;
     task->ends_wanted = task->ends_known = task->tick_wanted = false;
+    task->fill_asking = PQL_ASKING_NOT;
     task->ends_asked_us = 0;
     for (uint32_t i = 0; i < PQL_INPUTS_MAX; i++) {
         task->feed[i] = PQL_FEED_CLOSED;

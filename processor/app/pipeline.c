@@ -23,6 +23,7 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .revision = 1,
         .semantics = PQL_SEMANTICS_VERSION,
         .engine_upgrade = true,
+        .backfill_from = PQL_OFFSET_LATEST,
         .workers = 1,
         .keepers = 1,
         .commit_interval_ms = 100,
@@ -261,7 +262,7 @@ struct pql_pipeline *pql_pipeline_new(const struct pql_ports *ports, const struc
     p->ports = ports;
     p->conf = conf;
     init_locks(p);
-    pql_pipeline_revise(p, conf->edition, conf->revision);
+    pql_pipeline_revise(p, conf->edition, conf->revision, conf->backfill_from);
     init_workers(p);
     pql_arena_init(&p->committer.arena);
     if (learn_topics(ports, conf, p, err) || tell_sizes(p, err) || ports->subscribe(ports->self, err)) {
@@ -391,6 +392,7 @@ static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_sta
     out->snapshot_bytes += w->shown.snapshot_bytes;
     out->ticks += w->shown.ticks;
     out->changes += w->shown.changes;
+    out->filled += w->shown.filled;
     out->parts += w->shown.parts;
     out->refreshes += w->shown.refreshes;
     out->waiting += w->shown.waiting;

@@ -80,6 +80,8 @@ struct pql_pipeline_conf {
     const char *brokers;         /* for messages; NULL: not known */
     struct pql_edition *edition; /* the configuration's program; must outlive the pipeline */
     int64_t revision;
+    int64_t backfill_from; /* of a change: new signals read the input again from here; PQL_OFFSET_EARLIEST, a
+                              time in ms, or PQL_OFFSET_LATEST: not at all */
     pql_edition_compile *compile; /* of programs that tasks bring along; NULL: there are none */
     void *compile_context;
     uint32_t semantics;  /* of the engine, the newest that this binary has; it also has the one before */
@@ -157,7 +159,8 @@ void pql_pipeline_run(struct pql_pipeline *pipeline);
 /* Another configuration's program from now on, and its revision: each task decides by pql_revise, a change is
  * journaled at its place. The edition is the pipeline's from here on. Thread: any; not from a signal handler.
  */
-void pql_pipeline_revise(struct pql_pipeline *pipeline, struct pql_edition *edition, int64_t revision);
+void pql_pipeline_revise(struct pql_pipeline *pipeline, struct pql_edition *edition, int64_t revision,
+                         int64_t backfill_from);
 
 /* That program and revision, as of now. The program lives as long as the pipeline. Thread: any. */
 const struct pql_program *pql_pipeline_program(struct pql_pipeline *pipeline, int64_t *revision);
@@ -192,6 +195,7 @@ struct pql_pipeline_stats {
     uint64_t records; /* committed transitions */
     uint64_t epochs, aborted, unknown;
     uint64_t snapshots, snapshots_abandoned, snapshot_bytes;
+    uint64_t filled;                  /* records read again for new signals */
     uint64_t changes;                 /* of programs under tasks */
     uint64_t ticks, parts, refreshes; /* parts: stops in the middle of a long input */
     unsigned tasks, live, restoring, waiting, blocked;

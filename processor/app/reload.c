@@ -76,7 +76,7 @@ static void take_over(struct pql_reload *reload, struct pql_setup *fresh)
     char hash[33];
     struct pql_edition *edition;
     struct pql_err err = {0};
-    int64_t revision = fresh->config->revision;
+    int64_t revision = fresh->config->revision, from = fresh->config->backfill_from;
     hash_of(fresh, hash);
     pql_log_set_level((enum pql_log_level)fresh->config->log_level);
     if (!is_wanted(reload, fresh, hash)) return;
@@ -89,7 +89,7 @@ static void take_over(struct pql_reload *reload, struct pql_setup *fresh)
             (long long)reload->revision, (long long)revision);
     memcpy(reload->hash, hash, sizeof reload->hash);
     reload->revision = revision;
-    pql_pipeline_revise(pql_runner_pipeline(reload->runner), edition, revision);
+    pql_pipeline_revise(pql_runner_pipeline(reload->runner), edition, revision, from);
 }
 
 void pql_reload_now(struct pql_reload *reload)

@@ -79,7 +79,7 @@ static bool has_changed(const struct pql_task *task)
 /* At least once: entries behind S that are older than the snapshot would stand before its journal_from. */
 static bool is_scripted(const struct pql_task *task)
 {
-    return task->script.next < task->script.count;
+    return task->script.next < task->script.count || task->fill.is_open;
 }
 
 static bool is_due(const struct pql_worker *w, const struct pql_task *task)

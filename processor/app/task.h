@@ -86,6 +86,21 @@ struct pql_refused {
     int64_t from;
 };
 
+/* The inputs read again, one after the other, for the signals that a change made. */
+struct pql_fill {
+    bool is_open;
+    bool is_fresh;     /* what waits in the inboxes is none of it */
+    bool is_laid_down; /* the journal says where it ended */
+    int64_t from_ms;
+    int64_t next[PQL_INPUTS_MAX], end[PQL_INPUTS_MAX]; /* end: as a rule the place */
+    uint64_t records, begun_us, told_us;
+};
+
+/* As from_ms: from the first event that is read. */
+#define PQL_FILL_FROM_FIRST INT64_MAX
+
+enum pql_asking { PQL_ASKING_NOT, PQL_ASKING_WANTED, PQL_ASKING_KNOWN };
+
 struct pql_restore; /* restore.c */
 
 struct pql_task {
@@ -111,8 +126,10 @@ struct pql_task {
     bool ends_wanted; /* of the checkpoint partition, for a snapshot's journal_from */
     bool ends_known;
     int64_t checkpoint_end;
-    int64_t trim_before;          /* 0: nothing to trim */
-    bool tick_wanted;             /* end offsets are to be asked */
+    int64_t trim_before;         /* 0: nothing to trim */
+    bool tick_wanted;            /* end offsets are to be asked */
+    enum pql_asking fill_asking; /* where a back-fill begins */
+    int64_t fill_ask_from, fill_offsets[PQL_INPUTS_MAX];
     int64_t ends[PQL_INPUTS_MAX]; /* the answer, and when it was asked for; 0: none */
     uint64_t ends_asked_us;
     uint64_t load_done, load_of; /* bytes of its state, while it is read */
@@ -164,6 +181,8 @@ struct pql_task {
     bool is_unmarked; /* nobody knows where n and x begin: the manifest that said so is damaged */
     uint64_t replayed;
     uint64_t replay_begun_us, replay_told_us;
+
+    struct pql_fill fill;
 
     /* worker */
     struct pql_epoch *open;
@@ -249,7 +268,7 @@ struct pql_worker {
     uint64_t open_bytes;               /* of open epochs */
     uint64_t refresh_wanted;           /* as of the last step */
     const struct pql_edition *wanted;  /* likewise */
-    int64_t wanted_revision;
+    int64_t wanted_revision, wanted_from;
     uint64_t wanted_serial;
     struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
     struct pql_pipeline_stats shown; /* under the lock */
@@ -340,7 +359,7 @@ struct pql_pipeline {
     struct pql_edition **editions;
     size_t editions_count, editions_capacity;
     const struct pql_edition *wanted; /* the configuration's */
-    int64_t wanted_revision;
+    int64_t wanted_revision, wanted_from;
     uint64_t wanted_serial;  /* counts up, from 1 */
     uint64_t refresh_wanted; /* how often */
     enum pql_stop stop;      /* why it ends */
@@ -383,6 +402,21 @@ void pql_wake_all(struct pql_pipeline *p); /* under the lock: workers and waitin
 /* Waits for pql_wake_all, at most ms; 0 or less: not at all. Called under the lock, so that no wake is
  * missed. */
 void pql_wait_changed(struct pql_pipeline *p, int ms);
+
+/* --- fill.c --- */
+void pql_fill_open(struct pql_worker *w, struct pql_task *task, const struct pql_journal *program,
+                   const struct pql_journal *filled);
+/* The input whose turn it is, and whether all of all is read. */
+bool pql_fill_wants(const struct pql_task *task, uint32_t input);
+bool pql_fill_is_done(const struct pql_worker *w, const struct pql_task *task);
+/* Offsets below it are none of the task's any more. */
+int64_t pql_fill_next(const struct pql_task *task, uint32_t input);
+/* A record, or the end of the partition, lies at or behind `offset`. */
+void pql_fill_reached(struct pql_task *task, uint32_t input, int64_t offset);
+/* True: the message was read for it; false: it has to wait for its schema. */
+bool pql_fill_take(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m);
+/* Its keeper: where the wanted time stands in each input. */
+void pql_fill_ask(struct pql_pipeline *p, struct pql_task *task);
 
 /* --- edition.c --- */
 /* Under the lock: takes it over, or frees it and returns the equal one that is there. */

@@ -346,6 +346,7 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->edition = &wiring->first.edition;
     conf->revision = config->revision;
     conf->engine_upgrade = config->engine_upgrade == PQL_UPGRADE_AUTO;
+    conf->backfill_from = config->backfill_from;
     conf->compile = compile_edition;
     conf->compile_context = wiring;
     conf->inputs = wiring->inputs;

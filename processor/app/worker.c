@@ -60,6 +60,7 @@ static bool may_interrupt(const struct pql_task *task, uint32_t input)
 static bool may_take(const struct pql_task *task, uint32_t input, uint32_t inputs_count)
 {
     const struct pql_log_place *goal = is_scripted(task) ? script_goal(task) : NULL;
+    if (task->fill.is_open) return pql_fill_wants(task, input);
     if (!goal) return may_interrupt(task, input);
     for (uint32_t i = 0; i < inputs_count; i++)
         if (task->place.next[i] < goal->next[i]) return i == input;
@@ -177,8 +178,13 @@ static int replay_program(struct pql_worker *w, struct pql_task *task, const str
                           struct pql_err *err)
 {
     const struct pql_edition *edition;
-    if (pql_edition_of(w->pipeline, entry->program, &edition, err)) return -1;
-    return take_program(w, task, edition, entry->revision, err);
+    if (pql_edition_of(w->pipeline, entry->program, &edition, err) ||
+        take_program(w, task, edition, entry->revision, err))
+        return -1;
+    const struct pql_journal *next = task->script.next + 1 < task->script.count ? entry + 1 : NULL;
+    bool is_filled = next && next->kind == PQL_JOURNAL_FILLED;
+    if (entry->fills) pql_fill_open(w, task, entry, is_filled ? next : NULL);
+    return 0;
 }
 
 static void apply_entry(struct pql_worker *w, struct pql_task *task, const struct pql_journal *entry)
@@ -189,6 +195,7 @@ static void apply_entry(struct pql_worker *w, struct pql_task *task, const struc
         block(w, task, PQL_STOP_STATE, &err);
         return;
     }
+    if (entry->kind == PQL_JOURNAL_FILLED && entry->is_given_up) pql_engine_fill_stop(task->engine);
     if (entry->kind == PQL_JOURNAL_SETTLED) (void)pql_engine_settle(task->engine);
     if (entry->kind == PQL_JOURNAL_ENGINE) task->semantics = entry->semantics;
     if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(task->engine, entry->time_ms);
@@ -207,7 +214,7 @@ static void apply_entry(struct pql_worker *w, struct pql_task *task, const struc
 /* Does what is due at the present place: entries, the zero of n and x, the end of the replay. */
 static void settle_script(struct pql_worker *w, struct pql_task *task)
 {
-    while (is_scripted(task) && task->phase != PQL_PHASE_BLOCKED) {
+    while (is_scripted(task) && task->phase != PQL_PHASE_BLOCKED && !task->fill.is_open) {
         if (task->has_mark && task->place.journal >= task->mark.journal &&
             pql_place_reached(w->pipeline, &task->place, &task->mark)) {
             task->pointer.records = task->records;
@@ -422,6 +429,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
     struct pql_err err = {0};
     pql_needed_note(task, m);
     bool scripted = is_scripted(task);
+    if (task->fill.is_open) return pql_fill_take(w, task, m) ? TAKEN : MUST_WAIT;
     if (scripted && is_refused_by_script(w, task, m)) {
         settle_script(w, task);
         return TAKEN;
@@ -507,6 +515,7 @@ static bool drain_inbox(struct pql_worker *w, struct pql_task *task, uint32_t in
     struct pql_inbox *inbox = &task->inbox[input];
     bool progress = false;
     if (inbox->waits && w->now_us < inbox->retry_us) return false;
+    if (inbox->count) pql_fill_reached(task, input, inbox->items[inbox->head].offset);
     while (inbox->count && is_running(task) && !is_over(w, task) &&
            may_take(task, input, w->pipeline->conf->inputs_count)) {
         struct pql_message_view *m = &inbox->items[inbox->head];
@@ -519,6 +528,7 @@ static bool drain_inbox(struct pql_worker *w, struct pql_task *task, uint32_t in
         release(w, m);
         inbox->head++;
         if (!--inbox->count) inbox->head = 0;
+        if (inbox->count) pql_fill_reached(task, input, inbox->items[inbox->head].offset);
         progress = w->did_something = true;
     }
     return progress;
@@ -586,13 +596,14 @@ static void take(struct pql_worker *w, struct pql_message_view *m)
         release(w, m);
         return;
     }
-    if (m->offset < task->place.next[m->input]) { /* fetched before a seek */
+    if (m->offset < pql_fill_next(task, m->input)) { /* fetched before a seek */
         release(w, m);
         return;
     }
     task->ended[m->input] = false;
     task->last_record_us = w->now_us;
     struct pql_inbox *inbox = &task->inbox[m->input];
+    if (!inbox->count) pql_fill_reached(task, m->input, m->offset);
     if (!inbox->count && !is_over(w, task) && may_take(task, m->input, w->pipeline->conf->inputs_count)) {
         enum taken taken = process(w, task, m);
         if (taken == TAKEN || taken == STOPPED) {
@@ -706,6 +717,30 @@ static void run_settle(struct pql_worker *w, struct pql_task *task)
     w->did_something = true;
 }
 
+/* Where the back-fill begins; false: it is being asked for. */
+static bool knows_fill(struct pql_worker *w, struct pql_task *task, struct pql_journal *entry)
+{
+    bool is_whole = true;
+    if (w->wanted_from == PQL_OFFSET_LATEST) return true;
+    pql_lock(w->pipeline);
+    bool known = task->fill_asking == PQL_ASKING_KNOWN && task->fill_ask_from == w->wanted_from;
+    if (!known && task->fill_asking != PQL_ASKING_WANTED) {
+        task->fill_ask_from = w->wanted_from;
+        task->fill_asking = PQL_ASKING_WANTED;
+        pql_wake_all(w->pipeline);
+    }
+    for (uint32_t i = 0; known && i < w->pipeline->conf->inputs_count; i++) {
+        int64_t from = task->fill_offsets[i], place = task->place.next[i];
+        entry->fill_next[i] = from < 0 || from > place ? place : from;
+        is_whole &= entry->fill_next[i] == 0;
+    }
+    if (known) task->fill_asking = PQL_ASKING_NOT;
+    pql_unlock(w->pipeline);
+    entry->fills = known;
+    entry->fill_from_ms = is_whole ? PQL_NO_TIME : w->wanted_from >= 0 ? w->wanted_from : PQL_FILL_FROM_FIRST;
+    return known;
+}
+
 static void take_over(struct pql_worker *w, struct pql_task *task, bool is_change)
 {
     struct pql_err err = {0};
@@ -714,6 +749,8 @@ static void take_over(struct pql_worker *w, struct pql_task *task, bool is_chang
                                 .program_hash = pql_slice_of(w->wanted->hash),
                                 .revision = w->wanted_revision,
                                 .semantics = task->semantics};
+    if (is_change && !knows_fill(w, task, &entry)) return;
+    task->revised = w->wanted_serial;
     pql_log(PQL_LOG_INFO, is_change ? "the configuration changes" : "the configuration has a new revision",
             "topic=%s partition=%d offset=%lld from_revision=%lld to_revision=%lld",
             w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->place.next[0],
@@ -723,6 +760,8 @@ static void take_over(struct pql_worker *w, struct pql_task *task, bool is_chang
     call_engine(w, task);
     if (take_program(w, task, w->wanted, w->wanted_revision, &err))
         block(w, task, PQL_STOP_CONFIG, &err);
+    else if (entry.fills)
+        pql_fill_open(w, task, &entry, NULL);
     else if (is_change)
         run_settle(w, task);
 }
@@ -743,8 +782,9 @@ static void revise(struct pql_worker *w, struct pql_task *task)
 {
     bool takes_any = PQL_BREAKS(w->pipeline, OLDER_REVISION) && w->wanted_revision < task->revision;
     int64_t own = takes_any ? w->wanted_revision - 1 : task->revision;
-    task->revised = w->wanted_serial;
-    switch (pql_revise(task->edition->hash, own, w->wanted->hash, w->wanted_revision)) {
+    enum pql_revising revising = pql_revise(task->edition->hash, own, w->wanted->hash, w->wanted_revision);
+    if (revising != PQL_REVISING_CHANGE) task->revised = w->wanted_serial;
+    switch (revising) {
     case PQL_REVISING_NOTHING: break;
     case PQL_REVISING_NUMBER: take_over(w, task, false); break;
     case PQL_REVISING_CHANGE: take_over(w, task, true); break;
@@ -774,12 +814,44 @@ static void upgrade_engine(struct pql_worker *w, struct pql_task *task)
             w->pipeline->conf->inputs[0].topic, task->partition, task->semantics);
 }
 
+static void end_fill(struct pql_worker *w, struct pql_task *task, bool is_given_up)
+{
+    struct pql_fill *fill = &task->fill;
+    struct pql_journal entry = {
+        .kind = PQL_JOURNAL_FILLED, .is_given_up = is_given_up, .fill_from_ms = fill->from_ms};
+    memcpy(entry.fill_next, fill->next, sizeof entry.fill_next);
+    fill->is_open = false;
+    pql_log(PQL_LOG_INFO, is_given_up ? "back-fill given up" : "back-fill done", "partition=%d records=%llu",
+            task->partition, (unsigned long long)fill->records);
+    w->did_something = true;
+    settle_script(w, task); /* its entry, or C where that comes before it */
+    if (fill->is_laid_down || task->phase != PQL_PHASE_LIVE) return;
+    if (is_given_up) pql_engine_fill_stop(task->engine);
+    pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
+}
+
+/* A newer configuration without back-fill gives it up. */
+static bool is_fill_unwanted(const struct pql_worker *w, const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_LIVE && !is_scripted(task) && task->revised != w->wanted_serial &&
+           w->wanted_revision > task->revision && w->wanted_from == PQL_OFFSET_LATEST;
+}
+
 /* What is open goes on, one call of the engine in a step; a record's goes on with its record. */
 static void act(struct pql_worker *w, struct pql_task *task)
 {
     enum pql_work_kind open = pql_engine_work(task->engine);
     bool may_act =
         task->phase == PQL_PHASE_LIVE && !task->is_leaving && !is_scripted(task) && !is_over(w, task);
+    if (task->fill.is_open) {
+        if (task->fill.is_fresh) clear_inboxes(w, task);
+        task->fill.is_fresh = false;
+        for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
+            if (task->ended[i] && !task->inbox[i].count) pql_fill_reached(task, i, task->end_at[i]);
+        bool is_done = pql_fill_is_done(w, task);
+        if (is_running(task) && (is_done || is_fill_unwanted(w, task))) end_fill(w, task, !is_done);
+        return;
+    }
     bool is_old = task->semantics < w->pipeline->conf->semantics && w->pipeline->conf->engine_upgrade;
     if (open == PQL_WORK_NONE && may_act && is_old) {
         upgrade_engine(w, task);
@@ -894,6 +966,7 @@ static void take_requests(struct pql_worker *w)
     w->refresh_wanted = p->refresh_wanted;
     w->wanted = p->wanted;
     w->wanted_revision = p->wanted_revision;
+    w->wanted_from = p->wanted_from;
     w->wanted_serial = p->wanted_serial;
     if (w->handover_wanted) hand_over(w);
     struct pql_ack_queue acks = w->acks;

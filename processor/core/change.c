@@ -226,6 +226,7 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
             "the state is of app '%.*s', the new definitions are of '%.*s': an application keeps its name",
             PQL_SLICE_ARG(old->conf->app), PQL_SLICE_ARG(program->conf->app));
     open_change(engine, program);
+    engine->change.known_ms = engine->seen;
     make_moves(engine, program, &m);
     engine->timers.count = 0;
     for (size_t i = 0; i < engine->store.count; i++) move_account(engine, &m, engine->store.accounts[i]);
@@ -255,18 +256,25 @@ static bool is_late_again(struct pql_engine *engine, int64_t time_ms)
     return is_late && settings->late_policy != PQL_LATE_APPLY;
 }
 
-static void begin_fill(struct pql_engine *engine, int64_t from_ms)
+static void note_known_from(struct pql_engine *engine, int64_t from_ms)
 {
-    engine->change.is_filling = true;
+    struct pql_change *change = &engine->change;
     for (size_t i = 0; i < engine->program->signals_count; i++)
-        if (engine->change.is_new_signal[i]) engine->since[i].ms = from_ms;
-    if (engine->users_since.ms == engine->seen) engine->users_since.ms = from_ms;
+        if (change->is_new_signal[i]) engine->since[i].ms = from_ms;
+    if (engine->users_since.ms == change->known_ms) engine->users_since.ms = from_ms;
+    change->known_ms = from_ms;
+}
+
+void pql_engine_fill_stop(struct pql_engine *engine)
+{
+    if (engine->change.is_filling) note_known_from(engine, engine->seen);
 }
 
 void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, int64_t from_ms)
 {
     PQL_ASSERT(engine->change.is_active && !engine->work.order);
-    if (!engine->change.is_filling) begin_fill(engine, from_ms);
+    if (!engine->change.is_filling) note_known_from(engine, from_ms);
+    engine->change.is_filling = true;
     bool is_waiting = engine->complete == PQL_NO_TIME || event->time_ms > engine->complete;
     if (event->kind == PQL_EVENT_CLOCK || is_waiting || is_late_again(engine, event->time_ms)) return;
     struct pql_account *account = pql_store_find(&engine->store, event->account);
@@ -348,6 +356,7 @@ void pql_change_save(const struct pql_engine *engine, struct pql_buf *out)
     pql_buf_varint(out, change->retired_count);
     for (size_t i = 0; i < change->retired_count; i++) save_retired(&change->retired[i], out);
     pql_buf_zigzag(out, change->fill_seen);
+    pql_buf_zigzag(out, change->known_ms);
 }
 
 void pql_change_load(struct pql_engine *engine, struct pql_reader *reader)
@@ -367,6 +376,7 @@ void pql_change_load(struct pql_engine *engine, struct pql_reader *reader)
     load_flags(change->is_new_signal, program->signals_count, reader);
     load_retired(change, reader);
     change->fill_seen = pql_read_zigzag(reader);
+    change->known_ms = pql_read_zigzag(reader);
 }
 
 /* --- complete_since --- */

@@ -118,6 +118,8 @@ int pql_engine_change(struct pql_engine *engine, const struct pql_program *progr
 /* An event that was applied before the change, for the signals that are new: read again from the input, in
  * its order. from_ms: where this reading begins; what is missing lies before it, not before the change. */
 void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, int64_t from_ms);
+/* Reading again was given up: what is missing lies before the change, as if nothing had been read. */
+void pql_engine_fill_stop(struct pql_engine *engine);
 /* False: it stopped in the middle, call again. */
 bool pql_engine_settle(struct pql_engine *engine);
 

@@ -48,6 +48,7 @@ struct pql_change {
     bool *is_new_signal;
     struct pql_retired *retired;
     size_t retired_count;
+    int64_t known_ms;  /* from when on what is new is known */
     int64_t fill_seen; /* of the events read again */
 };
 

@@ -60,7 +60,7 @@ struct pql_config {
                         are named stand the schemas themselves */
 
     const char *app, *instance; /* instance NULL: none */
-    int64_t revision;
+    int64_t revision, backfill_from; /* PQL_OFFSET_LATEST: not at all */
     int delivery;  /* enum pql_delivery */
     int group_protocol; /* enum pql_group_protocol */
     int log_level; /* enum pql_log_level */

@@ -96,6 +96,9 @@ const struct pql_option pql_options[] = {
     /* --- who this is --- */
     TEXT(ROOT, "app", STRING, AT(pql_config, app), "pqlstream", RESULTS, "\"acme-pql\"",
          "Name of the application: consumer group, beginning of transactional ids and of topic names."),
+    TEXT(ROOT, "backfill_from", START, AT(pql_config, backfill_from), "latest", LIVE, "\"2026-03-01T00:00:00Z\"",
+         "When a higher revision is taken over, signals that are new read the inputs again from here, while the task "
+         "waits: a time, earliest, or latest (not at all: they begin empty)."),
     INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, LIVE,
         "Number of this configuration. Raise it with every change of what changes results: a state takes over a higher "
         "number, stays with its own program under a lower one, and refuses another program under the same."),
@@ -267,7 +270,6 @@ const struct pql_option pql_options[] = {
     TEXT(ROOT, "http_certificate", STRING, AT(pql_config, http.certificate), NULL, SHOWN, "\"admin.pem\"", "File of its certificate (PEM); with http_key it speaks TLS."),
     TEXT(ROOT, "http_key", STRING, AT(pql_config, http.key), NULL, SHOWN, "\"admin.key\"", "File of the certificate's key (PEM)."),
     ABSENT(ROOT, "tombstones", "records with null values"),
-    ABSENT(ROOT, "backfill_from", "filling new signals from the input"),
 
     /* --- what is looked for --- */
     TEXT(ROOT, "definition_files", SOURCES, AT(root_fields, definition_files), NULL, RESULTS | SHOWN, "[ \"rules/*.conf\" ]",

@@ -404,6 +404,16 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
     return 0;
 }
 
+static int64_t offset_of(const struct model_log *log, int64_t wanted)
+{
+    if (wanted == PQL_OFFSET_EARLIEST) return log->low;
+    if (wanted == PQL_OFFSET_LATEST) return model_end(log);
+    PQL_ASSERT(wanted >= 0);
+    int64_t at = log->low;
+    while (at < model_end(log) && log->records[at]->timestamp_ms < wanted) at++;
+    return at;
+}
+
 static int offsets(void *self, struct pql_position *positions, size_t count, int timeout_ms,
                    struct pql_err *err)
 {
@@ -412,8 +422,7 @@ static int offsets(void *self, struct pql_position *positions, size_t count, int
     if (begin(c, err)) return -1;
     for (size_t i = 0; i < count; i++) {
         const struct model_log *log = &c->model->inputs[positions[i].input][positions[i].partition];
-        PQL_ASSERT(positions[i].offset == PQL_OFFSET_EARLIEST || positions[i].offset == PQL_OFFSET_LATEST);
-        positions[i].offset = positions[i].offset == PQL_OFFSET_EARLIEST ? log->low : model_end(log);
+        positions[i].offset = offset_of(log, positions[i].offset);
     }
     return 0;
 }

@@ -399,6 +399,7 @@ struct fold {
     struct pql_engine *engine; /* from the first entry on */
     const struct pql_program *program;
     int64_t revision;
+    struct pql_journal fill; /* the change that fills */
     struct pql_log_place place;
     struct lines *expected;
 };
@@ -471,9 +472,39 @@ static void fold_program(struct fold *f, const struct pql_journal *entry)
         PQL_ASSERT(!pql_engine_change(f->engine, program, &err));
     }
     f->program = program;
+    f->fill = *entry;
 }
 
 /* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
+/* What new signals had of one input. */
+static void fold_fill(struct fold *f, uint32_t input, int64_t end)
+{
+    const struct model_log *log = &f->s->world.model.inputs[input][f->partition];
+    for (int64_t at = f->fill.fill_next[input]; at < end; at++) {
+        struct pql_message_view view = {
+            .input = input, .partition = f->partition, .offset = at, .value = log->records[at]->value};
+        struct pql_event event;
+        struct pql_err err;
+        struct pql_arena arena;
+        pql_arena_init(&arena);
+        if (!world_decode(&f->s->world, &view, &arena, &event, &err)) {
+            if (f->fill.fill_from_ms == INT64_MAX) f->fill.fill_from_ms = event.time_ms;
+            pql_engine_fill(f->engine, &event, f->fill.fill_from_ms);
+            f->s->result->filled++;
+        }
+        pql_arena_deinit(&arena);
+    }
+}
+
+static void fold_filled(struct fold *f, const struct pql_journal *entry)
+{
+    if (!f->fill.fills) fail(f->s, "task %d: a back-fill ends that did not begin", f->partition);
+    for (uint32_t i = 0; i < f->s->plan->inputs_count; i++) fold_fill(f, i, entry->fill_next[i]);
+    if (entry->is_given_up) pql_engine_fill_stop(f->engine);
+    f->s->result->given_up += entry->is_given_up;
+    f->fill.fills = false;
+}
+
 static void fold_entry(struct fold *f, const struct pql_journal *entry)
 {
     bool refused = entry->kind == PQL_JOURNAL_REFUSED;
@@ -498,6 +529,7 @@ static void fold_entry(struct fold *f, const struct pql_journal *entry)
     if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(f->engine, entry->time_ms);
     if (entry->kind == PQL_JOURNAL_REFRESH) (void)pql_engine_refresh(f->engine);
     if (entry->kind == PQL_JOURNAL_PROGRAM) fold_program(f, entry);
+    if (entry->kind == PQL_JOURNAL_FILLED) fold_filled(f, entry);
     if (entry->kind == PQL_JOURNAL_SETTLED) (void)pql_engine_settle(f->engine);
     f->place.journal = entry->place.journal;
 }
@@ -515,7 +547,10 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
             pql_checkpoint_open(log->records[i]->value, &type, &content, &err))
             continue;
         if (type != PQL_CHECKPOINT_JOURNAL) continue;
-        PQL_ASSERT(!pql_journal_parse(content, &entry, &err));
+        if (pql_journal_parse(content, &entry, &err)) {
+            fail(s, "task %d: %s", partition, err.msg);
+            break;
+        }
         fold_entry(&f, &entry);
     }
     if (!f.engine) {
@@ -751,7 +786,8 @@ struct world_plan sim_plan_of(uint64_t seed)
         plan.padding = 8000;
         plan.produce_bytes_per_s = 200000;
     }
-    if (model_chance(&random, 0.4)) plan.changes = 0.001;
+    if (model_chance(&random, 0.4))
+        plan.changes = 0.001, plan.backfill = model_chance(&random, 0.5) ? 0.5 : 0;
     plan.checkpoint_shares = model_chance(&random, 0.3) ? 0 : 1 + (uint32_t)model_below(&random, 5);
     plan.checkpoint_slice = model_chance(&random, 0.5) ? 0 : 100 + model_below(&random, 2000);
     plan.checkpoint_buffer = model_chance(&random, 0.2) ? 2000 + model_below(&random, 8000) : 0;

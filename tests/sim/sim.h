@@ -15,8 +15,8 @@ struct sim_result {
     bool ok;
     char what[600];
     uint64_t calls; /* of the first process */
-    uint64_t changes, starts, freezes, twins, resumed, most_at_once, records, refused, ticks, snapshots,
-        trimmed, fallbacks, adopted, full, parts, refreshes, abandoned;
+    uint64_t changes, filled, given_up, starts, freezes, twins, resumed, most_at_once, records, refused,
+        ticks, snapshots, trimmed, fallbacks, adopted, full, parts, refreshes, abandoned;
     uint64_t faults[16];
 };
 

@@ -632,7 +632,8 @@ static struct world_process *start_with(struct world *world, size_t program, int
 {
     world->revision = 1; /* what it starts with is said here */
     struct world_process *process = world_start(world, "pql-0");
-    pql_pipeline_revise(process->pipeline, &world->programs[program].edition, revision);
+    pql_pipeline_revise(process->pipeline, &world->programs[program].edition, revision,
+                        world->conf.backfill_from);
     return process;
 }
 

@@ -15,7 +15,7 @@ enum { SEEDS = 300 };
 static const char *const fault_names[] = {"retry",     "abortable", "lost_commit", "delayed_commit", "fence",
                                           "no_member", "seek",      "ack",         "rebalance",      "crash"};
 static uint64_t faults[10], runs, starts, freezes, twins, resumed, most_at_once, records, refused, ticks,
-    snapshots, trimmed, fallbacks, adopted, full, parts, refreshes, changes, abandoned;
+    snapshots, trimmed, fallbacks, adopted, full, parts, refreshes, changes, abandoned, filled, given_up;
 static char program[256];
 
 static bool judge(const struct world_plan *plan, const char *arguments)
@@ -41,6 +41,8 @@ static bool judge(const struct world_plan *plan, const char *arguments)
     refreshes += result.refreshes;
     changes += result.changes;
     abandoned += result.abandoned;
+    filled += result.filled;
+    given_up += result.given_up;
     if (result.ok) return true;
     printf("FAILED%s: %s\nreplay: %s %s\n", plan->at_least_once ? " (at least once)" : "", result.what,
            program, arguments);
@@ -97,7 +99,8 @@ static bool all_happened(void)
     for (int i = 0; i < 10; i++)
         if (!faults[i]) ok = false;
     return ok && freezes && twins && resumed && most_at_once == 4 && refused && ticks && snapshots &&
-           trimmed && fallbacks && adopted && full && records && parts && refreshes && changes && abandoned;
+           trimmed && fallbacks && adopted && full && records && parts && refreshes && changes && abandoned &&
+           filled && given_up;
 }
 
 static void summary(void)
@@ -106,9 +109,10 @@ static void summary(void)
            " twins, %" PRIu64 " resumed, %" PRIu64 " records, %" PRIu64 " refused, %" PRIu64
            " ticks, %" PRIu64 " snapshots, %" PRIu64 " runs trimmed, %" PRIu64 " damaged, %" PRIu64
            " adopted, %" PRIu64 " out of memory, %" PRIu64 " parts, %" PRIu64 " refreshes, %" PRIu64
-           " changes of programs, %" PRIu64 " snapshots given up;",
+           " changes of programs, %" PRIu64 " snapshots given up, %" PRIu64 " records filled from, %" PRIu64
+           " fills given up;",
            runs, starts, most_at_once, freezes, twins, resumed, records, refused, ticks, snapshots, trimmed,
-           fallbacks, adopted, full, parts, refreshes, changes, abandoned);
+           fallbacks, adopted, full, parts, refreshes, changes, abandoned, filled, given_up);
     for (int i = 0; i < 10; i++) printf(" %s %" PRIu64, fault_names[i], faults[i]);
     printf("\n");
 }

@@ -196,6 +196,12 @@ void world_deinit(struct world *world)
 
 /* --- processes --- */
 
+static int64_t backfill_of(struct world *world)
+{
+    if (!model_chance(&world->random, world->plan->backfill)) return PQL_OFFSET_LATEST;
+    return model_chance(&world->random, 0.5) ? PQL_OFFSET_EARLIEST : model_wall_ms(&world->model) - 3000;
+}
+
 struct world_process *world_start(struct world *world, const char *transactional_id)
 {
     struct world_process *process = pql_xcalloc(1, sizeof *process);
@@ -206,6 +212,7 @@ struct world_process *world_start(struct world *world, const char *transactional
     process->conf = world->conf;
     bool is_old = world->revision > 1 && !world->is_rolled_out && model_chance(&world->random, 0.3);
     process->conf.revision = world->revision - is_old;
+    process->conf.backfill_from = backfill_of(world);
     process->conf.edition = &program_of(world, process->conf.revision)->edition;
     process->conf.handover_budget_ms = (int64_t)model_below(&world->random, 300);
     if (world->plan->park_ms) process->conf.park_ms = world->plan->park_ms;
@@ -229,7 +236,8 @@ void world_change(struct world *world)
 void world_reload(struct world *world, struct world_process *process)
 {
     if (process->pipeline)
-        pql_pipeline_revise(process->pipeline, &program_of(world, world->revision)->edition, world->revision);
+        pql_pipeline_revise(process->pipeline, &program_of(world, world->revision)->edition, world->revision,
+                            backfill_of(world));
 }
 
 void world_kill(struct world_process *process)

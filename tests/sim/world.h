@@ -46,10 +46,11 @@ struct world_plan {
     uint64_t produce_bytes_per_s; /* with a flood: the pace of producing */
     size_t padding;               /* of the records made: NULs behind each */
     double refresh;               /* per step, while there is input */
-    double changes;               /* per step, while there is input: a new revision of the configuration */
-    double damage;                /* chance that the last snapshot is damaged before the final restore */
-    uint64_t memory;              /* bytes that the first process may take; 0: no limit */
-    double adopt; /* chance that the offsets are lost with a process, and an operator adopts the state */
+    double backfill; /* share of the changes that fill new signals from the beginning of the input */
+    double changes;  /* per step, while there is input: a new revision of the configuration */
+    double damage;   /* chance that the last snapshot is damaged before the final restore */
+    uint64_t memory; /* bytes that the first process may take; 0: no limit */
+    double adopt;    /* chance that the offsets are lost with a process, and an operator adopts the state */
 };
 
 struct world_process {

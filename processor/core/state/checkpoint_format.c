@@ -19,6 +19,7 @@ const char *const pql_journal_kind_names[PQL_JOURNAL_KIND_END] = {
     [PQL_JOURNAL_RUN] = "run",         [PQL_JOURNAL_REFUSED] = "refused",
     [PQL_JOURNAL_PART] = "part",       [PQL_JOURNAL_REFRESH] = "refresh",
     [PQL_JOURNAL_SETTLED] = "settled", [PQL_JOURNAL_ENGINE] = "engine",
+    [PQL_JOURNAL_FILLED] = "filled",
 };
 
 uint64_t pql_checkpoint_hash(const char *event_id, size_t len)
@@ -456,6 +457,28 @@ static void read_part(struct pql_reader *r, uint32_t inputs_count, struct pql_pa
     if (part->input >= inputs_count) r->failed = true;
 }
 
+static void put_fill(struct pql_buf *buf, const struct pql_journal *j)
+{
+    pql_buf_zigzag(buf, j->fill_from_ms);
+    for (uint32_t i = 0; i < j->inputs_count; i++) pql_buf_zigzag(buf, j->fill_next[i]);
+}
+
+static bool read_flag(struct pql_reader *r)
+{
+    uint8_t flag = pql_read_u8(r);
+    if (flag > 1) r->failed = true;
+    return flag == 1;
+}
+
+static void read_fill(struct pql_reader *r, struct pql_journal *j)
+{
+    j->fill_from_ms = pql_read_zigzag(r);
+    for (uint32_t i = 0; i < j->inputs_count; i++) {
+        j->fill_next[i] = pql_read_zigzag(r);
+        if (j->fill_next[i] < 0 || j->fill_next[i] > j->place.next[i]) r->failed = true;
+    }
+}
+
 void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
 {
     size_t start = frame(buf, PQL_CHECKPOINT_JOURNAL);
@@ -471,6 +494,12 @@ void pql_journal_write(const struct pql_journal *j, struct pql_buf *buf)
         pql_buf_zigzag(buf, j->revision);
         pql_buf_varint(buf, j->semantics);
         for (uint32_t i = 0; i < j->inputs_count; i++) pql_buf_slice(buf, j->topic_ids[i]);
+        pql_buf_u8(buf, j->fills);
+        if (j->fills) put_fill(buf, j);
+        break;
+    case PQL_JOURNAL_FILLED:
+        pql_buf_u8(buf, j->is_given_up);
+        put_fill(buf, j);
         break;
     case PQL_JOURNAL_RUN: break;
     case PQL_JOURNAL_SETTLED: break;
@@ -507,12 +536,18 @@ int pql_journal_parse(struct pql_slice content, struct pql_journal *out, struct 
     }
     if (j.kind == PQL_JOURNAL_PART) read_part(&r, j.inputs_count, &j.part);
     if (j.kind == PQL_JOURNAL_ENGINE) j.semantics = read_u32v(&r);
+    if (j.kind == PQL_JOURNAL_FILLED) {
+        j.is_given_up = read_flag(&r);
+        read_fill(&r, &j);
+    }
     if (j.kind == PQL_JOURNAL_PROGRAM) {
         j.program = pql_read_slice(&r);
         j.program_hash = pql_read_slice(&r);
         j.revision = pql_read_zigzag(&r);
         j.semantics = read_u32v(&r);
         for (uint32_t i = 0; i < j.inputs_count; i++) j.topic_ids[i] = pql_read_slice(&r);
+        j.fills = read_flag(&r);
+        if (j.fills) read_fill(&r, &j);
     }
     if (r.failed || pql_reader_left(&r))
         return PQL_FAIL(err, PQL_ERR_FATAL, "damaged: a journal entry does not parse");

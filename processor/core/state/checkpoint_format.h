@@ -161,6 +161,8 @@ enum pql_journal_kind {
     PQL_JOURNAL_REFRESH, /* a record for every member */
     PQL_JOURNAL_SETTLED, /* a change of the program has reached every account */
     PQL_JOURNAL_ENGINE,  /* semantics := n */
+    PQL_JOURNAL_FILLED, /* the back-fill of the change before has ended, or was given up, where fill_next says
+                         */
     PQL_JOURNAL_KIND_END,
 };
 
@@ -181,6 +183,11 @@ struct pql_journal {
     uint32_t semantics; /* PROGRAM: that of the task; ENGINE: the new one */
     struct pql_slice
         topic_ids[PQL_INPUTS_MAX]; /* PROGRAM: of the inputs, where the task began; empty: not told */
+    /* PROGRAM: new signals are filled from these offsets up to the place; FILLED: how far that came. */
+    bool fills;
+    bool is_given_up;     /* FILLED */
+    int64_t fill_from_ms; /* from when on they are known then; PQL_NO_TIME: always */
+    int64_t fill_next[PQL_INPUTS_MAX];
 };
 
 void pql_journal_write(const struct pql_journal *journal, struct pql_buf *buf); /* sealed */
