@@ -93,7 +93,7 @@ struct pql_fill {
     bool is_laid_down; /* the journal says where it ended */
     int64_t from_ms;
     int64_t next[PQL_INPUTS_MAX], end[PQL_INPUTS_MAX]; /* end: as a rule the place */
-    uint64_t records, begun_us, told_us;
+    uint64_t records, of, begun_us, told_us;           /* of: offsets, an estimate */
 };
 
 /* As from_ms: from the first event that is read. */
@@ -413,8 +413,13 @@ bool pql_fill_is_done(const struct pql_worker *w, const struct pql_task *task);
 int64_t pql_fill_next(const struct pql_task *task, uint32_t input);
 /* A record, or the end of the partition, lies at or behind `offset`. */
 void pql_fill_reached(struct pql_task *task, uint32_t input, int64_t offset);
-/* True: the message was read for it; false: it has to wait for its schema. */
-bool pql_fill_take(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m);
+/* A message read for it. What cannot be used now, or went to the dead letters, is passed over. -1: it has to
+ * wait for its schema, or cannot be decoded at all. */
+int pql_fill_take(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m,
+                  struct pql_err *err);
+/* It has ended; given_up: in words why before its end, or NULL. True: it ended before the place, and what
+ * waits in the inboxes is none of the task's. */
+bool pql_fill_close(struct pql_worker *w, struct pql_task *task, const char *given_up);
 /* Its keeper: where the wanted time stands in each input. */
 void pql_fill_ask(struct pql_pipeline *p, struct pql_task *task);
 

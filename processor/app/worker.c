@@ -429,7 +429,7 @@ static enum taken process(struct pql_worker *w, struct pql_task *task, const str
     struct pql_err err = {0};
     pql_needed_note(task, m);
     bool scripted = is_scripted(task);
-    if (task->fill.is_open) return pql_fill_take(w, task, m) ? TAKEN : MUST_WAIT;
+    if (task->fill.is_open) return pql_fill_take(w, task, m, &err) ? decode_failed(w, task, m, &err) : TAKEN;
     if (scripted && is_refused_by_script(w, task, m)) {
         settle_script(w, task);
         return TAKEN;
@@ -564,8 +564,28 @@ static void keep_for_later(struct pql_worker *w, struct pql_task *task, struct p
 
 /* --- a batch --- */
 
+/* given_up: why, or NULL. */
+static void end_fill(struct pql_worker *w, struct pql_task *task, const char *given_up)
+{
+    struct pql_fill *fill = &task->fill;
+    struct pql_journal entry = {
+        .kind = PQL_JOURNAL_FILLED, .is_given_up = given_up != NULL, .fill_from_ms = fill->from_ms};
+    memcpy(entry.fill_next, fill->next, sizeof entry.fill_next);
+    if (pql_fill_close(w, task, given_up)) clear_inboxes(w, task);
+    settle_script(w, task);       /* its entry, or C where that comes before it */
+    task->taken_since_snapshot++; /* what was read is not to be needed again */
+    task->last_snapshot_us = 0;
+    if (fill->is_laid_down || task->phase != PQL_PHASE_LIVE) return;
+    if (given_up) pql_engine_fill_stop(task->engine);
+    pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
+}
+
 static void take_error(struct pql_worker *w, struct pql_task *task, const struct pql_message_view *m)
 {
+    if (task->fill.is_open && !task->fill.is_laid_down && !m->reason) {
+        end_fill(w, task, "the input cannot be read from there, it was deleted meanwhile");
+        return;
+    }
     struct pql_err err;
     PQL_FAIL(
         &err, PQL_ERR_FATAL, "%s[%d]@%lld cannot be read: %.*s%s", w->pipeline->conf->inputs[m->input].topic,
@@ -814,26 +834,10 @@ static void upgrade_engine(struct pql_worker *w, struct pql_task *task)
             w->pipeline->conf->inputs[0].topic, task->partition, task->semantics);
 }
 
-static void end_fill(struct pql_worker *w, struct pql_task *task, bool is_given_up)
-{
-    struct pql_fill *fill = &task->fill;
-    struct pql_journal entry = {
-        .kind = PQL_JOURNAL_FILLED, .is_given_up = is_given_up, .fill_from_ms = fill->from_ms};
-    memcpy(entry.fill_next, fill->next, sizeof entry.fill_next);
-    fill->is_open = false;
-    pql_log(PQL_LOG_INFO, is_given_up ? "back-fill given up" : "back-fill done", "partition=%d records=%llu",
-            task->partition, (unsigned long long)fill->records);
-    w->did_something = true;
-    settle_script(w, task); /* its entry, or C where that comes before it */
-    if (fill->is_laid_down || task->phase != PQL_PHASE_LIVE) return;
-    if (is_given_up) pql_engine_fill_stop(task->engine);
-    pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
-}
-
 /* A newer configuration without back-fill gives it up. */
 static bool is_fill_unwanted(const struct pql_worker *w, const struct pql_task *task)
 {
-    return task->phase == PQL_PHASE_LIVE && !is_scripted(task) && task->revised != w->wanted_serial &&
+    return !task->fill.is_laid_down && task->revised != w->wanted_serial &&
            w->wanted_revision > task->revision && w->wanted_from == PQL_OFFSET_LATEST;
 }
 
@@ -849,7 +853,9 @@ static void act(struct pql_worker *w, struct pql_task *task)
         for (uint32_t i = 0; i < w->pipeline->conf->inputs_count; i++)
             if (task->ended[i] && !task->inbox[i].count) pql_fill_reached(task, i, task->end_at[i]);
         bool is_done = pql_fill_is_done(w, task);
-        if (is_running(task) && (is_done || is_fill_unwanted(w, task))) end_fill(w, task, !is_done);
+        bool is_unwanted = !is_done && is_fill_unwanted(w, task);
+        if (is_running(task) && (is_done || is_unwanted))
+            end_fill(w, task, is_unwanted ? "a higher revision without backfill_from" : NULL);
         return;
     }
     bool is_old = task->semantics < w->pipeline->conf->semantics && w->pipeline->conf->engine_upgrade;

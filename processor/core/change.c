@@ -8,6 +8,7 @@
  * account by account. What is left to do is part of the state, so a snapshot may be taken in between. */
 #include "core/engine_state.h"
 
+#include "core/hash.h"
 #include <stdlib.h>
 
 enum { HASH_LEN = 16 };
@@ -111,7 +112,8 @@ static void open_change(struct pql_engine *engine, const struct pql_program *to)
                                          .is_new_definition = all_true(to->conf->definitions_count),
                                          .is_new_condition = all_true(to->conditions_count),
                                          .is_new_signal = all_true(to->signals_count),
-                                         .fill_seen = PQL_NO_TIME};
+                                         .fill_seen = PQL_NO_TIME,
+                                         .fill_input_seen = PQL_NO_TIME};
 }
 
 static void make_moves(struct pql_engine *engine, const struct pql_program *to, struct moves *m)
@@ -206,6 +208,7 @@ void pql_change_close(struct pql_engine *engine)
     free(change->is_new_signal);
     for (size_t i = 0; i < change->retired_count; i++) free((char *)(uintptr_t)change->retired[i].name.ptr);
     free(change->retired);
+    pql_dedup_deinit(&change->filled);
     *change = (struct pql_change){0};
 }
 
@@ -247,13 +250,38 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
 
 /* --- filling --- */
 
-static bool is_late_again(struct pql_engine *engine, int64_t time_ms)
+/* By the clock of its own input: they are read one after the other. */
+static bool is_late_again(struct pql_engine *engine, const struct pql_event *event)
 {
     struct pql_change *change = &engine->change;
     const struct pql_settings *settings = &engine->program->conf->settings;
-    bool is_late = change->fill_seen != PQL_NO_TIME && time_ms < change->fill_seen - settings->lateness_ms;
-    if (change->fill_seen == PQL_NO_TIME || time_ms > change->fill_seen) change->fill_seen = time_ms;
+    if (event->input != change->fill_input) change->fill_input_seen = PQL_NO_TIME;
+    change->fill_input = event->input;
+    int64_t *own = &change->fill_input_seen, *all = &change->fill_seen;
+    bool is_late = *own != PQL_NO_TIME && event->time_ms < *own - settings->lateness_ms;
+    if (*own == PQL_NO_TIME || event->time_ms > *own) *own = event->time_ms;
+    if (*all == PQL_NO_TIME || event->time_ms > *all) *all = event->time_ms;
     return is_late && settings->late_policy != PQL_LATE_APPLY;
+}
+
+/* The engine knows the ids of before the change; these are known anew as the events are. */
+static bool is_repeated(struct pql_engine *engine, const struct pql_event *event)
+{
+    struct pql_change *change = &engine->change;
+    if (!change->filled.horizon_ms || !event->id.len) return false;
+    uint64_t id = pql_hash_slice(event->id, engine->program->key);
+    int64_t seen = change->fill_seen > event->time_ms ? change->fill_seen : event->time_ms;
+    if (pql_dedup_has(&change->filled, id, seen)) return true;
+    (void)pql_dedup_forget(&change->filled, seen);
+    pql_dedup_add(&change->filled, id, seen);
+    return false;
+}
+
+static void begin_fill(struct pql_engine *engine)
+{
+    const struct pql_settings *settings = &engine->program->conf->settings;
+    engine->change.is_filling = true;
+    pql_dedup_init(&engine->change.filled, settings->dedup_horizon_ms, settings->dedup_ids_max);
 }
 
 static void note_known_from(struct pql_engine *engine, int64_t from_ms)
@@ -273,10 +301,13 @@ void pql_engine_fill_stop(struct pql_engine *engine)
 void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, int64_t from_ms)
 {
     PQL_ASSERT(engine->change.is_active && !engine->work.order);
-    if (!engine->change.is_filling) note_known_from(engine, from_ms);
-    engine->change.is_filling = true;
+    if (!engine->change.is_filling) {
+        note_known_from(engine, from_ms);
+        begin_fill(engine);
+    }
     bool is_waiting = engine->complete == PQL_NO_TIME || event->time_ms > engine->complete;
-    if (event->kind == PQL_EVENT_CLOCK || is_waiting || is_late_again(engine, event->time_ms)) return;
+    if (event->kind == PQL_EVENT_CLOCK || is_waiting || is_repeated(engine, event)) return;
+    if (is_late_again(engine, event)) return;
     struct pql_account *account = pql_store_find(&engine->store, event->account);
     if (pql_engine_ignores(engine, account, event)) return;
     if (!account) account = pql_store_add(&engine->store, event->account);

@@ -592,6 +592,7 @@ int64_t pql_engine_bytes_off(const struct pql_engine *engine)
 
 uint64_t pql_engine_bytes(const struct pql_engine *engine)
 {
-    return pql_store_bytes(&engine->store) + pql_dedup_bytes(&engine->dedup) + heap_bytes(&engine->timers) +
+    return pql_store_bytes(&engine->store) + pql_dedup_bytes(&engine->dedup) +
+           pql_dedup_bytes(&engine->change.filled) + heap_bytes(&engine->timers) +
            pql_reorder_taken(&engine->reorder, &engine->program->names) + engine->snapshot.early_bytes;
 }

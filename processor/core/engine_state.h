@@ -50,6 +50,9 @@ struct pql_change {
     size_t retired_count;
     int64_t known_ms;  /* from when on what is new is known */
     int64_t fill_seen; /* of the events read again */
+    int64_t fill_input_seen;
+    uint32_t fill_input;     /* the one that fill_input_seen is of */
+    struct pql_dedup filled; /* their ids; no snapshot is taken meanwhile */
 };
 
 struct pql_engine {

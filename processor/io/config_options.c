@@ -98,7 +98,8 @@ const struct pql_option pql_options[] = {
          "Name of the application: consumer group, beginning of transactional ids and of topic names."),
     TEXT(ROOT, "backfill_from", START, AT(pql_config, backfill_from), "latest", LIVE, "\"2026-03-01T00:00:00Z\"",
          "When a higher revision is taken over, signals that are new read the inputs again from here, while the task "
-         "waits: a time, earliest, or latest (not at all: they begin empty)."),
+         "waits: a time, earliest, or latest (not at all: they begin empty). A still higher revision without it gives up a "
+         "back-fill under way, by SIGHUP or a restart."),
     INT(ROOT, "revision", AT(pql_config, revision), "1", 1, INT32_MAX, LIVE,
         "Number of this configuration. Raise it with every change of what changes results: a state takes over a higher "
         "number, stays with its own program under a lower one, and refuses another program under the same."),

@@ -475,7 +475,6 @@ static void fold_program(struct fold *f, const struct pql_journal *entry)
     f->fill = *entry;
 }
 
-/* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
 /* What new signals had of one input. */
 static void fold_fill(struct fold *f, uint32_t input, int64_t end)
 {
@@ -488,6 +487,7 @@ static void fold_fill(struct fold *f, uint32_t input, int64_t end)
         struct pql_arena arena;
         pql_arena_init(&arena);
         if (!world_decode(&f->s->world, &view, &arena, &event, &err)) {
+            event.input = input;
             if (f->fill.fill_from_ms == INT64_MAX) f->fill.fill_from_ms = event.time_ms;
             pql_engine_fill(f->engine, &event, f->fill.fill_from_ms);
             f->s->result->filled++;
@@ -498,13 +498,17 @@ static void fold_fill(struct fold *f, uint32_t input, int64_t end)
 
 static void fold_filled(struct fold *f, const struct pql_journal *entry)
 {
-    if (!f->fill.fills) fail(f->s, "task %d: a back-fill ends that did not begin", f->partition);
+    if (!f->fill.fills) {
+        fail(f->s, "task %d: a back-fill ends that did not begin", f->partition);
+        return;
+    }
     for (uint32_t i = 0; i < f->s->plan->inputs_count; i++) fold_fill(f, i, entry->fill_next[i]);
     if (entry->is_given_up) pql_engine_fill_stop(f->engine);
     f->s->result->given_up += entry->is_given_up;
     f->fill.fills = false;
 }
 
+/* How far a long input came before an epoch was closed is nothing to the oracle: it does all at once. */
 static void fold_entry(struct fold *f, const struct pql_journal *entry)
 {
     bool refused = entry->kind == PQL_JOURNAL_REFUSED;

@@ -738,6 +738,115 @@ static void a_manual_upgrade_leaves_the_engine_as_it_is(void **state)
     world_deinit(&world);
 }
 
+/* How many there are, and whether it was given up. */
+static size_t journaled_fills(const struct world *world, bool *is_given_up)
+{
+    const struct model_log *log = &world->model.outputs[PQL_OUT_CHECKPOINT][0];
+    size_t n = 0;
+    for (int64_t i = log->low; i < model_end(log); i++) {
+        enum pql_checkpoint_type type;
+        struct pql_slice content;
+        struct pql_journal entry;
+        struct pql_err err;
+        const struct model_record *r = log->records[i];
+        if (r->status != MODEL_COMMITTED || pql_checkpoint_open(r->value, &type, &content, &err) ||
+            type != PQL_CHECKPOINT_JOURNAL || pql_journal_parse(content, &entry, &err) ||
+            entry.kind != PQL_JOURNAL_FILLED)
+            continue;
+        *is_given_up = entry.is_given_up;
+        n++;
+    }
+    return n;
+}
+
+/* A back-fill from the beginning stands before a record whose schema the registry does not give any more. */
+static struct world_process *start_to_fill(struct world *world)
+{
+    struct pql_pipeline_stats stats;
+    char value[64];
+    world_init(world, &plain);
+    snprintf(value, sizeof value, "later|a1|u1|%" PRId64 "|", model_wall_ms(&world->model));
+    world_put(world, 0, 0, "a1", value);
+    settle_some(world, 50);
+    world->schema_known_us = UINT64_MAX;
+    world->conf.checkpoint_interval_ms = 86400000;
+    world->conf.backfill_from = PQL_OFFSET_EARLIEST;
+    struct world_process *process = start_with(world, 1, 2);
+    put_events(world, 20);
+    size_t before = visible(world, PQL_OUT_PQA) + visible(world, PQL_OUT_PQL);
+    world_run(world, process, 20000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.filled, 0);
+    assert_int_equal(world->model.offsets[0][0].offset, 51); /* live input waits, and nothing is published */
+    assert_int_equal(visible(world, PQL_OUT_PQA) + visible(world, PQL_OUT_PQL), before);
+    return process;
+}
+
+/* The input goes on, and a process that finds only what was journaled comes to the same. */
+static void expect_fill_ended(struct world *world, struct world_process *process, bool expected)
+{
+    bool is_given_up = !expected;
+    uint64_t digest, again;
+    struct pql_log_place place;
+    struct pql_pipeline_stats stats;
+    run_until_committed(world, process);
+    assert_int_equal(journaled_fills(world, &is_given_up), 1);
+    assert_int_equal(is_given_up, expected);
+    world_run(world, process, 5000);
+    assert_true(pql_pipeline_inspect(process->pipeline, 0, &digest, &place));
+    world_kill(process);
+    process = start_with(world, 1, 3);
+    world_run(world, process, 20000);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.live, 1);
+    assert_true(stats.replayed > 0);
+    assert_true(pql_pipeline_inspect(process->pipeline, 0, &again, &place));
+    assert_int_equal(digest, again);
+    world_kill(process);
+    world_deinit(world);
+}
+
+static void back_fill_waits_for_its_schema(void **state)
+{
+    (void)state;
+    struct world world;
+    struct world_process *process = start_to_fill(&world);
+    world.schema_known_us = 0;
+    expect_fill_ended(&world, process, false);
+}
+
+static void back_fill_is_given_up_by_a_higher_revision(void **state)
+{
+    (void)state;
+    struct world world;
+    struct world_process *process = start_to_fill(&world);
+    char line[PQL_LOG_LINE_MAX];
+    struct heard heard = listen();
+    pql_pipeline_revise(process->pipeline, &world.programs[1].edition, 3, PQL_OFFSET_LATEST);
+    expect_fill_ended(&world, process, true);
+    assert_int_equal(end_of_listening(&heard, "back-fill given up", line, sizeof line), 1);
+    assert_non_null(strstr(line, "a higher revision without backfill_from"));
+}
+
+static void back_fill_is_given_up_by_a_restart_with_a_higher_revision(void **state)
+{
+    (void)state;
+    struct world world;
+    world_kill(start_to_fill(&world));
+    world.conf.backfill_from = PQL_OFFSET_LATEST;
+    expect_fill_ended(&world, start_with(&world, 1, 3), true);
+}
+
+/* Only what was read before it would stop the task; what was to be read for a back-fill does not. */
+static void back_fill_is_given_up_where_the_input_is_gone(void **state)
+{
+    (void)state;
+    struct world world;
+    world_kill(start_to_fill(&world));
+    world.model.inputs[0][0].low = 20;
+    expect_fill_ended(&world, start_with(&world, 1, 2), true);
+}
+
 static int as_compacted_ms(void *self, uint32_t input, struct pql_topic_facts *facts, int64_t lag_ms,
                            struct pql_err *err)
 {
@@ -1008,6 +1117,10 @@ int main(void)
         cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),
         cmocka_unit_test(an_older_revision_runs_the_program_of_the_task),
+        cmocka_unit_test(back_fill_waits_for_its_schema),
+        cmocka_unit_test(back_fill_is_given_up_by_a_higher_revision),
+        cmocka_unit_test(back_fill_is_given_up_by_a_restart_with_a_higher_revision),
+        cmocka_unit_test(back_fill_is_given_up_where_the_input_is_gone),
         cmocka_unit_test(an_older_binary_waits),
         cmocka_unit_test(a_manual_upgrade_leaves_the_engine_as_it_is),
         cmocka_unit_test(fenced_twice_is_another_process),

@@ -460,6 +460,44 @@ static void filled_from_the_beginning_it_is_as_if_it_had_always_been(void **stat
     for (uint64_t seed = 1; seed <= 400; seed++) run_random(seed);
 }
 
+/* What was sent twice counts once, as it did live; what is late is so by the clock of its own input, although
+ * the inputs are read one after the other. */
+static void what_is_read_again_is_taken_as_it_was(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *account, *id;
+        uint32_t input;
+        int64_t time_ms;
+    } sent[] = {{"a", "1", 0, HOUR},     {"a", "2", 0, 2 * HOUR}, {"a", "2", 0, 2 * HOUR},
+                {"b", "3", 0, HOUR},     {"b", "4", 0, 2 * HOUR}, {"b", "5", 0, 3 * HOUR},
+                {"c", "6", 1, HOUR},     {"c", "7", 1, 2 * HOUR}, {"c", "8", 1, 3 * HOUR},
+                {"b", "9", 0, 9 * HOUR}, {"a", "10", 0, HOUR}};
+    struct fixture *f = fixture_new();
+    define(f, 0, "d", PQL_SUBJECT_ACCOUNT, "ever(z)");
+    define(f, 1, "d", PQL_SUBJECT_ACCOUNT, "count(x, 100h) >= 3");
+    for (size_t i = 0; i < 2; i++) {
+        f->programs[i].conf.settings.dedup_horizon_ms = 48 * HOUR;
+        f->programs[i].conf.settings.late_policy = PQL_LATE_DROP;
+    }
+    start(f);
+    struct pql_event end = event_of("w", "a", "u", 10 * HOUR);
+    pql_engine_apply(f->engine, &end);
+    struct pql_err err = {0};
+    assert_int_equal(pql_engine_change(f->engine, program_of(f, 1), &err), 0);
+    static const size_t order[] = {0, 1, 2, 3, 4, 5, 9, 10, 6, 7, 8};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        size_t k = order[i];
+        struct pql_event event = event_of("x", sent[k].account, "u", sent[k].time_ms);
+        event.id = pql_slice_of(sent[k].id);
+        event.input = sent[k].input;
+        pql_engine_fill(f->engine, &event, PQL_NO_TIME);
+    }
+    assert_true(pql_engine_settle(f->engine));
+    expect(f, "entered d b/ @36000000 definition_change\nentered d c/ @36000000 definition_change\n");
+    fixture_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -475,6 +513,7 @@ int main(void)
         cmocka_unit_test(another_lateness_lets_waiting_events_go),
         cmocka_unit_test(another_application_is_refused),
         cmocka_unit_test(filled_from_the_beginning_it_is_as_if_it_had_always_been),
+        cmocka_unit_test(what_is_read_again_is_taken_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
