@@ -136,6 +136,9 @@ class Rights(unittest.TestCase):
                 # Allowed again, it goes on where it was.
                 again = scenario.Program(["run", "--config", self.config], os.path.join(self.folder, f"{n}.again.log"))
                 self.addCleanup(again.stop)
+                while "msg=running" not in again.log_tail():  # there may be nothing left to commit
+                    again.check_alive()
+                    time.sleep(0.1)
                 self.wait_committed(again)
                 self.assertEqual(again.stop(), 0, again.log_tail())
                 keys = [m.key() for m in client.read_committed(self.broker.address, "guarded.pqa")]
