@@ -59,11 +59,11 @@ struct pql_config {
     bool is_program; /* from the text of a program: inputs have numbers for topics, and where files of schemas
                         are named stand the schemas themselves */
 
-    const char *app, *instance; /* instance NULL: none */
+    const char *app, *instance;      /* instance NULL: none */
     int64_t revision, backfill_from; /* PQL_OFFSET_LATEST: not at all */
-    int delivery;  /* enum pql_delivery */
-    int group_protocol; /* enum pql_group_protocol */
-    int log_level; /* enum pql_log_level */
+    int delivery;                    /* enum pql_delivery */
+    int group_protocol;              /* enum pql_group_protocol */
+    int log_level;                   /* enum pql_log_level */
     int64_t start;
     bool create_topics;
     int64_t replication_factor;
@@ -82,8 +82,8 @@ struct pql_config {
 
     struct pql_kafka_conf kafka;
     struct pql_registry_conf registry;
-    struct pql_server_conf http;  /* address NULL: none */
-    const char *const *schemas; /* files of writer schemas, paths as they can be opened */
+    struct pql_server_conf http; /* address NULL: none */
+    const char *const *schemas;  /* files of writer schemas, paths as they can be opened */
     size_t schemas_count;
 
     const struct pql_input_conf *inputs; /* the first is the lead */
@@ -113,7 +113,8 @@ struct pql_config_request {
 struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags);
 void pql_config_free(struct pql_config *config);
 
-/* Names every setting that was changed and that neither makes the program nor can be changed while running. */
+/* Names every setting that was changed and that neither makes the program nor can be changed while running.
+ */
 void pql_config_compare(const struct pql_config *before, const struct pql_config *now,
                         void (*tell)(void *context, const char *name), void *context);
 
