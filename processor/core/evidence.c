@@ -8,47 +8,18 @@ enum { REASON_TEXT_MAX = 255, EXPIRY_STEPS_MAX = 64 };
 
 static const char *relation_text(const struct pql_expr *expr)
 {
-    switch (expr->op) {
-    case PQL_EXPR_IN: return expr->negated ? "not in" : "in";
-    case PQL_EXPR_BETWEEN: return expr->negated ? "not between" : "between";
-    case PQL_EXPR_STARTS: return expr->negated ? "not starts with" : "starts with";
-    case PQL_EXPR_ENDS: return expr->negated ? "not ends with" : "ends with";
-    case PQL_EXPR_CONTAINS: return expr->negated ? "not contains" : "contains";
-    case PQL_EXPR_MATCHES: return expr->negated ? "not matches" : "matches";
-    case PQL_EXPR_IS_NULL: return expr->negated ? "is not null" : "is null";
-    case PQL_EXPR_COMPARE:
-    case PQL_EXPR_REACHES: break;
-    case PQL_EXPR_CONST:
-    case PQL_EXPR_PROPERTY:
-    case PQL_EXPR_ATTRIBUTE:
-    case PQL_EXPR_EVENT_USER:
-    case PQL_EXPR_EVENT_NAME:
-    case PQL_EXPR_HOUR:
-    case PQL_EXPR_WEEKDAY:
-    case PQL_EXPR_NOT:
-    case PQL_EXPR_AND:
-    case PQL_EXPR_OR:
-    case PQL_EXPR_NEG:
-    case PQL_EXPR_ADD:
-    case PQL_EXPR_SUB:
-    case PQL_EXPR_MUL:
-    case PQL_EXPR_DIV:
-    case PQL_EXPR_SIGNAL:
-    case PQL_EXPR_USERS:
-    case PQL_EXPR_ANY_USER:
-    case PQL_EXPR_ALL_USERS:
-    case PQL_EXPR_SHARE:
-    case PQL_EXPR_MEMBERS:
-    case PQL_EXPR_SPREAD:
-    case PQL_EXPR_ACCOUNT:
-    case PQL_EXPR_AGE:
-    case PQL_EXPR_IS:
-    case PQL_EXPR_WAS:
-    case PQL_EXPR_IN_STATE_FOR:
-    case PQL_EXPR_IF:
-    case PQL_EXPR_COALESCE:
-    case PQL_EXPR_AT_LEAST: return "";
-    }
+    static const char *const words[][2] = {
+        [PQL_EXPR_IN] = {"in", "not in"},
+        [PQL_EXPR_BETWEEN] = {"between", "not between"},
+        [PQL_EXPR_STARTS] = {"starts with", "not starts with"},
+        [PQL_EXPR_ENDS] = {"ends with", "not ends with"},
+        [PQL_EXPR_CONTAINS] = {"contains", "not contains"},
+        [PQL_EXPR_MATCHES] = {"matches", "not matches"},
+        [PQL_EXPR_IS_NULL] = {"is null", "is not null"},
+    };
+    bool has_words = expr->op < sizeof words / sizeof *words && words[expr->op][0];
+    if (has_words) return words[expr->op][expr->negated];
+    if (expr->op != PQL_EXPR_COMPARE && expr->op != PQL_EXPR_REACHES) return "";
     switch ((int)expr->relation) {
     case PQL_NODE_EQ: return "=";
     case PQL_NODE_NE: return "!=";

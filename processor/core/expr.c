@@ -487,8 +487,7 @@ bool pql_expr_is_ended(const struct pql_expr *expr, const struct pql_scope *scop
     return at.start_ms != INT64_MAX && scope->t_ms >= at.end_ms;
 }
 
-/* Known: nothing below it but constants and `first` windows that have ended. */
-static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scope)
+bool pql_expr_is_outside(const struct pql_expr *expr)
 {
     switch (expr->op) {
     case PQL_EXPR_ATTRIBUTE:
@@ -498,12 +497,11 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     case PQL_EXPR_SHARE:
     case PQL_EXPR_MEMBERS:
     case PQL_EXPR_SPREAD:
+    case PQL_EXPR_ACCOUNT:
     case PQL_EXPR_AGE:
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS:
-    case PQL_EXPR_IN_STATE_FOR:
-    case PQL_EXPR_REACHES: return false;
-    case PQL_EXPR_SIGNAL: return pql_expr_is_ended(expr, scope);
+    case PQL_EXPR_IN_STATE_FOR: return true;
     case PQL_EXPR_CONST:
     case PQL_EXPR_PROPERTY:
     case PQL_EXPR_EVENT_USER:
@@ -519,6 +517,7 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     case PQL_EXPR_MUL:
     case PQL_EXPR_DIV:
     case PQL_EXPR_COMPARE:
+    case PQL_EXPR_REACHES:
     case PQL_EXPR_IN:
     case PQL_EXPR_BETWEEN:
     case PQL_EXPR_STARTS:
@@ -526,11 +525,19 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
     case PQL_EXPR_CONTAINS:
     case PQL_EXPR_MATCHES:
     case PQL_EXPR_IS_NULL:
-    case PQL_EXPR_ACCOUNT:
+    case PQL_EXPR_SIGNAL:
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: break;
     }
+    return false;
+}
+
+/* Known: nothing below it but constants and `first` windows that have ended. */
+static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    if (expr->op == PQL_EXPR_SIGNAL) return pql_expr_is_ended(expr, scope);
+    if (expr->op == PQL_EXPR_REACHES || pql_expr_is_outside(expr)) return false;
     for (size_t i = 0; i < expr->kids_count; i++)
         if (!is_settled(expr->kids[i], scope)) return false;
     return true;

@@ -27,6 +27,10 @@ struct pql_first pql_first_of(const struct pql_program *program, const struct pq
                               const struct pql_subject_state *state, const struct pql_signal_def *def);
 /* Of a SIGNAL: whether its window is one that has ended at t. */
 bool pql_expr_is_ended(const struct pql_expr *expr, const struct pql_scope *scope);
+/* Reads what is not a signal of the subject itself (an attribute, other users, another definition …): an
+ * empty subject does not tell its value, nor does the end of a window. Of the node alone, not of what is
+ * below it. */
+bool pql_expr_is_outside(const struct pql_expr *expr);
 /* Where a period stands for all of the account. */
 struct pql_first pql_period_of(const struct pql_program *program, const struct pql_account *account,
                                uint32_t period);

@@ -932,53 +932,10 @@ static bool is_first(const struct pql_program *program, const struct pql_expr *e
     return expr->op == PQL_EXPR_SIGNAL && pql_has_end(&program->signals[expr->index]->signal);
 }
 
-/* What is not a signal of the subject itself: it may hold at birth in ways that an empty subject does not
- * tell. */
 static bool is_outside(const struct pql_program *program, const struct pql_expr *expr)
 {
     (void)program;
-    switch (expr->op) {
-    case PQL_EXPR_ATTRIBUTE:
-    case PQL_EXPR_USERS:
-    case PQL_EXPR_ANY_USER:
-    case PQL_EXPR_ALL_USERS:
-    case PQL_EXPR_SHARE:
-    case PQL_EXPR_MEMBERS:
-    case PQL_EXPR_SPREAD:
-    case PQL_EXPR_ACCOUNT:
-    case PQL_EXPR_AGE:
-    case PQL_EXPR_IS:
-    case PQL_EXPR_WAS:
-    case PQL_EXPR_IN_STATE_FOR: return true;
-    case PQL_EXPR_CONST:
-    case PQL_EXPR_PROPERTY:
-    case PQL_EXPR_EVENT_USER:
-    case PQL_EXPR_EVENT_NAME:
-    case PQL_EXPR_HOUR:
-    case PQL_EXPR_WEEKDAY:
-    case PQL_EXPR_NOT:
-    case PQL_EXPR_AND:
-    case PQL_EXPR_OR:
-    case PQL_EXPR_NEG:
-    case PQL_EXPR_ADD:
-    case PQL_EXPR_SUB:
-    case PQL_EXPR_MUL:
-    case PQL_EXPR_DIV:
-    case PQL_EXPR_COMPARE:
-    case PQL_EXPR_REACHES:
-    case PQL_EXPR_IN:
-    case PQL_EXPR_BETWEEN:
-    case PQL_EXPR_STARTS:
-    case PQL_EXPR_ENDS:
-    case PQL_EXPR_CONTAINS:
-    case PQL_EXPR_MATCHES:
-    case PQL_EXPR_IS_NULL:
-    case PQL_EXPR_SIGNAL:
-    case PQL_EXPR_IF:
-    case PQL_EXPR_COALESCE:
-    case PQL_EXPR_AT_LEAST: break;
-    }
-    return false;
+    return pql_expr_is_outside(expr);
 }
 
 static bool holds_empty(const struct pql_program *program, const struct pql_expr *expr)
