@@ -77,7 +77,7 @@ static int serve(const struct pql_config_flags *flags, const struct pql_setup *s
     if (!runner) return exit_code;
     /* As committed offsets and `checkpoint list` name this process. */
     pql_log(PQL_LOG_INFO, "running", "writer=%s", pql_wiring_conf(pql_runner_wiring(runner))->writer);
-    struct pql_monitor *monitor = pql_monitor_new(runner);
+    struct pql_monitor *monitor = pql_monitor_new(runner, admin != NULL);
     pql_admin_attach(admin, runner, monitor);
     struct pql_reload *reload = pql_reload_new(flags, setup, runner);
     watch(runner, monitor, reload);

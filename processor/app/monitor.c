@@ -9,7 +9,7 @@ enum { MEASURE_US = 1000000, TERMINAL_US = 1000000, LOG_US = 10000000, ASK_MS = 
 
 struct pql_monitor {
     struct pql_runner *runner;
-    bool is_terminal;
+    bool is_terminal, serves;
     uint64_t began_us, shown_us;
     uint64_t measured_us, shown_messages;
     double rate; /* smoothed */
@@ -25,10 +25,11 @@ static uint64_t now_us(const struct pql_monitor *monitor)
     return ports->mono_us(ports->self);
 }
 
-struct pql_monitor *pql_monitor_new(struct pql_runner *runner)
+struct pql_monitor *pql_monitor_new(struct pql_runner *runner, bool serves)
 {
     struct pql_monitor *monitor = pql_xcalloc(1, sizeof(*monitor));
     monitor->runner = runner;
+    monitor->serves = serves;
     pthread_mutex_init(&monitor->lock, NULL);
     monitor->is_terminal = isatty(STDERR_FILENO);
     monitor->began_us = monitor->shown_us = now_us(monitor);
@@ -41,8 +42,9 @@ struct pql_monitor *pql_monitor_new(struct pql_runner *runner)
 struct standing {
     struct pql_task_standing *tasks;
     struct pql_position *ends; /* task by task, input by input */
+    struct pql_task_lag *lags; /* one per task */
     size_t count;
-    int64_t lag; /* -1: not known */
+    int64_t lag; /* of all; -1: not known */
 };
 
 static void ask_ends(const struct pql_monitor *monitor, struct standing *standing, uint32_t inputs_count)
@@ -54,13 +56,23 @@ static void ask_ends(const struct pql_monitor *monitor, struct standing *standin
         for (uint32_t k = 0; k < inputs_count; k++)
             standing->ends[i * inputs_count + k] = (struct pql_position){
                 .input = k, .partition = standing->tasks[i].partition, .offset = PQL_OFFSET_LATEST};
-    if (ports->offsets(ports->self, standing->ends, standing->count * inputs_count, ASK_MS, &err)) return;
-    standing->lag = 0;
-    for (size_t i = 0; i < standing->count; i++)
+    if (!ports->offsets(ports->self, standing->ends, standing->count * inputs_count, ASK_MS, &err))
+        standing->lag = 0;
+}
+
+static void measure_lags(struct standing *standing, uint32_t inputs_count)
+{
+    standing->lags = pql_xcalloc(standing->count + 1, sizeof *standing->lags);
+    for (size_t i = 0; i < standing->count; i++) {
+        struct pql_task_lag *lag = &standing->lags[i];
+        *lag = (struct pql_task_lag){standing->tasks[i].partition, standing->lag < 0 ? -1 : 0};
+        if (standing->lag < 0) continue;
         for (uint32_t k = 0; k < inputs_count; k++) {
             int64_t left = standing->ends[i * inputs_count + k].offset - standing->tasks[i].committed[k];
-            if (left > 0) standing->lag += left;
+            if (left > 0) lag->records += left;
         }
+        standing->lag += lag->records;
+    }
 }
 
 static struct standing standing_now(const struct pql_monitor *monitor)
@@ -69,6 +81,7 @@ static struct standing standing_now(const struct pql_monitor *monitor)
     uint32_t inputs_count = pql_wiring_conf(pql_runner_wiring(monitor->runner))->inputs_count;
     standing.tasks = pql_pipeline_standing(pql_runner_pipeline(monitor->runner), &standing.count);
     if (standing.count) ask_ends(monitor, &standing, inputs_count);
+    measure_lags(&standing, inputs_count);
     return standing;
 }
 
@@ -76,23 +89,18 @@ static void standing_deinit(struct standing *standing)
 {
     free(standing->tasks);
     free(standing->ends);
+    free(standing->lags);
 }
 
-static void publish_lags(struct pql_monitor *monitor, const struct standing *standing, uint32_t inputs_count)
+/* Takes the lags out of the standing. */
+static void publish_lags(struct pql_monitor *monitor, struct standing *standing)
 {
-    struct pql_task_lag *lags = pql_xcalloc(standing->count + 1, sizeof *lags), *old = monitor->lags;
-    for (size_t i = 0; i < standing->count; i++) {
-        lags[i].partition = standing->tasks[i].partition;
-        lags[i].records = standing->lag < 0 ? -1 : 0;
-        for (uint32_t k = 0; k < inputs_count && standing->lag >= 0; k++) {
-            int64_t left = standing->ends[i * inputs_count + k].offset - standing->tasks[i].committed[k];
-            if (left > 0) lags[i].records += left;
-        }
-    }
+    struct pql_task_lag *old = monitor->lags;
     pthread_mutex_lock(&monitor->lock);
-    monitor->lags = lags;
+    monitor->lags = standing->lags;
     monitor->lags_count = standing->count;
     pthread_mutex_unlock(&monitor->lock);
+    standing->lags = NULL;
     free(old);
 }
 
@@ -165,10 +173,10 @@ void pql_monitor_show(struct pql_monitor *monitor)
     struct pql_pipeline_stats stats;
     uint64_t us = now_us(monitor);
     bool shows = us - monitor->shown_us >= (monitor->is_terminal ? TERMINAL_US : LOG_US);
-    if (!shows && us - monitor->measured_us < MEASURE_US) return;
+    if (!shows && (!monitor->serves || us - monitor->measured_us < MEASURE_US)) return;
     monitor->measured_us = us;
     struct standing standing = standing_now(monitor);
-    publish_lags(monitor, &standing, pql_wiring_conf(pql_runner_wiring(monitor->runner))->inputs_count);
+    publish_lags(monitor, &standing);
     if (shows) {
         pql_pipeline_stats(pql_runner_pipeline(monitor->runner), &stats);
         measure(monitor, &stats);

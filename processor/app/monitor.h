@@ -7,14 +7,15 @@
 
 struct pql_monitor;
 
-struct pql_monitor *pql_monitor_new(struct pql_runner *runner);
+/* serves: somebody asks for pql_monitor_lag; then it is measured every second. */
+struct pql_monitor *pql_monitor_new(struct pql_runner *runner, bool serves);
 /* Call it about twice a second; asks the cluster for end offsets once per line. */
 void pql_monitor_show(struct pql_monitor *monitor);
 struct pql_task_lag {
     int32_t partition;
     int64_t records; /* of all inputs, behind the committed offsets; -1: not known */
 };
-/* As of the last second or two. Thread: any. */
+/* As of the last second or two where it serves. Thread: any. */
 struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partition);
 
 /* Prints the summary and frees. The pipeline must still be there. */
