@@ -114,7 +114,7 @@ void pql_change_close(struct pql_engine *engine);
 void pql_change_init(struct pql_engine *engine);
 void pql_change_deinit(struct pql_engine *engine);
 
-/* --- instant.c --- */
+/* --- instant.c, timers.c, apply.c, settle.c --- */
 /* Settles one account: bits of new conditions, timers, records. */
 void pql_instant_settle(struct pql_engine *engine, struct pql_account *account);
 /* Applies an event read again to the signals that are new: nothing is evaluated, nothing due. */

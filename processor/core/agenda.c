@@ -1,0 +1,96 @@
+#include "core/instant.h"
+
+int pql_agenda_order(const void *a, const void *b)
+{
+    const struct pql_user *x = ((const struct pql_agenda_item *)a)->user,
+                          *y = ((const struct pql_agenda_item *)b)->user;
+    if (x == y) return 0;
+    if (!x || !y) return x ? -1 : 1;
+    return pql_slice_cmp(x->id, y->id);
+}
+
+void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                         bool by_event, const struct pql_expr *via)
+{
+    if (engine->change.is_filling) return; /* what is read again is evaluated once, at its end */
+    struct pql_agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
+    *item = (struct pql_agenda_item){user, by_event, via};
+    pql_heap_push(&engine->agenda, pql_agenda_order, unit->order, item);
+}
+
+void pql_agenda_push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                         bool by_event)
+{
+    pql_agenda_push_via(engine, unit, user, by_event, NULL);
+}
+
+void pql_agenda_push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                     bool by_event)
+{
+    if (unit->subject == PQL_SUBJECT_ACCOUNT) {
+        pql_agenda_push_one(engine, unit, NULL, by_event);
+    } else if (user) {
+        pql_agenda_push_one(engine, unit, user, by_event);
+    } else {
+        for (size_t i = 0; i < engine->account->users_count; i++)
+            pql_agenda_push_one(engine, unit, engine->account->users[i].user, by_event);
+    }
+}
+
+void pql_agenda_push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,
+                         struct pql_user *user, bool by_event)
+{
+    for (size_t i = 0; i < dependents->count; i++)
+        if (dependents->items[i].mask & mask)
+            pql_agenda_push(engine, dependents->items[i].unit, user, by_event);
+}
+
+/* The value of a quantifier before the instant, noted at its first step in it. */
+struct pql_stepped {
+    const struct pql_expr *via;
+    struct pql_value before;
+};
+
+static struct pql_scope account_scope(const struct pql_engine *engine)
+{
+    return (struct pql_scope){.program = engine->program, .account = engine->account, .t_ms = engine->t_ms};
+}
+
+static const struct pql_stepped *find_stepped(const struct pql_engine *engine, const struct pql_expr *via)
+{
+    for (size_t i = 0; i < engine->stepped_count; i++)
+        if (engine->stepped[i].via == via) return &engine->stepped[i];
+    return NULL;
+}
+
+void pql_agenda_note(struct pql_engine *engine, const struct pql_expr *via)
+{
+    if (find_stepped(engine, via)) return;
+    struct pql_scope scope = account_scope(engine);
+    engine->stepped = pql_xgrow(engine->stepped, &engine->stepped_capacity, engine->stepped_count + 1,
+                                sizeof *engine->stepped);
+    engine->stepped[engine->stepped_count++] = (struct pql_stepped){via, pql_expr_value(via, &scope)};
+}
+
+void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
+                     uint32_t *counter, bool up)
+{
+    for (size_t i = 0; i < dependents->count; i++) pql_agenda_note(engine, dependents->items[i].via);
+    *counter = up ? *counter + 1 : *counter - 1;
+    for (size_t i = 0; i < dependents->count; i++)
+        pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
+}
+
+bool pql_agenda_is_cause(const struct pql_engine *engine, const struct pql_agenda_item *item)
+{
+    if (!item->by_event || !item->via) return item->by_event;
+    struct pql_scope scope = account_scope(engine);
+    struct pql_value now = pql_expr_value(item->via, &scope);
+    return !pql_value_same(&find_stepped(engine, item->via)->before, &now);
+}
+
+void pql_agenda_push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count,
+                           struct pql_user *user, bool by_event)
+{
+    for (size_t i = 0; i < count; i++) pql_agenda_push(engine, units[i], user, by_event);
+}

@@ -1,0 +1,105 @@
+/* instant.h - what happens to one account at one instant, for the files that share the work:
+ *
+ *   timers.c     what is due of the account and its users: signals are trimmed ─┐
+ *   apply.c      events of the instant: signals, attributes, starts, members ───┤ who reads it
+ *   agenda.c     units to evaluate, in order, each once ◄───────────────────────┘
+ *   lifecycle.c  a definition of one subject: enters, leaves, is missed; its records
+ *   instant.c    the instant as a whole
+ *   settle.c     the same for a change of the program
+ *
+ * All work on engine->account at engine->t_ms. user NULL: the account itself. by_event: the cause is an
+ * event, not time. Thread: the task's. */
+#ifndef PQL_CORE_INSTANT_H
+#define PQL_CORE_INSTANT_H
+
+#include "core/engine_state.h"
+
+static inline struct pql_subject_state *pql_state_of(struct pql_account *account, struct pql_user *user)
+{
+    return user ? &user->state : &account->state;
+}
+
+static inline enum pql_subject pql_subject_of(const struct pql_user *user)
+{
+    return user ? PQL_SUBJECT_USER : PQL_SUBJECT_ACCOUNT;
+}
+
+/* --- agenda.c: by (order of the unit, user bytes, the account last); causes merge --- */
+
+struct pql_agenda_item {
+    struct pql_user *user; /* NULL: the account */
+    bool by_event;
+    const struct pql_expr
+        *via; /* the cause counts only if the value of this quantifier is another than before */
+};
+
+int pql_agenda_order(const void *a, const void *b);
+void pql_agenda_push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                         bool by_event);
+/* A unit of users, pushed because of the account, is looked at for every user. */
+void pql_agenda_push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                     bool by_event);
+void pql_agenda_push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count,
+                           struct pql_user *user, bool by_event);
+/* Those who read bits of mask. */
+void pql_agenda_push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,
+                         struct pql_user *user, bool by_event);
+/* Something behind quantifiers is about to change, and has changed. Whether that is a cause is seen when
+ * their readers are evaluated: of several steps one may undo the other. */
+void pql_agenda_note(struct pql_engine *engine, const struct pql_expr *via);
+void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                         bool by_event, const struct pql_expr *via);
+/* Both around a step of a counter. */
+void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
+                     uint32_t *counter, bool up);
+bool pql_agenda_is_cause(const struct pql_engine *engine, const struct pql_agenda_item *item);
+
+/* --- timers.c --- */
+
+/* When a standing changes by itself after t, or somebody reads how long ago it changed. */
+int64_t pql_standing_next(const struct pql_definition *definition, const struct pql_standing *standing,
+                          int64_t t_ms);
+/* The next end of a `first` window or period, for those that can still be missed. */
+int64_t pql_first_next(const struct pql_program *program, const struct pql_account *account,
+                       const struct pql_user *user, int64_t t_ms);
+int64_t pql_age_next(const struct pql_program *program, const struct pql_subject_state *state,
+                     enum pql_subject subject, int64_t t_ms);
+bool pql_is_not_yet(const struct pql_subject_state *state, const struct pql_definition *definition);
+/* What is due of the account and its users at the instant. */
+void pql_timers_fire(struct pql_engine *engine);
+/* Afterwards: who fired is set anew from all that it keeps; the others only got earlier ones. */
+void pql_timers_retime(struct pql_engine *engine);
+
+/* --- apply.c --- */
+
+void pql_apply_event(struct pql_engine *engine, const struct pql_event *event);
+/* The place of a cell, made if absent. */
+void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot);
+/* Of the attribute that the spread counts; 0: the user has no such attribute. */
+uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_user *user, uint32_t spread);
+/* One user more or less has that value. */
+void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bool by_event, bool up);
+
+/* --- lifecycle.c --- */
+
+/* A version is above that of every earlier record of the key. */
+void pql_next_version(const struct pql_engine *engine, struct pql_standing *standing);
+/* What every record says; the definition's part is the caller's. */
+struct pql_record pql_record_of(const struct pql_engine *engine, const struct pql_user *user,
+                                const struct pql_standing *standing, enum pql_status before);
+void pql_publish_record(struct pql_engine *engine, struct pql_record *record);
+void pql_emit_record(struct pql_engine *engine, const struct pql_definition *definition,
+                     struct pql_user *user, struct pql_standing *standing, enum pql_transition transition,
+                     enum pql_status before, enum pql_reason reason);
+/* Made if absent. */
+struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pql_definition *definition,
+                                      struct pql_user *user);
+void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
+                             struct pql_user *user, const struct pql_scope *scope, bool by_event);
+
+/* --- instant.c --- */
+
+/* Works the agenda off: every unit once, in order, with its causes merged. */
+void pql_instant_evaluate(struct pql_engine *engine);
+
+#endif
