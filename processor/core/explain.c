@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-/* What a subject keeps for one signal at most, in words and bytes; the figures are those of state/signal.c.
+/* What a subject keeps for one signal at most, in words and bytes; the figures are those of state/signal_cell.h.
  */
 static void print_kept(const struct pql_signal_def *def, FILE *out)
 {

@@ -76,7 +76,7 @@ static inline bool pql_has_end(const struct pql_signal *signal)
     return signal->window.kind == PQL_WINDOW_FIRST || signal->window.kind == PQL_WINDOW_PERIOD;
 }
 
-struct pql_cell; /* state; layout private to signal.c */
+struct pql_cell; /* state; layout in signal_cell.h */
 
 /* One occurrence. value: of the selector's path, canonical for distinct. seq: order of processing. */
 struct pql_occurrence {

@@ -1,0 +1,70 @@
+/* The array of a cell: entries with a moving head. */
+#include "core/state/signal_cell.h"
+
+#include "base/memory.h"
+
+/* How many entries have a time <= bound: they are sorted. */
+uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms)
+{
+    uint32_t low = 0, high = cell->n;
+    if (!high || pql_cell_time(signal, cell, 0) > bound_ms) return 0;
+    if (pql_cell_time(signal, cell, high - 1) <= bound_ms) return high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (pql_cell_time(signal, cell, middle) <= bound_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t pql_cell_size(const struct pql_signal *signal, uint32_t capacity)
+{
+    return sizeof(struct pql_cell) + pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * capacity;
+}
+
+struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity)
+{
+    struct pql_cell *cell = pql_xcalloc(1, pql_cell_size(signal, capacity));
+    cell->capacity = capacity;
+    return cell;
+}
+
+/* Opens a gap for one entry at index i and returns it. */
+void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i)
+{
+    struct pql_cell *c = *cell;
+    size_t size = pql_cell_entry_size(signal);
+    if (c->head + c->n == c->capacity) {
+        if (c->head > c->capacity / 2 || (c->head && c->n < 2)) {
+            memmove(c->data + pql_cell_payload_size(signal), pql_cell_entries(signal, c), size * c->n);
+            c->head = 0;
+        } else {
+            c->capacity = c->capacity < 4 ? 4 : c->capacity * 2;
+            *cell = c = pql_xrealloc(c, pql_cell_size(signal, c->capacity));
+        }
+    }
+    char *at = (char *)pql_cell_entries(signal, c) + size * i;
+    memmove(at + size, at, size * (c->n - i));
+    c->n++;
+    return at;
+}
+
+void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i)
+{
+    size_t size = pql_cell_entry_size(signal);
+    char *at = (char *)pql_cell_entries(signal, cell) + size * i;
+    if (i == 0)
+        cell->head++;
+    else
+        memmove(at, at + size, size * (cell->n - i - 1));
+    if (--cell->n == 0) cell->head = 0;
+}
+
+void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count)
+{
+    cell->head += count;
+    cell->n -= count;
+    if (!cell->n) cell->head = 0;
+}

@@ -1,0 +1,252 @@
+/* signal_cell.h - the state of a signal from inside: an array of entries behind a fixed payload, and what the
+ * families of functions do with it. For the files signal*.c only; others know state/signal.h.
+ *
+ *   signal.c           the interface: which family has a kind, what it keeps (one row per kind)
+ *   signal_rolling.c   count, sum, avg, min, max, distinct, days, weeks, months in W; count, sum, avg in prev
+ * W signal_ever.c      their ever forms; ever, first_time, last_time, since; nth signal_calendar.c  today,
+ * this week, this month, this quarter: the ever form of the present period signal_first.c     first W and
+ * named periods, of every function signal_newest.c    latest, earliest signal_sequence.c  sequence
+ *   signal_streak.c    streak
+ *   signal_save.c      the saved form
+ *
+ * Every function here takes a cell that exists. Owner and thread: as of state/signal.h. */
+#ifndef PQL_CORE_STATE_SIGNAL_CELL_H
+#define PQL_CORE_STATE_SIGNAL_CELL_H
+
+#include "core/state/signal.h"
+
+/* Times, one by one, are kept in an array with a moving head: appending and dropping the oldest are O(1)
+ * amortised, a late insertion moves what is newer. Entries of one kind have one size. */
+struct pql_cell {
+    uint32_t head, n, capacity; /* entries [head, head + n) of capacity */
+    uint32_t text_len;          /* latest, earliest: bytes of a text behind the entry */
+    _Alignas(8) char data[];
+};
+
+struct pql_entry_time {
+    int64_t time_ms;
+};
+
+struct pql_entry_value { /* distinct, days */
+    int64_t time_ms;
+    uint64_t hash;
+};
+
+struct pql_entry_number { /* sum */
+    int64_t time_ms;
+    uint64_t low;
+    int64_t high;
+};
+
+struct pql_entry_first { /* occurrence of `first W` */
+    int64_t time_ms;
+    uint64_t hash, low;
+    int64_t high;
+};
+
+/* Sequence: what is open, of one value of `by`, is the time of its newest event, the value, and for each step
+ * but the last the partial match with the latest start. */
+struct pql_partial {
+    int64_t start_ms, last_ms; /* PQL_NO_TIME: none */
+};
+
+struct pql_payload_sequence {
+    int64_t start_ms; /* of the whole match with the latest start, PQL_NO_TIME: none */
+};
+
+/* Fixed payloads, at data, for kinds without entries; `first` has one before its entries. */
+struct pql_payload_total { /* of min and max: the extreme */
+    uint64_t n, low;
+    int64_t high;
+};
+
+struct pql_payload_streak {
+    int64_t newest;  /* day */
+    uint64_t days;   /* bit i: the day i before it */
+    uint64_t before; /* length of the run that ends before them */
+};
+
+struct pql_payload_times {
+    int64_t first_ms, last_ms;
+};
+
+struct pql_payload_newest {
+    int64_t time_ms;
+    uint64_t kind, low; /* of the value; a text stands behind the payload */
+    int64_t high;
+};
+
+/* The value of the present window. Folded: the window cannot move any more, its occurrences are gone. */
+struct pql_payload_first {
+    uint64_t is_folded, n, low;
+    int64_t high, first_ms, last_ms; /* meaningful where n > 0 */
+};
+
+/* One row per kind: bytes of the fixed payload and of an entry. */
+extern const struct pql_signal_row {
+    uint32_t payload, entry;
+    bool is_rolling; /* entries leave by themselves W after their time */
+} pql_signal_rows[PQL_SIGNAL_KIND_COUNT];
+
+static inline pql_decimal pql_cell_decimal(uint64_t low, int64_t high)
+{
+    return (pql_decimal)((pql_udecimal)(uint64_t)high << 64 | low);
+}
+
+static inline uint64_t pql_cell_low(pql_decimal number)
+{
+    return (uint64_t)number;
+}
+static inline int64_t pql_cell_high(pql_decimal number)
+{
+    return (int64_t)((pql_udecimal)number >> 64);
+}
+
+static inline bool pql_signal_is_calendar(const struct pql_signal *signal)
+{
+    return signal->window.kind >= PQL_WINDOW_TODAY && signal->window.kind <= PQL_WINDOW_QUARTER;
+}
+
+static inline enum pql_calendar pql_signal_unit(const struct pql_signal *signal)
+{
+    static const enum pql_calendar units[] = {[PQL_WINDOW_TODAY] = PQL_CALENDAR_DAY,
+                                              [PQL_WINDOW_WEEK] = PQL_CALENDAR_WEEK,
+                                              [PQL_WINDOW_MONTH] = PQL_CALENDAR_MONTH,
+                                              [PQL_WINDOW_QUARTER] = PQL_CALENDAR_QUARTER};
+    return units[signal->window.kind];
+}
+
+/* In a calendar window the number of the period stands behind it. */
+static inline size_t pql_cell_payload_size(const struct pql_signal *signal)
+{
+    return pql_signal_rows[signal->kind].payload + (pql_signal_is_calendar(signal) ? sizeof(int64_t) : 0);
+}
+
+/* Of a sequence it depends on the steps. */
+static inline size_t pql_cell_entry_size(const struct pql_signal *signal)
+{
+    if (signal->kind != PQL_SIGNAL_SEQUENCE) return pql_signal_rows[signal->kind].entry;
+    return sizeof(struct pql_entry_value) + (signal->steps_count - 1) * sizeof(struct pql_partial);
+}
+
+static inline void *pql_cell_entries(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return (char *)(uintptr_t)cell->data + pql_cell_payload_size(signal) +
+           pql_cell_entry_size(signal) * cell->head;
+}
+
+static inline void *pql_cell_payload(const struct pql_cell *cell)
+{
+    return (char *)(uintptr_t)cell->data;
+}
+
+/* Every entry begins with its time. */
+static inline int64_t pql_cell_time(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
+{
+    int64_t time;
+    memcpy(&time, (const char *)pql_cell_entries(signal, cell) + pql_cell_entry_size(signal) * i,
+           sizeof time);
+    return time;
+}
+
+static inline bool pql_signal_is_prev(const struct pql_signal *signal)
+{
+    return signal->window.kind == PQL_WINDOW_PREV;
+}
+
+/* How long an occurrence is of use. */
+static inline int64_t pql_signal_kept_ms(const struct pql_signal *signal)
+{
+    return pql_signal_is_prev(signal) ? 2 * signal->window.ms : signal->window.ms;
+}
+
+/* Of prev all are kept: they count later. */
+static inline bool pql_cell_is_full(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return signal->k && cell->n >= signal->k && !pql_signal_is_prev(signal);
+}
+/* How many entries have a time <= bound: they are sorted. */
+uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms);
+/* Bytes of a cell with room for so many entries. */
+size_t pql_cell_size(const struct pql_signal *signal, uint32_t capacity);
+struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity);
+/* Opens a gap for one entry at index i and returns it; *cell is replaced when it grows. */
+void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i);
+void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i);
+void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count);
+
+/* The families. add: as pql_signal_add, `is_new` of the empty state; read: fills what it knows into a reading
+ * that is of nothing; next: as pql_signal_next_change. */
+
+unsigned pql_rolling_add(const struct pql_signal *signal, struct pql_cell **cell,
+                         const struct pql_occurrence *occ, int64_t t_ms);
+unsigned pql_rolling_add_extreme(const struct pql_signal *signal, struct pql_cell **cell,
+                                 const struct pql_occurrence *occ, int64_t t_ms);
+unsigned pql_rolling_add_distinct(const struct pql_signal *signal, struct pql_cell **cell,
+                                  const struct pql_occurrence *occ, int64_t t_ms);
+void pql_rolling_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms);
+void pql_rolling_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                      struct pql_reading *reading);
+int64_t pql_rolling_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+unsigned pql_ever_add(const struct pql_signal *signal, struct pql_cell *cell,
+                      const struct pql_occurrence *occ);
+unsigned pql_ever_add_set(const struct pql_signal *signal, struct pql_cell **cell, uint64_t hash);
+unsigned pql_ever_add_times(struct pql_cell *cell, int64_t time_ms, bool is_new);
+unsigned pql_ever_add_nth(const struct pql_signal *signal, struct pql_cell **cell,
+                          const struct pql_occurrence *occ);
+void pql_ever_read(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_reading *reading);
+int64_t pql_ever_next_since(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+/* Does a beat b, or equal it? Of min and max. */
+bool pql_ever_is_best(const struct pql_signal *signal, pql_decimal a, pql_decimal b);
+/* Takes the number into the total as the function has it. True if that is another than before. */
+bool pql_ever_combine(const struct pql_signal *signal, struct pql_payload_total *total, pql_decimal number);
+
+/* The number of the period of an instant, and of that which the cell is about. */
+int64_t pql_calendar_at(const struct pql_signal *signal, int64_t t_ms);
+int64_t *pql_calendar_of(const struct pql_signal *signal, const struct pql_cell *cell);
+bool pql_calendar_is_empty(const struct pql_signal *signal, const struct pql_cell *cell);
+/* A new period begins empty. */
+void pql_calendar_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms);
+int64_t pql_calendar_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+unsigned pql_first_add(const struct pql_signal *signal, struct pql_cell **cell,
+                       const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms);
+unsigned pql_first_add_value(const struct pql_signal *signal, struct pql_cell **cell,
+                             const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms);
+unsigned pql_first_add_sequence(const struct pql_signal *signal, struct pql_cell **cell,
+                                const struct pql_occurrence *occ, const struct pql_first *first,
+                                int64_t t_ms);
+void pql_first_trim(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
+                    int64_t t_ms);
+void pql_first_read(const struct pql_signal *signal, const struct pql_cell *cell,
+                    struct pql_reading *reading);
+void pql_first_read_value(const struct pql_signal *signal, const struct pql_cell *cell,
+                          const struct pql_first *first, struct pql_reading *reading);
+/* An entry of latest and earliest: its value, made of one, and given back (texts are blocks of their own). */
+struct pql_value pql_first_value(const struct pql_entry_first *entry);
+struct pql_entry_first pql_first_entry(int64_t time_ms, const struct pql_value *value);
+void pql_first_drop(const struct pql_signal *signal, const struct pql_entry_first *entry);
+
+unsigned pql_newest_add(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occ, bool is_new, int64_t t_ms);
+void pql_newest_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                     struct pql_reading *reading);
+int64_t pql_newest_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+unsigned pql_sequence_add(const struct pql_signal *signal, struct pql_cell **cell,
+                          const struct pql_occurrence *occ, int64_t t_ms);
+/* The empty state of a new cell. */
+void pql_sequence_init(struct pql_cell *cell);
+void pql_sequence_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms);
+void pql_sequence_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                       struct pql_reading *reading);
+int64_t pql_sequence_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+unsigned pql_streak_add(const struct pql_signal *signal, struct pql_cell *cell, int64_t day, bool is_new,
+                        int64_t t_ms);
+void pql_streak_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                     struct pql_reading *reading);
+int64_t pql_streak_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+#endif

@@ -1,0 +1,120 @@
+/* Steps in order. */
+#include "core/state/signal_cell.h"
+
+static bool is_live(const struct pql_signal *signal, int64_t start_ms, int64_t t_ms)
+{
+    if (start_ms == PQL_NO_TIME) return false;
+    return signal->window.kind != PQL_WINDOW_ROLLING || start_ms > t_ms - signal->window.ms;
+}
+
+static struct pql_partial *partials_of(void *entry)
+{
+    return (struct pql_partial *)(void *)((char *)entry + sizeof(struct pql_entry_value));
+}
+
+/* Nothing can come of it any more. */
+static bool is_dead(const struct pql_signal *signal, void *entry, int64_t t_ms)
+{
+    int64_t newest = partials_of(entry)[0].start_ms; /* no later step has a later start */
+    return !is_live(signal, newest, t_ms) || (signal->within_ms && newest < t_ms - signal->within_ms);
+}
+
+void pql_sequence_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
+{
+    struct pql_payload_sequence *whole = pql_cell_payload(cell);
+    if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
+    for (uint32_t i = cell->n; signal->is_by && i-- > 0;)
+        if (is_dead(signal, (char *)pql_cell_entries(signal, cell) + pql_cell_entry_size(signal) * i, t_ms))
+            pql_cell_remove(signal, cell, i);
+}
+
+/* The entry of the value, made if the event may begin a match; NULL: there is none. */
+static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
+                        const struct pql_occurrence *occ)
+{
+    size_t size = pql_cell_entry_size(signal);
+    for (uint32_t i = (*cell)->n; i-- > 0;) {
+        char *entry = (char *)pql_cell_entries(signal, *cell) + size * i;
+        if (((struct pql_entry_value *)(void *)entry)->hash == occ->hash) return entry;
+    }
+    if (!(occ->steps & 1)) return NULL;
+    bool is_limited = signal->is_by && signal->window.kind != PQL_WINDOW_ROLLING && !signal->within_ms;
+    if (is_limited && (*cell)->n >= signal->exact_max) pql_cell_drop_oldest(*cell, 1);
+    uint32_t at = pql_cell_upto(signal, *cell, occ->time_ms);
+    struct pql_entry_value value = {occ->time_ms, occ->hash};
+    char *entry = pql_cell_insert(signal, cell, at);
+    memcpy(entry, &value, sizeof value);
+    for (uint32_t i = 0; i + 1 < signal->steps_count; i++)
+        partials_of(entry)[i] = (struct pql_partial){PQL_NO_TIME, PQL_NO_TIME};
+    return entry;
+}
+
+/* From the last step to the first, so that one event serves one step of a match. At equal starts the first
+ * stays. */
+static void take_steps(const struct pql_signal *signal, struct pql_payload_sequence *whole, void *entry,
+                       const struct pql_occurrence *occ)
+{
+    struct pql_partial *partials = partials_of(entry);
+    for (uint32_t i = signal->steps_count - 1; i > 0; i--) {
+        int64_t start = partials[i - 1].start_ms;
+        if (!(occ->steps >> i & 1) || start == PQL_NO_TIME || partials[i - 1].last_ms > occ->time_ms)
+            continue;
+        if (signal->within_ms && occ->time_ms - start > signal->within_ms) continue;
+        if (i + 1 == signal->steps_count)
+            whole->start_ms = start > whole->start_ms ? start : whole->start_ms;
+        else if (start > partials[i].start_ms)
+            partials[i] = (struct pql_partial){start, occ->time_ms};
+    }
+    if ((occ->steps & 1) && occ->time_ms > partials[0].start_ms)
+        partials[0] = (struct pql_partial){occ->time_ms, occ->time_ms};
+}
+
+/* Entries stand in the order of their newest events. */
+static void settle_entry(const struct pql_signal *signal, struct pql_cell *cell, char *entry, int64_t time_ms)
+{
+    size_t size = pql_cell_entry_size(signal);
+    char *end = (char *)pql_cell_entries(signal, cell) + size * cell->n;
+    char moving[sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial)];
+    if (((struct pql_entry_value *)(void *)entry)->time_ms >= time_ms) return;
+    ((struct pql_entry_value *)(void *)entry)->time_ms = time_ms;
+    memcpy(moving, entry, size);
+    for (; entry + size < end && ((struct pql_entry_value *)(void *)(entry + size))->time_ms <= time_ms;
+         entry += size)
+        memcpy(entry, entry + size, size);
+    memcpy(entry, moving, size);
+}
+
+unsigned pql_sequence_add(const struct pql_signal *signal, struct pql_cell **cell,
+                          const struct pql_occurrence *occ, int64_t t_ms)
+{
+    struct pql_payload_sequence *whole = pql_cell_payload(*cell);
+    bool was_live = whole->start_ms != PQL_NO_TIME;
+    if (was_live && signal->window.kind != PQL_WINDOW_ROLLING) return 0; /* for ever */
+    char *entry = open_entry(signal, cell, occ);
+    if (!entry) return 0;
+    whole = pql_cell_payload(*cell);
+    take_steps(signal, whole, entry, occ);
+    settle_entry(signal, *cell, entry, occ->time_ms);
+    if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
+    return whole->start_ms != PQL_NO_TIME && !was_live ? PQL_CHANGE_ANY | PQL_CHANGE_VALUE : 0;
+}
+
+void pql_sequence_init(struct pql_cell *cell)
+{
+    ((struct pql_payload_sequence *)pql_cell_payload(cell))->start_ms = PQL_NO_TIME;
+}
+
+void pql_sequence_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                       struct pql_reading *reading)
+{
+    const struct pql_payload_sequence *whole = pql_cell_payload(cell);
+    reading->n = is_live(signal, whole->start_ms, t_ms);
+    if (reading->n) reading->first_at = whole->start_ms;
+}
+
+int64_t pql_sequence_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    int64_t start = ((const struct pql_payload_sequence *)pql_cell_payload(cell))->start_ms;
+    bool leaves = signal->window.kind == PQL_WINDOW_ROLLING && is_live(signal, start, t_ms);
+    return leaves ? start + signal->window.ms : INT64_MAX;
+}

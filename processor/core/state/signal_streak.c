@@ -1,0 +1,48 @@
+/* Days in a row. */
+#include "core/state/signal_cell.h"
+
+/* Length of the run that ends with the newest day. */
+static uint64_t run_of(const struct pql_payload_streak *streak)
+{
+    uint64_t missing = ~streak->days;
+    return missing ? (uint64_t)__builtin_ctzll(missing) : 64 + streak->before;
+}
+
+/* Neither today nor yesterday: over. */
+static uint64_t streak_at(const struct pql_signal *signal, const struct pql_payload_streak *streak,
+                          int64_t t_ms)
+{
+    return pql_zone_period(signal->zone, PQL_CALENDAR_DAY, t_ms) - streak->newest > 1 ? 0 : run_of(streak);
+}
+
+/* Days older than the bits are not added. */
+unsigned pql_streak_add(const struct pql_signal *signal, struct pql_cell *cell, int64_t day, bool is_new,
+                        int64_t t_ms)
+{
+    struct pql_payload_streak *streak = pql_cell_payload(cell);
+    if (is_new) *streak = (struct pql_payload_streak){.newest = day};
+    uint64_t was = is_new ? 0 : streak_at(signal, streak, t_ms);
+    for (int64_t gap = day - streak->newest, i = 0; i < gap && i <= 64; i++) {
+        streak->before = streak->days >> 63 ? streak->before + 1 : 0;
+        streak->days <<= 1;
+    }
+    if (day > streak->newest) streak->newest = day;
+    if (streak->newest - day < 64) streak->days |= UINT64_C(1) << (streak->newest - day);
+    return streak_at(signal, streak, t_ms) != was ? PQL_CHANGE_VALUE : 0;
+}
+
+int64_t pql_streak_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    const struct pql_payload_streak *streak = pql_cell_payload(cell);
+    bool flips = signal->read_as_number;
+    for (size_t i = 0; i < signal->bounds_count; i++)
+        flips |= signal->bounds[i] > 0 && (uint64_t)signal->bounds[i] <= run_of(streak);
+    if (!flips || !streak_at(signal, streak, t_ms)) return INT64_MAX;
+    return pql_zone_period_start(signal->zone, PQL_CALENDAR_DAY, streak->newest + 2);
+}
+
+void pql_streak_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
+                     struct pql_reading *reading)
+{
+    reading->n = streak_at(signal, pql_cell_payload(cell), t_ms);
+}
