@@ -1,7 +1,8 @@
 """Decoding against fastavro: random schemas, data and evolutions, read by both and compared value by value.
 
 `pqlstream decode --field` prints what the decode plan delivers, of the writer's schema alone and resolved to a reader's;
-without --field it prints the whole value, which is avro-c's work behind our own walk. PQL_TEST_SEED repeats a run.
+without --field it prints the whole value, which is avro-c's work behind our own walk. PQL_TEST_SEED chooses other
+schemas than the usual ones.
 """
 import datetime
 import decimal
@@ -19,7 +20,7 @@ import uuid
 import fastavro
 
 BINARY = os.environ["PQL_TEST_BINARY"]
-SEED = int(os.environ.get("PQL_TEST_SEED") or random.randrange(1 << 32))
+SEED = int(os.environ.get("PQL_TEST_SEED", 1))
 PAIRS, RECORDS, MUTANTS = 30, 40, 25
 SYMBOLS = ["RED", "GREEN", "BLUE", "WHITE", "BLACK"]
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)

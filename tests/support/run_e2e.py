@@ -5,7 +5,8 @@
   run_e2e.py --binary build/release/pqlstream --long the tests long_*.py
   run_e2e.py … NAME…                                 only these
 
-Each is a unittest program of its own, bounded in time. A file test_data_*.py or long_data_*.py needs the data sets
+Each is a unittest program of its own, bounded in time, with topics and groups of its own. Short ones mostly wait for
+timeouts, so two run side by side; what a test prints comes when it ends. A file test_data_*.py or long_data_*.py needs the data sets
 in $PQL_DATA and is not run without. To a test the environment says: PQL_TEST_BROKER, PQL_TEST_REGISTRY,
 PQL_TEST_BINARY, PQL_DATA. What was run, on which broker, is also written to --report, whose closing line, as of the
 output, is 'N passed, N failed'.
@@ -16,13 +17,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import services
 
 SUPPORT = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.join(os.path.dirname(SUPPORT), "e2e")
-SHORT_SECONDS, LONG_SECONDS = 400, 1200
+SHORT_SECONDS, LONG_SECONDS = 600, 1200
+SHORT_JOBS = 2
 
 
 def chosen_tests(options):
@@ -36,21 +39,57 @@ def chosen_tests(options):
     return [path for path in paths if path not in needs_data], needs_data
 
 
-def run_test(path, environment, seconds):
-    """Runs one test in a session of its own, so that what it leaves running is stopped with it."""
-    process = subprocess.Popen([sys.executable, path, "-v"], env=environment, stdin=subprocess.DEVNULL,
-                               start_new_session=True, preexec_fn=services.end_with_parent)
-    try:
-        return process.wait(seconds) == 0
-    except subprocess.TimeoutExpired:
-        print(f"stopped after {seconds} s", flush=True)
-        return False
-    finally:
+class Test:
+    """A test in a session of its own, so that what it leaves running is stopped with it."""
+
+    def __init__(self, path, environment, seconds):
+        self.name, self.began, self.seconds = os.path.basename(path), time.monotonic(), seconds
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([sys.executable, path, "-v"], env=environment, stdin=subprocess.DEVNULL,
+                                        stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True,
+                                        preexec_fn=services.end_with_parent)
+
+    def took(self):
+        return time.monotonic() - self.began
+
+    def is_over(self):
+        return self.process.poll() is not None or self.took() > self.seconds
+
+    def end(self):
+        """Whether it passed. Prints what it said."""
+        code = self.process.poll()
         try:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.wait()
+        self.process.wait()
+        print(f"--- {self.name}", flush=True)
+        self.output.seek(0)
+        sys.stdout.buffer.write(self.output.read())
+        self.output.close()
+        if code is None:
+            print(f"stopped after {self.seconds} s", flush=True)
+        return code == 0
+
+
+def run_tests(paths, environment, seconds, jobs, report):
+    """The names of those that failed."""
+    waiting, running, failed = list(paths), [], []
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(Test(waiting.pop(0), environment, seconds))
+            for test in [test for test in running if test.is_over()]:
+                running.remove(test)
+                passed = test.end()
+                report.line(f"--- {test.name}: {'passed' if passed else 'FAILED'} in {test.took():.1f} s")
+                if not passed:
+                    failed.append(test.name)
+            time.sleep(0.1)
+    finally:
+        for test in running:
+            test.end()
+    return failed
 
 
 def start_services():
@@ -96,15 +135,9 @@ def main():
     environment = dict(os.environ, PQL_TEST_BROKER=broker.address, PQL_TEST_REGISTRY=registry.url,
                        PQL_TEST_BINARY=os.path.abspath(options.binary), PYTHONPATH=SUPPORT,
                        PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
-    failed = []
     try:
-        for path in tests:
-            name, began = os.path.basename(path), time.monotonic()
-            print(f"--- {name}", flush=True)
-            passed = run_test(path, environment, LONG_SECONDS if options.long else SHORT_SECONDS)
-            report.line(f"--- {name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s")
-            if not passed:
-                failed.append(name)
+        failed = run_tests(tests, environment, LONG_SECONDS if options.long else SHORT_SECONDS,
+                           1 if options.long else SHORT_JOBS, report)
     finally:
         broker.stop()
         registry.stop()
