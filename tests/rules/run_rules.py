@@ -15,6 +15,7 @@ A file is a list of tests. # begins a comment line.
     events                                   in the order read: time, name or kind, values
         10:00 x
         03T12:00 signed_up user=v account=B p=7 text='7' flag=true none=null id=m1
+        04 x times=3 every=1h p=@            three events, one hour apart; @ is 1, 2, 3
         04 identify role=admin               kinds: identify, group, clock
     expect                                   all transitions in order: time, definition, transition, reason, fields
         10:59:59.999 d entered source=#3
@@ -115,8 +116,17 @@ class Test:
         else:
             raise ValueError(f"unknown field {name!r}")
 
-    def event(self, line):
+    def events(self, line):
+        """One line: an event, or several of the same kind."""
         words = split_words(line)
+        repeat = dict(pair for pair in pairs(words[2:]) if pair[0] in ("times", "every"))
+        words[2:] = [w for w in words[2:] if w.split("=", 1)[0] not in ("times", "every")]
+        step = duration_ms(repeat.get("every", "0s"))
+        for at in range(int(repeat.get("times", 1))):
+            self.event(words[:2] + [w[:-1] + str(at + 1) if w.endswith("=@") else w for w in words[2:]])
+            self.case["events"][-1]["occurred_at"] += at * step
+
+    def event(self, words):
         number = len(self.case["events"]) + 1
         kind = words[1] if words[1] in KINDS else "track"
         event = {"type": kind, "message_id": f"#{number}", "occurred_at": time_ms(words[0])}
@@ -180,7 +190,7 @@ def read_tests(path):
                 else:
                     test.field(*line.split(" = ", 1))
             elif block == "events":
-                test.event(line)
+                test.events(line)
             elif block == "expect":
                 test.expectation(line)
             else:
