@@ -476,6 +476,9 @@ static int64_t definition_since(const struct asked *a, const struct pql_definiti
     if (definition->eligible) since = later(since, expr_since(a, definition->eligible));
     for (size_t i = 0; i < definition->context_count; i++)
         since = later(since, expr_since(a, definition->context[i]));
+    for (int c = 0; c < PQL_CHOICE_COUNT; c++)
+        for (size_t i = 0; i < definition->conf->choices[c].count; i++)
+            if (definition->choices[c][i]) since = later(since, expr_since(a, definition->choices[c][i]));
     return since;
 }
 

@@ -179,6 +179,7 @@ struct pql_definition {
     uint32_t *shown;
     struct pql_slice *shown_names;
     size_t shown_count;
+    const struct pql_expr **choices[PQL_CHOICE_COUNT]; /* by item of conf: its `when`; NULL: always */
 };
 
 struct pql_condition {

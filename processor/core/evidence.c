@@ -380,6 +380,23 @@ static void fill_attributes(const struct pql_definition *definition, const struc
     record->attributes_count = definition->shown_count;
 }
 
+static void fill_choices(const struct pql_definition *definition, const struct pql_scope *scope,
+                         struct pql_record *record)
+{
+    struct pql_slice *const fields[PQL_CHOICE_COUNT] = {[PQL_CHOICE_ROUTE] = &record->route,
+                                                        [PQL_CHOICE_SEGMENT] = &record->segment,
+                                                        [PQL_CHOICE_MOTION] = &record->motion,
+                                                        [PQL_CHOICE_PRIORITY] = &record->priority};
+    for (int c = 0; c < PQL_CHOICE_COUNT; c++) {
+        const struct pql_choices_conf *conf = &definition->conf->choices[c];
+        size_t i = 0;
+        while (i < conf->count && definition->choices[c][i] &&
+               !pql_expr_holds(definition->choices[c][i], scope))
+            i++;
+        if (i < conf->count) *fields[c] = conf->items[i].source.text;
+    }
+}
+
 void pql_evidence_fill(const struct pql_definition *definition, const struct pql_scope *scope,
                        struct pql_arena *scratch, struct pql_record *record)
 {
@@ -402,5 +419,6 @@ void pql_evidence_fill(const struct pql_definition *definition, const struct pql
         record->status == PQL_QUALIFIED && definition->lapses ? lapse_of(definition, *scope) : PQL_NO_TIME;
     fill_members(definition, scope, record);
     fill_attributes(definition, scope, scratch, record);
+    fill_choices(definition, scope, record);
     fill_text(definition, scratch, record);
 }

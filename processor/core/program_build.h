@@ -1,6 +1,8 @@
 /* program_build.h - how a program is built from its configuration, for the files that share the work:
  *
- *   program_definitions.c   a definition: its conditions, what it shows, its hash
+ *   program_definitions.c   a definition: its conditions, what it shows
+ *   program_hash.c          its hash
+ *   program_choices.c       routes and their like
  *   program_exprs.c         a parsed text ─► expressions; conditions inside quantifiers
  *   program_signals.c       a call ─► the signal that keeps what it reads; attributes, periods
  *   program_bounds.c        comparisons with constants: how much is kept, when a value changes by itself
@@ -91,6 +93,16 @@ void pql_build_finish(struct pql_builder *b, struct pql_definition *definition);
 bool pql_build_is_first(const struct pql_program *program, const struct pql_expr *expr);
 /* May it hold, or be missed, without any occurrence? */
 bool pql_build_is_at_birth(const struct pql_program *program, const struct pql_expr *expr);
+
+/* --- program_hash.c --- */
+
+/* Once it is compiled. */
+void pql_build_hash(struct pql_builder *b, struct pql_definition *definition);
+
+/* --- program_choices.c --- */
+
+/* b->unit is NULL: nobody is evaluated again because of a choice. */
+void pql_build_choices(struct pql_builder *b, struct pql_definition *definition, enum pql_place place);
 
 /* --- program_order.c --- */
 

@@ -25,6 +25,23 @@ struct pql_settings pql_settings_default(void);
 
 enum pql_mode { PQL_MODE_LIVE, PQL_MODE_SHADOW, PQL_MODE_OFF };
 
+/* What a record says for whoever acts on it: each a list, of which the first counts whose `when` holds as the
+ * record is written. */
+enum pql_choice {
+    PQL_CHOICE_ROUTE,
+    PQL_CHOICE_SEGMENT,
+    PQL_CHOICE_MOTION,
+    PQL_CHOICE_PRIORITY,
+    PQL_CHOICE_COUNT
+};
+struct pql_choices_conf {
+    const struct pql_choice_conf {
+        struct pql_source source; /* the text that is said */
+        struct pql_source when;   /* an empty text: always */
+    } * items;
+    size_t count;
+};
+
 struct pql_definition_conf {
     struct pql_slice name;
     struct pql_source name_source; /* for messages about the definition as a whole */
@@ -42,6 +59,7 @@ struct pql_definition_conf {
     size_t include_attributes_count;
     const struct pql_source *context; /* expressions that decide nothing and are shown */
     size_t context_count;
+    struct pql_choices_conf choices[PQL_CHOICE_COUNT];
 };
 
 struct pql_label {

@@ -1,7 +1,6 @@
 #include "core/program_build.h"
 
 #include "core/expr.h"
-#include "core/hash.h"
 #include <stdlib.h>
 
 const struct pql_expr *pql_build_text(struct pql_builder *b, const struct pql_source *source,
@@ -73,6 +72,7 @@ void pql_build_definition(struct pql_builder *b, uint32_t index)
     definition->qualify = pql_build_text(b, &conf->qualify, place);
     definition->stay = conf->stay.text.len ? pql_build_text(b, &conf->stay, place) : definition->qualify;
     compile_context(b, definition, place);
+    pql_build_choices(b, definition, place);
     compile_shown(b, definition);
 }
 
@@ -160,11 +160,6 @@ static bool is_of_members(const struct pql_program *program, const struct pql_ex
     return expr->op == PQL_EXPR_SHARE || expr->op == PQL_EXPR_MEMBERS || expr->op == PQL_EXPR_ALL_USERS;
 }
 
-static struct pql_slice normal_text(struct pql_builder *b, const struct pql_expr *expr)
-{
-    return expr ? pql_lang_text(expr->node, &b->program->arena) : (struct pql_slice){"", 0};
-}
-
 void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
 {
     struct pql_program *program = b->program;
@@ -175,17 +170,5 @@ void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
     definition->share = find_share(definition->qualify);
     definition->unit.at_birth = pql_build_is_at_birth(program, definition->qualify);
     pql_rows_build(program, definition);
-    struct pql_slice eligible = normal_text(b, definition->eligible), stay = normal_text(b, definition->stay);
-    struct pql_slice qualify = normal_text(b, definition->qualify);
-    char *text =
-        pql_arena_printf(&program->arena, "%s|%.*s|%.*s|%.*s|%lld|%lld|%d", pql_subject_names[conf->subject],
-                         PQL_SLICE_ARG(eligible), PQL_SLICE_ARG(qualify), PQL_SLICE_ARG(stay),
-                         (long long)conf->min_stay_ms, (long long)conf->cooldown_ms, conf->once);
-    if (conf->zone) {
-        struct pql_slice zone = pql_zone_name(conf->zone);
-        text = pql_arena_printf(&program->arena, "%s|%.*s", text, PQL_SLICE_ARG(zone));
-    }
-    snprintf(definition->hash, sizeof definition->hash, "%016llx",
-             (unsigned long long)pql_hash_slice(pql_slice_of(text), 0));
-    definition->hash_slice = (struct pql_slice){definition->hash, 16};
+    pql_build_hash(b, definition);
 }

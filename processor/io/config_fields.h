@@ -45,6 +45,10 @@ struct definition_fields {
     struct pql_source review_by, timezone;
 };
 
+struct choice_fields {
+    struct pql_source to, is, when;
+};
+
 struct parameter_fields {
     struct pql_source name;
 };

@@ -85,6 +85,11 @@ static const char *const mode_words[] = {"live", "shadow", "off", NULL};
         PQL_GROUP_##group, name, PQL_OPTION_##type, PQL_GROUP_##inner, NO_MEMBER, NULL, 0, 0, NULL, flags,   \
             NULL, help                                                                                       \
     }
+#define CHOICES(group, name, member, example, help)                                                          \
+    {                                                                                                        \
+        PQL_GROUP_##group, name, PQL_OPTION_CHOICES, PQL_GROUP_CHOICE, member, NULL, 0, 0, NULL,             \
+            RESULTS | SHOWN, example, help                                                                   \
+    }
 #define ABSENT(group, name, help)                                                                            \
     {                                                                                                        \
         PQL_GROUP_##group, name, PQL_OPTION_ANY, PQL_GROUP_ROOT, NO_MEMBER, NULL, 0, 0, NULL, LATER, NULL,   \
@@ -308,10 +313,16 @@ const struct pql_option pql_options[] = {
     ABSENT(DEFINITION, "exact_max", "exact_max of one definition (the one at the top level holds for all)"),
     ABSENT(DEFINITION, "sla", "deadlines"),
     ABSENT(DEFINITION, "acknowledge_on", "deadlines"),
-    ABSENT(DEFINITION, "routes", "routing"),
-    ABSENT(DEFINITION, "segment", "routing"),
-    ABSENT(DEFINITION, "motion", "routing"),
-    ABSENT(DEFINITION, "priority", "routing"),
+    CHOICES(DEFINITION, "routes", AT(definition_fields, conf.choices[PQL_CHOICE_ROUTE]),
+            "( { to = \"senior_ae\"; when = \"account.size >= 200\"; }, { to = \"sdr\"; } )",
+            "Who should act, shown in records: a text, or a list of which the first counts whose `when` holds as the record is written."),
+    CHOICES(DEFINITION, "segment", AT(definition_fields, conf.choices[PQL_CHOICE_SEGMENT]),
+            "( { is = \"enterprise\"; when = \"account.size >= 1000\"; }, { is = \"smb\"; } )", "Of whom it is, likewise."),
+    CHOICES(DEFINITION, "motion", AT(definition_fields, conf.choices[PQL_CHOICE_MOTION]), "\"sales_assisted\"", "How to act, likewise."),
+    CHOICES(DEFINITION, "priority", AT(definition_fields, conf.choices[PQL_CHOICE_PRIORITY]), "\"high\"", "How soon, likewise."),
+    TEXT(CHOICE, "to", NAME, AT(choice_fields, to), NULL, RESULTS, "\"sdr\"", "The text, in routes."),
+    TEXT(CHOICE, "is", NAME, AT(choice_fields, is), NULL, RESULTS, "\"smb\"", "The same, in the others."),
+    TEXT(CHOICE, "when", SOURCE, AT(choice_fields, when), NULL, RESULTS | CONDITION, "\"members() >= 20\"", "Condition of the subject; absent: always."),
     ABSENT(DEFINITION, "convert_on", "outcomes"),
     ABSENT(DEFINITION, "disqualify_on", "outcomes"),
     ABSENT(DEFINITION, "disqualify_for", "outcomes"),
@@ -550,7 +561,8 @@ static bool kind_fits(enum pql_option_type type, enum pql_setting_kind kind)
     case PQL_OPTION_STRING:
     case PQL_OPTION_NAME:
     case PQL_OPTION_SOURCE: return kind == PQL_SETTING_TEXT;
-    case PQL_OPTION_SOURCES: return kind == PQL_SETTING_TEXT || kind == PQL_SETTING_LIST;
+    case PQL_OPTION_SOURCES:
+    case PQL_OPTION_CHOICES: return kind == PQL_SETTING_TEXT || kind == PQL_SETTING_LIST;
     case PQL_OPTION_GROUP: return kind == PQL_SETTING_GROUP;
     case PQL_OPTION_LIST: return kind == PQL_SETTING_LIST;
     case PQL_OPTION_ANY: return true;
@@ -572,6 +584,7 @@ static const char *type_words(enum pql_option_type type)
     case PQL_OPTION_NAME:
     case PQL_OPTION_SOURCE: return "a text";
     case PQL_OPTION_SOURCES: return "a text or a list of texts";
+    case PQL_OPTION_CHOICES: return "a text or a list ( { to = …; when = … }, … )";
     case PQL_OPTION_GROUP: return "a group { … }";
     case PQL_OPTION_LIST: return "a list ( … )";
     case PQL_OPTION_ANY: return "a value";
@@ -616,6 +629,10 @@ static void read_one(const struct pql_options_reader *reader, const struct pql_o
         read_sources(reader, setting, member);
         return;
     }
+    if (option->type == PQL_OPTION_CHOICES) {
+        pql_config_choices_read(reader, setting, member);
+        return;
+    }
     struct value value = {
         .option = option, .setting = setting, .text = setting->value.text, .member = member};
     if (!parsers[option->type](&value))
@@ -626,7 +643,8 @@ static void set_default(const struct pql_option *option, void *out)
 {
     void *member = (char *)out + option->offset;
     struct value value = {.option = option, .member = member};
-    if (!option->size || option->type == PQL_OPTION_SOURCES || !option->value) return;
+    bool is_list = option->type == PQL_OPTION_SOURCES || option->type == PQL_OPTION_CHOICES;
+    if (!option->size || is_list || !option->value) return;
     value.text = pql_slice_of(option->value);
     bool is_good = parsers[option->type](&value);
     PQL_ASSERT(is_good);
@@ -844,6 +862,7 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_LABEL] = "mappings.NAME.labels[].",
     [PQL_GROUP_DEFINITION] = "definitions[].",
     [PQL_GROUP_PUBLISH] = "definitions[].publish.",
+    [PQL_GROUP_CHOICE] = "definitions[].routes|segment|motion|priority[].",
     [PQL_GROUP_SIGNALS] = "signals.",
     [PQL_GROUP_PARAMETER] = "parameters[].",
 };

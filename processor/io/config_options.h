@@ -25,6 +25,7 @@ enum pql_option_group {
     PQL_GROUP_PERIOD,
     PQL_GROUP_DEFINITION,
     PQL_GROUP_PUBLISH,
+    PQL_GROUP_CHOICE, /* of routes and their like */
     PQL_GROUP_SIGNALS, /* names are the user's */
     PQL_GROUP_PARAMETER,
     PQL_GROUP_COUNT,
@@ -43,6 +44,7 @@ enum pql_option_type {
     PQL_OPTION_NAME,     /* not empty; struct pql_source */
     PQL_OPTION_SOURCE,   /* an expression or text whose place matters; struct pql_source */
     PQL_OPTION_SOURCES,  /* one text or a list of them; struct pql_path_list */
+    PQL_OPTION_CHOICES,  /* one text or a list of groups of `inner`; struct pql_choices_conf */
     PQL_OPTION_ANY,      /* read by hand; no member */
     PQL_OPTION_GROUP,    /* of `inner`; no member */
     PQL_OPTION_LIST,     /* of groups of `inner`; no member */
@@ -97,6 +99,10 @@ bool pql_option_canonical(const struct pql_option *option, const struct pql_sett
                           size_t size);
 
 const struct pql_option *pql_option_find(enum pql_option_group group, const char *name);
+/* A setting of type CHOICES into its member; in config_choices.c. */
+void pql_config_choices_read(const struct pql_options_reader *reader, const struct pql_setting *setting,
+                             struct pql_choices_conf *out);
+
 bool pql_option_is_root(const char *name); /* for pql_setting_override_environment */
 /* Says that setting's name is none of the group's, with the nearest. */
 void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option_group group,

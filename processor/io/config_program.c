@@ -134,6 +134,7 @@ static void put_scalar(const struct writer *w, const struct pql_option *option,
     case PQL_OPTION_STRING:
     case PQL_OPTION_NAME:
     case PQL_OPTION_SOURCE:
+    case PQL_OPTION_CHOICES:
         if (option->value && pql_slice_is(setting->value.text, option->value)) break;
         pql_buf_printf(w->out, "%s = ", option->name);
         put_text(w, option, setting, &setting->value);
@@ -228,7 +229,8 @@ static void put_option(const struct writer *w, const struct pql_option *option,
         pql_buf_printf(w->out, "%s = ", option->name);
         put_element(w, option->inner, setting);
         pql_buf_text(w->out, ";\n");
-    } else if (option->type == PQL_OPTION_LIST) {
+    } else if (option->type == PQL_OPTION_LIST ||
+               (option->type == PQL_OPTION_CHOICES && setting->kind == PQL_SETTING_LIST)) {
         pql_buf_printf(w->out, "%s = (", option->name);
         put_elements(w, option->inner, setting, &count);
         pql_buf_text(w->out, ");\n");
