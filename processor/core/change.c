@@ -176,8 +176,9 @@ static void move_cells(struct pql_engine *engine, const struct moves *m, enum pq
             continue;
         }
         uint32_t index = m->to->slots[subject][to];
-        if (pql_signal_adapt(signal, &m->to->signals[index]->signal, cell)) m->since[index] = m->now;
-        *pql_cells_get(&state->cells, to) = cell;
+        struct pql_cell *kept = cell;
+        if (pql_signal_adapt(signal, &m->to->signals[index]->signal, &kept)) m->since[index] = m->now;
+        *pql_cells_get(&state->cells, to) = kept;
     }
     free(old);
 }

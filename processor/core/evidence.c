@@ -115,6 +115,7 @@ static void fill_row(const struct pql_row *row, const struct pql_scope *scope, s
         evidence->first_at = reading.first_at;
         evidence->last_at = reading.last_at;
         evidence->at_least = reading.at_least;
+        evidence->approximate = reading.approximate;
     } else {
         evidence->value = pql_expr_value(row->left, scope);
     }

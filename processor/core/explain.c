@@ -2,7 +2,17 @@
 
 #include <stdlib.h>
 
-/* What a subject keeps for one signal at most, in words and bytes; the figures are those of state/signal_cell.h.
+static void print_panes(const struct pql_signal *signal, const char *what, unsigned bytes, unsigned of_pane,
+                        FILE *out)
+{
+    bool is_prev = signal->window.kind == PQL_WINDOW_PREV;
+    fprintf(out, "the newest %u %s in %s, %u bytes each; what is older in %u panes, %u bytes each",
+            signal->exact_max, what, is_prev ? "twice the window" : "the window", bytes,
+            is_prev ? 2049 : 1025, of_pane);
+}
+
+/* What a subject keeps for one signal at most, in words and bytes; the figures are those of
+ * state/signal_cell.h.
  */
 static void print_kept(const struct pql_signal_def *def, FILE *out)
 {
@@ -13,12 +23,10 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
     }
     switch (signal->kind) {
     case PQL_SIGNAL_COUNT:
-        if (signal->window.kind == PQL_WINDOW_PREV)
-            fprintf(out, "the times in twice the window, 8 bytes each");
-        else if (signal->k)
+        if (!signal->has_panes)
             fprintf(out, "the newest %u times, at most %u bytes", signal->k, 16 + 8 * signal->k);
         else
-            fprintf(out, "the times in the window, 8 bytes each");
+            print_panes(signal, "times", 8, 16, out);
         break;
     case PQL_SIGNAL_DISTINCT:
         fprintf(out, "the newest %u %s, at most %u bytes", signal->k,
@@ -26,7 +34,7 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
                                                     : pql_functions[signal->function].name,
                 16 + 16 * signal->k);
         break;
-    case PQL_SIGNAL_SUM: fprintf(out, "times and numbers in the window, 24 bytes each"); break;
+    case PQL_SIGNAL_SUM: print_panes(signal, "times and numbers", 24, 32, out); break;
     case PQL_SIGNAL_EXTREME:
         fprintf(out, "times and numbers of those that no newer one beats, 24 bytes each");
         break;
@@ -56,6 +64,8 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
         fprintf(out, "up to %u occurrences, 32 bytes each, until %lld days after the window; then 64 bytes",
                 signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
         break;
+    case PQL_SIGNAL_PANES:
+    case PQL_SIGNAL_PANES_SUM:
     case PQL_SIGNAL_KIND_COUNT: break;
     }
 }

@@ -33,6 +33,20 @@ static void join_twin(struct pql_program *program, struct pql_signal_def *prev)
                          twin->dependents.items[i].via);
 }
 
+/* What is read as a number is exact up to exact_max, and further where a comparison asks for more. */
+static void limit_newest(struct pql_signal_def *def)
+{
+    struct pql_signal *signal = &def->signal;
+    bool is_number = signal->read_as_number || signal->kind == PQL_SIGNAL_SUM;
+    if (signal->kind == PQL_SIGNAL_COUNT || signal->kind == PQL_SIGNAL_SUM) {
+        bool is_prev = signal->window.kind == PQL_WINDOW_PREV;
+        signal->has_panes = is_number || is_prev || def->storage;
+        if (signal->k > signal->exact_max) signal->exact_max = signal->k;
+        if (signal->twin && signal->twin->k > signal->exact_max) signal->exact_max = signal->twin->k;
+    }
+    if (signal->function == PQL_FN_COUNT && is_number) signal->k = 0;
+}
+
 static void finish_signals(struct pql_builder *b)
 {
     for (size_t i = 0; i < b->program->signals_count; i++) {
@@ -40,6 +54,10 @@ static void finish_signals(struct pql_builder *b)
         if (def->signal.kind == PQL_SIGNAL_COUNT && def->signal.window.kind == PQL_WINDOW_PREV)
             join_twin(b->program, def);
     }
+    /* A twin has its limit still when that of what it is read from is found. */
+    for (int of_twins = 0; of_twins < 2; of_twins++)
+        for (size_t i = 0; i < b->program->signals_count; i++)
+            if ((b->program->signals[i]->storage != NULL) == of_twins) limit_newest(b->program->signals[i]);
     for (size_t i = 0; i < b->program->signals_count; i++) {
         struct pql_signal_def *def = b->program->signals[i];
         def->signal.bounds = def->bounds.items;

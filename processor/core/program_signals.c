@@ -282,12 +282,9 @@ enum { DISTINCT_MAX = 10000 };
 
 void pql_build_read_as_number(struct pql_signal_def *def)
 {
-    if (!pql_build_is_counted(def->signal.function)) {
+    if (!pql_build_is_counted(def->signal.function))
         def->signal.k = 0;
-    } else if (def->signal.function == PQL_FN_COUNT) {
-        def->signal.k = 0;
-    } else if (def->signal.k && def->signal.k < DISTINCT_MAX) {
+    else if (def->signal.function != PQL_FN_COUNT && def->signal.k && def->signal.k < DISTINCT_MAX)
         def->signal.k = DISTINCT_MAX;
-    }
     def->signal.read_as_number = true;
 }

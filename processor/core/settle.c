@@ -43,8 +43,11 @@ static void settle_signals(struct pql_engine *engine, struct pql_user *user)
         void *cell = pql_cells_at(state->cells, i, &slot);
         uint32_t what = pql_program_slot(program, (int)pql_subject_of(user), slot);
         if ((what & PQL_SLOT_DEFINITION) || !engine->change.is_new_signal[what]) continue;
+        const struct pql_signal *signal = &program->signals[what]->signal;
         struct pql_first first = pql_first_of(program, engine->account, state, program->signals[what]);
-        pql_signal_trim(&program->signals[what]->signal, cell, &first, engine->t_ms);
+        size_t before = pql_memory_cost(pql_signal_bytes(signal, cell));
+        pql_signal_trim(signal, cell, &first, engine->t_ms);
+        engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell)) - before;
     }
 }
 

@@ -17,6 +17,8 @@ const struct pql_signal_row pql_signal_rows[PQL_SIGNAL_KIND_COUNT] = {
     [PQL_SIGNAL_STREAK] = {sizeof(struct pql_payload_streak), 0, false},
     [PQL_SIGNAL_SEQUENCE] = {sizeof(struct pql_payload_sequence), 0, false},
     [PQL_SIGNAL_SEQUENCE_FIRST] = {sizeof(struct pql_payload_first), sizeof(struct pql_entry_first), false},
+    [PQL_SIGNAL_PANES] = {sizeof(struct pql_payload_total), 2 * sizeof(int64_t), false},
+    [PQL_SIGNAL_PANES_SUM] = {sizeof(struct pql_payload_total), sizeof(struct pql_entry_pane), false},
     [PQL_SIGNAL_LATEST] = {sizeof(struct pql_payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct pql_payload_newest), 0, false},
     [PQL_SIGNAL_FIRST] = {sizeof(struct pql_payload_first), sizeof(struct pql_entry_first), false},
@@ -55,6 +57,8 @@ static unsigned add(const struct pql_signal *signal, struct pql_cell **cell,
     case PQL_SIGNAL_EARLIEST: return pql_newest_add(signal, cell, occurrence, is_new, t_ms);
     case PQL_SIGNAL_FIRST: return pql_first_add(signal, cell, occurrence, first, t_ms);
     case PQL_SIGNAL_FIRST_VALUE: return pql_first_add_value(signal, cell, occurrence, first, t_ms);
+    case PQL_SIGNAL_PANES:
+    case PQL_SIGNAL_PANES_SUM:
     case PQL_SIGNAL_KIND_COUNT: break;
     }
     PQL_ASSERT(false);
@@ -122,6 +126,8 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
     case PQL_SIGNAL_SEQUENCE_FIRST:
     case PQL_SIGNAL_FIRST: pql_first_read(signal, cell, reading); break;
     case PQL_SIGNAL_FIRST_VALUE: pql_first_read_value(signal, cell, first, reading); break;
+    case PQL_SIGNAL_PANES:
+    case PQL_SIGNAL_PANES_SUM:
     case PQL_SIGNAL_KIND_COUNT: PQL_ASSERT(false);
     }
 }
@@ -143,7 +149,12 @@ void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cel
 bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                         uint32_t c)
 {
-    return cell && cell->n >= c && pql_cell_time(signal, cell, cell->n - c) > t_ms - signal->window.ms;
+    if (!cell) return false;
+    if (cell->n >= c && pql_cell_time(signal, cell, cell->n - c) > t_ms - signal->window.ms) return true;
+    if (!pql_signal_reads_panes(signal)) return false;
+    struct pql_reading reading;
+    pql_signal_read(signal, cell, NULL, t_ms, &reading);
+    return reading.n >= c;
 }
 
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
@@ -166,15 +177,15 @@ int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms)
     return is_rolling ? t_ms - pql_signal_kept_ms(signal) : PQL_NO_TIME;
 }
 
-bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell *cell)
+bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell **cell)
 {
-    bool is_cut = (before->kind == PQL_SIGNAL_COUNT && !pql_signal_is_prev(before)) ||
-                  before->kind == PQL_SIGNAL_DISTINCT || before->kind == PQL_SIGNAL_DISTINCT_EVER;
-    if (!is_cut) return false;
+    if (before->kind == PQL_SIGNAL_COUNT || before->kind == PQL_SIGNAL_SUM)
+        return pql_rolling_adapt(before, now, cell);
+    if (before->kind != PQL_SIGNAL_DISTINCT && before->kind != PQL_SIGNAL_DISTINCT_EVER) return false;
     bool wants_more = !now->k || now->k > before->k;
-    if (pql_cell_is_full(before, cell) && wants_more) return true;
-    if (pql_signal_rows[now->kind].is_rolling && now->k && cell->n > now->k)
-        pql_cell_drop_oldest(cell, cell->n - now->k);
+    if (pql_cell_is_full(before, *cell) && wants_more) return true;
+    if (pql_signal_rows[now->kind].is_rolling && now->k && (*cell)->n > now->k)
+        pql_cell_drop_oldest(*cell, (*cell)->n - now->k);
     return false;
 }
 
@@ -182,15 +193,19 @@ void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell)
 {
     for (uint32_t i = 0; cell && signal->kind == PQL_SIGNAL_FIRST_VALUE && i < cell->n; i++)
         pql_first_drop(signal, (const struct pql_entry_first *)pql_cell_entries(signal, cell) + i);
+    if (cell && signal->has_panes) pql_panes_free(signal, cell);
     free(cell);
 }
 
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return cell ? pql_cell_size(signal, cell->capacity) + cell->text_len : 0;
+    if (!cell) return 0;
+    size_t panes = signal->has_panes ? pql_panes_bytes(signal, cell) : 0;
+    return pql_cell_size(signal, cell->capacity) + cell->text_len + panes;
 }
 
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * cell->n + cell->text_len;
+    size_t panes = signal->has_panes ? pql_panes_content(signal, cell) : 0;
+    return pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * cell->n + cell->text_len + panes;
 }

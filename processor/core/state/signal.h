@@ -9,11 +9,13 @@
  *   sum, avg           (time, decimal), and their total
  *   min, max           (time, decimal) of those that no newer one beats, the best first
  *   prev W             as count and sum, over 2 W
- *   first W            the value, and (time, value) one by one until the window cannot move any more
- *   ever forms         a number, a set, a pair of times, the n earliest times
- *   today, this …      the ever form, and the number of the day, week, month or quarter
- *   sequence           per step the partial match with the latest start, per value of `by`; the latest whole
- * one streak             the newest day, 64 days up to it as bits, the length of the run before them
+ *   beyond exact_max   of a sum, a prev W, and a count that is read as a number: the newest so many one by
+ * one, older ones as number and sum per 1/1024 of the window (a pane): they count as if they had been at the
+ * end of their pane, and the reading is approximate first W            the value, and (time, value) one by
+ * one until the window cannot move any more ever forms         a number, a set, a pair of times, the n
+ * earliest times today, this …      the ever form, and the number of the day, week, month or quarter sequence
+ * per step the partial match with the latest start, per value of `by`; the latest whole one streak the newest
+ * day, 64 days up to it as bits, the length of the run before them
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
  * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.
@@ -44,6 +46,8 @@ enum pql_signal_kind {
     PQL_SIGNAL_EARLIEST,    /* ever */
     PQL_SIGNAL_FIRST,       /* count, sum, avg, min, max, distinct, days, weeks, months in `first W` */
     PQL_SIGNAL_FIRST_VALUE, /* latest, earliest in `first W` */
+    PQL_SIGNAL_PANES,       /* of no signal: what is folded of another, counts; */
+    PQL_SIGNAL_PANES_SUM,   /* and sums */
     PQL_SIGNAL_KIND_COUNT,
 };
 
@@ -54,6 +58,7 @@ struct pql_signal {
     struct pql_window window;
     uint32_t k; /* the value is min(true value, k); 0: no limit */
     uint32_t exact_max;
+    bool has_panes; /* what is older than the newest exact_max is folded; of a twin: there */
     int64_t start_grace_ms;
     bool read_as_number;         /* else only comparisons with constants read it */
     const struct pql_zone *zone; /* of calendar windows, days, weeks, months, streak; NULL: UTC */
@@ -97,7 +102,7 @@ struct pql_reading {
     uint64_t n;      /* of what is counted: the value; else the number of occurrences behind it if kept */
     pql_decimal sum; /* of min and max: the extreme */
     int64_t first_at, last_at; /* PQL_NO_TIME: unknown */
-    bool at_least;
+    bool at_least, approximate;
 };
 
 /* What an added occurrence changed of the true value; a reader asks for the bits that its function shows. */
@@ -137,9 +142,9 @@ void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *ce
 /* From when on the window looks at t, where that follows from t alone; else PQL_NO_TIME. */
 int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms);
 
-/* Another limit k for a state kept under `before`: drops what is more than is wanted now. True if what was
- * kept may be less than is wanted. */
-bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell *cell);
+/* Other limits for a state kept under `before`: drops or folds what is more than is wanted now. True if what
+ * was kept may be less than is wanted. */
+bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell **cell);
 
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);

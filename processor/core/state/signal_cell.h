@@ -2,10 +2,13 @@
  * families of functions do with it. For the files signal*.c only; others know state/signal.h.
  *
  *   signal.c           the interface: which family has a kind, what it keeps (one row per kind)
- *   signal_rolling.c   count, sum, avg, min, max, distinct, days, weeks, months in W; count, sum, avg in prev
- * W signal_ever.c      their ever forms; ever, first_time, last_time, since; nth signal_calendar.c  today,
- * this week, this month, this quarter: the ever form of the present period signal_first.c     first W and
- * named periods, of every function signal_newest.c    latest, earliest signal_sequence.c  sequence
+ *   signal_rolling.c   count, sum, avg, min, max, distinct, days … in W; count, sum, avg in prev W
+ *   signal_panes.c     what is older than the newest exact_max of count, sum and avg there
+ *   signal_ever.c      their ever forms; ever, first_time, last_time, since; nth
+ *   signal_calendar.c  today, this week …: the ever form of the present period
+ *   signal_first.c     first W and named periods, of every function
+ *   signal_newest.c    latest, earliest
+ *   signal_sequence.c  sequence
  *   signal_streak.c    streak
  *   signal_save.c      the saved form
  *
@@ -35,6 +38,12 @@ struct pql_entry_value { /* distinct, days */
 struct pql_entry_number { /* sum */
     int64_t time_ms;
     uint64_t low;
+    int64_t high;
+};
+
+struct pql_entry_pane { /* begins with its end, exclusive; of counts the first two words */
+    int64_t end_ms;
+    uint64_t n, low;
     int64_t high;
 };
 
@@ -116,10 +125,11 @@ static inline enum pql_calendar pql_signal_unit(const struct pql_signal *signal)
     return units[signal->window.kind];
 }
 
-/* In a calendar window the number of the period stands behind it. */
+/* In a calendar window the number of the period stands behind it; in a rolling one, where the panes are. */
 static inline size_t pql_cell_payload_size(const struct pql_signal *signal)
 {
-    return pql_signal_rows[signal->kind].payload + (pql_signal_is_calendar(signal) ? sizeof(int64_t) : 0);
+    bool has_more = pql_signal_is_calendar(signal) || signal->has_panes;
+    return pql_signal_rows[signal->kind].payload + (has_more ? sizeof(int64_t) : 0);
 }
 
 /* Of a sequence it depends on the steps. */
@@ -152,6 +162,13 @@ static inline int64_t pql_cell_time(const struct pql_signal *signal, const struc
 static inline bool pql_signal_is_prev(const struct pql_signal *signal)
 {
     return signal->window.kind == PQL_WINDOW_PREV;
+}
+
+/* A count that only comparisons read is exact by the newest alone, even where it shares a cell with panes. */
+static inline bool pql_signal_reads_panes(const struct pql_signal *signal)
+{
+    return signal->has_panes &&
+           (signal->kind == PQL_SIGNAL_SUM || pql_signal_is_prev(signal) || signal->read_as_number);
 }
 
 /* How long an occurrence is of use. */
@@ -188,6 +205,34 @@ void pql_rolling_trim(const struct pql_signal *signal, struct pql_cell *cell, in
 void pql_rolling_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                       struct pql_reading *reading);
 int64_t pql_rolling_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+/* As pql_signal_adapt, of count and sum. */
+bool pql_rolling_adapt(const struct pql_signal *before, const struct pql_signal *now, struct pql_cell **cell);
+
+/* So many occurrences and their sum (of counts 0). */
+struct pql_folded {
+    uint64_t n;
+    pql_decimal sum;
+};
+/* The end of the pane of an instant, exclusive. */
+int64_t pql_panes_end(const struct pql_signal *signal, int64_t time_ms);
+/* All below: of a signal that has_panes. */
+void pql_panes_add(const struct pql_signal *signal, struct pql_cell *cell, int64_t end_ms,
+                   const struct pql_folded *more);
+/* Of the panes with after < end <= upto. */
+struct pql_folded pql_panes_between(const struct pql_signal *signal, const struct pql_cell *cell,
+                                    int64_t after_ms, int64_t upto_ms);
+typedef void (*pql_panes_visit)(int64_t end_ms, const struct pql_folded *pane, void *context);
+void pql_panes_each(const struct pql_signal *signal, const struct pql_cell *cell, int64_t after_ms,
+                    pql_panes_visit visit, void *context);
+/* The first end after that; INT64_MAX: none. */
+int64_t pql_panes_first_after(const struct pql_signal *signal, const struct pql_cell *cell, int64_t ms);
+/* Drops those with end <= upto. */
+void pql_panes_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t upto_ms);
+void pql_panes_free(const struct pql_signal *signal, struct pql_cell *cell);
+size_t pql_panes_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
+size_t pql_panes_content(const struct pql_signal *signal, const struct pql_cell *cell);
+void pql_panes_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);
+void pql_panes_load(const struct pql_signal *signal, struct pql_cell *cell, struct pql_reader *reader);
 
 unsigned pql_ever_add(const struct pql_signal *signal, struct pql_cell *cell,
                       const struct pql_occurrence *occ);

@@ -55,10 +55,12 @@ static void load_value(struct pql_reader *reader, char *at)
 void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
 {
     size_t fixed = pql_cell_payload_size(signal);
+    size_t words = signal->has_panes ? pql_signal_rows[signal->kind].payload : fixed;
     pql_buf_varint(out, cell->text_len);
     pql_buf_varint(out, cell->n);
     if (cell->text_len) pql_buf_put(out, cell->data + fixed, cell->text_len);
-    save_words(out, cell->data, fixed);
+    save_words(out, cell->data, words);
+    if (signal->has_panes) pql_panes_save(signal, cell, out);
     int64_t before = 0;
     const char *at = pql_cell_entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++, at += pql_cell_entry_size(signal)) {
@@ -92,9 +94,11 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     cell->capacity = capacity;
     cell->n = (uint32_t)n;
     cell->text_len = (uint32_t)text_len;
+    size_t words = signal->has_panes ? pql_signal_rows[signal->kind].payload : pql_cell_payload_size(signal);
     const char *text = pql_read_bytes(reader, text_len);
     if (text && text_len) memcpy(cell->data + pql_cell_payload_size(signal), text, text_len);
-    load_words(reader, cell->data, pql_cell_payload_size(signal));
+    load_words(reader, cell->data, words);
+    if (signal->has_panes) pql_panes_load(signal, cell, reader);
     uint64_t lead = 0;
     char *at = pql_cell_entries(signal, cell);
     for (uint32_t i = 0; i < cell->n; i++, at += pql_cell_entry_size(signal)) {
