@@ -57,6 +57,63 @@ void source_event(const struct source *source, uint64_t i, struct source_event *
     out->time_ms = BEGIN_MS + (int64_t)((wide)i * SPAN_MS / source->events) - lateness(b);
 }
 
+static void put_string(struct pql_buf *out, const char *text, size_t len)
+{
+    pql_buf_zigzag(out, (int64_t)len);
+    pql_buf_put(out, text, len);
+}
+
+static void put_words(struct pql_buf *out, const char *text)
+{
+    put_string(out, text, strlen(text));
+}
+
+/* A UUID of version 4 from two random words. */
+static void put_id(struct pql_buf *out, uint64_t high, uint64_t low)
+{
+    char text[40];
+    high = (high & ~UINT64_C(0xf000)) | 0x4000;
+    low = (low & UINT64_C(0x3fffffffffffffff)) | UINT64_C(0x8000000000000000);
+    snprintf(text, sizeof text, "%08llx-%04llx-%04llx-%04llx-%012llx", (unsigned long long)(high >> 32),
+             (unsigned long long)(high >> 16 & 0xffff), (unsigned long long)(high & 0xffff),
+             (unsigned long long)(low >> 48), (unsigned long long)(low & UINT64_C(0xffffffffffff)));
+    put_string(out, text, 36);
+}
+
+static void put_properties(struct pql_buf *out, uint64_t b, uint64_t session)
+{
+    static const char *const plans[4] = {"free", "team", "business", "enterprise"};
+    char path[] = "/workspaces/main/projects/0000/board", text[40];
+    pql_buf_zigzag(out, 3);
+    put_words(out, "plan");
+    put_words(out, plans[b >> 16 & 3]);
+    put_words(out, "path");
+    digits(path + 26, (uint32_t)((b >> 20 & 0xffff) % 1000), 4);
+    put_words(out, path);
+    put_words(out, "session_id");
+    snprintf(text, sizeof text, "%016llx%016llx", (unsigned long long)session,
+             (unsigned long long)mix(session));
+    put_string(out, text, 32);
+    pql_buf_zigzag(out, 0);
+}
+
+void source_value(const struct source *source, uint64_t i, uint32_t schema_id, struct pql_buf *out)
+{
+    uint64_t state = mix(source->seed) ^ mix(i * GOLDEN + 1), b = mix(state + 2 * GOLDEN);
+    uint64_t c = mix(state + 3 * GOLDEN), d = mix(state + 4 * GOLDEN);
+    struct source_event event;
+    source_event(source, i, &event);
+    pql_buf_u8(out, 0);
+    for (int shift = 24; shift >= 0; shift -= 8) pql_buf_u8(out, (uint8_t)(schema_id >> shift));
+    put_id(out, c, d);
+    put_string(out, event.account, sizeof event.account);
+    pql_buf_zigzag(out, event.has_user);
+    if (event.has_user) put_string(out, event.user, sizeof event.user);
+    put_words(out, source_names[event.name]);
+    pql_buf_zigzag(out, event.time_ms);
+    put_properties(out, b, mix(c ^ d));
+}
+
 struct pql_event source_view(const struct source_event *from)
 {
     struct pql_event event = {.kind = PQL_EVENT_TRACK,

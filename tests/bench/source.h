@@ -9,6 +9,7 @@
 #ifndef PQL_BENCH_SOURCE_H
 #define PQL_BENCH_SOURCE_H
 
+#include "base/buf.h"
 #include "core/event.h"
 
 struct source {
@@ -31,6 +32,10 @@ extern const char *const source_names[SOURCE_NAMES];
 void source_event(const struct source *source, uint64_t i, struct source_event *out);
 /* The event as the engine takes it: views of *from. */
 struct pql_event source_view(const struct source_event *from);
+
+/* The record that a producer writes for event i: five bytes with the id of the schema, then Avro with an id,
+ * a map of three properties and all of the above; 189 bytes on average. Appended to out. */
+void source_value(const struct source *source, uint64_t i, uint32_t schema_id, struct pql_buf *out);
 
 /* The digest of a set of transitions is the sum of these: of "account|1|ms" for one that entered,
  * "account|0|ms" for one that left. */

@@ -63,7 +63,9 @@ class Members(unittest.TestCase):
         """Every partition that has something left is committed beyond where it stands now; prints how long that took."""
         began = time.monotonic()
         before = self.positions()
-        self.fleet.wait(what, seconds, lambda: all(now > before[p] for p, now in self.positions().items()))
+        ends = client.end_offsets(self.at, self.job.topic)
+        self.fleet.wait(what, seconds, lambda: all(
+            now > before.get(p, -1) or now >= ends[p] for p, now in self.positions().items()))
         print(f"{self.app}: {what}: {time.monotonic() - began:.2f} s", flush=True)
 
     def positions(self):
