@@ -11,6 +11,8 @@ enum { ASK_MS = 15000, APPEAR_MS = 10000 };
 /* What matters of each output, by Kafka's names. */
 static const struct pql_kafka_extra keeps[] = {{"cleanup.policy", "delete"}};
 static const struct pql_kafka_extra compacts[] = {{"cleanup.policy", "compact"}};
+/* Dead letters keep their own, maybe old, timestamps: retention by time would take them at once. */
+static const struct pql_kafka_extra keeps_for_ever[] = {{"cleanup.policy", "delete"}, {"retention.ms", "-1"}};
 /* Trimmed by pqlstream itself, so nothing else may remove from it; small segments, so that trimming frees
  * space. */
 static const struct pql_kafka_extra checkpoint[] = {
@@ -22,8 +24,9 @@ static const struct output_plan {
     const struct pql_kafka_extra *settings;
     size_t count;
 } output_plans[] = {
-    [PQL_OUT_PQL] = {keeps, 1},    [PQL_OUT_PQA] = {keeps, 1}, [PQL_OUT_STATE] = {compacts, 1},
-    [PQL_OUT_ALERTS] = {keeps, 1}, [PQL_OUT_DLQ] = {keeps, 1}, [PQL_OUT_CHECKPOINT] = {checkpoint, 6},
+    [PQL_OUT_PQL] = {keeps, 1},          [PQL_OUT_PQA] = {keeps, 1},
+    [PQL_OUT_STATE] = {compacts, 1},     [PQL_OUT_ALERTS] = {keeps, 1},
+    [PQL_OUT_DLQ] = {keeps_for_ever, 2}, [PQL_OUT_CHECKPOINT] = {checkpoint, 6},
 };
 _Static_assert(sizeof(output_plans) / sizeof(*output_plans) == PQL_OUT_COUNT, "one plan per output");
 

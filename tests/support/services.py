@@ -39,6 +39,8 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+log.retention.check.interval.ms=2000
+log.initial.task.delay.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
 """
 
