@@ -75,7 +75,7 @@ static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql
     struct pql_subject_state before = *state;
     bool moved = state->start != PQL_START_NONE && time_ms != state->start_ms;
     if (user) pql_touch_user(engine, engine->account, user);
-    state->start = rank;
+    state->start = (uint8_t)rank;
     state->start_ms = time_ms;
     if (moved) start_moved(engine, user, &before);
     pql_schedule(engine->account, user, pql_first_next(engine->program, engine->account, user, engine->t_ms));
@@ -301,12 +301,14 @@ static struct pql_user *user_of(struct pql_engine *engine, const struct pql_even
     if (!event->user.len || !engine->program->keeps_users) return NULL;
     struct pql_account *account = engine->account;
     struct pql_user *user = pql_account_find(&engine->store, account, event->user);
-    if (user) return user;
-    pql_touch_new_user(engine, account);
-    user = pql_account_add(&engine->store, account, event->user);
-    pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
-                          engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
-    pql_agenda_step(engine, &engine->program->members_dependents, true, &account->members, true);
+    bool is_new = !user;
+    if (is_new) {
+        pql_touch_new_user(engine, account);
+        user = pql_account_add(&engine->store, account, event->user);
+        pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
+                              engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
+    }
+    pql_member_by_event(engine, user, event, is_new);
     return user;
 }
 
@@ -347,5 +349,6 @@ void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
                        program->names.account_attributes_count, event->time_ms);
     apply_start(engine, user, event, is_start(program, event, listener));
     if (event->kind == PQL_EVENT_TRACK) apply_track(engine, user, event, listener);
+    if (event->kind == PQL_EVENT_OUTCOME) pql_apply_outcome(engine, user, event, listener);
     engine->source = event;
 }

@@ -189,11 +189,19 @@ struct pql_condition {
     struct pql_dependents dependents;
 };
 
-/* Which signals an event name touches. */
+/* What an outcome's name does to a definition. */
+struct pql_answer {
+    uint32_t definition; /* index */
+    unsigned effects;    /* 1 << PQL_OUTCOME_… */
+};
+
+/* Which signals an event name touches; as the name of an outcome: which definitions. */
 struct pql_listener {
     struct pql_slice name;
     const uint32_t *signals; /* indexes */
     size_t count;
+    const struct pql_answer *answers;
+    size_t answers_count;
     bool is_start;
 };
 

@@ -26,6 +26,7 @@ struct pql_event {
     struct pql_slice user;          /* empty: absent */
     struct pql_slice previous_user; /* of an alias */
     struct pql_slice id;            /* message id; empty: absent */
+    struct pql_value value;         /* of an outcome, or null; for those who count outcomes, not the engine */
     int64_t time_ms;                /* event time, UTC */
     /* Values of the program's property names (struct pql_names of the program), null where absent. NULL:
      * none. */

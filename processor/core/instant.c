@@ -13,7 +13,8 @@ static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct
                                const struct pql_scope *scope, bool by_event)
 {
     const struct pql_condition *condition = engine->program->conditions[index];
-    bool holds = pql_expr_holds(condition->expr, scope);
+    bool is_asked = !user || user->state.is_member;
+    bool holds = is_asked && pql_expr_holds(condition->expr, scope);
     if (condition->unit.subject == PQL_SUBJECT_ACCOUNT) {
         evaluate_of_account(engine, index, holds, by_event);
         return;

@@ -3,6 +3,8 @@
  *   timers.c     what is due of the account and its users: signals are trimmed ─┐
  *   apply.c      events of the instant: signals, attributes, starts, members ───┤ who reads it
  *   agenda.c     units to evaluate, in order, each once ◄───────────────────────┘
+ *   member.c     who is a member, and who not any more
+ *   outcome.c    what the CRM says: conversions, disqualifications, acknowledgements; deadlines
  *   lifecycle.c  a definition of one subject: enters, leaves, is missed; its records
  *   instant.c    the instant as a whole
  *   settle.c     the same for a change of the program
@@ -79,6 +81,36 @@ void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, u
 uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_user *user, uint32_t spread);
 /* One user more or less has that value. */
 void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bool by_event, bool up);
+
+/* --- member.c --- */
+
+/* Membership is decided by the latest event by time that speaks of it: identify, group and track make the
+ * user a member, leave_group takes that away; of one time the later one counts. is_new: the user has just
+ * been added, nobody has read it yet. */
+void pql_member_by_event(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
+                         bool is_new);
+/* Conditions hold for members only, and definitions let nobody else enter. */
+void pql_member_set(struct pql_engine *engine, struct pql_user *user, bool is_member, bool is_new);
+
+/* --- outcome.c --- */
+
+/* With a user: for the definitions of that user; without: for those of the account and of all its users. */
+void pql_apply_outcome(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,
+                       const struct pql_listener *listener);
+/* May the subject not be a member at t, whatever it does? Then why. */
+bool pql_outcome_bars(const struct pql_definition *definition, const struct pql_standing *standing,
+                      int64_t t_ms, enum pql_reason *reason);
+/* When that, or a deadline, ends after t; INT64_MAX: never. */
+int64_t pql_outcome_next(const struct pql_definition *definition, const struct pql_standing *standing,
+                         int64_t t_ms);
+/* Of a running deadline; else PQL_NO_TIME. */
+int64_t pql_sla_due(const struct pql_definition *definition, const struct pql_standing *standing);
+/* The deadline of a member begins; and is looked at: it is breached where it is over. */
+void pql_sla_begin(const struct pql_definition *definition, struct pql_standing *standing);
+void pql_sla_check(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+                   struct pql_standing *standing);
+/* What one standing of another user knows of outcomes is true of this one, too. True: something changed. */
+bool pql_standing_pass_on(struct pql_standing *into, const struct pql_standing *from);
 
 /* --- lifecycle.c --- */
 

@@ -63,6 +63,7 @@ void pql_emit_record(struct pql_engine *engine, const struct pql_definition *def
     record.transition = transition;
     record.reason = reason;
     record.complete_since = pql_complete_since(engine, definition, user);
+    record.sla_due_at = pql_sla_due(definition, standing);
     struct pql_scope scope = {
         .program = engine->program, .account = engine->account, .user = user, .t_ms = engine->t_ms};
     pql_evidence_fill(definition, &scope, &engine->scratch, &record);
@@ -78,6 +79,7 @@ struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pq
         struct pql_standing *standing = pql_xcalloc(1, sizeof *standing);
         engine->store.bytes += pql_memory_cost(sizeof *standing);
         standing->first_ms = standing->qualified_ms = standing->left_ms = PQL_NO_TIME;
+        standing->disqualified_ms = PQL_NO_TIME;
         *slot = standing;
     }
     return *slot;
@@ -93,6 +95,7 @@ static void enter(struct pql_engine *engine, const struct pql_definition *defini
     standing->is_leaving = false;
     standing->qualified_ms = engine->t_ms;
     if (!standing->count++) standing->first_ms = engine->t_ms;
+    pql_sla_begin(definition, standing);
     pql_emit_record(engine, definition, user, standing, PQL_ENTERED, before, PQL_REASON_CONDITION);
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
     pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by_event);
@@ -103,7 +106,7 @@ static void leave(struct pql_engine *engine, const struct pql_definition *defini
 {
     struct pql_standing *standing = pql_standing_get(engine, definition, user);
     standing->status = PQL_STATUS_LEFT;
-    standing->is_leaving = false;
+    standing->is_leaving = standing->is_unanswered = false;
     standing->left_ms = engine->t_ms;
     pql_emit_record(engine, definition, user, standing, PQL_LEFT, PQL_QUALIFIED, reason);
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
@@ -122,13 +125,20 @@ static void set_leaving(struct pql_engine *engine, struct pql_user *user, struct
     standing->leaving_by_change = engine->change.is_active;
 }
 
-static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
-                            struct pql_user *user, struct pql_standing *standing,
-                            const struct pql_scope *scope, bool by_event)
+static bool is_eligible(const struct pql_definition *definition, const struct pql_scope *scope)
+{
+    if (scope->user && !scope->user->state.is_member) return false;
+    return !definition->eligible || pql_expr_holds(definition->eligible, scope);
+}
+
+/* Whether a member may stay, as its own conditions say. */
+static void evaluate_stay(struct pql_engine *engine, const struct pql_definition *definition,
+                          struct pql_user *user, struct pql_standing *standing, const struct pql_scope *scope,
+                          bool by_event)
 {
     bool by_change = engine->change.is_active;
     if (definition->conf->once) return;
-    if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) {
+    if (!is_eligible(definition, scope)) {
         leave(engine, definition, user, by_change ? PQL_REASON_DEFINITION_CHANGED : PQL_REASON_INELIGIBLE,
               by_event);
         return;
@@ -147,6 +157,18 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
     enum pql_reason reason = cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED;
     leave(engine, definition, user, standing->leaving_by_change ? PQL_REASON_DEFINITION_CHANGED : reason,
           cause);
+}
+
+static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
+                            struct pql_user *user, struct pql_standing *standing,
+                            const struct pql_scope *scope, bool by_event)
+{
+    enum pql_reason reason;
+    if (pql_outcome_bars(definition, standing, engine->t_ms, &reason))
+        leave(engine, definition, user, reason, by_event);
+    else
+        evaluate_stay(engine, definition, user, standing, scope, by_event);
+    if (standing->status == PQL_QUALIFIED) pql_sla_check(engine, definition, user, standing);
 }
 
 static bool has_ended_first(const struct pql_expr *expr, const struct pql_scope *scope)
@@ -184,7 +206,9 @@ static void evaluate_other(struct pql_engine *engine, const struct pql_definitio
         check_missed(engine, definition, user, scope, by_event);
         return;
     }
-    if (definition->eligible && !pql_expr_holds(definition->eligible, scope)) return;
+    enum pql_reason reason;
+    if (standing && pql_outcome_bars(definition, standing, engine->t_ms, &reason)) return;
+    if (!is_eligible(definition, scope)) return;
     if (definition->stay != definition->qualify && !pql_expr_holds(definition->stay, scope)) return;
     enter(engine, definition, user, by_event);
 }

@@ -6,6 +6,7 @@
  *   program_exprs.c         a parsed text ─► expressions; conditions inside quantifiers
  *   program_signals.c       a call ─► the signal that keeps what it reads; attributes, periods
  *   program_bounds.c        comparisons with constants: how much is kept, when a value changes by itself
+ *   program_outcomes.c      names of outcomes, and what they do
  *   program_order.c         order of evaluation
  *   program_tables.c        what events and subjects are looked up in
  *   program.c               all of it, in turn
@@ -103,6 +104,16 @@ void pql_build_hash(struct pql_builder *b, struct pql_definition *definition);
 
 /* b->unit is NULL: nobody is evaluated again because of a choice. */
 void pql_build_choices(struct pql_builder *b, struct pql_definition *definition, enum pql_place place);
+
+/* --- program_outcomes.c --- */
+
+/* Contradictions in what a definition says of outcomes. */
+void pql_build_outcomes(struct pql_builder *b, const struct pql_definition_conf *conf);
+/* All that it says of them, for its hash. */
+void pql_build_put_outcomes(const struct pql_definition_conf *conf, struct pql_buf *out);
+/* What an outcome of this name does to which definitions, by index. */
+size_t pql_build_answers(struct pql_program *program, struct pql_slice outcome,
+                         const struct pql_answer **answers);
 
 /* --- program_order.c --- */
 

@@ -23,6 +23,15 @@ struct pql_settings {
 };
 struct pql_settings pql_settings_default(void);
 
+/* What an outcome of the CRM does to a definition that names it. */
+enum pql_outcome_effect {
+    PQL_OUTCOME_CONVERTS,     /* convert_on: leaves, and never enters again */
+    PQL_OUTCOME_DISQUALIFIES, /* disqualify_on: leaves, and does not enter for disqualify_for */
+    PQL_OUTCOME_REOPENS,      /* reopen_on: a conversion holds no more */
+    PQL_OUTCOME_ACKNOWLEDGES, /* acknowledge_on: the deadline of `sla` is met */
+    PQL_OUTCOME_EFFECTS,
+};
+
 enum pql_mode { PQL_MODE_LIVE, PQL_MODE_SHADOW, PQL_MODE_OFF };
 
 /* What a record says for whoever acts on it: each a list, of which the first counts whose `when` holds as the
@@ -52,6 +61,9 @@ struct pql_definition_conf {
     const struct pql_zone *zone;               /* of calendar days; NULL: UTC */
     struct pql_source reason;                  /* template; {1} … are evidence rows; empty: generated */
     int64_t min_stay_ms, cooldown_ms;
+    struct pql_path_list outcomes[PQL_OUTCOME_EFFECTS]; /* names of outcomes, by what they do */
+    int64_t disqualify_for_ms;                          /* 90d; from the outcome's own time */
+    int64_t sla_ms;                                     /* from entering; 0: no deadline */
     bool once;
     bool publish_missed;
     bool alert;

@@ -74,6 +74,7 @@ void pql_build_definition(struct pql_builder *b, uint32_t index)
     compile_context(b, definition, place);
     pql_build_choices(b, definition, place);
     compile_shown(b, definition);
+    pql_build_outcomes(b, conf);
 }
 
 static bool reads(const struct pql_program *program, const struct pql_expr *expr,

@@ -45,6 +45,7 @@ void pql_build_hash(struct pql_builder *b, struct pql_definition *definition)
     put_texts(&text, "shown", conf->include_attributes, conf->include_attributes_count);
     for (size_t i = 0; i < definition->context_count; i++) put_condition(b, &text, definition->context[i]);
     put_choices(b, &text, definition);
+    pql_build_put_outcomes(conf, &text);
     snprintf(definition->hash, sizeof definition->hash, "%016llx",
              (unsigned long long)pql_hash_slice((struct pql_slice){text.ptr, text.len}, 0));
     definition->hash_slice = (struct pql_slice){definition->hash, 16};

@@ -30,6 +30,7 @@ static void fill_listener(struct pql_program *program, struct pql_listener *list
     for (uint32_t i = 0; i < program->signals_count; i++)
         if (listens(program, program->signals[i], listener->name)) signals[listener->count++] = i;
     listener->signals = signals;
+    listener->answers_count = pql_build_answers(program, listener->name, &listener->answers);
     listener->is_start =
         has_name(program->conf->start_events, program->conf->start_events_count, listener->name);
 }
@@ -63,6 +64,9 @@ void pql_build_listeners(struct pql_program *program)
     size_t names = conf->activity_count + conf->start_events_count;
     for (size_t i = 0; i < program->signals_count; i++)
         if (!program->signals[i]->is_attribute) names += program->signals[i]->selector->events_count;
+    for (size_t d = 0; d < conf->definitions_count; d++)
+        for (int effect = 0; effect < PQL_OUTCOME_EFFECTS; effect++)
+            names += conf->definitions[d].outcomes[effect].count;
     program->listeners_capacity = 16;
     while (program->listeners_capacity < names * 2) program->listeners_capacity *= 2;
     program->listeners =
@@ -74,6 +78,11 @@ void pql_build_listeners(struct pql_program *program)
     }
     for (size_t i = 0; i < conf->activity_count; i++) add_listener(program, conf->activity[i]);
     for (size_t i = 0; i < conf->start_events_count; i++) add_listener(program, conf->start_events[i]);
+    for (size_t d = 0; d < conf->definitions_count; d++)
+        for (int effect = 0; effect < PQL_OUTCOME_EFFECTS; effect++) {
+            const struct pql_path_list *list = &conf->definitions[d].outcomes[effect];
+            for (size_t i = 0; i < list->count; i++) add_listener(program, list->paths[i].text);
+        }
     program->others.name = (struct pql_slice){"", 0};
     fill_listener(program, &program->others);
     program->start_on_identify =

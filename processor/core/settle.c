@@ -25,7 +25,8 @@ static void settle_conditions(struct pql_engine *engine)
             struct pql_user *user = account->users[u].user;
             struct pql_scope scope = {
                 .program = program, .account = account, .user = user, .t_ms = engine->t_ms};
-            if (!pql_expr_holds(program->conditions[unit->index]->expr, &scope)) continue;
+            if (!user->state.is_member || !pql_expr_holds(program->conditions[unit->index]->expr, &scope))
+                continue;
             user->bits[unit->index / 64] |= UINT64_C(1) << (unit->index % 64);
             account->holding[unit->index]++;
         }

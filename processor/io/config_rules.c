@@ -90,6 +90,10 @@ static void read_definition(const struct pql_options_reader *reader, const struc
     pql_options_read(reader, PQL_GROUP_PUBLISH,
                      publish && publish->kind == PQL_SETTING_GROUP ? publish : NULL, &fields.conf);
     check_definition(reader, &fields, today_ms);
+    if (pql_setting_find(setting, "disqualify_for") && !fields.conf.outcomes[PQL_OUTCOME_DISQUALIFIES].count)
+        pql_setting_diag_value(
+            pql_setting_find(setting, "disqualify_for"), reader->diags,
+            "'disqualify_for' says how long a disqualification holds: 'disqualify_on' is missing");
     fields.conf.zone = zone_of(reader, &fields.timezone, rules);
     fields.conf.name = fields.conf.name_source.text;
     fields.conf.context = fields.context.paths;

@@ -14,6 +14,7 @@ from pql_model import Duration, Model, Open, Program, Time
 
 TOPIC = "product-events"
 DURATIONS = ("lateness", "dedup_horizon", "start_grace")
+OUTCOMES = ("convert_on", "disqualify_on", "reopen_on", "acknowledge_on")
 PLAIN = ("late_policy", "evidence_max", "exact_max", "dedup_ids_max")
 
 
@@ -85,7 +86,9 @@ def definition_text(definition):
     parts = [f"{name} = {written(definition[name])};" for name in ("name", "subject", "version", "once") if name in definition]
     parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("timezone", "eligible", "qualify", "stay")
               if definition.get(name)]
-    parts += [f' {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown") if definition.get(name)]
+    parts += [f'\n    {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown", "disqualify_for", "sla")
+              if definition.get(name)]
+    parts += [f"\n    {name} = [ {', '.join(quoted(v) for v in definition[name])} ];" for name in OUTCOMES if definition.get(name)]
     if definition.get("publish_missed"):
         parts.append(" publish = { missed = true; };")
     return " ".join(parts)
@@ -117,6 +120,12 @@ def is_refused(event):
         return False
     return not event.get("account_id") or (event["type"] == "track" and not event.get("event")) or \
         (event["type"] == "identify" and not event.get("user_id"))
+
+
+def has_model(case):
+    """Whether the model knows all that the case uses."""
+    return not any(definition.get(name) for definition in case["definitions"] for name in (*OUTCOMES, "sla")) and \
+        not any(event["type"] in ("leave_group", "outcome", "forget") for event in case["events"])
 
 
 def model_records(case):

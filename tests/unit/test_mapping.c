@@ -214,10 +214,12 @@ static void what_lacks_is_named(void **state)
         {"{\"type\":\"delete\"}", PQL_REJECT_BAD_KIND},
         {"{\"type\":\"\"}", PQL_REJECT_BAD_KIND},
         {"{\"type\":true}", PQL_REJECT_BAD_KIND},
-        {"{\"type\":\"outcome\"}", PQL_REJECT_UNSUPPORTED_KIND},
+        {"{\"type\":\"outcome\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_REJECT_NO_EVENT},
+        {"{\"type\":\"outcome\",\"event\":\"won\",\"occurred_at\":1}", PQL_REJECT_NO_ACCOUNT},
+        {"{\"type\":\"leave_group\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_REJECT_NO_USER},
+        {"{\"type\":\"leave_group\",\"user_id\":\"u\",\"occurred_at\":1}", PQL_REJECT_NO_ACCOUNT},
         {"{\"type\":\"forget\"}", PQL_REJECT_UNSUPPORTED_KIND},
         {"{\"type\":\"alias\"}", PQL_REJECT_UNSUPPORTED_KIND},
-        {"{\"type\":\"leave_group\"}", PQL_REJECT_UNSUPPORTED_KIND},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         if (apply(preset("canonical"), cases[i].json, &no_message) != -1)
@@ -226,6 +228,41 @@ static void what_lacks_is_named(void **state)
         assert_string_equal(err.reason, pql_rejects[cases[i].reason].word);
         assert_true(event.time_ms == 42);
     }
+}
+
+/* From a topic of the CRM, where every record is an outcome, whatever its fields are called. */
+static void outcomes_of_a_crm(void **state)
+{
+    (void)state;
+    static const struct pql_kind_alias kinds[] = {{TEXT("*"), PQL_EVENT_OUTCOME, TEXT("")}};
+    static const struct pql_rename renames[] = {{TEXT("Closed Won"), TEXT("closed_won")}};
+    struct pql_mapping_conf conf = *preset("flat");
+    static const struct pql_source stage = {.text = TEXT("stage")}, contact = {.text = TEXT("contact")},
+                                   amount = {.text = TEXT("deal.amount")};
+    conf.kind = conf.event = (struct pql_path_list){&stage, 1};
+    conf.user = (struct pql_path_list){&contact, 1};
+    conf.value = (struct pql_path_list){&amount, 1};
+    conf.kinds = kinds;
+    conf.kinds_count = 1;
+    conf.renames = renames;
+    conf.renames_count = 1;
+    assert_int_equal(apply(&conf,
+                           "{\"stage\":\"Closed Won\",\"account_id\":\"1\",\"contact\":\"ann\","
+                           "\"deal\":{\"amount\":1200.5},\"occurred_at\":\"2026-03-01T09:00:00Z\"}",
+                           &no_message),
+                     0);
+    assert_int_equal(event.kind, PQL_EVENT_OUTCOME);
+    assert_text(event.name, "closed_won");
+    assert_text(event.user, "ann");
+    assert_int_equal(event.value.kind, PQL_NUMBER);
+    assert_true(event.value.number == 1200500000);
+    assert_int_equal(
+        apply(&conf, "{\"stage\":\"Lost\",\"account_id\":\"1\",\"occurred_at\":\"2026-03-01T09:00:00Z\"}",
+              &no_message),
+        0);
+    assert_text(event.name, "Lost");
+    assert_text(event.user, "");
+    assert_int_equal(event.value.kind, PQL_NULL);
 }
 
 static void times_in_every_form(void **state)
@@ -378,6 +415,7 @@ int main(void)
         cmocka_unit_test(canonical_identify_and_group),
         cmocka_unit_test(accounts_fall_back_to_header_and_key),
         cmocka_unit_test(segment_events),
+        cmocka_unit_test(outcomes_of_a_crm),
         cmocka_unit_test(a_clock_needs_only_a_time),
         cmocka_unit_test(what_lacks_is_named),
         cmocka_unit_test(times_in_every_form),

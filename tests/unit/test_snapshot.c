@@ -63,6 +63,16 @@ static void fixture_init(struct fixture *f, int64_t lateness_ms, int64_t horizon
     f->definitions[0].stay.text = pql_slice_of("count(x, 3h) >= 1");
     f->definitions[0].min_stay_ms = HOUR;
     f->definitions[1].cooldown_ms = 2 * HOUR;
+    static const struct pql_source won = {.text = {"won", 3}}, unfit = {.text = {"unfit", 5}},
+                                   reopened = {.text = {"reopened", 8}};
+    for (size_t i = 0; i < f->conf.definitions_count; i++) {
+        f->definitions[i].sla_ms = 2 * HOUR;
+        f->definitions[i].disqualify_for_ms = DAY;
+        f->definitions[i].outcomes[PQL_OUTCOME_CONVERTS] = (struct pql_path_list){&won, 1};
+        f->definitions[i].outcomes[PQL_OUTCOME_REOPENS] = (struct pql_path_list){&reopened, 1};
+        f->definitions[i].outcomes[PQL_OUTCOME_DISQUALIFIES] = (struct pql_path_list){&unfit, 1};
+        f->definitions[i].outcomes[PQL_OUTCOME_ACKNOWLEDGES] = (struct pql_path_list){&reopened, 1};
+    }
     pql_diags_init(&f->diags);
     f->program = pql_program_new(&f->conf, &f->diags);
     if (!f->program) pql_diags_print(&f->diags, stderr);
@@ -109,6 +119,15 @@ static void apply(struct pql_engine *engine, struct moment *m)
         event.kind = PQL_EVENT_IDENTIFY;
         event.user_attributes = &role;
         event.id = (struct pql_slice){"", 0};
+        (void)pql_engine_apply(engine, &event);
+    }
+    if (draw(12) == 0) {
+        static const char *const outcomes[] = {"won", "reopened", "unfit", "other"};
+        event.kind = draw(3) ? PQL_EVENT_OUTCOME : PQL_EVENT_LEAVE_GROUP;
+        event.name = pql_slice_of(outcomes[draw(4)]);
+        event.id = (struct pql_slice){"", 0};
+        event.user_attributes = NULL;
+        if (event.kind == PQL_EVENT_OUTCOME && draw(4) == 0) event.user.len = 0;
         (void)pql_engine_apply(engine, &event);
     }
     if (draw(50) == 0) pql_engine_tick(engine, m->clock += draw(8) ? 0 : (int64_t)draw(20) * DAY);

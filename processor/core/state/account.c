@@ -320,6 +320,7 @@ struct pql_user *pql_user_new(const struct pql_store *store, struct pql_slice id
     memcpy((char *)user + head, id.ptr, id.len);
     user->id = (struct pql_slice){(const char *)user + head, id.len};
     user->state = new_state();
+    user->member_ms = PQL_NO_TIME;
     return user;
 }
 
@@ -359,6 +360,7 @@ static struct pql_user *user_changed(const struct pql_store *store, struct pql_u
 {
     struct pql_user *user = pql_user_new(store, old->id);
     user->state = old->state;
+    user->member_ms = old->member_ms;
     for (uint32_t c = 0; c < old_conditions; c++)
         if (kept[c] != PQL_NO_INDEX && pql_user_has(old, c))
             user->bits[kept[c] / 64] |= UINT64_C(1) << (kept[c] % 64);

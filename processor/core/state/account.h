@@ -17,9 +17,12 @@ struct pql_standing {
     enum pql_status status;
     bool is_leaving;                          /* stay has failed, min_stay is not over */
     bool leaving_by_event, leaving_by_change; /* else by time */
+    bool is_converted;                        /* by an outcome, until one reopens it */
+    bool is_unanswered;                       /* the deadline of `sla` runs, from qualified_ms */
     uint32_t count;
     int64_t first_ms, qualified_ms, left_ms; /* PQL_NO_TIME */
     int64_t version;
+    int64_t disqualified_ms; /* own time of the latest outcome that disqualified; PQL_NO_TIME */
 };
 
 /* Sparse array of pointers by slot, one block: { count, capacity, pointers[capacity], slots[capacity] }. */
@@ -36,14 +39,16 @@ enum pql_start { PQL_START_NONE, PQL_START_ASSUMED, PQL_START_BY_USER, PQL_START
 struct pql_subject_state {
     struct pql_cells *cells;
     int64_t start_ms;
-    int64_t timer_ms; /* its entry in the timers; INT64_MAX: none. At most the true next change. */
-    enum pql_start start;
+    int64_t timer_ms;  /* its entry in the timers; INT64_MAX: none. At most the true next change. */
+    uint8_t start;     /* enum pql_start */
+    bool is_member;    /* a user */
     uint32_t position; /* of a user among those of its account */
 };
 
 struct pql_user {
     struct pql_subject_state state;
     struct pql_slice id; /* behind the struct */
+    int64_t member_ms;   /* time of the event that decided whether it is a member; PQL_NO_TIME: none yet */
     uint64_t bits[];     /* by condition: holds */
 };
 

@@ -86,14 +86,18 @@ void pql_page_waiting(const struct pql_engine *engine, const struct pql_waiting 
 
 static void save_standing(const struct pql_standing *standing, struct pql_buf *out)
 {
+    bool is_disqualified = standing->disqualified_ms != PQL_NO_TIME;
     pql_buf_u8(out, (uint8_t)standing->status);
-    pql_buf_u8(out, (uint8_t)(standing->is_leaving | standing->leaving_by_event << 1 |
-                              standing->leaving_by_change << 2));
+    pql_buf_varint(out, (uint64_t)standing->is_leaving | (uint64_t)standing->leaving_by_event << 1 |
+                            (uint64_t)standing->leaving_by_change << 2 |
+                            (uint64_t)standing->is_converted << 3 | (uint64_t)standing->is_unanswered << 4 |
+                            (uint64_t)is_disqualified << 5);
     pql_buf_varint(out, standing->count);
     pql_buf_zigzag(out, standing->first_ms);
     pql_buf_zigzag(out, standing->qualified_ms);
     pql_buf_zigzag(out, standing->left_ms);
     pql_buf_zigzag(out, standing->version);
+    if (is_disqualified) pql_buf_zigzag(out, standing->disqualified_ms);
 }
 
 static bool fits(const struct pql_buf *buf, size_t more)
@@ -113,7 +117,7 @@ static bool save_subject(const struct pql_program *program, const struct pql_sub
                          enum pql_subject subject, uint32_t number, struct pql_buf *out,
                          struct pql_cell_keys *keys)
 {
-    pql_buf_u8(out, (uint8_t)state->start);
+    pql_buf_u8(out, state->start);
     pql_buf_zigzag(out, state->start_ms);
     pql_buf_varint(out, pql_cells_count(state->cells));
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
@@ -141,6 +145,8 @@ static bool save_user(const struct pql_program *program, const struct pql_accoun
     const struct pql_user *user = account->users[position].user;
     size_t words = (program->conditions_count + 63) / 64;
     pql_buf_slice(out, user->id);
+    pql_buf_u8(out, user->state.is_member);
+    pql_buf_zigzag(out, user->member_ms);
     for (size_t w = 0; w < words; w++) pql_buf_varint(out, user->bits[w]);
     return save_subject(program, &user->state, PQL_SUBJECT_USER, (uint32_t)position + 1, out, keys);
 }

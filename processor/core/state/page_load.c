@@ -124,18 +124,23 @@ static void load_ids(struct loader *l)
 
 static struct pql_standing *load_standing(struct pql_reader *reader)
 {
-    struct pql_standing standing = {0};
-    uint8_t status = pql_read_u8(reader), flags = pql_read_u8(reader);
-    if (status >= PQL_STATUS_COUNT || flags > 7) reader->failed = true;
+    enum { FLAGS = 1 << 6, DISQUALIFIED = 1 << 5 };
+    struct pql_standing standing = {.disqualified_ms = PQL_NO_TIME};
+    uint8_t status = pql_read_u8(reader);
+    uint64_t flags = pql_read_varint(reader);
+    if (status >= PQL_STATUS_COUNT || flags >= FLAGS) reader->failed = true;
     standing.status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
     standing.is_leaving = flags & 1;
     standing.leaving_by_event = flags >> 1 & 1;
     standing.leaving_by_change = flags >> 2 & 1;
+    standing.is_converted = flags >> 3 & 1;
+    standing.is_unanswered = flags >> 4 & 1;
     standing.count = (uint32_t)pql_read_varint(reader);
     standing.first_ms = pql_read_zigzag(reader);
     standing.qualified_ms = pql_read_zigzag(reader);
     standing.left_ms = pql_read_zigzag(reader);
     standing.version = pql_read_zigzag(reader);
+    if (flags & DISQUALIFIED) standing.disqualified_ms = pql_read_zigzag(reader);
     if (reader->failed) return NULL;
     struct pql_standing *loaded = pql_xmalloc(sizeof *loaded);
     *loaded = standing;
@@ -176,7 +181,7 @@ static void load_subject(struct loader *l, struct pql_subject_state *state, enum
     struct pql_reader *reader = &l->reader;
     uint8_t start = pql_read_u8(reader);
     if (start > PQL_START_EXPLICIT) refuse(l);
-    state->start = reader->failed ? PQL_START_NONE : (enum pql_start)start;
+    state->start = reader->failed ? PQL_START_NONE : start;
     state->start_ms = pql_read_zigzag(reader);
     uint64_t count = pql_read_varint(reader);
     size_t slots = l->engine->program->slots_count[subject] + l->engine->change.retired_count;
@@ -201,6 +206,10 @@ static void load_users(struct loader *l, struct pql_account *account, size_t fro
         if (l->reader.failed) return;
         struct pql_user *user = pql_user_new(&engine->store, id);
         user->state.position = (uint32_t)i;
+        uint8_t is_member = pql_read_u8(&l->reader);
+        if (is_member > 1) refuse(l);
+        user->state.is_member = is_member == 1;
+        user->member_ms = pql_read_zigzag(&l->reader);
         account->users[i] = (struct pql_user_ref){pql_hash_slice(id, engine->store.key), user};
         for (size_t w = 0; w < words; w++) user->bits[w] = pql_read_varint(&l->reader);
         load_subject(l, &user->state, PQL_SUBJECT_USER, account->large, (uint32_t)i + 1);
@@ -385,9 +394,9 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
         struct pql_user *user = account->users[i].user;
         for (uint32_t c = 0; c < program->conditions_count; c++)
             if (pql_user_has(user, c)) account->holding[c]++;
+        account->members += user->state.is_member;
         pql_schedule(account, user, pql_subject_next(engine, account, user, t));
     }
-    account->members = (uint32_t)account->users_count;
     pql_account_derive(engine, account, t);
     pql_account_index(&engine->store, account);
     pql_account_retime(engine, account);

@@ -78,6 +78,7 @@ static void add(struct pql_reorder *reorder, const struct pql_event *event, cons
                 uint64_t arrival)
 {
     struct pql_event copy = *event;
+    copy.value = pql_null();
     struct pql_slice *texts[TEXTS];
     const struct pql_value **lists[LISTS];
     size_t counts[LISTS], values = 0, bytes = 0;

@@ -27,7 +27,7 @@ struct kind_row {
 
 struct pql_mapping {
     struct pql_arena arena;
-    struct field kind, event, account, user, time, id, previous_user;
+    struct field kind, event, account, user, time, id, previous_user, value;
     struct field *properties, *user_attributes, *account_attributes; /* one per name of the program */
     const struct pql_names *names;
     enum pql_time_unit time_unit;
@@ -45,8 +45,8 @@ static const struct {
     bool is_applied, needs_name, needs_account, needs_user;
 } needs[PQL_EVENT_KIND_COUNT] = {
     [PQL_EVENT_TRACK] = {true, true, true, false},    [PQL_EVENT_IDENTIFY] = {true, false, true, true},
-    [PQL_EVENT_GROUP] = {true, false, true, false},   [PQL_EVENT_LEAVE_GROUP] = {false, false, true, true},
-    [PQL_EVENT_ALIAS] = {false, false, true, true},   [PQL_EVENT_OUTCOME] = {false, true, true, false},
+    [PQL_EVENT_GROUP] = {true, false, true, false},   [PQL_EVENT_LEAVE_GROUP] = {true, false, true, true},
+    [PQL_EVENT_ALIAS] = {false, false, true, true},   [PQL_EVENT_OUTCOME] = {true, true, true, false},
     [PQL_EVENT_FORGET] = {false, false, true, false}, [PQL_EVENT_CLOCK] = {true, false, false, false},
 };
 
@@ -232,6 +232,7 @@ struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const s
     m->time = compile_field(&c, &conf->time);
     m->id = compile_field(&c, &conf->id);
     m->previous_user = compile_field(&c, &conf->previous_user);
+    m->value = compile_field(&c, &conf->value);
     check_required(&c, "event", conf->event.count);
     check_required(&c, "account", conf->account.count);
     check_required(&c, "time", conf->time.count || conf->time_from_broker);
@@ -445,6 +446,7 @@ int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value 
     ev.id = field_text(&a, &mapping->id);
     if (check_present(&a, &ev) || apply_time(&a, &ev)) return -1;
     if (ev.kind == PQL_EVENT_ALIAS) ev.previous_user = field_text(&a, &mapping->previous_user);
+    if (ev.kind == PQL_EVENT_OUTCOME) ev.value = *field_value(&a, &mapping->value);
     if (ev.kind == PQL_EVENT_TRACK || ev.kind == PQL_EVENT_OUTCOME)
         ev.properties = apply_names(&a, mapping->properties, mapping->names->properties_count);
     if (ev.kind == PQL_EVENT_IDENTIFY)
