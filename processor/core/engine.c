@@ -35,6 +35,7 @@ void pql_engine_free(struct pql_engine *engine)
     free(engine->taken);
     free(engine->events);
     pql_arena_deinit(&engine->scratch);
+    pql_tracer_free(engine->tracer);
     free(engine);
 }
 

@@ -94,7 +94,14 @@ struct pql_engine {
 
     struct pql_engine_stats stats;
     struct pql_snapshot snapshot;
+    struct pql_tracer *tracer; /* NULL: nobody looks on */
 };
+
+/* --- trace.c --- */
+/* Tells an evaluation that has just been, if it is of the account that is traced. */
+void pql_trace_unit(const struct pql_engine *engine, const struct pql_unit *unit,
+                    const struct pql_scope *scope, bool by_event, uint64_t records_before);
+void pql_tracer_free(struct pql_tracer *tracer);
 
 /* --- engine.c --- */
 /* Does the program's `ignore` hold for the event? account NULL: a new one. */

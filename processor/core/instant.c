@@ -42,11 +42,13 @@ void pql_instant_evaluate(struct pql_engine *engine)
         const struct pql_unit *unit = engine->program->units[top.due];
         struct pql_scope scope = {
             .program = engine->program, .account = engine->account, .user = item.user, .t_ms = engine->t_ms};
+        uint64_t records_before = engine->stats.records;
         if (unit->is_condition)
             evaluate_condition(engine, unit->index, item.user, &scope, item.by_event);
         else
             pql_evaluate_definition(engine, &engine->program->definitions[unit->index], item.user, &scope,
                                     item.by_event);
+        if (engine->tracer) pql_trace_unit(engine, unit, &scope, item.by_event, records_before);
     }
 }
 

@@ -1,0 +1,20 @@
+/* inspect.h - who is known to an engine, for reports over all of it. Reads only. */
+#ifndef PQL_CORE_INSPECT_H
+#define PQL_CORE_INSPECT_H
+
+#include "core/engine.h"
+
+struct pql_seen {
+    struct pql_slice account, user; /* user empty: the account itself */
+    int64_t start_ms;               /* PQL_NO_TIME: none */
+    bool signed_up;                 /* an event that the mapping calls a sign-up said so */
+};
+
+typedef void pql_see(void *context, const struct pql_seen *known);
+
+/* Every account, each before its users, in the order of appearance. Users are there only if the program keeps
+ * any. */
+void pql_engine_each(const struct pql_engine *engine, pql_see *see, void *context);
+bool pql_program_keeps_users(const struct pql_program *program);
+
+#endif
