@@ -92,8 +92,12 @@ static void print_flags(const struct pql_flag *flags, size_t count, const char *
     fprintf(out, "usage: pqlstream %s %s\n\n%s\n\nflags:\n", name, command ? command->usage : "", about);
     for (size_t i = 0; i < count; i++) {
         char text[80];
-        snprintf(text, sizeof text, "%s%s%s", flags[i].name, flags[i].value ? " " : "",
-                 flags[i].value ? flags[i].value : "");
+        bool may_lack = flags[i].type == PQL_FLAG_MAYBE;
+        snprintf(text, sizeof text, "%s%s%s%s", flags[i].name,
+                 may_lack         ? "[="
+                 : flags[i].value ? " "
+                                  : "",
+                 flags[i].value ? flags[i].value : "", may_lack ? "]" : "");
         if (flags[i].letter)
             fprintf(out, "  -%c, %-30s%s\n", flags[i].letter, text, flags[i].help);
         else
@@ -127,6 +131,10 @@ static const char *store(const struct pql_flag *flag, const char *value)
     if (flag->type == PQL_FLAG_YES) {
         if (value) return "no value belongs to";
         *(bool *)flag->member = true;
+        return NULL;
+    }
+    if (flag->type == PQL_FLAG_MAYBE) {
+        *(const char **)flag->member = value ? value : "";
         return NULL;
     }
     if (!value) return "a value is missing after";
@@ -163,7 +171,8 @@ bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *abou
             *exit_code = say_flag(argv[0], "unknown flag", word);
             return false;
         }
-        if (flag->type != PQL_FLAG_YES && !value && i + 1 < argc) value = argv[++i];
+        bool takes_next = flag->type == PQL_FLAG_TEXT || flag->type == PQL_FLAG_TEXTS;
+        if (takes_next && !value && i + 1 < argc) value = argv[++i];
         const char *problem = store(flag, value);
         if (problem) {
             *exit_code = say_flag(argv[0], problem, flag->name);

@@ -47,6 +47,7 @@ int pql_cmd_replay(int argc, char **argv);
 enum pql_flag_type {
     PQL_FLAG_YES /* bool */,
     PQL_FLAG_TEXT /* const char * */,
+    PQL_FLAG_MAYBE /* const char *: "" without a value, which may only come as --name=value */,
     PQL_FLAG_TEXTS /* struct pql_texts */
 };
 

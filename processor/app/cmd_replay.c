@@ -1,6 +1,6 @@
 /* replay: definitions over events that are there already. The same engine as run, one per partition; nothing
  * is written anywhere. */
-#include "app/replayer.h"
+#include "app/workbench_plan.h"
 
 #include "core/lang/lang.h"
 
@@ -11,6 +11,7 @@ struct replay_flags {
     struct pql_config_flags config;
     struct pql_period_flags period;
     const char *input, *format, *partitions, *advance;
+    struct pql_workbench_flags bench;
     bool from_kafka, digest;
 };
 
@@ -62,11 +63,12 @@ static int read_flags(const struct replay_flags *flags, int files, struct plan *
         return say("--advance", flags->advance, "a duration such as 14d, or end");
     if (!pql_period_read(&flags->period, "replay", pql_wall_ms(), &plan->since_ms, &plan->until_ms))
         return PQL_EXIT_CONFIG;
+    if (flags->bench.at && flags->advance) return say_not_together("--advance", "--at");
     return check_source(flags, files);
 }
 
-static int replay_all(struct pql_replay *replay, const struct replay_flags *flags, const struct plan *plan,
-                      char **files, int count)
+static int replay_events(struct pql_replay *replay, const struct replay_flags *flags, const struct plan *plan,
+                         char **files, int count)
 {
     if (flags->from_kafka)
         return pql_replay_run_kafka(replay, &(struct pql_replay_kafka){.since_ms = plan->since_ms,
@@ -80,6 +82,37 @@ static int replay_all(struct pql_replay *replay, const struct replay_flags *flag
                                                            .paths = files,
                                                            .count = count,
                                                            .advance_ms = plan->advance_ms});
+}
+
+/* The events through one configuration. */
+static int replay_all(struct pql_replay *replay, struct pql_workbench_plan *bench,
+                      const struct replay_flags *flags, const struct pql_config_flags *config,
+                      const struct plan *plan, char **files, int count)
+{
+    int exit_code;
+    if (!pql_setup_init(&replay->setup, config, flags->from_kafka, &exit_code)) return exit_code;
+    pql_replay_init(replay);
+    exit_code = pql_workbench_prepare(bench, replay);
+    return exit_code == PQL_EXIT_OK ? replay_events(replay, flags, plan, files, count) : exit_code;
+}
+
+/* With --against the same events go through both configurations. */
+static int replay_both(const struct replay_flags *flags, struct pql_workbench_plan *bench,
+                       const struct plan *plan, char **files, int count)
+{
+    struct pql_replay replay = {.tells_digest = flags->digest}, old = {0};
+    struct pql_config_flags config = flags->config;
+    int exit_code = PQL_EXIT_OK;
+    config.path = flags->bench.against;
+    if (config.path) exit_code = replay_all(&old, bench, flags, &config, plan, files, count);
+    if (exit_code == PQL_EXIT_OK)
+        exit_code = replay_all(&replay, bench, flags, &flags->config, plan, files, count);
+    if (exit_code == PQL_EXIT_OK)
+        pql_workbench_report(bench, &replay, flags->config.path ? flags->config.path : "pqlstream.conf",
+                             config.path ? &old : NULL);
+    pql_replay_stop(&replay);
+    pql_replay_stop(&old);
+    return exit_code;
 }
 
 int pql_cmd_replay(int argc, char **argv)
@@ -100,6 +133,7 @@ int pql_cmd_replay(int argc, char **argv)
         {"--digest", 0, PQL_FLAG_YES, NULL,
          "say the digest of each partition's state after its last event, as `checkpoint digest` does",
          &given.digest},
+        PQL_WORKBENCH_FLAGS(&given.bench),
     };
     int rest, exit_code;
     struct plan plan;
@@ -112,14 +146,15 @@ int pql_cmd_replay(int argc, char **argv)
             "mapping, as in account_id or\nproperties.plan. None of them needs a broker.\n"
             "--from-kafka: all partitions of all inputs, outside any group, in the order of the broker's "
             "timestamps; committed records only.\nWhat lies before --since is not known to the definitions.\n"
-            "The clock stops at the last event, unless --advance moves it.",
+            "The clock stops at the last event, unless --advance moves it.\n"
+            "--summary, --at, --trace, --against and --outcomes print a report in the place of the records.",
             argc, argv, &rest, &exit_code))
         return exit_code;
     exit_code = read_flags(&given, rest, &plan);
     if (exit_code != PQL_EXIT_OK) return exit_code;
-    struct pql_replay replay = {.tells_digest = given.digest};
-    if (pql_setup_init(&replay.setup, &given.config, given.from_kafka, &exit_code))
-        exit_code = replay_all(&replay, &given, &plan, argv + 1, rest);
-    pql_replay_stop(&replay);
+    struct pql_workbench_plan bench;
+    exit_code = pql_workbench_check(&given.bench, argv + 1, given.from_kafka ? -1 : rest, &bench);
+    if (exit_code == PQL_EXIT_OK) exit_code = replay_both(&given, &bench, &plan, argv + 1, rest);
+    pql_workbench_plan_deinit(&bench);
     return exit_code;
 }

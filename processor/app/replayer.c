@@ -1,4 +1,6 @@
 #include "app/replayer.h"
+#include "app/report.h"
+#include "app/workbench_reports.h"
 
 #include "core/partition.h"
 
@@ -24,10 +26,13 @@ static void flush_out(struct pql_replay *replay)
 static void emit(void *context, const struct pql_record *record)
 {
     struct pql_replay *replay = context;
+    if (record->transition == PQL_SNAPSHOT) replay->refreshed(replay->refreshed_context, record);
     if (record->transition == PQL_SCORE_CHANGED || record->transition == PQL_SNAPSHOT) return;
+    pql_workbench_record(&replay->bench, record);
+    replay->records++;
+    if (replay->is_quiet) return;
     pql_encode_record(replay->encoder, record, pql_wall_ms(), &replay->out);
     pql_buf_text(&replay->out, "\n");
-    replay->records++;
     if (replay->out.len > OUT_BYTES) flush_out(replay);
 }
 
@@ -41,18 +46,26 @@ void pql_replay_grow(struct pql_replay *replay, size_t count)
         struct pql_replay_task *task = &replay->tasks[replay->tasks_count];
         *task = (struct pql_replay_task){.engine = pql_engine_new(replay->setup.program, emit, replay)};
         pql_engine_set_origin(task->engine, PQL_ORIGIN_BACKFILL);
+        if (replay->traces)
+            pql_engine_trace(task->engine, pql_slice_of(replay->traced_account),
+                             pql_slice_of(replay->traced_user), pql_trace_print, replay->traces);
     }
 }
 
-void pql_replay_start(struct pql_replay *replay, size_t tasks_count)
+void pql_replay_init(struct pql_replay *replay)
 {
     const struct pql_config *config = replay->setup.config;
     pql_arena_init(&replay->scratch);
+    pql_workbench_init(&replay->bench, replay->setup.program);
     replay->topics = pql_xcalloc(config->inputs_count, sizeof *replay->topics);
     for (size_t i = 0; i < config->inputs_count; i++)
         replay->topics[i] = pql_slice_of(config->inputs[i].topic);
     replay->encoder = pql_encoder_new(&(struct pql_encode_conf){
         .format = PQL_ENCODE_JSON, .topics = replay->topics, .topics_count = config->inputs_count});
+}
+
+void pql_replay_start(struct pql_replay *replay, size_t tasks_count)
+{
     pql_replay_grow(replay, tasks_count);
 }
 
@@ -64,6 +77,7 @@ void pql_replay_stop(struct pql_replay *replay)
     free(replay->topics);
     pql_buf_deinit(&replay->out);
     pql_arena_deinit(&replay->scratch);
+    pql_workbench_deinit(&replay->bench);
     pql_setup_deinit(&replay->setup);
 }
 
@@ -79,6 +93,11 @@ uint32_t pql_replay_task_of(const struct pql_replay *replay, const struct pql_in
 int pql_replay_apply(struct pql_replay *replay, size_t task, const struct pql_event *event,
                      struct pql_err *err)
 {
+    if (replay->has_until && event->time_ms > replay->until_ms) {
+        replay->left_out++;
+        return 0;
+    }
+    pql_workbench_event(&replay->bench, event);
     if (pql_engine_apply(replay->tasks[task].engine, event) != PQL_APPLY_LATE_DEAD_LETTER) return 0;
     PQL_FAIL(err, PQL_ERR_RECORD, "%s", pql_rejects[PQL_REJECT_LATE].help);
     err->reason = pql_rejects[PQL_REJECT_LATE].word;
@@ -120,13 +139,32 @@ void pql_replay_finish(struct pql_replay *replay, int64_t advance_ms)
             fprintf(stderr, "partition %zu: digest %016" PRIx64 "\n", i, pql_engine_digest(engine));
         pql_engine_finish(engine);
         if (pql_engine_seen(engine) == PQL_NO_TIME) continue;
-        if (advance_ms == INT64_MAX)
+        if (replay->has_until)
+            pql_engine_tick(engine, replay->until_ms + (lateness ? lateness + 1 : 0));
+        else if (advance_ms == INT64_MAX)
             advance_to_end(engine, lateness);
         else if (advance_ms >= 0)
             advance_to(engine, pql_engine_seen(engine) + advance_ms);
     }
+    for (size_t i = 0; replay->refreshed && i < replay->tasks_count; i++)
+        pql_engine_refresh(replay->tasks[i].engine);
     flush_out(replay);
     if (fflush(stdout) != 0) replay->out_failed = true;
+}
+
+int64_t pql_replay_seen(const struct pql_replay *replay)
+{
+    int64_t seen = PQL_NO_TIME;
+    for (size_t i = 0; i < replay->tasks_count; i++) {
+        int64_t of_task = pql_engine_seen(replay->tasks[i].engine);
+        if (of_task > seen) seen = of_task;
+    }
+    return seen;
+}
+
+void pql_replay_each(const struct pql_replay *replay, pql_see *see, void *context)
+{
+    for (size_t i = 0; i < replay->tasks_count; i++) pql_engine_each(replay->tasks[i].engine, see, context);
 }
 
 void pql_replay_summary(struct pql_replay *replay)
@@ -156,6 +194,13 @@ void pql_replay_summary(struct pql_replay *replay)
     fprintf(stderr, ", %s late", pql_count_text(sum.late, text));
     fprintf(stderr, ", %s ignored", pql_count_text(sum.ignored, text));
     fprintf(stderr, "; %s accounts", pql_count_text(sum.accounts, text));
-    fprintf(stderr, ", %s users\n", pql_count_text(sum.users, text));
+    fprintf(stderr, ", %s users", pql_count_text(sum.users, text));
+    if (replay->has_until)
+        fprintf(stderr, "; %s later events left out", pql_count_text(replay->left_out, text));
+    fputs("\n", stderr);
+    struct pql_buf definitions = {0};
+    if (!replay->is_quiet) pql_report_summary(replay, true, false, &definitions);
+    pql_report_print(&definitions, stderr);
+    pql_buf_deinit(&definitions);
     if (replay->out_failed) fprintf(stderr, "standard output: %s\n", strerror(errno));
 }

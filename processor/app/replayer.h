@@ -11,8 +11,11 @@
 #include "app/period.h"
 #include "app/progress.h"
 #include "app/setup.h"
+#include "app/workbench.h"
+#include "app/workbench_trace.h"
 
 #include "core/engine.h"
+#include "core/inspect.h"
 #include "core/reasons.h"
 #include "core/wire/encode.h"
 
@@ -35,9 +38,19 @@ struct pql_replay {
     uint64_t events, records, refused[PQL_REJECT_COUNT], refused_total;
     struct pql_progress progress;
     bool tells_digest;
+    bool is_quiet;  /* no records on standard output */
+    bool has_until; /* later events are left out, and the clock ends there */
+    int64_t until_ms;
+    uint64_t left_out;
+    struct pql_workbench bench;
+    pql_emit *refreshed; /* takes the states of all members at the end; NULL: nobody does */
+    void *refreshed_context;
+    struct pql_trace_printer *traces; /* of this account; user "": and all its users. NULL: none */
+    const char *traced_account, *traced_user;
 };
 
-/* After pql_setup_init of replay->setup. */
+/* After pql_setup_init of replay->setup; the workbench is there before the tasks are. */
+void pql_replay_init(struct pql_replay *replay);
 void pql_replay_start(struct pql_replay *replay, size_t tasks_count);
 void pql_replay_stop(struct pql_replay *replay);
 
@@ -60,6 +73,11 @@ void pql_replay_refuse(struct pql_replay *replay, const char *place, const struc
  * summary. */
 void pql_replay_finish(struct pql_replay *replay, int64_t advance_ms);
 void pql_replay_summary(struct pql_replay *replay);
+
+/* Everybody in every engine of the replay, as pql_engine_each has it. */
+void pql_replay_each(const struct pql_replay *replay, pql_see *see, void *context);
+/* The clock of the task that is furthest. */
+int64_t pql_replay_seen(const struct pql_replay *replay);
 
 /* --- the two sources; exit codes --- */
 

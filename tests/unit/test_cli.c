@@ -1,7 +1,7 @@
-/* The command line as a user types it: what is printed where, and the exit code. Commands run in this process
- * with standard output and error in files of a folder of their own. */
+/* The command line as a user types it: what is printed where, and the exit code. */
 #include "app/cli.h"
 #include "base/buf.h"
+#include "support/commands.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,94 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static char folder[64], out[1 << 20], err[1 << 20];
-
-static int set_up(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/pql-cli-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *file = fopen(path_of(name), "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static void read_file(const char *name, char *text, size_t size)
-{
-    FILE *file = fopen(path_of(name), "r");
-    assert_non_null(file);
-    text[fread(text, 1, size - 1, file)] = 0;
-    fclose(file);
-}
-
-/* Descriptor `fd` goes to a file; returns what it was. */
-static int divert(int fd, const char *name)
-{
-    int saved = dup(fd), file = open(path_of(name), O_CREAT | O_TRUNC | O_WRONLY, 0600);
-    assert_true(saved >= 0 && file >= 0);
-    dup2(file, fd);
-    close(file);
-    return saved;
-}
-
-static void restore(int fd, int saved)
-{
-    dup2(saved, fd);
-    close(saved);
-}
-
-static int run_words(int argc, char **argv)
-{
-    fflush(stdout);
-    int saved_out = divert(STDOUT_FILENO, "out"), saved_err = divert(STDERR_FILENO, "err");
-    int code = pql_cli(argc, argv);
-    fflush(stdout);
-    fflush(stderr);
-    restore(STDOUT_FILENO, saved_out);
-    restore(STDERR_FILENO, saved_err);
-    read_file("out", out, sizeof out);
-    read_file("err", err, sizeof err);
-    return code;
-}
-
-/* Words are separated by single spaces. */
-static int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int run(const char *format, ...)
-{
-    char line[1000], *argv[32], *save = NULL;
-    int argc = 0;
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save))
-        argv[argc++] = word;
-    argv[argc] = NULL;
-    return run_words(argc, argv);
-}
 
 #define CONFIG                                                                                               \
     "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"                                    \
