@@ -64,6 +64,11 @@ static void print_kept(const struct pql_signal_def *def, FILE *out)
         fprintf(out, "up to %u occurrences, 32 bytes each, until %lld days after the window; then 64 bytes",
                 signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
         break;
+    case PQL_SIGNAL_STEPS: fprintf(out, "a number for each step of its decay, 32 bytes each"); break;
+    case PQL_SIGNAL_LAST:
+        fprintf(out, "the last times of up to %u %s, 16 bytes each", signal->k,
+                signal->function == PQL_FN_DISTINCT ? "different values" : "days");
+        break;
     case PQL_SIGNAL_PANES:
     case PQL_SIGNAL_PANES_SUM:
     case PQL_SIGNAL_KIND_COUNT: break;

@@ -17,6 +17,8 @@ const struct pql_signal_row pql_signal_rows[PQL_SIGNAL_KIND_COUNT] = {
     [PQL_SIGNAL_STREAK] = {sizeof(struct pql_payload_streak), 0, false},
     [PQL_SIGNAL_SEQUENCE] = {sizeof(struct pql_payload_sequence), 0, false},
     [PQL_SIGNAL_SEQUENCE_FIRST] = {sizeof(struct pql_payload_first), sizeof(struct pql_entry_first), false},
+    [PQL_SIGNAL_STEPS] = {0, sizeof(struct pql_entry_step), false},
+    [PQL_SIGNAL_LAST] = {0, sizeof(struct pql_entry_value), false},
     [PQL_SIGNAL_PANES] = {sizeof(struct pql_payload_total), 2 * sizeof(int64_t), false},
     [PQL_SIGNAL_PANES_SUM] = {sizeof(struct pql_payload_total), sizeof(struct pql_entry_pane), false},
     [PQL_SIGNAL_LATEST] = {sizeof(struct pql_payload_newest), 0, false},
@@ -43,6 +45,8 @@ static unsigned add(const struct pql_signal *signal, struct pql_cell **cell,
     case PQL_SIGNAL_COUNT:
     case PQL_SIGNAL_SUM: return pql_rolling_add(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_EXTREME: return pql_rolling_add_extreme(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_STEPS: return pql_decay_add(signal, cell, occurrence, t_ms);
+    case PQL_SIGNAL_LAST:
     case PQL_SIGNAL_DISTINCT: return pql_rolling_add_distinct(signal, cell, occurrence, t_ms);
     case PQL_SIGNAL_COUNT_EVER:
     case PQL_SIGNAL_SUM_EVER:
@@ -113,6 +117,8 @@ static void read_cell(const struct pql_signal *signal, const struct pql_cell *ce
     case PQL_SIGNAL_SUM:
     case PQL_SIGNAL_EXTREME:
     case PQL_SIGNAL_DISTINCT: pql_rolling_read(signal, cell, t_ms, reading); break;
+    case PQL_SIGNAL_STEPS:
+    case PQL_SIGNAL_LAST: pql_decay_read(signal, cell, reading); break;
     case PQL_SIGNAL_COUNT_EVER:
     case PQL_SIGNAL_SUM_EVER:
     case PQL_SIGNAL_EXTREME_EVER:
@@ -157,9 +163,8 @@ bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *
     return reading.n >= c;
 }
 
-int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+static int64_t next_plain(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
-    if (!cell) return INT64_MAX;
     if (pql_signal_rows[signal->kind].is_rolling) return pql_rolling_next(signal, cell, t_ms);
     if (pql_signal_is_calendar(signal)) return pql_calendar_next(signal, cell, t_ms);
     if (signal->kind == PQL_SIGNAL_SEQUENCE) return pql_sequence_next(signal, cell, t_ms);
@@ -167,6 +172,15 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
     if (signal->kind == PQL_SIGNAL_STREAK) return pql_streak_next(signal, cell, t_ms);
     if (signal->kind == PQL_SIGNAL_TIMES) return pql_ever_next_since(signal, cell, t_ms);
     return INT64_MAX;
+}
+
+int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    if (!cell) return INT64_MAX;
+    int64_t plain = next_plain(signal, cell, t_ms);
+    if (!signal->decays_count) return plain;
+    int64_t decay = pql_signal_next_decay(signal, cell, t_ms);
+    return decay < plain ? decay : plain;
 }
 
 int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms)

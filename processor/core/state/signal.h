@@ -10,12 +10,14 @@
  *   min, max           (time, decimal) of those that no newer one beats, the best first
  *   prev W             as count and sum, over 2 W
  *   beyond exact_max   of a sum, a prev W, and a count that is read as a number: the newest so many one by
- * one, older ones as number and sum per 1/1024 of the window (a pane): they count as if they had been at the
+ * one, older ones as number and sum per 1/1024 of the window (a pane); these count as if they had been at the
  * end of their pane, and the reading is approximate first W            the value, and (time, value) one by
  * one until the window cannot move any more ever forms         a number, a set, a pair of times, the n
  * earliest times today, this …      the ever form, and the number of the day, week, month or quarter sequence
- * per step the partial match with the latest start, per value of `by`; the latest whole one streak the newest
- * day, 64 days up to it as bits, the length of the run before them
+ * per step the partial match with the latest start, per value of `by`; the latest whole streak the newest
+ * day, 64 days up to it as bits, the length of the run before them decaying           the same; since ever
+ * (step, number, sum), or the last time of each value or day; in first W those of a step together once the
+ * window cannot move
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
  * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.
@@ -25,6 +27,7 @@
 
 #include "base/buf.h"
 #include "base/zone.h"
+#include "core/decay.h"
 #include "core/lang/ast.h"
 
 /* How a signal keeps its state: one row of pql_signal_kinds each. */
@@ -46,6 +49,8 @@ enum pql_signal_kind {
     PQL_SIGNAL_EARLIEST,    /* ever */
     PQL_SIGNAL_FIRST,       /* count, sum, avg, min, max, distinct, days, weeks, months in `first W` */
     PQL_SIGNAL_FIRST_VALUE, /* latest, earliest in `first W` */
+    PQL_SIGNAL_STEPS,       /* count, sum that decay, ever: by step of the decay */
+    PQL_SIGNAL_LAST,        /* distinct, days that decay, ever: last times, newest k */
     PQL_SIGNAL_PANES,       /* of no signal: what is folded of another, counts; */
     PQL_SIGNAL_PANES_SUM,   /* and sums */
     PQL_SIGNAL_KIND_COUNT,
@@ -67,6 +72,9 @@ struct pql_signal {
     bool shows_mean;             /* sum: somebody reads the average */
     bool is_by;                  /* sequence: all steps have one value of a property */
     int64_t within_ms;           /* sequence: 0: no limit */
+    /* Of readers: how what it holds decays. Kinds that keep it by step have one, others any number. */
+    const struct pql_decay *const *decays;
+    size_t decays_count;
     /* prev W: the signal of the same calls in W itself, which is read from the same cell; or NULL. */
     const struct pql_signal *twin;
     /* Boundaries c, ascending: the instant at which `value >= c` flips matters. Whole numbers; of since, ms.
@@ -112,6 +120,7 @@ enum {
     PQL_CHANGE_LAST = 4,  /* the latest time */
     PQL_CHANGE_VALUE = 8, /* the number, or the newest value */
     PQL_CHANGE_TWIN = 16, /* the number of the twin */
+    PQL_CHANGE_AGE = 64,  /* how much it has decayed */
     PQL_CHANGE_MEAN = 32, /* sum divided by how many; only where shows_mean */
 };
 
@@ -127,6 +136,13 @@ void pql_signal_trim(const struct pql_signal *signal, struct pql_cell *cell, con
 /* The value at t. cell may be NULL. */
 void pql_signal_read(const struct pql_signal *signal, const struct pql_cell *cell,
                      const struct pql_first *first, int64_t t_ms, struct pql_reading *reading);
+/* The same of count, sum, distinct and days, with what each occurrence, or the last of each value or day,
+ * still counts for; reading->value is the number. */
+void pql_signal_read_decayed(const struct pql_signal *signal, const struct pql_decay *decay,
+                             const struct pql_cell *cell, const struct pql_first *first, int64_t t_ms,
+                             struct pql_reading *reading);
+/* The first instant after t at which something decays; INT64_MAX if nothing does. At most next_change. */
+int64_t pql_signal_next_decay(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
 /* Only for PQL_SIGNAL_COUNT and PQL_SIGNAL_DISTINCT in rolling windows: is the value at t at least c (c >= 1,
  * c <= k)? O(1). */
 bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,

@@ -6,6 +6,7 @@
  *   signal_panes.c     what is older than the newest exact_max of count, sum and avg there
  *   signal_ever.c      their ever forms; ever, first_time, last_time, since; nth
  *   signal_calendar.c  today, this week …: the ever form of the present period
+ *   signal_decay.c     what decays of all these
  *   signal_first.c     first W and named periods, of every function
  *   signal_newest.c    latest, earliest
  *   signal_sequence.c  sequence
@@ -43,6 +44,12 @@ struct pql_entry_number { /* sum */
 
 struct pql_entry_pane { /* begins with its end, exclusive; of counts the first two words */
     int64_t end_ms;
+    uint64_t n, low;
+    int64_t high;
+};
+
+struct pql_entry_step { /* of decay */
+    int64_t start_ms;
     uint64_t n, low;
     int64_t high;
 };
@@ -233,6 +240,14 @@ size_t pql_panes_bytes(const struct pql_signal *signal, const struct pql_cell *c
 size_t pql_panes_content(const struct pql_signal *signal, const struct pql_cell *cell);
 void pql_panes_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);
 void pql_panes_load(const struct pql_signal *signal, struct pql_cell *cell, struct pql_reader *reader);
+
+/* STEPS: adds to the step of the occurrence; what counts nothing any more goes. */
+unsigned pql_decay_add(const struct pql_signal *signal, struct pql_cell **cell,
+                       const struct pql_occurrence *occ, int64_t t_ms);
+void pql_decay_read(const struct pql_signal *signal, const struct pql_cell *cell,
+                    struct pql_reading *reading);
+/* Of a value or day that was last there at `before`, and is at `now`: PQL_CHANGE_AGE, or 0. */
+unsigned pql_decay_change(const struct pql_signal *signal, int64_t before_ms, int64_t now_ms);
 
 unsigned pql_ever_add(const struct pql_signal *signal, struct pql_cell *cell,
                       const struct pql_occurrence *occ);

@@ -15,6 +15,12 @@ static bool is_different(const struct pql_signal *signal)
            signal->function == PQL_FN_WEEKS || signal->function == PQL_FN_MONTHS;
 }
 
+/* A count that decays says in an entry's hash how many it stands for. */
+static bool holds_many(const struct pql_signal *signal)
+{
+    return signal->decays_count && signal->function == PQL_FN_COUNT;
+}
+
 /* Is the value among the occurrences inside the window, before entry `upto`? */
 static bool has_inside(const struct pql_signal *signal, const struct pql_cell *cell,
                        const struct pql_first *first, uint64_t hash, uint32_t upto)
@@ -22,6 +28,16 @@ static bool has_inside(const struct pql_signal *signal, const struct pql_cell *c
     const struct pql_entry_first *list = pql_cell_entries(signal, cell);
     for (uint32_t i = 0; i < upto; i++)
         if (list[i].hash == hash && is_inside(first, list[i].time_ms)) return true;
+    return false;
+}
+
+/* Does the value of entry i come again inside the window? */
+static bool has_later(const struct pql_signal *signal, const struct pql_cell *cell,
+                      const struct pql_first *first, uint32_t i)
+{
+    const struct pql_entry_first *list = pql_cell_entries(signal, cell);
+    for (uint32_t k = i + 1; k < cell->n && is_inside(first, list[k].time_ms); k++)
+        if (list[k].hash == list[i].hash) return true;
     return false;
 }
 
@@ -82,6 +98,7 @@ static void recount(const struct pql_signal *signal, struct pql_cell *cell, cons
         bool is_new = !is_different(signal) || !has_inside(signal, cell, first, list[i].hash, i);
         (void)count_inside(signal, &value, list[i].time_ms, pql_cell_decimal(list[i].low, list[i].high),
                            is_new);
+        if (holds_many(signal)) value.n += list[i].hash - 1;
     }
     memcpy(pql_cell_payload(cell), &value, sizeof value);
 }
@@ -159,6 +176,30 @@ static struct pql_value decided(const struct pql_signal *signal, const struct pq
                        : pql_null();
 }
 
+/* What decays is kept by step even then, and each value's last time. */
+static void join_steps(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first)
+{
+    struct pql_entry_first *list = pql_cell_entries(signal, cell);
+    const struct pql_decay *decay = signal->decays[0];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < cell->n; i++) {
+        struct pql_entry_first *last = kept ? &list[kept - 1] : NULL;
+        bool is_joined = false;
+        if (is_inside(first, list[i].time_ms) && is_different(signal))
+            is_joined = has_later(signal, cell, first, i);
+        else if (last && is_inside(first, last->time_ms) && is_inside(first, list[i].time_ms) &&
+                 pql_decay_step_of(decay, last->time_ms) == pql_decay_step_of(decay, list[i].time_ms)) {
+            pql_decimal sum =
+                pql_cell_decimal(last->low, last->high) + pql_cell_decimal(list[i].low, list[i].high);
+            *last = (struct pql_entry_first){list[i].time_ms, last->hash + list[i].hash, pql_cell_low(sum),
+                                             pql_cell_high(sum)};
+            is_joined = true;
+        }
+        if (!is_joined) list[kept++] = list[i];
+    }
+    cell->n = kept;
+}
+
 enum inside { INSIDE_KEEP, INSIDE_DROP, INSIDE_DROP_REPEATED };
 
 static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, const struct pql_first *first,
@@ -170,7 +211,7 @@ static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, c
     for (uint32_t i = 0; i < cell->n; i++) {
         bool stays = list[i].time_ms + signal->start_grace_ms > t_ms;
         if (is_inside(first, list[i].time_ms))
-            stays = inside == INSIDE_KEEP || i == decides ||
+            stays = inside == INSIDE_KEEP || i == decides || signal->decays_count ||
                     (inside == INSIDE_DROP_REPEATED && !has_inside(signal, cell, first, list[i].hash, kept));
         if (stays)
             list[kept++] = list[i];
@@ -178,7 +219,8 @@ static void keep_first(const struct pql_signal *signal, struct pql_cell *cell, c
             pql_first_drop(signal, &list[i]);
     }
     cell->n = kept;
-    if (!kept) cell->head = 0;
+    if (inside != INSIDE_KEEP && signal->decays_count) join_steps(signal, cell, first);
+    if (!cell->n) cell->head = 0;
 }
 
 /* Outside the window stand those before its start and those after its end: has the oldest of either outlived
@@ -213,7 +255,7 @@ static bool make_room(const struct pql_signal *signal, struct pql_cell *cell, co
     uint32_t limit = signal->exact_max > signal->k ? signal->exact_max : signal->k;
     if (cell->n < limit * 2) return true;
     keep_first(signal, cell, first, t_ms, is_different(signal) ? INSIDE_DROP_REPEATED : INSIDE_DROP);
-    if (cell->n < limit) return true;
+    if (cell->n < (signal->decays_count ? limit * 2 : limit)) return true;
     uint32_t oldest = 0;
     while (oldest < cell->n && is_inside(first, pql_cell_time(signal, cell, oldest))) oldest++;
     if (oldest == cell->n) return false;
@@ -232,15 +274,16 @@ unsigned pql_first_add(const struct pql_signal *signal, struct pql_cell **cell,
     bool is_new =
         inside && (!is_different(signal) || !has_inside(signal, *cell, first, occ->hash, (*cell)->n));
     if (make_room(signal, *cell, first, t_ms)) {
-        struct pql_entry_first entry = {occ->time_ms, occ->hash, pql_cell_low(occ->number),
-                                        pql_cell_high(occ->number)};
+        struct pql_entry_first entry = {occ->time_ms, holds_many(signal) ? 1 : occ->hash,
+                                        pql_cell_low(occ->number), pql_cell_high(occ->number)};
         memcpy(pql_cell_insert(signal, cell, pql_cell_upto(signal, *cell, occ->time_ms)), &entry,
                sizeof entry);
     }
     if (!inside) return 0;
     bool is_other = count_inside(signal, pql_cell_payload(*cell), occ->time_ms, occ->number, is_new);
     bool is_counted = signal->function == PQL_FN_COUNT || is_different(signal);
-    return PQL_CHANGE_ANY | ((is_counted ? is_new : is_other) ? PQL_CHANGE_VALUE : 0);
+    unsigned changed = PQL_CHANGE_ANY | (signal->decays_count ? PQL_CHANGE_AGE : 0);
+    return changed | ((is_counted ? is_new : is_other) ? PQL_CHANGE_VALUE : 0);
 }
 
 unsigned pql_first_add_value(const struct pql_signal *signal, struct pql_cell **cell,

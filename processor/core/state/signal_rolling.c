@@ -119,14 +119,15 @@ unsigned pql_rolling_add_extreme(const struct pql_signal *signal, struct pql_cel
 unsigned pql_rolling_add_distinct(const struct pql_signal *signal, struct pql_cell **cell,
                                   const struct pql_occurrence *occ, int64_t t_ms)
 {
-    if (occ->time_ms <= t_ms - signal->window.ms) return 0;
+    bool has_left = signal->kind == PQL_SIGNAL_DISTINCT && occ->time_ms <= t_ms - signal->window.ms;
+    if (has_left) return 0;
     const struct pql_entry_value *values = pql_cell_entries(signal, *cell);
     unsigned changed = PQL_CHANGE_VALUE;
     for (uint32_t i = (*cell)->n; i-- > 0;) {
         if (values[i].hash != occ->hash) continue;
         if (values[i].time_ms >= occ->time_ms) return 0;
+        changed = pql_decay_change(signal, values[i].time_ms, occ->time_ms);
         pql_cell_remove(signal, *cell, i);
-        changed = 0;
         break;
     }
     uint32_t at = pql_cell_upto(signal, *cell, occ->time_ms);
