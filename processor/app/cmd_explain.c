@@ -33,8 +33,7 @@ static void names_init(struct names *names, const struct pql_setup *setup)
     const struct pql_program_conf *conf = &setup->config->program;
     names->definitions = pql_xcalloc(conf->definitions_count, sizeof *names->definitions);
     for (size_t i = 0; i < conf->definitions_count; i++)
-        names->definitions[i] =
-            (struct pql_lang_definition){conf->definitions[i].name, conf->definitions[i].subject};
+        names->definitions[i] = pql_definition_known(&conf->definitions[i]);
     names->env = (struct pql_lang_env){.definitions = names->definitions,
                                        .definitions_count = conf->definitions_count,
                                        .signals = conf->signals,

@@ -9,6 +9,7 @@
 #include "core/engine_state.h"
 
 #include "core/hash.h"
+#include "core/score.h"
 #include <stdlib.h>
 
 enum { HASH_LEN = 16 };
@@ -146,6 +147,20 @@ static void drop_standing(struct pql_engine *engine, struct pql_standing *standi
     free(standing);
 }
 
+/* Tiers go by their names; one that is gone is no tier. What has no score now knows nothing of one. */
+static struct pql_standing *adapt_standing(const struct pql_definition *from, const struct pql_definition *to,
+                                           struct pql_standing *standing)
+{
+    bool has_score = to && to->score;
+    struct pql_slice tier = from->score ? pql_tier_name(from->score, standing->tier) : (struct pql_slice){0};
+    standing->tier = 0;
+    for (size_t i = 0; has_score && tier.len && i < to->score->tiers_count; i++)
+        if (pql_slice_eq(to->score->tiers[i]->name.text, tier)) standing->tier = (uint8_t)(i + 1);
+    if (has_score && from->score) return standing;
+    standing->is_sent = standing->is_held = standing->held_by_event = false;
+    return pql_xrealloc(standing, pql_standing_size(to));
+}
+
 static bool has_to_leave(const struct moves *m, enum pql_subject subject, uint32_t slot,
                          const struct pql_standing *standing)
 {
@@ -165,7 +180,9 @@ static void move_cells(struct pql_engine *engine, const struct moves *m, enum pq
         uint32_t to = m->slots[subject][slot];
         if (what & PQL_SLOT_DEFINITION) {
             if (has_to_leave(m, subject, to, cell))
-                *pql_cells_get(&state->cells, to) = cell;
+                *pql_cells_get(&state->cells, to) = adapt_standing(
+                    pql_program_standing(m->from, what),
+                    pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, to)), cell);
             else
                 drop_standing(engine, cell);
             continue;
@@ -475,6 +492,7 @@ static int64_t definition_since(const struct asked *a, const struct pql_definiti
 {
     int64_t since = later(expr_since(a, definition->qualify), expr_since(a, definition->stay));
     if (definition->eligible) since = later(since, expr_since(a, definition->eligible));
+    if (definition->score) since = later(since, expr_since(a, definition->score_expr));
     for (size_t i = 0; i < definition->context_count; i++)
         since = later(since, expr_since(a, definition->context[i]));
     for (int c = 0; c < PQL_CHOICE_COUNT; c++)
@@ -514,7 +532,8 @@ static int64_t expr_since(const struct asked *a, const struct pql_expr *expr)
 {
     if (expr->op == PQL_EXPR_ATTRIBUTE) return signal_since(a, expr);
     if (expr->op == PQL_EXPR_SIGNAL) return later(signal_since(a, expr), where_since(a, expr));
-    if (expr->op == PQL_EXPR_IS || expr->op == PQL_EXPR_WAS || expr->op == PQL_EXPR_IN_STATE_FOR)
+    if (expr->op == PQL_EXPR_IS || expr->op == PQL_EXPR_WAS || expr->op == PQL_EXPR_TIER ||
+        expr->op == PQL_EXPR_IN_STATE_FOR)
         return definition_since(a, &a->engine->program->definitions[expr->index]);
     int64_t since = PQL_NO_TIME;
     if (expr->op == PQL_EXPR_SPREAD)

@@ -53,6 +53,8 @@ enum pql_expr_op {
     PQL_EXPR_IS,      /* index: of definitions */
     PQL_EXPR_WAS,
     PQL_EXPR_IN_STATE_FOR,
+    PQL_EXPR_SCORE, /* index: of definitions; kids: those of its score */
+    PQL_EXPR_TIER,
     PQL_EXPR_IF,
     PQL_EXPR_COALESCE,
     PQL_EXPR_AT_LEAST, /* threshold: how many */
@@ -74,7 +76,11 @@ struct pql_expr {
     const struct pql_node *node; /* where it was written */
 };
 
-/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader shows.
+/* What of a standing has changed. */
+enum { PQL_STANDING_STATUS = 1, PQL_STANDING_TIER = 2 };
+
+/* What is to be evaluated again when something changes. mask: the PQL_CHANGE_* bits that the reader
+ * shows; of definitions PQL_STANDING_*.
  * via: the quantifier through which a condition or the members are read; NULL elsewhere. */
 struct pql_dependent {
     struct pql_unit *unit;
@@ -151,6 +157,7 @@ struct pql_row {
     const struct pql_expr *expr;  /* the whole comparison */
     const struct pql_expr *left;  /* what is shown as value */
     const struct pql_expr *right; /* constant or other expression; NULL: a bare boolean, in, between … */
+    const struct pql_item *item;  /* of a score; NULL: of qualify */
     const char *comparison;
     struct pql_slice text; /* of left */
     struct pql_slice full; /* of the comparison, for `missing` */
@@ -161,15 +168,20 @@ struct pql_row {
 struct pql_definition {
     const struct pql_definition_conf *conf;
     const struct pql_expr *eligible, *qualify, *stay; /* eligible: or NULL */
+    struct pql_score *score;                          /* or NULL */
+    const struct pql_expr *score_expr;                /* its value, where there is one */
     struct pql_unit unit;
     uint32_t slot; /* of the subject's standing among its cells */
     struct pql_dependents dependents;
     struct pql_ago changed;          /* of in_state_for */
     const struct pql_expr **context; /* shown after the rows of qualify */
     size_t context_count;
-    struct pql_row *rows; /* rows_count of qualify, then context_count */
+    struct pql_row *rows; /* rows_count of qualify, with those of items; then context_count */
     size_t rows_count;
-    bool can_be_missed; /* qualify reads a `first` signal */
+    struct pql_row *bars; /* comparisons of the score in qualify: its items are shown in their place */
+    size_t bars_count;
+    struct pql_row *stay_bar; /* the first such of stay, or NULL */
+    bool can_be_missed;       /* qualify reads a `first` signal */
     bool lapses;    /* stay is and/or of comparisons of one signal with constants: expires_at can be told */
     bool has_share; /* rows over members: members, qualified_members, share are told */
     const struct pql_expr *share; /* the first such expression */
@@ -180,6 +192,51 @@ struct pql_definition {
     struct pql_slice *shown_names;
     size_t shown_count;
     const struct pql_expr **choices[PQL_CHOICE_COUNT]; /* by item of conf: its `when`; NULL: always */
+};
+
+/* --- scores (score.h computes them) --- */
+
+struct pql_item {
+    const struct pql_item_conf *conf;
+    const struct pql_node *node;
+    const struct pql_expr *expr; /* of `when` or `per` */
+    bool is_per;
+    uint32_t family; /* index of families */
+};
+
+/* Items of no family are one each, without cap. */
+struct pql_family {
+    struct pql_slice name; /* empty: none */
+    bool has_cap;
+    pql_decimal cap; /* of the sum of its positive items */
+    const struct pql_item **items;
+    size_t items_count;
+};
+
+struct pql_factor {
+    const struct pql_node *when_node, *by_node;
+    const struct pql_expr *when, *by; /* when: NULL: always */
+};
+
+/* What a value can come to at most; without bound where that cannot be told. */
+struct pql_range {
+    bool has_low, has_high;
+    pql_decimal low, high;
+};
+
+struct pql_score {
+    struct pql_item *items; /* as written */
+    size_t items_count;
+    struct pql_family *families;
+    size_t families_count;
+    struct pql_factor *factors; /* of multiply, as written */
+    size_t factors_count;
+    const struct pql_tier_conf **tiers; /* ascending */
+    size_t tiers_count;
+    const struct pql_expr **kids; /* all expressions of items and factors */
+    size_t kids_count;
+    struct pql_range sum, range; /* of the items, and after multiply */
+    struct pql_slice text;       /* normalised: all that decides the score */
 };
 
 struct pql_condition {
@@ -258,6 +315,13 @@ struct pql_program {
 static inline uint32_t pql_program_slot(const struct pql_program *program, int subject, uint32_t slot)
 {
     return slot < program->slots_count[subject] ? program->slots[subject][slot] : PQL_SLOT_RETIRED;
+}
+
+/* Of what stands in a slot that is no signal's; NULL: a definition that a change removed. */
+static inline const struct pql_definition *pql_program_standing(const struct pql_program *program,
+                                                                uint32_t what)
+{
+    return what == PQL_SLOT_RETIRED ? NULL : &program->definitions[what & ~PQL_SLOT_DEFINITION];
 }
 
 /* Does the selector name this event? */

@@ -1,6 +1,7 @@
 #include "core/evidence.h"
 
 #include "core/lang/words.h"
+#include "core/score.h"
 
 enum { REASON_TEXT_MAX = 255, EXPIRY_STEPS_MAX = 64 };
 
@@ -75,12 +76,52 @@ static size_t count_rows(const struct pql_expr *expr)
     return n;
 }
 
+/* A row for each item, in their order, once. */
+static void build_items(struct pql_program *program, struct pql_definition *definition)
+{
+    const struct pql_score *score = definition->score;
+    for (size_t i = 0; i < definition->rows_count; i++)
+        if (definition->rows[i].item) return;
+    for (size_t i = 0; score && i < score->items_count; i++) {
+        const struct pql_expr *expr = score->items[i].expr;
+        while (expr->op == PQL_EXPR_ACCOUNT) expr = expr->kids[0];
+        struct pql_row row = row_of(program, expr, score->items[i].is_per || !*relation_text(expr));
+        row.item = &score->items[i];
+        definition->rows[definition->rows_count++] = row;
+    }
+}
+
+/* Does it compare the definition's own score, and nothing made of it? */
+static bool is_bar(const struct pql_definition *definition, const struct pql_expr *expr)
+{
+    if (!*relation_text(expr)) return false;
+    for (size_t i = 0; i < expr->kids_count; i++)
+        if (expr->kids[i]->op == PQL_EXPR_SCORE && expr->kids[i]->index == definition->unit.index)
+            return true;
+    return false;
+}
+
+static const struct pql_expr *find_bar(const struct pql_definition *definition, const struct pql_expr *expr)
+{
+    if (is_bar(definition, expr)) return expr;
+    for (size_t i = 0; i < expr->kids_count; i++) {
+        const struct pql_expr *found = find_bar(definition, expr->kids[i]);
+        if (found) return found;
+    }
+    return NULL;
+}
+
 static void build_rows(struct pql_program *program, struct pql_definition *definition,
                        const struct pql_expr *expr)
 {
     bool is_join = expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_NOT ||
                    expr->op == PQL_EXPR_AT_LEAST || expr->op == PQL_EXPR_IF || expr->op == PQL_EXPR_ACCOUNT;
     if (expr->op == PQL_EXPR_CONST) return;
+    if (is_bar(definition, expr)) {
+        definition->bars[definition->bars_count++] = row_of(program, expr, false);
+        build_items(program, definition);
+        return;
+    }
     if (!is_join) {
         definition->rows[definition->rows_count++] = row_of(program, expr, !*relation_text(expr));
         return;
@@ -91,8 +132,16 @@ static void build_rows(struct pql_program *program, struct pql_definition *defin
 void pql_rows_build(struct pql_program *program, struct pql_definition *definition)
 {
     size_t most = count_rows(definition->qualify) + definition->context_count;
+    if (definition->score) most += definition->score->items_count;
     definition->rows = pql_arena_alloc(&program->arena, most * sizeof *definition->rows);
+    definition->bars = pql_arena_alloc(&program->arena, most * sizeof *definition->bars);
     build_rows(program, definition, definition->qualify);
+    build_items(program, definition);
+    const struct pql_expr *stay = definition->score ? find_bar(definition, definition->stay) : NULL;
+    if (stay) {
+        definition->stay_bar = pql_arena_alloc(&program->arena, sizeof *definition->stay_bar);
+        *definition->stay_bar = row_of(program, stay, false);
+    }
     for (size_t i = 0; i < definition->context_count; i++)
         definition->rows[definition->rows_count + i] = row_of(program, definition->context[i], true);
 }
@@ -119,6 +168,11 @@ static void fill_row(const struct pql_row *row, const struct pql_scope *scope, s
     } else {
         evidence->value = pql_expr_value(row->left, scope);
     }
+    if (row->item) {
+        evidence->has_points = true;
+        evidence->points = pql_item_points(row->item, scope);
+        if (row->item->is_per) evidence->met = evidence->points != 0;
+    }
     if (row->right) evidence->threshold = pql_expr_value(row->right, scope);
     /* Texts are views of cells: copied, since the cell may move before the record is written. */
     if (evidence->value.kind == PQL_TEXT)
@@ -131,6 +185,7 @@ static int64_t lapse_of(const struct pql_definition *definition, struct pql_scop
         int64_t next = pql_expr_next_change(definition->stay, &scope);
         if (next == INT64_MAX) return PQL_NO_TIME;
         scope.t_ms = next;
+        scope.scored = NULL; /* as of then */
         if (!pql_expr_holds(definition->stay, &scope)) return next;
     }
     return PQL_NO_TIME;
@@ -274,6 +329,31 @@ static void put_thing(struct pql_buf *out, const struct pql_row *row, const stru
     }
 }
 
+/* "5 for ", before what gives them. */
+static void put_points(struct pql_buf *out, pql_decimal points)
+{
+    struct pql_value value = pql_number(points);
+    put_value(out, &value);
+    pql_buf_text(out, " for ");
+}
+
+/* "score 8 (needs 8): " */
+static void put_score(struct pql_buf *out, const struct pql_definition *definition,
+                      const struct pql_scope *scope, const struct pql_record *record)
+{
+    const struct pql_row *bar = definition->bars_count ? &definition->bars[0] : NULL;
+    if (record->transition == PQL_LEFT && definition->stay_bar) bar = definition->stay_bar;
+    struct pql_value score = pql_number(record->score);
+    pql_buf_text(out, "score ");
+    put_value(out, &score);
+    if (bar) {
+        struct pql_evidence evidence = {0};
+        if (bar->right) evidence.threshold = pql_expr_value(bar->right, scope);
+        put_need(out, bar, &evidence);
+    }
+    pql_buf_text(out, ": ");
+}
+
 static bool same_window(const struct pql_row *a, const struct pql_row *b)
 {
     return a->left->op == PQL_EXPR_SIGNAL && b->left->op == PQL_EXPR_SIGNAL && a->window.len &&
@@ -290,14 +370,15 @@ static void put_clauses(struct pql_buf *out, const struct pql_definition *defini
     size_t clauses = 0;
     struct pql_buf clause = {0};
     for (size_t i = 0; i < definition->rows_count; i++) {
-        if (is_left == record->evidence[i].met) continue;
         const struct pql_row *row = &definition->rows[i];
+        if (row->item ? !record->evidence[i].points : is_left == record->evidence[i].met) continue;
         clause.len = 0;
         if (before && before->left->op == PQL_EXPR_SIGNAL && !same_window(before, row))
             put_window(&clause, &before->left->node->window);
         if (clauses) pql_buf_text(&clause, " and ");
+        if (row->item) put_points(&clause, record->evidence[i].points);
         put_thing(&clause, row, &record->evidence[i]);
-        put_need(&clause, row, &record->evidence[i]);
+        if (!row->item) put_need(&clause, row, &record->evidence[i]);
         if (out->len + clause.len + 40 > REASON_TEXT_MAX) break;
         pql_buf_put(out, clause.ptr, clause.len);
         before = row;
@@ -332,8 +413,8 @@ static struct pql_slice cut_utf8(struct pql_slice text, size_t max)
     return (struct pql_slice){text.ptr, max};
 }
 
-static void fill_text(const struct pql_definition *definition, struct pql_arena *scratch,
-                      struct pql_record *record)
+static void fill_text(const struct pql_definition *definition, const struct pql_scope *scope,
+                      struct pql_arena *scratch, struct pql_record *record)
 {
     struct pql_buf text = {0};
     bool is_left = record->transition == PQL_LEFT;
@@ -341,8 +422,10 @@ static void fill_text(const struct pql_definition *definition, struct pql_arena 
         pql_buf_printf(&text, "%s: ", pql_reason_names[record->reason]);
     if (definition->conf->reason.text.len && !is_left)
         put_template(&text, definition->conf->reason.text, record);
-    else
+    else {
+        if (definition->score) put_score(&text, definition, scope, record);
         put_clauses(&text, definition, record);
+    }
     struct pql_slice whole = {text.ptr, text.len};
     if (whole.len >= 2 && memcmp(whole.ptr + whole.len - 2, ": ", 2) == 0) whole.len -= 2;
     record->reason_text = pql_arena_copy(scratch, cut_utf8(whole, REASON_TEXT_MAX));
@@ -403,11 +486,16 @@ void pql_evidence_fill(const struct pql_definition *definition, const struct pql
 {
     size_t rows = definition->rows_count + definition->context_count;
     struct pql_evidence *evidence = pql_arena_alloc(scratch, (rows + 1) * sizeof *evidence);
-    struct pql_slice *missing = pql_arena_alloc(scratch, (definition->rows_count + 1) * sizeof *missing);
+    struct pql_slice *missing =
+        pql_arena_alloc(scratch, (definition->bars_count + definition->rows_count + 1) * sizeof *missing);
     record->missing_count = 0;
+    for (size_t i = 0; i < definition->bars_count; i++)
+        if (!pql_expr_holds(definition->bars[i].expr, scope))
+            missing[record->missing_count++] = definition->bars[i].full;
     for (size_t i = 0; i < definition->rows_count; i++) {
         fill_row(&definition->rows[i], scope, scratch, &evidence[i]);
-        if (!evidence[i].met) missing[record->missing_count++] = definition->rows[i].full;
+        if (!definition->rows[i].item && !evidence[i].met)
+            missing[record->missing_count++] = definition->rows[i].full;
     }
     for (size_t i = definition->rows_count; i < rows; i++) {
         fill_row(&definition->rows[i], scope, scratch, &evidence[i]);
@@ -421,5 +509,5 @@ void pql_evidence_fill(const struct pql_definition *definition, const struct pql
     fill_members(definition, scope, record);
     fill_attributes(definition, scope, scratch, record);
     fill_choices(definition, scope, record);
-    fill_text(definition, scratch, record);
+    fill_text(definition, scope, scratch, record);
 }

@@ -126,6 +126,7 @@ void pql_program_explain(const struct pql_program *program, size_t index, FILE *
     for (int c = 0; c < PQL_CHOICE_COUNT; c++)
         for (size_t i = 0; i < definition->conf->choices[c].count; i++)
             mark_signals(program, definition->choices[c][i], used);
+    mark_signals(program, definition->score_expr, used);
     fprintf(out, "  signals\n");
     for (uint32_t i = 0; i < program->signals_count; i++)
         if (used[i]) print_signal(program, i, out);

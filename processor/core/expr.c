@@ -1,6 +1,7 @@
 #include "core/expr.h"
 
 #include "base/date.h"
+#include "core/score.h"
 
 /* --- leaves --- */
 
@@ -330,6 +331,19 @@ static const struct pql_standing *standing_of(const struct pql_expr *expr, const
     return state ? pql_standing_of(state, definition) : NULL;
 }
 
+static struct pql_value score_of(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    const struct pql_score *score = scope->program->definitions[expr->index].score;
+    return pql_number(score == scope->scored ? scope->score : pql_score_value(score, scope));
+}
+
+static struct pql_value tier_of(const struct pql_expr *expr, const struct pql_scope *scope)
+{
+    const struct pql_standing *standing = standing_of(expr, scope);
+    if (!standing || standing->status != PQL_QUALIFIED || !standing->tier) return pql_null();
+    return pql_text(pql_tier_name(scope->program->definitions[expr->index].score, standing->tier));
+}
+
 static struct pql_value spread_of(const struct pql_expr *expr, const struct pql_scope *scope)
 {
     const struct pql_tally *tallies = scope->account->tallies;
@@ -407,6 +421,8 @@ bool pql_expr_holds(const struct pql_expr *expr, const struct pql_scope *scope)
     case PQL_EXPR_SPREAD:
     case PQL_EXPR_AGE:
     case PQL_EXPR_IN_STATE_FOR:
+    case PQL_EXPR_SCORE:
+    case PQL_EXPR_TIER:
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE: {
         struct pql_value value = pql_expr_value(expr, scope);
@@ -448,6 +464,8 @@ struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_sc
     case PQL_EXPR_SPREAD: return spread_of(expr, scope);
     case PQL_EXPR_AGE: return age_of(expr, scope);
     case PQL_EXPR_IN_STATE_FOR: return ago(pql_standing_changed(standing_of(expr, scope)), scope->t_ms);
+    case PQL_EXPR_SCORE: return score_of(expr, scope);
+    case PQL_EXPR_TIER: return tier_of(expr, scope);
     case PQL_EXPR_IF: return pql_expr_value(expr->kids[pql_expr_holds(expr->kids[0], scope) ? 1 : 2], scope);
     case PQL_EXPR_COALESCE:
         for (size_t i = 0; i < expr->kids_count; i++) {
@@ -501,6 +519,7 @@ bool pql_expr_is_outside(const struct pql_expr *expr)
     case PQL_EXPR_AGE:
     case PQL_EXPR_IS:
     case PQL_EXPR_WAS:
+    case PQL_EXPR_TIER:
     case PQL_EXPR_IN_STATE_FOR: return true;
     case PQL_EXPR_CONST:
     case PQL_EXPR_PROPERTY:
@@ -526,6 +545,7 @@ bool pql_expr_is_outside(const struct pql_expr *expr)
     case PQL_EXPR_MATCHES:
     case PQL_EXPR_IS_NULL:
     case PQL_EXPR_SIGNAL:
+    case PQL_EXPR_SCORE: /* what its items read is below it */
     case PQL_EXPR_IF:
     case PQL_EXPR_COALESCE:
     case PQL_EXPR_AT_LEAST: break;
@@ -538,6 +558,8 @@ static bool is_settled(const struct pql_expr *expr, const struct pql_scope *scop
 {
     if (expr->op == PQL_EXPR_SIGNAL) return pql_expr_is_ended(expr, scope);
     if (expr->op == PQL_EXPR_REACHES || pql_expr_is_outside(expr)) return false;
+    if (expr->op == PQL_EXPR_SCORE)
+        return pql_score_is_known(scope->program->definitions[expr->index].score, scope);
     for (size_t i = 0; i < expr->kids_count; i++)
         if (!is_settled(expr->kids[i], scope)) return false;
     return true;

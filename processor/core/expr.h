@@ -13,6 +13,9 @@ struct pql_scope {
     const struct pql_event *event;     /* inside where and ignore */
     bool own_attributes;               /* ignore: the event's own attributes count already */
     int64_t t_ms;
+    /* A score that was computed for this subject at t_ms already, and its value. */
+    const struct pql_score *scored;
+    pql_decimal score;
 };
 
 struct pql_value pql_expr_value(const struct pql_expr *expr, const struct pql_scope *scope);

@@ -6,6 +6,7 @@
  *   member.c     who is a member, and who not any more
  *   outcome.c    what the CRM says: conversions, disqualifications, acknowledgements; deadlines
  *   lifecycle.c  a definition of one subject: enters, leaves, is missed; its records
+ *   scoring.c    its score: tiers, changes that are published
  *   instant.c    the instant as a whole
  *   settle.c     the same for a change of the program
  *
@@ -128,6 +129,17 @@ struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pq
                                       struct pql_user *user);
 void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
                              struct pql_user *user, const struct pql_scope *scope, bool by_event);
+
+/* --- scoring.c --- */
+
+/* What a record says of score and tier; the standing remembers that it was said. */
+void pql_score_tell(const struct pql_definition *definition, const struct pql_scope *scope,
+                    struct pql_standing *standing, struct pql_record *record);
+/* When a held change of the score is to be published; INT64_MAX: none is. */
+int64_t pql_score_due(const struct pql_definition *definition, const struct pql_standing *standing);
+/* After the definition was evaluated, which has a score: tier_changed and score_changed. */
+void pql_score_evaluate(struct pql_engine *engine, const struct pql_definition *definition,
+                        struct pql_user *user, pql_decimal now, bool by_event);
 
 /* --- instant.c --- */
 

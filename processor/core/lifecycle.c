@@ -1,5 +1,7 @@
 #include "core/instant.h"
 
+#include "core/score.h"
+
 void pql_next_version(const struct pql_engine *engine, struct pql_standing *standing)
 {
     int64_t before = standing->version ? standing->version : engine->version_floor;
@@ -66,6 +68,7 @@ void pql_emit_record(struct pql_engine *engine, const struct pql_definition *def
     record.sla_due_at = pql_sla_due(definition, standing);
     struct pql_scope scope = {
         .program = engine->program, .account = engine->account, .user = user, .t_ms = engine->t_ms};
+    pql_score_tell(definition, &scope, standing, &record);
     pql_evidence_fill(definition, &scope, &engine->scratch, &record);
     pql_publish_record(engine, &record);
 }
@@ -76,11 +79,8 @@ struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pq
     if (user) pql_touch_user(engine, engine->account, user);
     void **slot = pql_cell_of(engine, pql_state_of(engine->account, user), definition->slot);
     if (!*slot) {
-        struct pql_standing *standing = pql_xcalloc(1, sizeof *standing);
-        engine->store.bytes += pql_memory_cost(sizeof *standing);
-        standing->first_ms = standing->qualified_ms = standing->left_ms = PQL_NO_TIME;
-        standing->disqualified_ms = PQL_NO_TIME;
-        *slot = standing;
+        *slot = pql_standing_new(definition);
+        engine->store.bytes += pql_memory_cost(pql_standing_size(definition));
     }
     return *slot;
 }
@@ -168,7 +168,9 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
         leave(engine, definition, user, reason, by_event);
     else
         evaluate_stay(engine, definition, user, standing, scope, by_event);
-    if (standing->status == PQL_QUALIFIED) pql_sla_check(engine, definition, user, standing);
+    if (standing->status != PQL_QUALIFIED) return;
+    if (definition->score) pql_score_evaluate(engine, definition, user, scope->score, by_event);
+    pql_sla_check(engine, definition, user, standing);
 }
 
 static bool has_ended_first(const struct pql_expr *expr, const struct pql_scope *scope)
@@ -218,8 +220,13 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
 {
     void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     struct pql_standing *standing = slot ? *slot : NULL;
-    if (standing && standing->status == PQL_QUALIFIED)
-        evaluate_member(engine, definition, user, standing, scope, by_event);
-    else
-        evaluate_other(engine, definition, user, standing, scope, by_event);
+    struct pql_scope known = *scope;
+    known.scored = definition->score;
+    if (definition->score) known.score = pql_score_value(definition->score, scope);
+    if (standing && standing->status == PQL_QUALIFIED) {
+        evaluate_member(engine, definition, user, standing, &known, by_event);
+        return;
+    }
+    evaluate_other(engine, definition, user, standing, &known, by_event);
+    if (definition->score) pql_score_evaluate(engine, definition, user, known.score, by_event);
 }

@@ -98,6 +98,7 @@ static void compile_all(struct pql_builder *b)
     size_t n = program->conf->definitions_count;
     uint32_t **uses = pql_xcalloc(n ? n : 1, sizeof(uint32_t *));
     size_t *uses_count = pql_xcalloc(n ? n : 1, sizeof *uses_count);
+    for (uint32_t i = 0; i < n; i++) pql_build_parse_score(b, i);
     for (uint32_t i = 0; i < n; i++) {
         b->uses = NULL;
         b->uses_count = b->uses_capacity = 0;
@@ -115,6 +116,7 @@ static void compile_all(struct pql_builder *b)
         pql_diag_place(b->diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1,
                        "more than %d signals and definitions together", SLOTS_MAX);
     if (!b->diags->errors_count && pql_build_order(b, uses, uses_count)) {
+        pql_build_join_scores(b);
         for (size_t i = 0; i < program->conditions_count; i++)
             program->conditions[i]->unit.at_birth =
                 pql_build_is_at_birth(program, program->conditions[i]->expr);
@@ -153,7 +155,7 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     program->definitions = pql_arena_zalloc(&program->arena, n * sizeof *program->definitions);
     struct pql_lang_definition *known = pql_arena_alloc(&program->arena, n * sizeof *known);
     for (uint32_t i = 0; i < n; i++) {
-        known[i] = (struct pql_lang_definition){conf->definitions[i].name, conf->definitions[i].subject};
+        known[i] = pql_definition_known(&conf->definitions[i]);
         program->definitions[i].conf = &conf->definitions[i];
         program->definitions[i].unit =
             (struct pql_unit){.subject = conf->definitions[i].subject, .index = i, .order = PQL_NO_INDEX};
@@ -171,6 +173,8 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     compile_all(&b);
     free(b.needs);
     free(b.properties);
+    free(b.scores);
+    free(b.told);
     for (int subject = 0; subject < 2; subject++) {
         free(b.attributes[subject]);
         free(b.attribute_signals[subject]);

@@ -4,6 +4,7 @@
  *   program_hash.c          its hash
  *   program_choices.c       routes and their like
  *   program_exprs.c         a parsed text ─► expressions; conditions inside quantifiers
+ *   program_score.c         items, families, factors, tiers; who reads a score
  *   program_signals.c       a call ─► the signal that keeps what it reads; attributes, periods
  *   program_bounds.c        comparisons with constants: how much is kept, when a value changes by itself
  *   program_outcomes.c      names of outcomes, and what they do
@@ -17,6 +18,11 @@
 #define PQL_CORE_PROGRAM_BUILD_H
 
 #include "core/compiled.h"
+
+struct pql_told {
+    const struct pql_unit *unit;
+    uint32_t definition;
+};
 
 struct pql_builder {
     struct pql_program *program;
@@ -33,6 +39,10 @@ struct pql_builder {
     size_t properties_count, properties_capacity, attributes_count[2], attributes_capacity[2];
     uint32_t *attribute_signals[2];
     size_t attribute_signals_capacity[2];
+    struct pql_expr **scores; /* all that are read */
+    size_t scores_count, scores_capacity;
+    struct pql_told *told; /* who is told of what a score is made of */
+    size_t told_count, told_capacity;
 };
 
 /* --- program_signals.c --- */
@@ -82,6 +92,26 @@ void pql_build_reaches(struct pql_builder *b, struct pql_expr *expr, enum pql_no
 /* --- program_exprs.c --- */
 
 const struct pql_expr *pql_build_expr(struct pql_builder *b, const struct pql_node *node);
+
+/* Of a user's definition: a value of the account that has not ended in a condition yet. */
+bool pql_build_is_of_account(const struct pql_node *node);
+
+/* --- program_score.c --- */
+
+/* Of every definition before any is compiled: what there is of its score. */
+void pql_build_parse_score(struct pql_builder *b, uint32_t index);
+/* Compiles the items for the definition's unit. */
+void pql_build_score(struct pql_builder *b, struct pql_definition *definition);
+/* b->unit reads the score of the definition. */
+void pql_build_tell(struct pql_builder *b, uint32_t definition);
+/* Once all definitions are compiled. */
+void pql_build_join_scores(struct pql_builder *b);
+/* A comparison of a score with a number that can never hold is an error. */
+void pql_build_check_score(struct pql_builder *b, const struct pql_node *comparison);
+/* What tells a text that reads scores from the same one of other items; empty where it reads none. */
+const char *pql_build_score_mark(struct pql_builder *b, const struct pql_node *node);
+/* All that a definition says of its score, for its hash. */
+void pql_build_put_score(struct pql_builder *b, const struct pql_definition *definition, struct pql_buf *out);
 
 /* --- program_definitions.c --- */
 

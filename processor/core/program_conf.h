@@ -51,6 +51,40 @@ struct pql_choices_conf {
     size_t count;
 };
 
+/* A number and where it stands; an empty text: not given. */
+struct pql_number {
+    pql_decimal value;
+    struct pql_source source;
+};
+
+/* Points for a condition, or for each unit of a number. */
+struct pql_item_conf {
+    struct pql_source family;    /* empty: of none */
+    struct pql_number points;    /* not 0 */
+    struct pql_source when, per; /* one of the two */
+    struct pql_number max;       /* of per: most units that count */
+};
+
+struct pql_cap_conf {
+    struct pql_source family;
+    struct pql_number cap; /* not given: none */
+};
+
+struct pql_multiply_conf {
+    struct pql_source when; /* empty: always */
+    struct pql_source by;   /* a number, or an expression */
+};
+
+enum { PQL_TIERS_MAX = 100 };
+
+struct pql_tier_conf {
+    struct pql_source name;
+    struct pql_number at;
+};
+
+/* Whose changes of score are published. */
+enum pql_publish_scores { PQL_SCORES_QUALIFIED, PQL_SCORES_ALL };
+
 struct pql_definition_conf {
     struct pql_slice name;
     struct pql_source name_source; /* for messages about the definition as a whole */
@@ -67,12 +101,29 @@ struct pql_definition_conf {
     bool once;
     bool publish_missed;
     bool alert;
+    const struct pql_item_conf *score; /* items */
+    size_t score_count;                /* 0: a definition without score */
+    const struct pql_multiply_conf *multiply;
+    size_t multiply_count;
+    const struct pql_cap_conf *caps;
+    size_t caps_count;
+    const struct pql_tier_conf *tiers; /* in any order */
+    size_t tiers_count;
+    enum pql_publish_scores publish_scores;
+    struct pql_number min_delta; /* changes of score from this on are published; not given: none */
+    int64_t min_interval_ms;     /* between two of them */
     const struct pql_source *include_attributes; /* "user.role", "account.plan" */
     size_t include_attributes_count;
     const struct pql_source *context; /* expressions that decide nothing and are shown */
     size_t context_count;
     struct pql_choices_conf choices[PQL_CHOICE_COUNT];
 };
+
+/* What conditions know of a definition. */
+static inline struct pql_lang_definition pql_definition_known(const struct pql_definition_conf *conf)
+{
+    return (struct pql_lang_definition){conf->name, conf->subject, conf->score_count, conf->tiers_count};
+}
 
 struct pql_label {
     struct pql_slice event, text; /* "invite_sent" -> "teammates invited" */

@@ -68,6 +68,7 @@ void pql_build_definition(struct pql_builder *b, uint32_t index)
     b->zone = conf->zone;
     b->unit = &definition->unit;
     enum pql_place place = conf->subject == PQL_SUBJECT_USER ? PQL_PLACE_USER : PQL_PLACE_ACCOUNT;
+    pql_build_score(b, definition);
     definition->eligible = pql_build_text(b, &conf->eligible, place);
     definition->qualify = pql_build_text(b, &conf->qualify, place);
     definition->stay = conf->stay.text.len ? pql_build_text(b, &conf->stay, place) : definition->qualify;
@@ -115,11 +116,23 @@ bool pql_build_is_at_birth(const struct pql_program *program, const struct pql_e
            holds_empty(program, expr);
 }
 
+/* Changes by itself only as the subject's own signals do: not with those of users, or by other definitions.
+ */
+static bool is_foreseeable(const struct pql_expr *expr)
+{
+    bool is_own = expr->op == PQL_EXPR_ATTRIBUTE || expr->op == PQL_EXPR_AGE || expr->op == PQL_EXPR_ACCOUNT;
+    if (pql_expr_is_outside(expr) && !is_own) return false;
+    for (size_t i = 0; i < expr->kids_count; i++)
+        if (!is_foreseeable(expr->kids[i])) return false;
+    return true;
+}
+
 /* usage(E.p, 100) is one, too. */
 static bool is_one_signal(const struct pql_expr *expr)
 {
     bool is_usage = expr->op == PQL_EXPR_DIV && expr->node->kind == PQL_NODE_CALL;
     return expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_AGE ||
+           (expr->op == PQL_EXPR_SCORE && is_foreseeable(expr)) ||
            (is_usage && expr->kids[1]->op == PQL_EXPR_CONST);
 }
 
@@ -155,6 +168,20 @@ static const struct pql_expr *find_share(const struct pql_expr *expr)
     return NULL;
 }
 
+static const struct pql_expr *score_of(struct pql_program *program, uint32_t index)
+{
+    const struct pql_score *score = program->definitions[index].score;
+    if (!score) return NULL;
+    struct pql_expr *expr = pql_arena_zalloc(&program->arena, sizeof *expr);
+    *expr = (struct pql_expr){.op = PQL_EXPR_SCORE,
+                              .type = PQL_TYPE_NUMBER,
+                              .index = index,
+                              .of_index = PQL_NO_INDEX,
+                              .kids = score->kids,
+                              .kids_count = score->kids_count};
+    return expr;
+}
+
 static bool is_of_members(const struct pql_program *program, const struct pql_expr *expr)
 {
     (void)program;
@@ -170,6 +197,9 @@ void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
     definition->has_share = reads(program, definition->qualify, is_of_members);
     definition->share = find_share(definition->qualify);
     definition->unit.at_birth = pql_build_is_at_birth(program, definition->qualify);
+    definition->score_expr = score_of(program, definition->unit.index);
+    if (definition->score && conf->min_delta.source.text.len && conf->publish_scores == PQL_SCORES_ALL)
+        definition->unit.at_birth = true; /* nothing may give points */
     pql_rows_build(program, definition);
     pql_build_hash(b, definition);
 }

@@ -92,7 +92,9 @@ static uint32_t condition_of(struct pql_builder *b, enum pql_subject subject, co
     }
     const char *mark =
         second && pql_build_is_zoned(second) ? pql_build_zone_mark(b, second) : pql_build_zone_mark(b, first);
-    text = pql_slice_of(pql_arena_printf(&program->arena, "%.*s%s", PQL_SLICE_ARG(text), mark));
+    text = pql_slice_of(pql_arena_printf(&program->arena, "%.*s%s%s%s", PQL_SLICE_ARG(text), mark,
+                                         pql_build_score_mark(b, first),
+                                         second ? pql_build_score_mark(b, second) : ""));
     uint32_t index = PQL_NO_INDEX;
     for (size_t i = 0; i < program->conditions_count && index == PQL_NO_INDEX; i++)
         if (program->conditions[i]->unit.subject == subject &&
@@ -172,11 +174,11 @@ static const struct pql_expr *compile_of_account(struct pql_builder *b, const st
     return expr;
 }
 
-static bool is_of_account(const struct pql_node *node)
+bool pql_build_is_of_account(const struct pql_node *node)
 {
     if (node->kind == PQL_NODE_CALL && node->of_account) return true;
     for (size_t i = 0; i < node->kids_count; i++)
-        if (node->kids[i]->type != PQL_TYPE_BOOL && is_of_account(node->kids[i])) return true;
+        if (node->kids[i]->type != PQL_TYPE_BOOL && pql_build_is_of_account(node->kids[i])) return true;
     return false;
 }
 
@@ -187,8 +189,23 @@ static const struct pql_expr *compile_standing(struct pql_builder *b, const stru
     struct pql_definition *definition = &b->program->definitions[call->definition];
     expr->index = call->definition;
     need_definition(b, call->definition);
-    pql_build_depend(&definition->dependents, b->unit, ~0u, NULL);
+    unsigned mask = op == PQL_EXPR_TIER ? PQL_STANDING_STATUS | PQL_STANDING_TIER : PQL_STANDING_STATUS;
+    pql_build_depend(&definition->dependents, b->unit, mask, NULL);
     if (op == PQL_EXPR_IN_STATE_FOR) pql_build_depend(&definition->changed.dependents, b->unit, ~0u, NULL);
+    return expr;
+}
+
+/* What a score is made of stands below it: see pql_build_join_scores. */
+static const struct pql_expr *compile_score(struct pql_builder *b, const struct pql_node *node,
+                                            uint32_t definition)
+{
+    struct pql_expr *expr = expr_new(b, PQL_EXPR_SCORE, node);
+    expr->index = definition;
+    b->scores = pql_xgrow(b->scores, &b->scores_capacity, b->scores_count + 1, sizeof(b->scores[0]));
+    b->scores[b->scores_count++] = expr;
+    if (definition == b->definition) return expr; /* its items are of this unit already */
+    need_definition(b, definition);
+    pql_build_tell(b, definition);
     return expr;
 }
 
@@ -225,7 +242,7 @@ static const struct pql_expr *compile_own_call(struct pql_builder *b, const stru
     static const struct call_row {
         bool is_known;
         enum pql_expr_op op;
-        enum { PLAIN, QUANTIFIER, STANDING, AGE, USAGE } form;
+        enum { PLAIN, QUANTIFIER, STANDING, SCORE, AGE, USAGE } form;
     } calls[PQL_FN_TOTAL] = {
         [PQL_FN_USERS] = {true, PQL_EXPR_USERS, QUANTIFIER},
         [PQL_FN_ANY_USER] = {true, PQL_EXPR_ANY_USER, QUANTIFIER},
@@ -238,6 +255,8 @@ static const struct pql_expr *compile_own_call(struct pql_builder *b, const stru
         [PQL_FN_IN_STATE_FOR] = {true, PQL_EXPR_IN_STATE_FOR, STANDING},
         [PQL_FN_IS] = {true, PQL_EXPR_IS, STANDING},
         [PQL_FN_WAS] = {true, PQL_EXPR_WAS, STANDING},
+        [PQL_FN_SCORE] = {true, PQL_EXPR_SCORE, SCORE},
+        [PQL_FN_TIER] = {true, PQL_EXPR_TIER, STANDING},
         [PQL_FN_HOUR] = {true, PQL_EXPR_HOUR, PLAIN},
         [PQL_FN_WEEKDAY] = {true, PQL_EXPR_WEEKDAY, PLAIN},
         [PQL_FN_IF] = {true, PQL_EXPR_IF, PLAIN},
@@ -248,6 +267,7 @@ static const struct pql_expr *compile_own_call(struct pql_builder *b, const stru
     PQL_ASSERT(row->is_known); /* the checker refuses the others by name */
     if (row->form == QUANTIFIER) return compile_quantifier(b, call, row->op);
     if (row->form == STANDING) return compile_standing(b, call, row->op);
+    if (row->form == SCORE) return compile_score(b, call, call->definition);
     if (row->form == AGE) return compile_age(b, call);
     if (row->form == USAGE) return compile_usage(b, call);
     struct pql_expr *expr = expr_new(b, row->op, call);
@@ -292,6 +312,7 @@ static const struct pql_expr *compile_comparison(struct pql_builder *b, const st
 {
     struct pql_expr *expr = expr_new(b, op, node);
     expr->relation = node->kind;
+    pql_build_check_score(b, node);
     size_t value_kid = op == PQL_EXPR_COMPARE && node->kids[0]->kind == PQL_NODE_CONST ? 1 : 0;
     const struct pql_node *call = pql_build_compared_call(node, value_kid);
     if (!call) {
@@ -349,7 +370,8 @@ const struct pql_expr *pql_build_expr(struct pql_builder *b, const struct pql_no
         [PQL_NODE_IS_NULL] = PQL_EXPR_IS_NULL,
     };
     struct pql_expr *expr;
-    bool is_one_bit = b->subject == PQL_SUBJECT_USER && node->type == PQL_TYPE_BOOL && is_of_account(node);
+    bool is_one_bit =
+        b->subject == PQL_SUBJECT_USER && node->type == PQL_TYPE_BOOL && pql_build_is_of_account(node);
     if (is_one_bit) return compile_of_account(b, node);
     switch (node->kind) {
     case PQL_NODE_CONST:
@@ -389,8 +411,8 @@ const struct pql_expr *pql_build_expr(struct pql_builder *b, const struct pql_no
         expr = expr_new(b, plain[node->kind], node);
         compile_kids(b, node, expr);
         return expr;
-    case PQL_NODE_SCORE:
-    case PQL_NODE_KIND_COUNT: break; /* the checker refuses scores by name */
+    case PQL_NODE_SCORE: return compile_score(b, node, b->definition);
+    case PQL_NODE_KIND_COUNT: break;
     }
     PQL_ASSERT(false);
     return NULL;

@@ -7,7 +7,7 @@
 static void put_condition(struct pql_builder *b, struct pql_buf *out, const struct pql_expr *expr)
 {
     struct pql_slice text = expr ? pql_lang_text(expr->node, &b->program->arena) : (struct pql_slice){"", 0};
-    pql_buf_printf(out, "|%.*s", PQL_SLICE_ARG(text));
+    pql_buf_printf(out, "|%.*s%s", PQL_SLICE_ARG(text), expr ? pql_build_score_mark(b, expr->node) : "");
 }
 
 static void put_texts(struct pql_buf *out, const char *what, const struct pql_source *texts, size_t count)
@@ -46,6 +46,7 @@ void pql_build_hash(struct pql_builder *b, struct pql_definition *definition)
     for (size_t i = 0; i < definition->context_count; i++) put_condition(b, &text, definition->context[i]);
     put_choices(b, &text, definition);
     pql_build_put_outcomes(conf, &text);
+    pql_build_put_score(b, definition, &text);
     snprintf(definition->hash, sizeof definition->hash, "%016llx",
              (unsigned long long)pql_hash_slice((struct pql_slice){text.ptr, text.len}, 0));
     definition->hash_slice = (struct pql_slice){definition->hash, 16};

@@ -27,7 +27,9 @@ static int64_t lifecycle_next(const struct pql_definition *definition, const str
         due = standing->qualified_ms + definition->conf->min_stay_ms;
     else if (standing->status == PQL_STATUS_LEFT && definition->conf->cooldown_ms)
         due = standing->left_ms + definition->conf->cooldown_ms;
-    return earlier(due > t_ms ? due : INT64_MAX, pql_outcome_next(definition, standing, t_ms));
+    int64_t held = pql_score_due(definition, standing);
+    due = earlier(due > t_ms ? due : INT64_MAX, held > t_ms ? held : INT64_MAX);
+    return earlier(due, pql_outcome_next(definition, standing, t_ms));
 }
 
 int64_t pql_standing_next(const struct pql_definition *definition, const struct pql_standing *standing,

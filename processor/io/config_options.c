@@ -41,6 +41,7 @@ static const char *const partitioning_words[] = {"murmur2", "crc32", "trusted", 
 static const char *const json_time_words[] = {"rfc3339", "ms", NULL};
 static const char *const unit_words[] = {"ms", "s", "us", NULL};
 static const char *const subject_words[] = {"user", "account", NULL};
+static const char *const scores_words[] = {"qualified", "all", NULL};
 static const char *const mode_words[] = {"live", "shadow", "off", NULL};
 
 /* Columns: group, name, type, inner group, offset and size of the member, default, min, max, words, flags,
@@ -298,23 +299,32 @@ const struct pql_option pql_options[] = {
     TEXT(DEFINITION, "acknowledge_on", SOURCES, AT(definition_fields, conf.outcomes[PQL_OUTCOME_ACKNOWLEDGES]), NULL, RESULTS | SHOWN, "[ \"contacted\" ]", "Outcomes that meet that deadline. Leaving, and so a conversion, ends it too."),
     INT(DEFINITION, "version", AT(definition_fields, conf.version), "1", 1, INT32_MAX, RESULTS, "Number of the definition, shown in records."),
     WORD(DEFINITION, "mode", AT(definition_fields, conf.mode), "live", mode_words, RESULTS, "off: not evaluated. (shadow is not in this version.)"),
-    BOOL(DEFINITION, "alert", AT(definition_fields, conf.alert), "false", RESULTS, "Entries and missed deadlines go to the topic of alerts as well."),
+    BOOL(DEFINITION, "alert", AT(definition_fields, conf.alert), "false", RESULTS, "Entries, rises to a higher tier and missed deadlines go to the topic of alerts as well."),
     TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS | SHOWN, "\"sent {1} invitations in the first week\"", "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
     TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN | CONDITION, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),
     TEXT(DEFINITION, "include_attributes", SOURCES, AT(definition_fields, include_attributes), NULL, RESULTS | SHOWN, "[ \"user.role\", \"account.plan\" ]", "Attributes copied into records, by their names."),
     TEXT(DEFINITION, "timezone", SOURCE, AT(definition_fields, timezone), "UTC", RESULTS | ZONE | SHOWN, "\"America/New_York\"", "Of calendar days, weeks and months, hour() and weekday(): a name of the system's time zone database; absent: UTC."),
     GROUP(DEFINITION, "publish", GROUP, PUBLISH, RESULTS, "What is published beside entering and leaving."),
     BOOL(PUBLISH, "missed", AT(pql_definition_conf, publish_missed), "false", RESULTS, "Also that somebody can no longer qualify."),
-    ABSENT(PUBLISH, "scores", "changes of scores"),
-    ABSENT(PUBLISH, "min_delta", "changes of scores"),
-    ABSENT(PUBLISH, "min_interval", "a write budget"),
+    WORD(PUBLISH, "scores", AT(pql_definition_conf, publish_scores), "qualified", scores_words, RESULTS, "Whose changes of score: of those who are qualified, or of all."),
+    TEXT(PUBLISH, "min_delta", NUMBER, AT(pql_definition_conf, min_delta), NULL, RESULTS | SHOWN, "5", "Least change of the score that is published, to the state topic alone; absent: none is."),
+    DURATION(PUBLISH, "min_interval", AT(pql_definition_conf, min_interval_ms), "0s", 0, 100 * YEAR, RESULTS, "Least time from a record to the next change of score: what is true then is published."),
     TEXT(DEFINITION, "owner", STRING, AT(definition_fields, owner), NULL, SHOWN, "\"growth\"", "Who answers for it; for readers."),
     TEXT(DEFINITION, "review_by", SOURCE, AT(definition_fields, review_by), NULL, SHOWN, "\"2099-12-31\"", "Date (2027-03-31); a later `check` warns."),
     TEXT(DEFINITION, "description", STRING, AT(definition_fields, description), NULL, SHOWN, "\"Invited two teammates in the first week\"", "For readers."),
-    ABSENT(DEFINITION, "score", "scores"),
-    ABSENT(DEFINITION, "multiply", "scores"),
-    ABSENT(DEFINITION, "tiers", "scores"),
-    ABSENT(DEFINITION, "caps", "scores"),
+    GROUP(DEFINITION, "score", LIST, ITEM, RESULTS, "Items that give points; `score` in conditions is their sum."),
+    TEXT(ITEM, "family", SOURCE, AT(pql_item_conf, family), NULL, RESULTS | SHOWN, "\"intent\"", "Items of one family together give at most the family's cap."),
+    TEXT(ITEM, "points", NUMBER, AT(pql_item_conf, points), NULL, REQUIRED | RESULTS | SHOWN, "5", "What the item gives; below 0: takes."),
+    TEXT(ITEM, "when", SOURCE, AT(pql_item_conf, when), NULL, RESULTS | SHOWN | CONDITION, "\"\"", "Condition for the points, as in \"count(campaign_sent, 14d) >= 1\"."),
+    TEXT(ITEM, "per", SOURCE, AT(pql_item_conf, per), NULL, RESULTS | SHOWN | CONDITION, "\"count(feature_used, 90d)\"", "Instead of `when`: the points are for each unit of this number."),
+    TEXT(ITEM, "max", NUMBER, AT(pql_item_conf, max), NULL, RESULTS | SHOWN, "5", "Of `per`: most units that count."),
+    GROUP(DEFINITION, "caps", GROUP, CAPS, RESULTS, "Most that the positive items of a family give together, by its name: a number, or \"none\". Else what a single one of them can give."),
+    GROUP(DEFINITION, "multiply", LIST, MULTIPLY, RESULTS, "Factors of the score, one after the other."),
+    TEXT(MULTIPLY, "when", SOURCE, AT(pql_multiply_conf, when), NULL, RESULTS | SHOWN | CONDITION, "\"account.industry in ('software', 'finance')\"", "Condition for the factor; absent: always."),
+    TEXT(MULTIPLY, "by", VALUE, AT(pql_multiply_conf, by), NULL, REQUIRED | RESULTS | SHOWN | CONDITION, "1.5", "The factor: a number, or an expression in quotes; null is 1."),
+    GROUP(DEFINITION, "tiers", LIST, TIER, RESULTS, "Names for members by their score: the highest that it reaches, else the lowest."),
+    TEXT(TIER, "name", NAME, AT(pql_tier_conf, name), NULL, REQUIRED | RESULTS | SHOWN, "\"hot\"", "Name of the tier."),
+    TEXT(TIER, "at", NUMBER, AT(pql_tier_conf, at), NULL, REQUIRED | RESULTS | SHOWN, "15", "Score from which on it holds."),
     ABSENT(DEFINITION, "decay_step", "scores"),
     ABSENT(DEFINITION, "exact_max", "exact_max of one definition (the one at the top level holds for all)"),
     CHOICES(DEFINITION, "routes", AT(definition_fields, conf.choices[PQL_CHOICE_ROUTE]),
@@ -539,19 +549,32 @@ static bool parse_name(struct value *value)
     return value->text.len ? parse_source(value) : refuse(value, "is empty");
 }
 
+static bool parse_number(struct value *value)
+{
+    struct pql_number number = {.source = {.text = value->text}};
+    if (value->setting) number.source = value->setting->value;
+    if (!pql_decimal_of_text(value->text, &number.value))
+        return refuse(value, "must be a number of digits and a point, as in 5 or -2.5");
+    memcpy(value->member, &number, sizeof number);
+    return true;
+}
+
 static bool (*const parsers[])(struct value *) = {
     [PQL_OPTION_DURATION] = parse_duration, [PQL_OPTION_SIZE] = parse_size,
     [PQL_OPTION_INT] = parse_int,           [PQL_OPTION_BOOL] = parse_bool,
     [PQL_OPTION_SHARE] = parse_share,       [PQL_OPTION_WORD] = parse_word,
     [PQL_OPTION_START] = parse_start,       [PQL_OPTION_STRING] = parse_string,
     [PQL_OPTION_NAME] = parse_name,         [PQL_OPTION_SOURCE] = parse_source,
+    [PQL_OPTION_NUMBER] = parse_number,     [PQL_OPTION_VALUE] = parse_name,
 };
 
 /* Which kind of value a type is written as, beside overrides, which are always texts. */
 static bool kind_fits(enum pql_option_type type, enum pql_setting_kind kind)
 {
     switch (type) {
+    case PQL_OPTION_NUMBER:
     case PQL_OPTION_INT: return kind == PQL_SETTING_NUMBER;
+    case PQL_OPTION_VALUE: return kind == PQL_SETTING_NUMBER || kind == PQL_SETTING_TEXT;
     case PQL_OPTION_BOOL: return kind == PQL_SETTING_BOOL;
     case PQL_OPTION_SHARE: return kind == PQL_SETTING_NUMBER || kind == PQL_SETTING_TEXT;
     case PQL_OPTION_DURATION: /* a number without unit gets the message about units */
@@ -574,6 +597,8 @@ static const char *type_words(enum pql_option_type type)
 {
     switch (type) {
     case PQL_OPTION_INT: return "a whole number";
+    case PQL_OPTION_NUMBER: return "a number";
+    case PQL_OPTION_VALUE: return "a number, or an expression in quotes";
     case PQL_OPTION_BOOL: return "true or false";
     case PQL_OPTION_SHARE: return "a share, as in 0.5 or \"50%\"";
     case PQL_OPTION_DURATION: return "a duration, as in \"90s\"";
@@ -672,18 +697,22 @@ void pql_options_read(const struct pql_options_reader *reader, enum pql_option_g
 /* --- one way of writing --- */
 
 union scalar {
-    char bytes[16];
+    char bytes[sizeof(struct pql_number)];
     int64_t large;
     int32_t small;
     bool truth;
     double share;
+    struct pql_number number;
 };
 
 static void write_scalar(const struct pql_option *option, const union scalar *scalar, char *out, size_t size)
 {
     bool is_small = option->size == sizeof(int32_t);
     int64_t number = is_small ? scalar->small : scalar->large;
-    if (option->type == PQL_OPTION_BOOL)
+    if (option->type == PQL_OPTION_NUMBER) {
+        char digits[PQL_DECIMAL_TEXT_MAX];
+        snprintf(out, size, "%.*s", (int)pql_decimal_text(scalar->number.value, digits), digits);
+    } else if (option->type == PQL_OPTION_BOOL)
         snprintf(out, size, "%s", scalar->truth ? "true" : "false");
     else if (option->type == PQL_OPTION_SHARE)
         snprintf(out, size, "%.17g", scalar->share);
@@ -706,7 +735,7 @@ bool pql_option_canonical(const struct pql_option *option, const struct pql_sett
     PQL_ASSERT(option->size <= sizeof given);
     if (!parsers[option->type](&value)) return false;
     write_scalar(option, &given, out, size);
-    if (!option->value) return true;
+    if (!option->value) return true; /* also every number */
     struct value standard = {.option = option, .text = pql_slice_of(option->value), .member = &usual};
     bool is_good = parsers[option->type](&standard);
     PQL_ASSERT(is_good);
@@ -796,6 +825,8 @@ static void print_inner(const struct pql_option *option, const char *prefix, siz
         fprintf(out, "%s    };\n", prefix);
     } else if (option->inner == PQL_GROUP_SIGNALS) {
         fprintf(out, "%s    active = \"count(any, 7d) >= 3\";\n", prefix);
+    } else if (option->inner == PQL_GROUP_CAPS) {
+        fprintf(out, "%s    intent = 20;\n", prefix);
     } else {
         print_group(option->inner, option->name, indent + 4, is_shown, out);
     }
@@ -863,6 +894,10 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_DEFINITION] = "definitions[].",
     [PQL_GROUP_PUBLISH] = "definitions[].publish.",
     [PQL_GROUP_CHOICE] = "definitions[].routes|segment|motion|priority[].",
+    [PQL_GROUP_ITEM] = "definitions[].score[].",
+    [PQL_GROUP_MULTIPLY] = "definitions[].multiply[].",
+    [PQL_GROUP_TIER] = "definitions[].tiers[].",
+    [PQL_GROUP_CAPS] = "definitions[].caps.",
     [PQL_GROUP_SIGNALS] = "signals.",
     [PQL_GROUP_PARAMETER] = "parameters[].",
 };

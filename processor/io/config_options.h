@@ -26,6 +26,10 @@ enum pql_option_group {
     PQL_GROUP_DEFINITION,
     PQL_GROUP_PUBLISH,
     PQL_GROUP_CHOICE, /* of routes and their like */
+    PQL_GROUP_ITEM,
+    PQL_GROUP_MULTIPLY,
+    PQL_GROUP_TIER,
+    PQL_GROUP_CAPS,    /* names are the user's */
     PQL_GROUP_SIGNALS, /* names are the user's */
     PQL_GROUP_PARAMETER,
     PQL_GROUP_COUNT,
@@ -45,6 +49,8 @@ enum pql_option_type {
     PQL_OPTION_SOURCE,   /* an expression or text whose place matters; struct pql_source */
     PQL_OPTION_SOURCES,  /* one text or a list of them; struct pql_path_list */
     PQL_OPTION_CHOICES,  /* one text or a list of groups of `inner`; struct pql_choices_conf */
+    PQL_OPTION_NUMBER,   /* 5 or -2.5; struct pql_number */
+    PQL_OPTION_VALUE,    /* a number, or the text of an expression; struct pql_source */
     PQL_OPTION_ANY,      /* read by hand; no member */
     PQL_OPTION_GROUP,    /* of `inner`; no member */
     PQL_OPTION_LIST,     /* of groups of `inner`; no member */

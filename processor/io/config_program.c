@@ -117,6 +117,25 @@ static void put_plain(const struct writer *w, const struct pql_option *option,
     pql_buf_text(w->out, ";\n");
 }
 
+/* Of a number or a text: one way of writing each. */
+static struct pql_slice value_text(const struct pql_setting *setting, struct pql_arena *arena)
+{
+    char digits[PQL_DECIMAL_TEXT_MAX];
+    pql_decimal number;
+    if (!pql_decimal_of_text(setting->value.text, &number)) return single_spaced(setting->value.text, arena);
+    return pql_arena_copy(arena, (struct pql_slice){digits, pql_decimal_text(number, digits)});
+}
+
+/* Names are the user's: numbers and texts. */
+static void put_caps(const struct writer *w, const struct pql_setting *group)
+{
+    for (const struct pql_setting *kid = group->kids; kid; kid = kid->next) {
+        pql_buf_printf(w->out, "%s = ", kid->name);
+        put_string(w->out, value_text(kid, w->arena));
+        pql_buf_text(w->out, ";\n");
+    }
+}
+
 static void put_scalar(const struct writer *w, const struct pql_option *option,
                        const struct pql_setting *setting)
 {
@@ -125,6 +144,7 @@ static void put_scalar(const struct writer *w, const struct pql_option *option,
     case PQL_OPTION_DURATION:
     case PQL_OPTION_SIZE:
     case PQL_OPTION_INT:
+    case PQL_OPTION_NUMBER:
     case PQL_OPTION_BOOL:
     case PQL_OPTION_SHARE:
     case PQL_OPTION_WORD:
@@ -138,6 +158,11 @@ static void put_scalar(const struct writer *w, const struct pql_option *option,
         if (option->value && pql_slice_is(setting->value.text, option->value)) break;
         pql_buf_printf(w->out, "%s = ", option->name);
         put_text(w, option, setting, &setting->value);
+        pql_buf_text(w->out, ";\n");
+        break;
+    case PQL_OPTION_VALUE:
+        pql_buf_printf(w->out, "%s = ", option->name);
+        put_string(w->out, value_text(setting, w->arena));
         pql_buf_text(w->out, ";\n");
         break;
     case PQL_OPTION_SOURCES: put_texts(w, option, setting); break;
@@ -225,7 +250,11 @@ static void put_option(const struct writer *w, const struct pql_option *option,
                        const struct pql_setting *setting)
 {
     size_t count = 0;
-    if (option->type == PQL_OPTION_GROUP) {
+    if (option->inner == PQL_GROUP_CAPS) {
+        pql_buf_printf(w->out, "%s = {\n", option->name);
+        put_caps(w, setting);
+        pql_buf_text(w->out, "};\n");
+    } else if (option->type == PQL_OPTION_GROUP) {
         pql_buf_printf(w->out, "%s = ", option->name);
         put_element(w, option->inner, setting);
         pql_buf_text(w->out, ";\n");

@@ -35,6 +35,10 @@ void pql_config_rules_deinit(struct pql_config_rules *rules);
 void pql_config_rules_read(const struct pql_options_reader *reader, const struct pql_setting *root,
                            int64_t today_ms, struct pql_config_rules *rules);
 
+/* Of a definition: everything about its score. */
+void pql_config_score_read(const struct pql_options_reader *reader, const struct pql_setting *definition,
+                           struct pql_definition_conf *conf);
+
 /* Marks the mapping of that name as used, a shipped one too; its index in config->mappings, or SIZE_MAX:
  * unknown. */
 size_t pql_config_rules_mapping(struct pql_config_rules *rules, struct pql_slice name);

@@ -89,6 +89,7 @@ static void read_definition(const struct pql_options_reader *reader, const struc
     const struct pql_setting *publish = pql_setting_find(setting, "publish");
     pql_options_read(reader, PQL_GROUP_PUBLISH,
                      publish && publish->kind == PQL_SETTING_GROUP ? publish : NULL, &fields.conf);
+    pql_config_score_read(reader, setting, &fields.conf);
     check_definition(reader, &fields, today_ms);
     if (pql_setting_find(setting, "disqualify_for") && !fields.conf.outcomes[PQL_OUTCOME_DISQUALIFIES].count)
         pql_setting_diag_value(

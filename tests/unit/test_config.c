@@ -166,7 +166,7 @@ static void test_all_errors_at_once(void **state)
         "main.conf:7:3: 'tombstones' is not in this version (records with null values)\n"
         "    tombstones = true;\n"
         "    ^^^^^^^^^^\n"
-        "main.conf:11:19: 'score' is not in this version (scores)\n"
+        "main.conf:11:19: 'score' is empty\n"
         "    score = ( ); owner = \"growth\"; } );\n"
         "    ^^^^^\n");
 }

@@ -46,6 +46,7 @@ static const struct {
     {PQL_SUBJECT_ACCOUNT, "spread(user.role, count(any, 2d) >= 1) >= 2"},
     {PQL_SUBJECT_ACCOUNT, "members() >= 2"},
     {PQL_SUBJECT_USER, "is(d0) or was(d0) and in_state_for(d0) > 1d"},
+    {PQL_SUBJECT_USER, "score(d0) >= 3 or tier(d0) = 'high'"},
     {PQL_SUBJECT_USER, "account.count(x, 1d) >= 4 or account.users(count(x, 1d) >= 2) >= 2"},
     {PQL_SUBJECT_USER, "account.spread(user.role, ever(x)) >= 2 and account.age() > 2d"},
     {PQL_SUBJECT_USER, "if(ever(x), coalesce(user.role, 'a'), 'b') = 'a'"},
@@ -87,6 +88,20 @@ static const struct pql_function_row *row_of(const char *text)
     return NULL;
 }
 
+#define TEXT(words)                                                                                          \
+    {                                                                                                        \
+        (words), sizeof(words) - 1                                                                           \
+    }
+#define NUMBER(digits, number)                                                                               \
+    {                                                                                                        \
+        .value = (number) * (pql_decimal)1000000, .source.text = TEXT(digits)                                \
+    }
+static const struct pql_item_conf items[] = {
+    {.points = NUMBER("1", 1), .per.text = TEXT("count(x, 2d)"), .max = NUMBER("3", 3)},
+    {.points = NUMBER("2", 2), .when.text = TEXT("ever(y)")}};
+static const struct pql_tier_conf tiers[] = {{.name.text = TEXT("high"), .at = NUMBER("4", 4)},
+                                             {.name.text = TEXT("low"), .at = NUMBER("1", 1)}};
+
 static void define(struct world *w, enum pql_subject subject, const char *text)
 {
     size_t i = w->conf.definitions_count++;
@@ -99,6 +114,12 @@ static void define(struct world *w, enum pql_subject subject, const char *text)
     conf->version = 1;
     conf->qualify.text = pql_slice_of(text);
     conf->publish_missed = true;
+    if (i == 0) {
+        conf->score = items;
+        conf->score_count = 2;
+        conf->tiers = tiers;
+        conf->tiers_count = 2;
+    }
     if (i % 2 && pql_zone_load(pql_slice_of("America/New_York"), &w->arena, &conf->zone, &err))
         fail_msg("%s", err.msg);
 }

@@ -67,9 +67,10 @@ static const char *const pieces[] = {
             LITERAL(text), NULL, NULL, 0                                                                     \
         }                                                                                                    \
     }
-static const struct pql_lang_definition definitions[] = {{LITERAL("collaborator"), PQL_SUBJECT_USER},
-                                                         {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT},
-                                                         {LITERAL("self"), PQL_SUBJECT_USER}};
+static const struct pql_lang_definition definitions[] = {
+    {LITERAL("collaborator"), PQL_SUBJECT_USER, true, true},
+    {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT, true, true},
+    {LITERAL("self"), PQL_SUBJECT_USER, true, true}};
 static const struct pql_lang_signal signals[] = {SIGNAL("active", "count(any, 7d) >= 3 or user.x = 1"),
                                                  SIGNAL("paid", "one_of(order, renewal) where amount > 0"),
                                                  SIGNAL("loop", "$active and $loop")};

@@ -13,7 +13,8 @@
         (text), sizeof(text) - 1                                                                             \
     }
 
-static const struct pql_lang_definition definitions[] = {{LITERAL("collaborator"), PQL_SUBJECT_USER}};
+static const struct pql_lang_definition definitions[] = {
+    {LITERAL("collaborator"), PQL_SUBJECT_USER, true, true}};
 static const struct pql_lang_env env = {.definitions = definitions, .definitions_count = COUNT(definitions)};
 static const struct pql_label labels[] = {{LITERAL("invite_sent"), LITERAL("teammates invited")},
                                           {LITERAL("project_created"), LITERAL("projects")}};

@@ -272,14 +272,17 @@ enum { OF_ACCOUNT = 1, OF_USER = 2 };
 
 /* What a value is made of. A condition about the account alone is one bit, which a user may be combined with.
  */
-static unsigned made_of(const struct pql_node *node)
+static unsigned made_of(const struct pql_lang_env *env, const struct pql_node *node)
 {
-    unsigned of = node->kind == PQL_NODE_USER_ATTR ? OF_USER : 0;
+    unsigned of = node->kind == PQL_NODE_USER_ATTR || node->kind == PQL_NODE_SCORE ? OF_USER : 0;
     if (node->kind == PQL_NODE_CALL && node->of_account) return node->type == PQL_TYPE_BOOL ? 0 : OF_ACCOUNT;
-    if (node->kind == PQL_NODE_CALL && (pql_functions[node->function].is_event_function || is_clock(node) ||
-                                        pql_functions[node->function].arguments == PQL_ARGS_DEFINITION))
-        of |= OF_USER;
-    for (size_t i = 0; i < node->kids_count; i++) of |= made_of(node->kids[i]);
+    bool is_call = node->kind == PQL_NODE_CALL;
+    bool of_definition = is_call && pql_functions[node->function].arguments == PQL_ARGS_DEFINITION;
+    bool is_known = of_definition && node->definition < env->definitions_count; /* else it was reported */
+    bool of_user = is_known && env->definitions[node->definition].subject == PQL_SUBJECT_USER;
+    bool of_events = is_call && (pql_functions[node->function].is_event_function || is_clock(node));
+    if (of_user || (of_events && !of_definition)) of |= OF_USER;
+    for (size_t i = 0; i < node->kids_count; i++) of |= made_of(env, node->kids[i]);
     return node->type == PQL_TYPE_BOOL ? of & ~(unsigned)OF_ACCOUNT : of;
 }
 
@@ -288,7 +291,7 @@ static void check_mixing(struct pql_parser *p, const struct pql_node *node)
     if (p->scope != PQL_SCOPE_USER || node->kind == PQL_NODE_CONST) return;
     unsigned all = 0;
     for (size_t i = 0; i < node->kids_count; i++) {
-        unsigned of = made_of(node->kids[i]);
+        unsigned of = made_of(p->all->env, node->kids[i]);
         if (of == (OF_ACCOUNT | OF_USER)) return; /* reported below */
         all |= of;
     }

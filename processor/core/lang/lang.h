@@ -15,14 +15,17 @@ enum {
 
 /* Where an expression stands decides what may stand in it. */
 enum pql_place {
-    PQL_PLACE_USER,    /* eligible, qualify, stay of a user definition */
-    PQL_PLACE_ACCOUNT, /* of an account definition */
-    PQL_PLACE_IGNORE,  /* a mapping's ignore: as inside where */
+    PQL_PLACE_USER,      /* eligible, qualify, stay of a user definition */
+    PQL_PLACE_ACCOUNT,   /* of an account definition */
+    PQL_PLACE_IGNORE,    /* a mapping's ignore: as inside where */
+    PQL_PLACE_USER_ITEM, /* of a score: as the two above, without the score itself */
+    PQL_PLACE_ACCOUNT_ITEM,
 };
 
 struct pql_lang_definition {
     struct pql_slice name;
     enum pql_subject subject;
+    bool has_score, has_tiers;
 };
 
 /* What names mean. Signals are parsed where they are used, since place decides what they may contain. */

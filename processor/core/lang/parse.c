@@ -94,8 +94,17 @@ static struct pql_node *property(struct pql_parser *p)
 static struct pql_node *own_score(struct pql_parser *p)
 {
     size_t at = p->tok.at;
+    bool has_score = p->all->self != UINT32_MAX && p->all->env->definitions[p->all->self].has_score;
     pql_parse_step(p);
-    PQL_COMPLAIN(p, at, p->end - at, "'score' is not available in this version");
+    if (p->scope == PQL_SCOPE_MEMBER)
+        PQL_MISPLACED(p, at, p->end - at,
+                      "'score' is the definition's own; that of a user is score(…) of a user's definition");
+    else if (p->all->is_item)
+        PQL_COMPLAIN(p, at, p->end - at, "a score cannot be made of itself");
+    else if (!has_score)
+        PQL_COMPLAIN(
+            p, at, p->end - at,
+            "this definition has no score; give it items: score = ( { points = 5; when = \"…\"; } )");
     return named(p, PQL_NODE_SCORE, PQL_TYPE_NUMBER, at, PQL_SLICE_LITERAL("score"));
 }
 
@@ -316,9 +325,12 @@ static const struct pql_node *parse(const struct pql_lang_env *env, const struct
 {
     static const enum pql_scope scopes[] = {[PQL_PLACE_USER] = PQL_SCOPE_USER,
                                             [PQL_PLACE_ACCOUNT] = PQL_SCOPE_ACCOUNT,
-                                            [PQL_PLACE_IGNORE] = PQL_SCOPE_WHERE};
+                                            [PQL_PLACE_IGNORE] = PQL_SCOPE_WHERE,
+                                            [PQL_PLACE_USER_ITEM] = PQL_SCOPE_USER,
+                                            [PQL_PLACE_ACCOUNT_ITEM] = PQL_SCOPE_ACCOUNT};
+    bool is_item = place == PQL_PLACE_USER_ITEM || place == PQL_PLACE_ACCOUNT_ITEM;
     size_t errors_before = diags->errors_count;
-    struct pql_parsing all = {.env = env, .arena = arena, .diags = diags, .self = self};
+    struct pql_parsing all = {.env = env, .arena = arena, .diags = diags, .self = self, .is_item = is_item};
     struct pql_parser p = {.all = &all, .source = source, .scope = scopes[place]};
     pql_parse_open_text(&p);
     size_t at = p.tok.at;

@@ -25,6 +25,7 @@ struct pql_parsing {
     size_t misplaced_count; /* messages that hang on the place, so that a $signal may be right elsewhere */
     unsigned depth;
     bool is_full; /* nodes_count reached its limit, and it was said */
+    bool is_item; /* of a score */
 };
 
 /* Of one text. A $signal is read by a parser of its own. */

@@ -123,6 +123,10 @@ static void definition_argument(struct pql_parser *p, struct pql_node *call)
             "'%.*s' is about users: a user's condition needs users(…), any_user(…) or share(…) around it in "
             "an account definition",
             PQL_SLICE_ARG(call->text));
+    } else if (call->function == PQL_FN_SCORE && !env->definitions[call->definition].has_score) {
+        PQL_COMPLAIN(p, at, p->end - at, "'%.*s' has no score", PQL_SLICE_ARG(call->text));
+    } else if (call->function == PQL_FN_TIER && !env->definitions[call->definition].has_tiers) {
+        PQL_COMPLAIN(p, at, p->end - at, "'%.*s' has no tiers", PQL_SLICE_ARG(call->text));
     }
 }
 

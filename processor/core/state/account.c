@@ -94,6 +94,20 @@ const struct pql_standing *pql_standing_of(const struct pql_subject_state *state
     return found ? *found : NULL;
 }
 
+size_t pql_standing_size(const struct pql_definition *definition)
+{
+    bool has_score = definition && definition->score;
+    return sizeof(struct pql_standing) + (has_score ? sizeof(struct pql_sent) : 0);
+}
+
+struct pql_standing *pql_standing_new(const struct pql_definition *definition)
+{
+    struct pql_standing *standing = pql_xcalloc(1, pql_standing_size(definition));
+    standing->first_ms = standing->qualified_ms = standing->left_ms = PQL_NO_TIME;
+    standing->disqualified_ms = PQL_NO_TIME;
+    return standing;
+}
+
 static void cells_free(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
 {
     for (uint32_t i = 0; cells && i < cells->count; i++) {
@@ -419,7 +433,7 @@ static size_t state_bytes(const struct pql_program *program, const struct pql_su
         const void *cell = pql_cells_at(state->cells, i, &slot);
         what = pql_program_slot(program, (int)kind, slot);
         bytes += pql_memory_cost(what & PQL_SLOT_DEFINITION
-                                     ? sizeof(struct pql_standing)
+                                     ? pql_standing_size(pql_program_standing(program, what))
                                      : pql_signal_bytes(&program->signals[what]->signal, cell));
     }
     return bytes;

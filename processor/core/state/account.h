@@ -19,11 +19,29 @@ struct pql_standing {
     bool leaving_by_event, leaving_by_change; /* else by time */
     bool is_converted;                        /* by an outcome, until one reopens it */
     bool is_unanswered;                       /* the deadline of `sla` runs, from qualified_ms */
+    bool is_sent;                             /* a record has told the score: struct pql_sent */
+    bool is_held, held_by_event; /* a change of the score waits for min_interval; its cause, else time */
+    uint8_t tier;                /* of a member: 1 + place from the lowest; 0: none */
     uint32_t count;
     int64_t first_ms, qualified_ms, left_ms; /* PQL_NO_TIME */
     int64_t version;
     int64_t disqualified_ms; /* own time of the latest outcome that disqualified; PQL_NO_TIME */
 };
+
+/* Behind the standing with a definition that has a score: what the last record said, and when. */
+struct pql_sent {
+    uint64_t low;
+    int64_t high, ms;
+};
+
+/* definition NULL: one that a change removed. */
+size_t pql_standing_size(const struct pql_definition *definition);
+/* A standing of nothing yet, on the heap. */
+struct pql_standing *pql_standing_new(const struct pql_definition *definition);
+static inline struct pql_sent *pql_standing_sent(const struct pql_standing *standing)
+{
+    return (struct pql_sent *)(uintptr_t)(standing + 1);
+}
 
 /* Sparse array of pointers by slot, one block: { count, capacity, pointers[capacity], slots[capacity] }. */
 struct pql_cells;

@@ -84,6 +84,16 @@ void pql_page_waiting(const struct pql_engine *engine, const struct pql_waiting 
     pql_reorder_save(waiting, &engine->program->names, buf);
 }
 
+static void save_score(const struct pql_standing *standing, struct pql_buf *out)
+{
+    const struct pql_sent *sent = pql_standing_sent(standing);
+    if (standing->tier) pql_buf_varint(out, standing->tier);
+    if (!standing->is_sent) return;
+    pql_buf_zigzag(out, (int64_t)sent->low);
+    pql_buf_zigzag(out, sent->high);
+    pql_buf_zigzag(out, sent->ms);
+}
+
 static void save_standing(const struct pql_standing *standing, struct pql_buf *out)
 {
     bool is_disqualified = standing->disqualified_ms != PQL_NO_TIME;
@@ -91,13 +101,16 @@ static void save_standing(const struct pql_standing *standing, struct pql_buf *o
     pql_buf_varint(out, (uint64_t)standing->is_leaving | (uint64_t)standing->leaving_by_event << 1 |
                             (uint64_t)standing->leaving_by_change << 2 |
                             (uint64_t)standing->is_converted << 3 | (uint64_t)standing->is_unanswered << 4 |
-                            (uint64_t)is_disqualified << 5);
+                            (uint64_t)is_disqualified << 5 | (uint64_t)(standing->tier != 0) << 6 |
+                            (uint64_t)standing->is_sent << 7 | (uint64_t)standing->is_held << 8 |
+                            (uint64_t)standing->held_by_event << 9);
     pql_buf_varint(out, standing->count);
     pql_buf_zigzag(out, standing->first_ms);
     pql_buf_zigzag(out, standing->qualified_ms);
     pql_buf_zigzag(out, standing->left_ms);
     pql_buf_zigzag(out, standing->version);
     if (is_disqualified) pql_buf_zigzag(out, standing->disqualified_ms);
+    save_score(standing, out);
 }
 
 static bool fits(const struct pql_buf *buf, size_t more)

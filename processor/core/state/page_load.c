@@ -122,29 +122,52 @@ static void load_ids(struct loader *l)
 
 /* --- accounts --- */
 
-static struct pql_standing *load_standing(struct pql_reader *reader)
+static void load_score(struct pql_reader *reader, const struct pql_definition *definition, bool has_tier,
+                       struct pql_standing *standing)
 {
-    enum { FLAGS = 1 << 6, DISQUALIFIED = 1 << 5 };
-    struct pql_standing standing = {.disqualified_ms = PQL_NO_TIME};
+    const struct pql_score *score = definition ? definition->score : NULL;
+    uint64_t tier = has_tier ? pql_read_varint(reader) : 0;
+    bool is_scored = tier || standing->is_sent || standing->is_held;
+    if ((is_scored && !score) || (has_tier && !tier) || (score && tier > score->tiers_count) ||
+        (standing->is_held && !standing->is_sent)) {
+        reader->failed = true;
+        return;
+    }
+    standing->tier = (uint8_t)tier;
+    if (!standing->is_sent) return;
+    struct pql_sent *sent = pql_standing_sent(standing);
+    sent->low = (uint64_t)pql_read_zigzag(reader);
+    sent->high = pql_read_zigzag(reader);
+    sent->ms = pql_read_zigzag(reader);
+}
+
+/* definition NULL: one that a change removed. */
+static struct pql_standing *load_standing(struct pql_reader *reader, const struct pql_definition *definition)
+{
+    enum { FLAGS = 1 << 10, DISQUALIFIED = 1 << 5, TIER = 1 << 6 };
+    struct pql_standing *standing = pql_standing_new(definition);
     uint8_t status = pql_read_u8(reader);
     uint64_t flags = pql_read_varint(reader);
     if (status >= PQL_STATUS_COUNT || flags >= FLAGS) reader->failed = true;
-    standing.status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
-    standing.is_leaving = flags & 1;
-    standing.leaving_by_event = flags >> 1 & 1;
-    standing.leaving_by_change = flags >> 2 & 1;
-    standing.is_converted = flags >> 3 & 1;
-    standing.is_unanswered = flags >> 4 & 1;
-    standing.count = (uint32_t)pql_read_varint(reader);
-    standing.first_ms = pql_read_zigzag(reader);
-    standing.qualified_ms = pql_read_zigzag(reader);
-    standing.left_ms = pql_read_zigzag(reader);
-    standing.version = pql_read_zigzag(reader);
-    if (flags & DISQUALIFIED) standing.disqualified_ms = pql_read_zigzag(reader);
-    if (reader->failed) return NULL;
-    struct pql_standing *loaded = pql_xmalloc(sizeof *loaded);
-    *loaded = standing;
-    return loaded;
+    standing->status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
+    standing->is_leaving = flags & 1;
+    standing->leaving_by_event = flags >> 1 & 1;
+    standing->leaving_by_change = flags >> 2 & 1;
+    standing->is_converted = flags >> 3 & 1;
+    standing->is_unanswered = flags >> 4 & 1;
+    standing->is_sent = flags >> 7 & 1;
+    standing->is_held = flags >> 8 & 1;
+    standing->held_by_event = flags >> 9 & 1;
+    standing->count = (uint32_t)pql_read_varint(reader);
+    standing->first_ms = pql_read_zigzag(reader);
+    standing->qualified_ms = pql_read_zigzag(reader);
+    standing->left_ms = pql_read_zigzag(reader);
+    standing->version = pql_read_zigzag(reader);
+    if (flags & DISQUALIFIED) standing->disqualified_ms = pql_read_zigzag(reader);
+    load_score(reader, definition, flags & TIER, standing);
+    if (!reader->failed) return standing;
+    free(standing);
+    return NULL;
 }
 
 static void load_cell(struct loader *l, struct pql_subject_state *state, enum pql_subject subject,
@@ -153,7 +176,7 @@ static void load_cell(struct loader *l, struct pql_subject_state *state, enum pq
     const struct pql_program *program = l->engine->program;
     uint32_t what = pql_program_slot(program, (int)subject, (uint32_t)slot);
     void *cell = what & PQL_SLOT_DEFINITION
-                     ? (void *)load_standing(&l->reader)
+                     ? (void *)load_standing(&l->reader, pql_program_standing(program, what))
                      : (void *)pql_signal_load(&program->signals[what]->signal, &l->reader);
     if (cell) *pql_cells_get(&state->cells, (uint32_t)slot) = cell;
 }

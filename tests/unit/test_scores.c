@@ -1,0 +1,276 @@
+/* Scores: items, families, caps, factors, tiers, and what is published of them, from the configuration's text
+ * to records. The state is saved and loaded again after every event: nothing may follow from that. */
+#include "core/engine.h"
+#include "io/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { HOUR = 3600000, DAY = 24 * HOUR };
+
+struct fixture {
+    struct pql_diags diags;
+    struct pql_config *config, *old_config;
+    struct pql_program *program, *old_program;
+    struct pql_engine *engine;
+    struct pql_buf log;
+    int64_t offset;
+};
+
+static void put_time(struct pql_buf *out, int64_t ms)
+{
+    pql_buf_printf(out, "%02d", (int)(ms / DAY + 1));
+    if (ms % DAY) pql_buf_printf(out, "T%02d:%02d", (int)(ms % DAY / HOUR), (int)(ms % HOUR / 60000));
+    if (ms % 60000) pql_buf_printf(out, "+%dms", (int)(ms % 60000));
+}
+
+static void put_number(struct pql_buf *out, const char *name, pql_decimal number)
+{
+    char digits[PQL_DECIMAL_TEXT_MAX];
+    pql_buf_printf(out, " %s%.*s", name, (int)pql_decimal_text(number, digits), digits);
+}
+
+static void note(void *context, const struct pql_record *record)
+{
+    struct pql_buf *log = &((struct fixture *)context)->log;
+    put_time(log, record->occurred_at);
+    pql_buf_printf(log, " %.*s", PQL_SLICE_ARG(record->definition));
+    if (record->user_id.len) pql_buf_printf(log, " %.*s", PQL_SLICE_ARG(record->user_id));
+    pql_buf_printf(log, " %s %s", pql_transition_names[record->transition], pql_reason_names[record->reason]);
+    if (record->has_score) put_number(log, "", record->score);
+    if (record->has_previous_score) put_number(log, "was ", record->previous_score);
+    if (record->tier.len) pql_buf_printf(log, " %.*s", PQL_SLICE_ARG(record->tier));
+    if (record->previous_tier.len) pql_buf_printf(log, " after %.*s", PQL_SLICE_ARG(record->previous_tier));
+    if (record->expires_at != PQL_NO_TIME) {
+        pql_buf_text(log, " until ");
+        put_time(log, record->expires_at);
+    }
+    pql_buf_text(log, record->has_source ? "\n" : " -\n");
+}
+
+#define HEAD                                                                                                 \
+    "inputs = ( { topic = \"0\"; format = \"json\"; mapping = \"m\"; } );\n"                                 \
+    "mappings = { m = { event = \"e\"; account = \"a\"; user = \"u\"; time = \"t\"; properties = \"p.*\"; "  \
+    "attributes = \"t.*\"; }; };\n"
+
+static struct pql_program *compile(struct fixture *f, const char *definitions)
+{
+    struct pql_buf text = {0};
+    pql_buf_printf(&text, HEAD "definitions = (%s);\n", definitions);
+    struct pql_config_request request = {
+        .path = "program", .program = {text.ptr, text.len}, .today_ms = PQL_NO_TIME};
+    f->config = pql_config_load(&request, &f->diags);
+    assert_non_null(f->config);
+    struct pql_program *program =
+        f->diags.errors_count ? NULL : pql_program_new(&f->config->program, &f->diags);
+    if (!program) pql_diags_print(&f->diags, stderr);
+    pql_buf_deinit(&text);
+    return program;
+}
+
+static struct fixture *started(const char *definitions)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    pql_diags_init(&f->diags);
+    f->program = compile(f, definitions);
+    assert_non_null(f->program);
+    f->engine = pql_engine_new(f->program, note, f);
+    return f;
+}
+
+static void ended(struct fixture *f)
+{
+    pql_engine_free(f->engine);
+    pql_program_free(f->program);
+    pql_program_free(f->old_program);
+    pql_config_free(f->config);
+    pql_config_free(f->old_config);
+    pql_diags_deinit(&f->diags);
+    pql_buf_deinit(&f->log);
+    free(f);
+}
+
+/* The engine goes on from its saved state. */
+static void reload(struct fixture *f)
+{
+    struct pql_err err = {0};
+    struct pql_buf pages = {0};
+    struct pql_engine *again = pql_engine_new(f->program, note, f);
+    assert_int_equal(pql_engine_bytes_off(f->engine), 0);
+    pql_snapshot_begin(f->engine, 1, 0);
+    while (!pql_snapshot_step(f->engine, &pages, 4096)) continue;
+    assert_int_equal(pql_snapshot_load(again, pages.ptr, pages.len, &err), 0);
+    assert_int_equal(pql_snapshot_loaded(again, &err), 0);
+    assert_true(pql_engine_digest(f->engine) == pql_engine_digest(again));
+    assert_int_equal(pql_engine_bytes_off(again), 0);
+    pql_engine_free(f->engine);
+    pql_buf_deinit(&pages);
+    f->engine = again;
+}
+
+static void apply(struct fixture *f, struct pql_event event)
+{
+    if (!event.account.len) event.account = pql_slice_of("A");
+    event.offset = f->offset++;
+    assert_int_equal(pql_engine_apply(f->engine, &event), PQL_APPLY_DONE);
+    reload(f);
+}
+
+static void track(struct fixture *f, int64_t t_ms, const char *name, const char *user)
+{
+    apply(f, (struct pql_event){.name = pql_slice_of(name), .user = pql_slice_of(user), .time_ms = t_ms});
+}
+
+static void to(struct fixture *f, int64_t t_ms)
+{
+    while (!pql_engine_tick(f->engine, t_ms)) continue;
+    reload(f);
+}
+
+static void expect(struct fixture *f, const char *text)
+{
+    pql_buf_u8(&f->log, 0);
+    assert_string_equal(f->log.ptr, text);
+    f->log.len = 0;
+}
+
+/* Example 11. */
+static void an_item_expires(void **state)
+{
+    (void)state;
+    struct fixture *f = started("{ name = \"d\"; qualify = \"score >= 8\";"
+                                "  score = ( { points = 5; when = \"count(a, 30d) >= 1\"; },"
+                                "            { points = 3; when = \"count(b, 7d) >= 1\"; } ); },"
+                                "{ name = \"s\"; qualify = \"score >= 8\"; stay = \"score >= 5\";"
+                                "  score = ( { points = 5; when = \"count(a, 30d) >= 1\"; },"
+                                "            { points = 3; when = \"count(b, 7d) >= 1\"; } ); }");
+    track(f, 0, "a", "u");
+    track(f, DAY, "b", "u");
+    to(f, 60 * (int64_t)DAY);
+    expect(f, "02 d u entered condition 8 until 09\n"
+              "02 s u entered condition 8 until 31\n"
+              "09 d u left expired 5 was 8 -\n"
+              "31 s u left expired 0 was 8 -\n");
+    ended(f);
+}
+
+/* Example 12. */
+static void a_negative_item_expires(void **state)
+{
+    (void)state;
+    struct fixture *f = started("{ name = \"d\"; qualify = \"score >= 3\";"
+                                "  score = ( { points = 1; per = \"count(login, 7d)\"; },"
+                                "            { points = -5; per = \"count(cancel_clicked, 7d)\"; } ); }");
+    track(f, 0, "cancel_clicked", "u");
+    for (int day = 1; day <= 4; day++) track(f, day * (int64_t)DAY, "login", "u");
+    expect(f, "");
+    to(f, 60 * (int64_t)DAY);
+    expect(f, "08 d u entered condition 4 until 10 -\n"
+              "10 d u left expired 2 was 4 -\n");
+    ended(f);
+}
+
+/* Example 29. */
+static void families_have_caps(void **state)
+{
+    (void)state;
+    struct fixture *f = started("{ name = \"d\"; qualify = \"score >= 8\";"
+                                "  score = ( { family = \"intent\"; points = 5; when = \"ever(a)\"; },"
+                                "            { family = \"collaboration\"; points = 3; when = \"ever(b)\"; },"
+                                "            { family = \"collaboration\"; points = 3; when = \"ever(c)\"; },"
+                                "            { family = \"context\"; points = 2; when = \"ever(d)\"; },"
+                                "            { family = \"collaboration\"; points = -4; when = \"ever(e)\"; }"
+                                "  ); publish = { scores = \"all\"; min_delta = 1; }; }");
+    const char *events[] = {"b", "c", "d", "a", "e"};
+    for (int i = 0; i < 5; i++) track(f, i * (int64_t)DAY, events[i], "u");
+    expect(f, "01 d u score_changed condition 3\n"
+              "03 d u score_changed condition 5 was 3\n"
+              "04 d u entered condition 10 was 5\n"
+              "05 d u left condition 6 was 10\n");
+    ended(f);
+}
+
+#define POINTS "score = ( { points = 1; per = \"sum(x.p, ever)\"; } ); "
+
+static void points(struct fixture *f, int64_t t_ms, int number)
+{
+    struct pql_value value = pql_number(pql_decimal_of_int(number));
+    apply(f,
+          (struct pql_event){
+              .name = pql_slice_of("x"), .user = pql_slice_of("u"), .time_ms = t_ms, .properties = &value});
+}
+
+/* Example 39. */
+static void tiers_follow_the_score(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"d\"; qualify = \"score >= 8\"; stay = \"score >= 6\";" POINTS
+                "  tiers = ( { name = \"hot\"; at = 12; }, { name = \"warm\"; at = 8; } ); }");
+    points(f, 0, 8);
+    points(f, DAY, 4);
+    points(f, 2 * DAY, -5);
+    points(f, 3 * DAY, -2);
+    expect(f, "01 d u entered condition 8 warm\n"
+              "02 d u tier_changed condition 12 was 8 hot after warm\n"
+              "03 d u tier_changed condition 7 was 12 warm after hot\n"
+              "04 d u left condition 5 was 7 after warm\n");
+    ended(f);
+}
+
+static void factors_round_one_after_the_other(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"d\"; qualify = \"score > 0\"; score = ( { points = 1; when = \"ever(x)\"; } );"
+                "  multiply = ( { by = 0.333333; }, { when = \"ever(y)\"; by = 0.000002; },"
+                "               { by = \"latest(z.none)\"; }, { by = 1000000; } ); }");
+    track(f, 0, "x", "u");
+    track(f, DAY, "y", "u");
+    expect(f, "01 d u entered condition 333333\n"); /* 0.000001 x 1,000,000 */
+    ended(f);
+}
+
+static void changes_of_the_score_have_a_budget(void **state)
+{
+    (void)state;
+    struct fixture *f = started("{ name = \"d\"; qualify = \"score >= 8\";" POINTS
+                                "  publish = { min_delta = 5; min_interval = \"1h\"; }; }");
+    points(f, 0, 4); /* not qualified */
+    points(f, HOUR, 4);
+    points(f, HOUR + 60000, 4);     /* less than min_delta */
+    points(f, HOUR + 2 * 60000, 1); /* held */
+    points(f, HOUR + 3 * 60000, 7); /* what is true then is published */
+    to(f, 3 * HOUR);
+    points(f, 3 * HOUR, -5);        /* at once: the last is older */
+    points(f, 3 * HOUR + 60000, 5); /* held */
+    points(f, 3 * HOUR + 2 * 60000, -5);
+    to(f, DAY);
+    points(f, DAY, 5);
+    points(f, DAY + 1, -20); /* a change of status waits for nothing */
+    expect(f, "01T01:00 d u entered condition 8\n"
+              "01T02:00 d u score_changed condition 20 was 8 -\n"
+              "01T03:00 d u score_changed condition 15 was 20\n"
+              "02 d u score_changed condition 20 was 15\n"
+              "02T00:00+1ms d u left condition 0 was 20\n");
+    ended(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_item_expires),
+        cmocka_unit_test(a_negative_item_expires),
+        cmocka_unit_test(families_have_caps),
+        cmocka_unit_test(tiers_follow_the_score),
+        cmocka_unit_test(factors_round_one_after_the_other),
+        cmocka_unit_test(changes_of_the_score_have_a_budget),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
