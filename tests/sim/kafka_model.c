@@ -2,6 +2,7 @@
 
 #include "core/partition.h"
 #include "core/record.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -92,6 +93,19 @@ enum { BATCH_HEAD = 61, RECORD_HEAD = 20 };
 
 /* --- the broker --- */
 
+const char *const model_output_names[PQL_OUT_COUNT] = {"pql", "pqa", "state", "alerts", "dlq", "checkpoint"};
+
+void model_trace(const struct model *model, const char *who, const char *format, ...)
+{
+    va_list args;
+    if (!model->is_traced) return;
+    fprintf(stderr, "%11.6f s  step %-7" PRIu64 " %-10s ", (double)model->now_us / 1e6, model->steps, who);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count)
 {
     *model = (struct model){.random = {seed},
@@ -146,6 +160,8 @@ static void end_txn(struct model *model, int txn, bool commit)
             }
             t->has_pending[i][p] = false;
         }
+    if (t->is_open) model->aborted += !commit;
+    if (t->is_open) model_trace(model, t->id, "transaction %s", commit ? "committed" : "aborted");
     t->is_open = false;
     t->delayed_epoch = -1;
 }
@@ -204,36 +220,6 @@ bool model_happens(struct model_client *c, enum model_fault fault, double p)
     return true;
 }
 
-bool model_is_alive(struct model_client *c)
-{
-    if (c->is_dead || c->dies_after) {
-        c->is_dead = true;
-        return false;
-    }
-    c->calls++;
-    bool dies = (c->die_at && c->calls == c->die_at) || model_happens(c, CRASH, c->model->faults.crash);
-    if (!dies) return true;
-    bool after = c->die_at ? c->die_after : model_chance(&c->model->random, 0.5);
-    if (after)
-        c->dies_after = true;
-    else
-        c->is_dead = true;
-    return after;
-}
-
-int model_dead(struct pql_err *err)
-{
-    return PQL_FAIL(err, PQL_ERR_RETRY, "the process is dead");
-}
-
-static int begin(struct model_client *c, struct pql_err *err)
-{
-    if (!model_is_alive(c)) return model_dead(err);
-    if (model_happens(c, RETRY, c->model->faults.retry))
-        return PQL_FAIL(err, PQL_ERR_RETRY, "the broker is busy");
-    return 0;
-}
-
 /* Says no with the word, where this is refused; -1 then. */
 static int refuse(struct model_client *c, enum model_refused what, enum pql_err_class cls,
                   struct pql_err *err)
@@ -249,7 +235,7 @@ static int refuse(struct model_client *c, enum model_refused what, enum pql_err_
 static int pause_feeds(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (begin(c, err)) return -1;
+    (void)err;
     for (size_t i = 0; i < count; i++) {
         struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
         if (!feed->is_paused) feed->stale = (int)model_below(&c->model->random, 4);
@@ -261,7 +247,7 @@ static int pause_feeds(void *self, const struct pql_position *positions, size_t 
 static int resume_feeds(void *self, const struct pql_position *positions, size_t count, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (begin(c, err)) return -1;
+    (void)err;
     for (size_t i = 0; i < count; i++) {
         struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
         PQL_ASSERT(!feed->is_assigned || feed->is_sought);
@@ -275,7 +261,6 @@ static int seek(void *self, struct pql_position *positions, size_t count, int ti
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     for (size_t i = 0; i < count; i++) {
         struct model_feed *feed = &c->feeds[positions[i].input][positions[i].partition];
         if (model_happens(c, SEEK, c->model->faults.seek)) {
@@ -296,12 +281,14 @@ static int end_offsets_ask(void *self, const struct pql_position *positions, siz
                            struct pql_err *err)
 {
     struct model_client *c = self;
-    if (begin(c, err)) return -1;
+    (void)err;
     if (c->asked_count) return 0;
     for (size_t i = 0; i < count; i++) c->asked[i] = positions[i];
     c->asked_count = count;
     c->asked_us = c->model->now_us;
     c->answer_us = c->asked_us + model_below(&c->model->random, 20000);
+    if (c->fault == MODEL_LATE_REQUEST || c->fault == MODEL_LATE_REPLY) c->answer_us += c->late_us;
+    if (c->fault == MODEL_LOST_REQUEST || c->fault == MODEL_LOST_REPLY) c->asked_count = 0;
     return 0;
 }
 
@@ -353,7 +340,6 @@ static size_t worker_poll(void *self, unsigned worker, struct pql_message_view *
 {
     struct model_client *c = self;
     size_t n = 0;
-    if (!model_is_alive(c)) return 0;
     for (uint32_t k = 0; k < c->model->inputs_count; k++)
         for (int32_t p = 0; p < c->model->partitions_count; p++) {
             size_t most = model_below(&c->model->random, 12);
@@ -390,7 +376,6 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
     struct model_client *c = self;
     struct model *m = c->model;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     for (size_t i = 0; i < count && !m->reads_unstable; i++)
         for (int t = 0; t < m->txns_count; t++)
             if (m->txns[t].has_pending[positions[i].input][positions[i].partition])
@@ -419,7 +404,7 @@ static int offsets(void *self, struct pql_position *positions, size_t count, int
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
+    (void)err;
     for (size_t i = 0; i < count; i++) {
         const struct model_log *log = &c->model->inputs[positions[i].input][positions[i].partition];
         positions[i].offset = offset_of(log, positions[i].offset);
@@ -456,7 +441,6 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     PQL_ASSERT(c->txn >= 0 && !c->is_fatal);
     if (refuse(c, MODEL_REFUSES_INIT, PQL_ERR_CONFIG, err)) return -1;
     struct model_txn *t = own_txn(c);
@@ -473,11 +457,10 @@ static int txn_init(void *self, int timeout_ms, struct pql_err *err)
 static int txn_begin(void *self, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!model_is_alive(c)) return model_dead(err);
     PQL_ASSERT(c->is_ready && !c->in_txn);
     if (c->is_fatal) return fenced(c, err);
     c->in_txn = true;
-    c->batch_refused = c->has_refused = false;
+    c->batch_refused = c->has_refused = c->lost_record = false;
     memset(c->batch, 0, sizeof c->batch);
     return 0;
 }
@@ -546,7 +529,6 @@ static void take_time(struct model_client *c, const struct pql_out_record *recor
 static int txn_produce(void *self, const struct pql_out_record *record, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err)) return -1;
     open_txn(c);
@@ -554,8 +536,14 @@ static int txn_produce(void *self, const struct pql_out_record *record, struct p
     add_to_batch(c, record, partition);
     take_time(c, record);
     c->has_refused |= record->output == c->model->refused_output;
-    model_append(&c->model->outputs[record->output][partition], record, c->txn, MODEL_OPEN,
-                 record->timestamp_ms);
+    c->lost_record |= c->fault == MODEL_LOST_REQUEST || c->fault == MODEL_LOST_REPLY;
+    if (c->fault == MODEL_LATE_REQUEST || c->fault == MODEL_LATE_REPLY)
+        c->produced_us = c->model->now_us + c->late_us;
+    if (c->fault != MODEL_LOST_REQUEST)
+        model_append(&c->model->outputs[record->output][partition], record, c->txn, MODEL_OPEN,
+                     record->timestamp_ms);
+    model_trace(c->model, c->name, "  %s %d: %.*s", model_output_names[record->output], partition,
+                PQL_SLICE_ARG(record->key));
     return 0;
 }
 
@@ -564,7 +552,6 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (txn_fault(c, err) || refuse(c, MODEL_REFUSES_OFFSETS, PQL_ERR_ABORT_TXN, err)) return -1;
     /* As the real broker: no member, no fence. */
@@ -576,11 +563,13 @@ static int txn_send_offsets(void *self, const struct pql_position *positions, si
         own_txn(c)->has_pending[positions[i].input][positions[i].partition] = true;
         pending->offset = positions[i].offset;
         snprintf(pending->metadata, sizeof pending->metadata, "%s", positions[i].metadata);
+        model_trace(c->model, c->name, "  input %u %d@%" PRId64 " %s", positions[i].input,
+                    positions[i].partition, positions[i].offset, positions[i].metadata);
     }
     return 0;
 }
 
-static int unknown(struct model_client *c, struct pql_err *err)
+int model_unknown(struct model_client *c, struct pql_err *err)
 {
     c->is_fatal = true;
     return PQL_FAIL(err, PQL_ERR_FENCED, "the commit timed out");
@@ -591,7 +580,6 @@ static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
     struct model_client *c = self;
     struct model *m = c->model;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (c->produced_us > m->now_us && !is_stale(c))
         return PQL_FAIL(err, PQL_ERR_RETRY, "records are still on their way");
@@ -602,22 +590,22 @@ static int txn_commit(void *self, int timeout_ms, struct pql_err *err)
         return -1;
     }
     if (c->has_refused && refuse(c, MODEL_REFUSES_RECORDS, PQL_ERR_ABORT_TXN, err)) return -1;
-    if (model_happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
+    if (c->lost_record) return abortable(err); /* it was sent again until its time was over */
+    if (c->fault == MODEL_LATE_REQUEST || model_happens(c, DELAYED_COMMIT, m->faults.delayed_commit)) {
         own_txn(c)->delayed_epoch = c->epoch;
         own_txn(c)->delayed_us = m->now_us + model_below(&m->random, 400000);
-        return unknown(c, err);
+        return model_unknown(c, err);
     }
     bool is_lost = model_happens(c, LOST_COMMIT, m->faults.lost_commit);
     if (!is_lost || model_chance(&m->random, 0.5)) end_txn(m, c->txn, true);
     c->in_txn = false;
-    return is_lost ? unknown(c, err) : 0;
+    return is_lost ? model_unknown(c, err) : 0;
 }
 
 static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     PQL_ASSERT(c->in_txn);
     if (is_stale(c)) return fenced(c, err);
     if (own_txn(c)->is_open) end_txn(c->model, c->txn, false);
@@ -629,7 +617,7 @@ static int txn_abort(void *self, int timeout_ms, struct pql_err *err)
 static int txn_recreate(void *self, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     c->is_fatal = c->is_ready = c->in_txn = false;
     if (c->model->has_new_ids && c->model->txns_count < 60) {
         char id[32];
@@ -646,14 +634,17 @@ static int plain_produce(void *self, enum pql_lane lane, const struct pql_out_re
 {
     struct model_client *c = self;
     struct model *m = c->model;
-    if (begin(c, err)) return -1;
     if (record->output == PQL_OUT_CHECKPOINT && (int64_t)record->value.len > m->checkpoint_bytes_max)
         return PQL_FAIL(err, PQL_ERR_FATAL, "the record is too large");
     struct model_acks *acks = &c->acks[lane];
     struct model_pending_ack ack = {{.cookie = cookie, .offset = PQL_OFFSET_NONE},
                                     m->now_us + model_below(&m->random, 3000)};
     bool faulty = model_happens(c, ACK, m->faults.ack);
-    uint64_t kind = faulty ? model_below(&m->random, 4) : 9;
+    uint64_t kind = c->fault == MODEL_LOST_REQUEST                                   ? 0
+                    : c->fault == MODEL_LOST_REPLY                                   ? 1
+                    : c->fault == MODEL_LATE_REQUEST || c->fault == MODEL_LATE_REPLY ? 3
+                    : faulty ? model_below(&m->random, 4)
+                             : 9;
     struct model_log *log = &m->outputs[record->output][partition_of(m, record)];
     struct pql_err refused;
     if (record->output == m->refused_output && refuse(c, MODEL_REFUSES_RECORDS, PQL_ERR_CONFIG, &refused)) {
@@ -677,7 +668,6 @@ static size_t plain_acks(void *self, enum pql_lane lane, struct pql_ack *out, si
     struct model_client *c = self;
     size_t n = 0, kept = 0;
     (void)timeout_ms;
-    if (!model_is_alive(c)) return 0;
     struct model_acks *acks = &c->acks[lane];
     for (size_t i = 0; i < acks->count; i++) {
         if (n < max && acks->items[i].due_us <= c->model->now_us)
@@ -694,7 +684,7 @@ static int commit_offsets(void *self, const struct pql_position *positions, size
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err) || refuse(c, MODEL_REFUSES_OFFSETS, PQL_ERR_CONFIG, err)) return -1;
+    if (refuse(c, MODEL_REFUSES_OFFSETS, PQL_ERR_CONFIG, err)) return -1;
     model_group_heartbeat(c);
     if (!model_group_accepts(c->model, c->member, c->generation)) return abortable(err);
     for (size_t i = 0; i < count; i++) {
@@ -719,7 +709,7 @@ static int checkpoint_ends(void *self, int32_t partition, int64_t *low, int64_t 
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
+    (void)err;
     *low = checkpoint(c, partition)->low;
     *end = model_end(checkpoint(c, partition));
     return 0;
@@ -729,7 +719,7 @@ static int log_open(void *self, int32_t partition, int64_t from, enum pql_isolat
                     struct pql_log **log, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (begin(c, err)) return -1;
+    (void)err;
     *log = pql_xcalloc(1, sizeof **log);
     int64_t low = checkpoint(c, partition)->low;
     **log = (struct pql_log){
@@ -742,8 +732,8 @@ static int log_read(void *self, struct pql_log *log, int timeout_ms, struct pql_
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
     const struct model_log *partition = checkpoint(c, log->partition);
+    (void)err;
     int64_t end = log->isolation == PQL_READ_COMMITTED ? stable_end(partition) : model_end(partition);
     for (; log->next < end; log->next++) {
         const struct model_record *r = partition->records[log->next];
@@ -770,7 +760,7 @@ static int checkpoint_trim(void *self, int32_t partition, int64_t before, int ti
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (begin(c, err)) return -1;
+    (void)err;
     if (checkpoint(c, partition)->low < before) checkpoint(c, partition)->low = before;
     return 0;
 }
@@ -782,7 +772,7 @@ static int input_facts(void *self, uint32_t input, struct pql_topic_facts *facts
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     *facts = (struct pql_topic_facts){.exists = true,
                                       .partitions_count = c->model->partitions_count,
                                       .has_configuration = true,
@@ -820,6 +810,7 @@ struct model_client *model_client_new(struct model *model, const char *transacti
     snprintf(c->instance, sizeof c->instance, "%s", instance);
     c->txn = *transactional_id ? txn_of(model, transactional_id) : -1;
     c->generation = -1;
+    snprintf(c->name, sizeof c->name, "%s#%d", *instance ? instance : transactional_id, ++model->clients);
     return c;
 }
 
@@ -828,6 +819,7 @@ void model_client_free(struct model_client *c)
     PQL_ASSERT(c->views == 0);
     model_group_forget(c);
     for (int i = 0; i < PQL_LANE_COUNT; i++) free(c->acks[i].items);
+    free(c->made);
     free(c);
 }
 
@@ -836,28 +828,10 @@ void model_client_freeze(struct model_client *c, bool is_frozen)
     c->is_frozen = is_frozen;
 }
 
-bool model_client_is_dead(const struct model_client *c)
+/* Without faults of calls. */
+static void fill(struct model_client *c)
 {
-    return c->is_dead || c->dies_after;
-}
-void model_client_kill(struct model_client *c)
-{
-    c->is_dead = true;
-}
-uint64_t model_client_calls(const struct model_client *c)
-{
-    return c->calls;
-}
-
-void model_client_die_at(struct model_client *c, uint64_t calls, bool after)
-{
-    c->die_at = c->calls + calls;
-    c->die_after = after;
-}
-
-void model_client_ports(struct model_client *c, struct pql_ports *ports)
-{
-    *ports = (struct pql_ports){
+    c->calls.inner = (struct pql_ports){
         .self = c,
         .pause = pause_feeds,
         .resume = resume_feeds,
@@ -891,5 +865,12 @@ void model_client_ports(struct model_client *c, struct pql_ports *ports)
         .wall_ms = wall_ms,
         .mono_us = mono_us,
     };
-    model_group_fill(ports);
+    model_group_fill(&c->calls.inner);
+}
+
+void model_client_ports(struct model_client *c, struct pql_ports *ports)
+{
+    fill(c);
+    model_calls_wrap(c);
+    *ports = c->calls.table;
 }

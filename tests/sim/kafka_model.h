@@ -90,7 +90,25 @@ struct model_faults {
     double ack;       /* of the plain producer: failed, late or without offset */
     double rebalance; /* partitions revoked, and given back or to another; or the session expires */
     double crash;     /* the process dies before or after this call */
+    double lost;      /* the request, or its reply: the client has waited for nothing */
+    double late;      /* the request, or its reply: the call takes seconds */
 };
+
+/* A fault of one call. Lost: the client gives up and may call again; of a commit it does not know the
+ * outcome, a record is what its transaction must be aborted for. Late: time passes before the call has an
+ * effect, or after; a commit then arrives when the client has given up. What does not leave the process
+ * cannot be lost. */
+#define MODEL_CALL_FAULTS(X)                                                                                 \
+    X(FINE, "fine")                                                                                          \
+    X(DIES_BEFORE, "dies_before")                                                                            \
+    X(DIES_AFTER, "dies_after")                                                                              \
+    X(LOST_REQUEST, "lost_request")                                                                          \
+    X(LOST_REPLY, "lost_reply")                                                                              \
+    X(LATE_REQUEST, "late_request")                                                                          \
+    X(LATE_REPLY, "late_reply")
+#define MODEL_CALL_FAULT_ENUM(name, word) MODEL_##name,
+enum model_call_fault { MODEL_CALL_FAULTS(MODEL_CALL_FAULT_ENUM) MODEL_CALL_FAULT_COUNT };
+extern const char *const model_call_fault_names[MODEL_CALL_FAULT_COUNT];
 
 /* Where the broker says no, and would again: with which word. */
 enum model_refused {
@@ -129,7 +147,16 @@ struct model {
     bool has_new_ids, reads_unstable, subscribes_to_all;
     int64_t checkpoint_bytes_max; /* of a record of the checkpoint topic */
     uint64_t counts[16];          /* of faults that happened, in the order of struct model_faults */
+    uint64_t aborted;             /* transactions */
+    int clients;                  /* that there ever were */
+    uint64_t steps;               /* of the run, for the words */
+    bool is_traced;               /* the story goes to standard error */
 };
+
+extern const char *const model_output_names[PQL_OUT_COUNT];
+/* A line of the story: when, who, what. */
+void model_trace(const struct model *model, const char *who, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 void model_init(struct model *model, uint64_t seed, uint32_t inputs_count, int32_t partitions_count);
 void model_deinit(struct model *model);
@@ -153,7 +180,10 @@ void model_client_ports(struct model_client *client, struct pql_ports *ports);
 bool model_client_is_dead(const struct model_client *client);
 void model_client_kill(struct model_client *client);
 uint64_t model_client_calls(const struct model_client *client);
-/* Dies at this call, counted from now; before it has an effect or after. */
-void model_client_die_at(struct model_client *client, uint64_t calls, bool after);
+/* This call, counted from now, has this fault; a late one takes late_us. */
+void model_client_fault_at(struct model_client *client, uint64_t calls, enum model_call_fault fault,
+                           uint64_t late_us);
+/* Whether a fault can mean anything to the call that this client made as its n-th (from 1 on). */
+bool model_client_could(const struct model_client *client, uint64_t n, enum model_call_fault fault);
 
 #endif

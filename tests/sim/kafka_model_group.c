@@ -61,9 +61,12 @@ static void rebalance(struct model *m)
     }
     for (;;) {
         int from = extreme(m, true), to = extreme(m, false);
-        if (load_of(g, from, m->partitions_count) - load_of(g, to, m->partitions_count) < 2) return;
+        if (load_of(g, from, m->partitions_count) - load_of(g, to, m->partitions_count) < 2) break;
         move_one(m, from, to);
     }
+    for (int32_t p = 0; p < m->partitions_count; p++)
+        model_trace(m, "group", "generation %d: partition %d of member %d, to be %d's", g->generation, p,
+                    g->owner[p], g->target[p]);
 }
 
 static void remove_member(struct model *m, int id)
@@ -251,7 +254,7 @@ static bool poll_group(struct model_client *c, struct pql_control *out)
 static int subscribe(void *self, struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     c->membership = JOINING;
     c->join_us = c->model->now_us + model_below(&c->model->random, JOIN_US);
     return 0;
@@ -274,14 +277,14 @@ static void poll_control(void *self, int timeout_ms, struct pql_control *out)
     struct model_client *c = self;
     (void)timeout_ms;
     *out = (struct pql_control){.kind = PQL_CONTROL_NONE};
-    if (model_is_alive(c) && !poll_group(c, out)) answer_ends(c, out);
+    if (!poll_group(c, out)) answer_ends(c, out);
 }
 
 static int assign(void *self, const int32_t *tasks, const unsigned *workers, size_t count,
                   struct pql_err *err)
 {
     struct model_client *c = self;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     PQL_ASSERT(c->membership == TOLD_ASSIGNED);
     c->membership = MEMBER;
     for (size_t i = 0; i < count; i++) {
@@ -299,7 +302,7 @@ static int unassign(void *self, const int32_t *tasks, size_t count, struct pql_e
 {
     struct model_client *c = self;
     struct model *m = c->model;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     PQL_ASSERT(c->membership == TOLD_REVOKED || c->membership == TOLD_LOST);
     for (size_t i = 0; i < count; i++) {
         PQL_ASSERT(c->has[tasks[i]]);
@@ -321,7 +324,7 @@ static int leave(void *self, int timeout_ms, struct pql_err *err)
 {
     struct model_client *c = self;
     (void)timeout_ms;
-    if (!model_is_alive(c)) return model_dead(err);
+    (void)err;
     if (*c->instance)
         model_group_forget(c);
     else
@@ -340,7 +343,6 @@ static void group_facts(void *self, struct pql_group_facts *facts)
     *facts = (struct pql_group_facts){.generation = -1};
     c->sent_member = 0;
     c->sent_generation = -1;
-    if (!model_is_alive(c)) return;
     if (model_happens(c, NO_MEMBER, m->faults.no_member)) c->no_member_until_us = m->now_us + 200000;
     if (m->now_us < c->no_member_until_us) return;
     if (model_chance(&m->random, 0.8)) model_group_heartbeat(c);

@@ -3,6 +3,7 @@
 #ifndef PQL_TESTS_SIM_MODEL_CLIENT_H
 #define PQL_TESTS_SIM_MODEL_CLIENT_H
 
+#include "sim/calls.h"
 #include "sim/kafka_model.h"
 
 struct model_feed {
@@ -30,9 +31,17 @@ struct model_client {
     int txn; /* or -1 */
     int epoch;
     bool is_ready, in_txn, is_fatal;
-    bool is_dead, dies_after, is_frozen;
-    uint64_t calls, die_at;
-    bool die_after;
+    struct calls calls; /* every call passes here */
+    char name[48];
+    bool is_dead, is_frozen;
+    enum model_call_fault fault; /* of the present call */
+    uint64_t late_us;
+    uint8_t *made; /* the calls so far */
+    size_t made_count, made_capacity;
+    uint64_t fault_call; /* > 0: this one has a fault */
+    enum model_call_fault fault_then;
+    uint64_t late_then_us;
+    bool lost_record;                                   /* of this transaction */
     int64_t batch_bytes;                                /* at most, as the pipeline's topics allow */
     int64_t batch[PQL_OUT_COUNT][MODEL_PARTITIONS_MAX]; /* bytes of the batch being filled */
     bool batch_refused;
@@ -68,13 +77,16 @@ enum model_fault {
     SEEK,
     ACK,
     REBALANCE,
-    CRASH
+    CRASH,
+    LOST,
+    LATE
 };
 
 bool model_happens(struct model_client *client, enum model_fault fault, double p);
-/* Every call begins here: the process may die before it has an effect, or right after. */
-bool model_is_alive(struct model_client *client);
-int model_dead(struct pql_err *err);
+/* Puts the faults around the calls of client->calls.inner. */
+void model_calls_wrap(struct model_client *client);
+/* The outcome of the transaction is not known. */
+int model_unknown(struct model_client *client, struct pql_err *err);
 
 /* Time has passed: heartbeats, sessions that expire. */
 void model_group_advance(struct model *model);

@@ -31,6 +31,7 @@ static void fail(struct sim *s, const char *format, ...)
     va_list args;
     if (!s->result->ok) return;
     s->result->ok = false;
+    s->result->step = s->world.model.steps;
     va_start(args, format);
     vsnprintf(s->result->what, sizeof s->result->what, format, args);
     va_end(args);
@@ -80,6 +81,7 @@ static void end_process(struct sim *s, struct place *place)
         s->result->parts += stats.parts;
         s->result->refreshes += stats.refreshes;
     }
+    if (place->process) model_trace(&s->world.model, place->process->conf.writer, "ends");
     world_kill(place->process);
     *place = (struct place){0};
 }
@@ -191,9 +193,10 @@ static void restart_if_ended(struct sim *s, struct place *place)
     if (!may_start(s)) s->world.model.faults.crash = s->world.model.faults.rebalance = 0;
 }
 
-static void wake(struct place *place)
+static void wake(struct sim *s, struct place *place)
 {
     place->is_frozen = false;
+    model_trace(&s->world.model, place->process->conf.writer, "wakes up");
     model_client_freeze(place->process->client, false);
 }
 
@@ -217,6 +220,8 @@ static void maybe_freeze(struct sim *s, struct place *place)
     place->wakes_us = now + model_below(random, model_chance(random, 0.2) ? 15000000 : 5000000);
     model_client_freeze(place->process->client, true);
     s->result->freezes++;
+    model_trace(&s->world.model, place->process->conf.writer, "is frozen until %.3f s",
+                (double)place->wakes_us / 1e6);
     if (!may_start(s) || !free_place(s) || !model_chance(random, s->plan->twin)) return;
     place->is_twin = true;
     place->dies_us = place->wakes_us + model_below(random, 3000000);
@@ -228,7 +233,7 @@ static void step(struct sim *s, struct place *place, bool freezes)
 {
     uint64_t now = s->world.model.now_us;
     if (place->is_frozen && now < place->wakes_us) return;
-    if (place->is_frozen) wake(place);
+    if (place->is_frozen) wake(s, place);
     world_step(&s->world, place->process);
     if (place->is_twin && now >= place->dies_us) {
         check_stop(s, place->process);
@@ -287,12 +292,23 @@ static void turn(struct sim *s, bool disturbs)
             step(s, &s->places[i], disturbs);
 }
 
+/* Which faults could have befallen each call, for who enumerates them. */
+static void list_calls(struct sim_result *result, const struct model_client *client)
+{
+    result->calls = model_client_calls(client);
+    if (result->calls > SIM_CALLS_MAX) result->calls = SIM_CALLS_MAX;
+    for (uint64_t n = 1; n <= result->calls; n++)
+        for (int fault = 0; fault < MODEL_CALL_FAULT_COUNT; fault++)
+            if (model_client_could(client, n, (enum model_call_fault)fault))
+                result->could[n - 1] |= (unsigned char)(1 << fault);
+}
+
 static void run_with_faults(struct sim *s)
 {
     s->world.model.faults = s->plan->faults;
-    const struct model_client *first = start(s, "pql-0")->process->client;
-    if (s->plan->crash_call)
-        model_client_die_at(s->places[0].process->client, s->plan->crash_call, s->plan->crash_after);
+    struct model_client *first = start(s, "pql-0")->process->client;
+    if (s->plan->fault_call)
+        model_client_fault_at(first, s->plan->fault_call, s->plan->fault, s->plan->late_us);
     bool flooded = false;
     for (size_t i = 0; i < STEPS_MAX && s->world.produced < s->plan->events && s->result->ok; i++) {
         if (model_chance(&s->world.random, 0.05)) world_produce(&s->world);
@@ -301,9 +317,9 @@ static void run_with_faults(struct sim *s)
             flooded = true;
         }
         turn(s, true);
-        if (s->result->starts == 1) s->result->calls = model_client_calls(first);
     }
     for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s, true);
+    if (s->result->starts == 1) list_calls(s->result, first);
 }
 
 static bool has_twin(const struct sim *s)
@@ -335,7 +351,7 @@ static void shut_down(struct sim *s)
         enum pql_stop stop = PQL_STOP_NONE;
         struct place *place = &s->places[i];
         if (!place->process) continue;
-        if (place->is_frozen) wake(place);
+        if (place->is_frozen) wake(s, place);
         pql_pipeline_stop(place->process->pipeline);
         world_run(&s->world, place->process, STEPS_MAX);
         pql_pipeline_finished(place->process->pipeline, &stop, NULL);
@@ -728,7 +744,8 @@ static void judge(struct sim *s)
 void sim_run(const struct world_plan *plan, struct sim_result *result)
 {
     struct sim s = {.plan = plan, .result = result};
-    *result = (struct sim_result){.ok = true};
+    memset(result, 0, sizeof *result);
+    result->ok = true;
     world_init(&s.world, plan);
     run_with_faults(&s);
     if (result->ok) run_to_rest(&s);
@@ -736,7 +753,38 @@ void sim_run(const struct world_plan *plan, struct sim_result *result)
     if (result->ok) judge(&s);
     for (size_t i = 0; i < PROCESSES_MAX; i++) world_kill(s.places[i].process);
     memcpy(result->faults, s.world.model.counts, sizeof result->faults);
+    result->simulated_us = s.world.model.now_us;
+    result->rebalances = (uint64_t)s.world.model.group.generation;
+    result->aborted = s.world.model.aborted;
     world_deinit(&s.world);
+}
+
+/* --- the plan of a seed --- */
+
+static double rate_of(struct model_random *random, double usual)
+{
+    static const double factors[] = {0.25, 0.5, 1, 2, 4};
+    return usual * factors[model_below(random, sizeof factors / sizeof *factors)];
+}
+
+/* A swarm: which faults there are at all is drawn first, few of them or most, and then how often each is.
+ * With all of them on in every run, some would hide what others could show. */
+static void draw_faults(struct model_random *random, struct model_faults *faults)
+{
+    static const double shares[] = {0.1, 0.3, 0.5, 0.8};
+    const struct {
+        double *rate, usual;
+    } rates[] = {
+        {&faults->retry, 0.02},       {&faults->abortable, 0.01},
+        {&faults->lost_commit, 0.05}, {&faults->delayed_commit, 0.05},
+        {&faults->fence, 0.0005},     {&faults->no_member, 0.02},
+        {&faults->seek, 0.2},         {&faults->ack, 0.1},
+        {&faults->rebalance, 0.003},  {&faults->crash, 0.0005},
+        {&faults->lost, 0.005},       {&faults->late, 0.002},
+    };
+    double share = shares[model_below(random, sizeof shares / sizeof *shares)];
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        if (model_chance(random, share)) *rates[i].rate = rate_of(random, rates[i].usual);
 }
 
 struct world_plan sim_plan_of(uint64_t seed)
@@ -764,17 +812,7 @@ struct world_plan sim_plan_of(uint64_t seed)
         .memory = model_chance(&random, 0.15) ? 6000 : 0,
         .adopt = model_chance(&random, 0.15) ? 0.5 : 0,
     };
-    struct {
-        double *rate, value;
-    } faults[] = {
-        {&plan.faults.retry, 0.02},       {&plan.faults.abortable, 0.01},
-        {&plan.faults.lost_commit, 0.05}, {&plan.faults.delayed_commit, 0.05},
-        {&plan.faults.fence, 0.0005},     {&plan.faults.no_member, 0.02},
-        {&plan.faults.seek, 0.2},         {&plan.faults.ack, 0.1},
-        {&plan.faults.rebalance, 0.003},  {&plan.faults.crash, 0.0005},
-    };
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        if (model_chance(&random, 0.5)) *faults[i].rate = faults[i].value;
+    draw_faults(&random, &plan.faults);
     plan.instances = 1 + (int)model_below(&random, 4);
     plan.scaling = plan.instances > 1 ? 0.0003 : 0;
     plan.session_ms = 200 + (int64_t)model_below(&random, 3000);

@@ -11,13 +11,42 @@
 
 #include "sim/world.h"
 
+/* What happened, in words. */
+#define SIM_COUNTS(X)                                                                                        \
+    X(starts, "starts of a process")                                                                         \
+    X(freezes, "freezes")                                                                                    \
+    X(twins, "twins")                                                                                        \
+    X(rebalances, "rebalances")                                                                              \
+    X(aborted, "aborted transactions")                                                                       \
+    X(resumed, "tasks that went on where they were")                                                         \
+    X(records, "records")                                                                                    \
+    X(refused, "refused")                                                                                    \
+    X(ticks, "ticks")                                                                                        \
+    X(snapshots, "snapshots")                                                                                \
+    X(abandoned, "snapshots given up")                                                                       \
+    X(trimmed, "records trimmed")                                                                            \
+    X(fallbacks, "records damaged")                                                                          \
+    X(adopted, "states adopted")                                                                             \
+    X(full, "stops for memory")                                                                              \
+    X(parts, "parts of long inputs")                                                                         \
+    X(refreshes, "refreshes")                                                                                \
+    X(changes, "changes of programs")                                                                        \
+    X(filled, "records filled from")                                                                         \
+    X(given_up, "fills given up")
+
+enum { SIM_CALLS_MAX = 8192 };
+
 struct sim_result {
     bool ok;
     char what[600];
-    uint64_t calls; /* of the first process */
-    uint64_t changes, filled, given_up, starts, freezes, twins, resumed, most_at_once, records, refused,
-        ticks, snapshots, trimmed, fallbacks, adopted, full, parts, refreshes, abandoned;
-    uint64_t faults[16];
+    uint64_t step; /* at which it failed */
+    uint64_t simulated_us, most_at_once;
+#define SIM_COUNT_FIELD(name, word) uint64_t name;
+    SIM_COUNTS(SIM_COUNT_FIELD)
+    uint64_t faults[16]; /* in the order of struct model_faults */
+    /* Of the first process, if it is the only one: how many, and which faults could befall each (bits). */
+    uint64_t calls;
+    unsigned char could[SIM_CALLS_MAX];
 };
 
 /* A plan drawn from the seed: faults of several kinds, one or two inputs, one or two workers. */

@@ -176,6 +176,7 @@ void world_init(struct world *world, const struct world_plan *plan)
 {
     *world = (struct world){.plan = plan, .random = {plan->seed ^ 0x5eed}};
     model_init(&world->model, plan->seed, plan->inputs_count, plan->partitions_count);
+    world->model.is_traced = plan->is_traced;
     world->model.has_new_ids = plan->has_new_ids;
     world->model.reads_unstable = plan->reads_unstable;
     world->model.subscribes_to_all = plan->subscribes_to_all;
@@ -220,6 +221,9 @@ struct world_process *world_start(struct world *world, const char *transactional
     snprintf(process->conf.writer, sizeof process->conf.writer, "w%u", ++world->starts);
     process->pipeline = pql_pipeline_new(&process->ports, &process->conf, &process->err);
     if (!process->pipeline) model_client_kill(process->client);
+    model_trace(&world->model, process->conf.writer, "starts as %s with revision %" PRId64 "%s%s",
+                process->id, process->conf.revision, process->pipeline ? "" : ": ",
+                process->pipeline ? "" : process->err.msg);
     return process;
 }
 
@@ -231,6 +235,7 @@ void world_set_ticks(struct world *world, bool ticks)
 void world_change(struct world *world)
 {
     world->revision++;
+    model_trace(&world->model, "operator", "revision %" PRId64, world->revision);
 }
 
 void world_reload(struct world *world, struct world_process *process)
@@ -271,6 +276,7 @@ void world_pass_time(struct world *world)
     if (model_chance(&world->random, 0.01)) us += model_below(&world->random, 300000);
     if (model_chance(&world->random, 0.001)) us += model_below(&world->random, 4000000);
     model_advance(&world->model, us);
+    world->model.steps++;
 }
 
 bool world_run(struct world *world, struct world_process *process, size_t steps)
@@ -326,6 +332,8 @@ void world_produce(struct world *world)
     bool again = world->produced && model_chance(&world->random, world->plan->twice);
     if (!again) produce_event(world, sent);
     world_put(world, sent->input, sent->partition, sent->account, sent->value);
+    model_trace(&world->model, "producer", "input %u %d@%" PRId64 " %s", sent->input, sent->partition,
+                model_end(&world->model.inputs[sent->input][sent->partition]) - 1, sent->value);
     world->produced++;
 }
 

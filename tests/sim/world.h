@@ -27,8 +27,10 @@ struct world_plan {
     double twin;                /* of those: another takes its place meanwhile */
     double bad, unknown_schema; /* share of the records */
     size_t events;
-    uint64_t crash_call; /* > 0: one crash, at this call of the first process */
-    bool crash_after;
+    uint64_t fault_call; /* > 0: the first process's call of this number has a fault */
+    enum model_call_fault fault;
+    uint64_t late_us; /* where that is one that takes time */
+    bool is_traced;
     int64_t checkpoint_interval_ms;
     enum pql_broken broken;
     bool has_new_ids, reads_unstable, subscribes_to_all;
