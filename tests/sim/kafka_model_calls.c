@@ -37,7 +37,7 @@ static const unsigned char kinds[CALL_COUNT] = {
     [CALL_group_facts] = COUNTED,
     [CALL_assignment_lost] = COUNTED,
     [CALL_plain_produce] = COUNTED | BUSY | AWAY | DRAWN,
-    [CALL_plain_acks] = COUNTED | SLOW | DRAWN,
+    [CALL_plain_acks] = COUNTED,
     [CALL_commit_offsets] = COUNTED | BUSY | AWAY | SLOW | DRAWN,
     [CALL_checkpoint_ends] = COUNTED | BUSY | AWAY | SLOW | DRAWN,
     [CALL_log_open] = COUNTED | BUSY | SLOW | DRAWN,
@@ -45,7 +45,7 @@ static const unsigned char kinds[CALL_COUNT] = {
     [CALL_checkpoint_trim] = COUNTED | BUSY | AWAY | SLOW | DRAWN,
     [CALL_input_facts] = COUNTED | AWAY | SLOW,
     [CALL_output_facts] = COUNTED | AWAY | SLOW,
-    [CALL_worker_poll] = COUNTED | SLOW,
+    [CALL_worker_poll] = COUNTED,
 };
 
 static bool could(enum call call, enum model_call_fault fault)
@@ -76,12 +76,19 @@ static enum model_call_fault draw(struct model_client *c, enum call call)
     return MODEL_FINE;
 }
 
+static enum model_fault class_of(enum model_call_fault fault)
+{
+    if (fault == MODEL_LOST_REQUEST || fault == MODEL_LOST_REPLY) return LOST;
+    return fault == MODEL_LATE_REQUEST || fault == MODEL_LATE_REPLY ? LATE : CRASH;
+}
+
 static void choose(struct model_client *c, enum call call)
 {
     c->fault = draw(c, call);
     if (c->made_count == c->fault_call && could(call, c->fault_then)) {
         c->fault = c->fault_then;
         c->late_us = c->late_then_us;
+        c->model->counts[class_of(c->fault)]++;
     }
     if (c->fault != MODEL_FINE)
         model_trace(c->model, c->name, "FAULT %s of %s", model_call_fault_names[c->fault], call_names[call]);

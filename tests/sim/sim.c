@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { STEPS_MAX = 400000, SETTLE_US = 40000000, STARTS_MAX = 60 };
+enum { STEPS_MAX = 400000, TAIL = 5000, SETTLE_US = 40000000, STARTS_MAX = 60 };
 
 enum { PROCESSES_MAX = 6 };
 
@@ -318,7 +318,8 @@ static void run_with_faults(struct sim *s)
         }
         turn(s, true);
     }
-    for (size_t i = 0; i < 5000 && s->result->ok; i++) turn(s, true);
+    size_t tail = s->plan->tail ? s->plan->tail : TAIL;
+    for (size_t i = 0; i < tail && s->result->ok; i++) turn(s, true);
     if (s->result->starts == 1) list_calls(s->result, first);
 }
 
@@ -341,7 +342,7 @@ static void run_to_rest(struct sim *s)
         turn(s, false);
     if (!world_all_committed(&s->world))
         fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
-    uint64_t until = s->world.model.now_us + SETTLE_US;
+    uint64_t until = s->world.model.now_us + (s->plan->settle_us ? s->plan->settle_us : SETTLE_US);
     while (s->result->ok && s->world.model.now_us < until) turn(s, false);
 }
 

@@ -138,6 +138,8 @@ static struct world_plan short_plan(int which)
                                .bad = 0.05,
                                .at_least_once = which == 1,
                                .checkpoint_interval_ms = 100,
+                               .tail = 400,
+                               .settle_us = 12000000,
                                .late_us = LATE_US};
 }
 

@@ -31,6 +31,8 @@ struct world_plan {
     enum model_call_fault fault;
     uint64_t late_us; /* where that is one that takes time */
     bool is_traced;
+    size_t tail;        /* steps with faults after the last event; 0: 5000 */
+    uint64_t settle_us; /* time for ticks after that; 0: 40 s */
     int64_t checkpoint_interval_ms;
     enum pql_broken broken;
     bool has_new_ids, reads_unstable, subscribes_to_all;
