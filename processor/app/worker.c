@@ -196,6 +196,12 @@ static void apply_entry(struct pql_worker *w, struct pql_task *task, const struc
         return;
     }
     if (entry->kind == PQL_JOURNAL_FILLED && entry->is_given_up) pql_engine_fill_stop(task->engine);
+    if (entry->kind == PQL_JOURNAL_SETTLED && pql_engine_work(task->engine) != PQL_WORK_CHANGE) {
+        PQL_FAIL(&err, PQL_ERR_FATAL, "journal entry %llu settles a change of definitions that is not there",
+                 (unsigned long long)entry->place.journal);
+        block(w, task, PQL_STOP_STATE, &err);
+        return;
+    }
     if (entry->kind == PQL_JOURNAL_SETTLED) (void)pql_engine_settle(task->engine);
     if (entry->kind == PQL_JOURNAL_ENGINE) task->semantics = entry->semantics;
     if (entry->kind == PQL_JOURNAL_TICK) (void)pql_engine_tick(task->engine, entry->time_ms);
@@ -570,12 +576,13 @@ static void end_fill(struct pql_worker *w, struct pql_task *task, const char *gi
     struct pql_fill *fill = &task->fill;
     struct pql_journal entry = {
         .kind = PQL_JOURNAL_FILLED, .is_given_up = given_up != NULL, .fill_from_ms = fill->from_ms};
+    bool is_laid_down = fill->is_laid_down; /* past C the script may open the next one */
     memcpy(entry.fill_next, fill->next, sizeof entry.fill_next);
     if (pql_fill_close(w, task, given_up)) clear_inboxes(w, task);
     settle_script(w, task);       /* its entry, or C where that comes before it */
     task->taken_since_snapshot++; /* what was read is not to be needed again */
     task->last_snapshot_us = 0;
-    if (fill->is_laid_down || task->phase != PQL_PHASE_LIVE) return;
+    if (is_laid_down || task->phase != PQL_PHASE_LIVE) return;
     if (given_up) pql_engine_fill_stop(task->engine);
     pql_task_journal(w->pipeline, task, &entry, w->wall_ms);
 }

@@ -418,6 +418,7 @@ int pql_engine_replay_part(struct pql_engine *engine, const struct pql_part *par
 {
     struct pql_work *work = &engine->work;
     bool fits = part->kind > PQL_WORK_NONE && part->kind < PQL_WORK_KIND_COUNT && part->account.len > 0;
+    if (part->kind == PQL_WORK_CHANGE) fits &= engine->change.is_new_signal != NULL;
     if (!fits || part->complete_ms < engine->complete)
         return PQL_FAIL(err, PQL_ERR_FATAL, "a part of an input does not follow the state before it");
     replay_before(engine, part);

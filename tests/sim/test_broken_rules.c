@@ -55,6 +55,7 @@ static bool is_noticed(int rule)
 int main(int argc, char **argv)
 {
     bool ok = true;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     pql_log_set_level(PQL_LOG_LEVEL_COUNT);
     for (int rule = PQL_BROKEN_NOTHING + 1; rule < RULES; rule++)
         if (argc < 2 || !strcmp(argv[1], rules[rule].name)) ok &= is_noticed(rule);
