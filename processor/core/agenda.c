@@ -6,7 +6,8 @@ int pql_agenda_order(const void *a, const void *b)
                           *y = ((const struct pql_agenda_item *)b)->user;
     if (x == y) return 0;
     if (!x || !y) return x ? -1 : 1;
-    return pql_slice_cmp(x->id, y->id);
+    int c = pql_slice_cmp(x->id, y->id);
+    return c ? c : (x->state.gone == 0) - (y->state.gone == 0); /* who is gone, before who came with its id */
 }
 
 void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,

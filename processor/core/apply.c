@@ -67,8 +67,7 @@ static void period_moved(struct pql_engine *engine, uint32_t period, const struc
         subject_period_moved(engine, account->users[i].user, period, old);
 }
 
-/* An explicit start replaces an assumed one; of one rank the earlier holds. */
-static void set_start(struct pql_engine *engine, struct pql_user *user, enum pql_start rank, int64_t time_ms)
+void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t rank, int64_t time_ms)
 {
     struct pql_subject_state *state = pql_state_of(engine->account, user);
     if (rank < state->start || (rank == state->start && time_ms >= state->start_ms)) return;
@@ -296,18 +295,24 @@ static void apply_track(struct pql_engine *engine, struct pql_user *user, const 
     }
 }
 
+struct pql_user *pql_user_get(struct pql_engine *engine, struct pql_slice id, bool *is_new)
+{
+    struct pql_account *account = engine->account;
+    struct pql_user *user = pql_account_find(&engine->store, account, id);
+    *is_new = !user;
+    if (user) return user;
+    pql_touch_new_user(engine, account);
+    user = pql_account_add(&engine->store, account, id);
+    pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
+                          engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
+    return user;
+}
+
 static struct pql_user *user_of(struct pql_engine *engine, const struct pql_event *event)
 {
     if (!event->user.len || !engine->program->keeps_users) return NULL;
-    struct pql_account *account = engine->account;
-    struct pql_user *user = pql_account_find(&engine->store, account, event->user);
-    bool is_new = !user;
-    if (is_new) {
-        pql_touch_new_user(engine, account);
-        user = pql_account_add(&engine->store, account, event->user);
-        pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
-                              engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
-    }
+    bool is_new;
+    struct pql_user *user = pql_user_get(engine, event->user, &is_new);
     pql_member_by_event(engine, user, event, is_new);
     return user;
 }
@@ -328,18 +333,19 @@ static void apply_start(struct pql_engine *engine, struct pql_user *user, const 
     bool of_account = event->kind == PQL_EVENT_GROUP || !event->user.len;
     bool of_user = event->kind != PQL_EVENT_GROUP;
     if (user)
-        set_start(engine, user, is_explicit && of_user ? PQL_START_EXPLICIT : PQL_START_ASSUMED,
-                  event->time_ms);
+        pql_start_set(engine, user, is_explicit && of_user ? PQL_START_EXPLICIT : PQL_START_ASSUMED,
+                      event->time_ms);
     enum pql_start rank = !is_explicit ? PQL_START_ASSUMED
                           : of_account ? PQL_START_EXPLICIT
                                        : PQL_START_BY_USER;
-    set_start(engine, NULL, rank, event->time_ms);
+    pql_start_set(engine, NULL, rank, event->time_ms);
 }
 
-void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
+static void apply_event(struct pql_engine *engine, const struct pql_event *event)
 {
     const struct pql_program *program = engine->program;
     const struct pql_listener *listener = pql_program_listener(program, event->name);
+    if (event->kind == PQL_EVENT_ALIAS) pql_alias_apply(engine, event->previous_user, event->user);
     struct pql_user *user = user_of(engine, event);
     if (event->kind == PQL_EVENT_IDENTIFY && user)
         set_attributes(engine, user, event->user_attributes, program->user_attributes,
@@ -350,5 +356,14 @@ void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
     apply_start(engine, user, event, is_start(program, event, listener));
     if (event->kind == PQL_EVENT_TRACK) apply_track(engine, user, event, listener);
     if (event->kind == PQL_EVENT_OUTCOME) pql_apply_outcome(engine, user, event, listener);
+}
+
+/* The event is of the user that its id means. */
+void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
+{
+    struct pql_event of_user = *event;
+    of_user.user = pql_alias_user(engine, engine->account, event->user);
+    if (event->kind == PQL_EVENT_ALIAS) of_user.user = pql_arena_copy(&engine->scratch, of_user.user);
+    apply_event(engine, of_user.user.ptr == event->user.ptr ? event : &of_user);
     engine->source = event;
 }

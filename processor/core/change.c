@@ -207,6 +207,7 @@ static void move_account(struct pql_engine *engine, const struct moves *m, struc
         move_cells(engine, m, PQL_SUBJECT_USER, &account->users[i].user->state);
     account->timers.count = 0;
     account->timer_ms = INT64_MAX;
+    pql_account_bury(m->from, account);
 }
 
 /* --- the change --- */

@@ -79,12 +79,14 @@ bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_accoun
 {
     const struct pql_expr *ignore = engine->program->ignore;
     if (!ignore) return false;
+    struct pql_event of_user = *event;
     struct pql_scope scope = {.program = engine->program,
                               .account = account,
-                              .event = event,
+                              .event = &of_user,
                               .own_attributes = true,
                               .t_ms = event->time_ms};
-    if (account && event->user.len) scope.user = pql_account_find(&engine->store, account, event->user);
+    of_user.user = pql_alias_user(engine, account, event->user);
+    if (account && event->user.len) scope.user = pql_account_find(&engine->store, account, of_user.user);
     return pql_expr_holds(ignore, &scope);
 }
 

@@ -108,6 +108,12 @@ void pql_tracer_free(struct pql_tracer *tracer);
 bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_account *account,
                         const struct pql_event *event);
 
+/* --- alias.c --- */
+/* The id of the user of the account that this id means. account NULL: a new one. A view, until the account's
+ * aliases change. */
+struct pql_slice pql_alias_user(const struct pql_engine *engine, const struct pql_account *account,
+                                struct pql_slice id);
+
 /* --- change.c --- */
 /* Of the records of a definition at engine->t_ms, of engine->account and user. */
 int64_t pql_complete_since(const struct pql_engine *engine, const struct pql_definition *definition,

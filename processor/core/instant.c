@@ -13,6 +13,7 @@ static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct
                                const struct pql_scope *scope, bool by_event)
 {
     const struct pql_condition *condition = engine->program->conditions[index];
+    if (user && user->state.gone) return; /* its bits are clear */
     bool is_asked = !user || user->state.is_member;
     bool holds = is_asked && pql_expr_holds(condition->expr, scope);
     if (condition->unit.subject == PQL_SUBJECT_ACCOUNT) {
@@ -69,6 +70,7 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     for (size_t i = 0; i < count; i++) pql_apply_event(engine, &events[i]);
     pql_instant_evaluate(engine);
     pql_timers_retime(engine);
+    if (account->gone_count) pql_account_bury(engine->program, account);
     pql_account_retime(engine, account);
 }
 

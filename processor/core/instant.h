@@ -2,6 +2,7 @@
  *
  *   timers.c     what is due of the account and its users: signals are trimmed ─┐
  *   apply.c      events of the instant: signals, attributes, starts, members ───┤ who reads it
+ *   alias.c      two users become one ──────────────────────────────────────────┤
  *   agenda.c     units to evaluate, in order, each once ◄───────────────────────┘
  *   member.c     who is a member, and who not any more
  *   outcome.c    what the CRM says: conversions, disqualifications, acknowledgements; deadlines
@@ -76,6 +77,10 @@ void pql_timers_retime(struct pql_engine *engine);
 /* --- apply.c --- */
 
 void pql_apply_event(struct pql_engine *engine, const struct pql_event *event);
+/* An explicit start replaces an assumed one; of one rank (enum pql_start) the earlier holds. */
+void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t rank, int64_t time_ms);
+/* The user with this id, made (no member yet) if there is none. */
+struct pql_user *pql_user_get(struct pql_engine *engine, struct pql_slice id, bool *is_new);
 /* The place of a cell, made if absent. */
 void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot);
 /* Of the attribute that the spread counts; 0: the user has no such attribute. */
@@ -112,6 +117,13 @@ void pql_sla_check(struct pql_engine *engine, const struct pql_definition *defin
                    struct pql_standing *standing);
 /* What one standing of another user knows of outcomes is true of this one, too. True: something changed. */
 bool pql_standing_pass_on(struct pql_standing *into, const struct pql_standing *from);
+/* --- alias.c --- */
+
+/* Both ids mean one user from now on: the second, which means itself. */
+void pql_alias_apply(struct pql_engine *engine, struct pql_slice previous, struct pql_slice user);
+/* What a subject keeps by user has `to` where it had `from`; to empty: it goes. */
+void pql_alias_rename(struct pql_engine *engine, struct pql_user *user, struct pql_slice from,
+                      struct pql_slice to);
 
 /* --- lifecycle.c --- */
 

@@ -220,6 +220,11 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
 {
     void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     struct pql_standing *standing = slot ? *slot : NULL;
+    if (user && user->state.gone) {
+        if (standing && standing->status == PQL_QUALIFIED)
+            leave(engine, definition, user, (enum pql_reason)user->state.gone, true);
+        return;
+    }
     struct pql_scope known = *scope;
     known.scored = definition->score;
     if (definition->score) known.score = pql_score_value(definition->score, scope);

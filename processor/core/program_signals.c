@@ -261,6 +261,7 @@ uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
                                       .start_grace_ms = settings->start_grace_ms,
                                       .zone = pql_build_is_zoned(call) ? b->zone : NULL,
                                       .unit = calendar_of(call->function)};
+    def->signal.is_of_users = call->function == PQL_FN_DISTINCT && path == PQL_PATH_USER;
     if (kind == PQL_SIGNAL_NTH) def->signal.k = (uint32_t)call->n;
     if (call->steps_count) make_steps(b, call, def);
     if (call->window.kind == PQL_WINDOW_PERIOD) def->period = use_period(b, call->window.period);
@@ -278,13 +279,11 @@ bool pql_build_is_counted(enum pql_function function)
            function == PQL_FN_WEEKS || function == PQL_FN_MONTHS || function == PQL_FN_STREAK;
 }
 
-enum { DISTINCT_MAX = 10000 };
-
 void pql_build_read_as_number(struct pql_signal_def *def)
 {
     if (!pql_build_is_counted(def->signal.function))
         def->signal.k = 0;
-    else if (def->signal.function != PQL_FN_COUNT && def->signal.k && def->signal.k < DISTINCT_MAX)
-        def->signal.k = DISTINCT_MAX;
+    else if (def->signal.function != PQL_FN_COUNT && def->signal.k && def->signal.k < PQL_DISTINCT_MAX)
+        def->signal.k = PQL_DISTINCT_MAX;
     def->signal.read_as_number = true;
 }

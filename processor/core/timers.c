@@ -8,7 +8,7 @@ int pql_account_order(const void *a, const void *b)
 void pql_schedule(struct pql_account *account, struct pql_user *user, int64_t due_ms)
 {
     struct pql_subject_state *state = pql_state_of(account, user);
-    if (due_ms >= state->timer_ms) return;
+    if (due_ms >= state->timer_ms || state->gone) return;
     state->timer_ms = due_ms;
     if (user) pql_heap_push(&account->timers, NULL, due_ms, user);
 }

@@ -180,7 +180,7 @@ const struct pql_option pql_options[] = {
     WORD(MAPPING, "time_unit", AT(mapping_fields, conf.time_unit), "ms", unit_words, RESULTS, "Of times that are plain numbers."),
     BOOL(MAPPING, "assume_utc", AT(mapping_fields, conf.assume_utc), "false", RESULTS, "A date and time without offset is UTC; else such a record is refused."),
     TEXT(MAPPING, "id", SOURCES, AT(mapping_fields, conf.id), NULL, RESULTS, "\"event_id\"", "Path of the message id, by which duplicates are known."),
-    TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS | SHOWN, "\"previous_id\"", "Path of an alias' previous user. (Such events are not applied in this version.)"),
+    TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS | SHOWN, "\"previous_id\"", "Path of the previous user in an alias event: from then on its id means the user of the event."),
     TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS | SHOWN, "\"amount\"", "Path of an outcome's value. (Such events are not applied in this version.)"),
     TEXT(MAPPING, "properties", SOURCES, AT(mapping_fields, conf.properties), NULL, RESULTS, "\"properties.*\"",
          "Where definitions find bare names; the first path that is present wins."),

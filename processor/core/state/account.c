@@ -71,6 +71,18 @@ void **pql_cells_get(struct pql_cells **cells, uint32_t slot)
     return &c->pointers[i];
 }
 
+void *pql_cells_take(struct pql_cells *cells, uint32_t slot)
+{
+    uint32_t i = position_of(cells, slot);
+    uint16_t *slots = slots_of(cells);
+    void *taken = cells->pointers[i];
+    PQL_ASSERT(i < cells->count && slots[i] == slot);
+    cells->count--;
+    memmove(&cells->pointers[i], &cells->pointers[i + 1], (cells->count - i) * sizeof(void *));
+    memmove(&slots[i], &slots[i + 1], (cells->count - i) * sizeof(uint16_t));
+    return taken;
+}
+
 void pql_cells_cut(struct pql_cells *cells, uint32_t slot)
 {
     if (cells) cells->count = position_of(cells, slot);
@@ -129,6 +141,7 @@ void pql_large_free(struct pql_large *large)
 {
     if (!large) return;
     free(large->blocks);
+    free(large->aliases);
     free(large->cells);
     free(large);
 }
@@ -169,13 +182,26 @@ void pql_account_tally(const struct pql_program *program, struct pql_account *ac
     if (!tally->items[i].users) tally->items[i] = tally->items[--tally->count];
 }
 
+static void user_free(const struct pql_program *program, struct pql_user *user)
+{
+    cells_free(program, PQL_SUBJECT_USER, user->state.cells);
+    free(user);
+}
+
+static void free_gone(const struct pql_program *program, struct pql_account *account)
+{
+    for (size_t i = 0; i < account->gone_count; i++) user_free(program, account->gone[i]);
+    free(account->gone);
+    account->gone = NULL;
+    account->gone_count = account->gone_capacity = 0;
+}
+
 static void account_free(const struct pql_program *program, struct pql_account *account)
 {
-    for (size_t i = 0; i < account->users_count; i++) {
-        if (account->users[i].user)
-            cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
-        free(account->users[i].user);
-    }
+    for (size_t i = 0; i < account->users_count; i++)
+        if (account->users[i].user) user_free(program, account->users[i].user);
+    free_gone(program, account);
+    pql_aliases_free(account->aliases);
     cells_free(program, PQL_SUBJECT_ACCOUNT, account->state.cells);
     free(account->users);
     free(account->users_index);
@@ -356,6 +382,61 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
     return user;
 }
 
+/* Takes its entry out of the index: those behind it that it kept from a place nearer to theirs move up. */
+static void unindex(struct pql_account *account, const struct pql_user_ref *ref)
+{
+    size_t mask = account->users_index_capacity - 1;
+    uint32_t *index = account->users_index;
+    size_t hole = (size_t)(index_of(account, ref->hash, ref->user->id) - index);
+    for (size_t i = (hole + 1) & mask; index[i]; i = (i + 1) & mask) {
+        size_t home = (size_t)account->users[index[i] - 1].hash & mask;
+        if (((i - home) & mask) < ((i - hole) & mask)) continue;
+        index[hole] = index[i];
+        hole = i;
+    }
+    index[hole] = 0;
+}
+
+static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state,
+                          enum pql_subject kind);
+
+void pql_account_remove(struct pql_store *store, const struct pql_program *program,
+                        struct pql_account *account, struct pql_user *user, uint8_t reason)
+{
+    uint32_t at = user->state.position, last = account->users_count - 1;
+    store->bytes -= user_bytes(store, user) + state_bytes(program, &user->state, PQL_SUBJECT_USER);
+    store->users_count--;
+    if (account->users_index) {
+        unindex(account, &account->users[at]);
+        if (at != last) *index_of(account, account->users[last].hash, account->users[last].user->id) = at + 1;
+    }
+    account->users[at] = account->users[last];
+    account->users[at].user->state.position = at;
+    account->users_count--;
+    user->state.gone = reason;
+    user->state.timer_ms = INT64_MAX;
+    if (account->gone_count == account->gone_capacity) {
+        account->gone_capacity = account->gone_capacity ? account->gone_capacity * 2 : 2;
+        account->gone = pql_xrealloc(account->gone, account->gone_capacity * sizeof(struct pql_user *));
+    }
+    account->gone[account->gone_count++] = user;
+}
+
+/* The timers are walked once for an eighth of them that may be gone. */
+void pql_account_bury(const struct pql_program *program, struct pql_account *account)
+{
+    struct pql_heap *timers = &account->timers;
+    if (account->gone_count * UINT32_C(8) < timers->count) return;
+    size_t count = timers->count;
+    timers->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct pql_heap_entry entry = timers->entries[i];
+        const struct pql_user *user = entry.item;
+        if (user->state.timer_ms == entry.due) pql_heap_push(timers, NULL, entry.due, entry.item);
+    }
+    free_gone(program, account);
+}
+
 void pql_account_reserve(struct pql_account *account, size_t users)
 {
     if (!users || account->users) return;
@@ -402,10 +483,8 @@ void pql_store_change(struct pql_store *store, const struct pql_program *program
 void pql_account_drop_users(struct pql_store *store, const struct pql_program *program,
                             struct pql_account *account)
 {
-    for (size_t i = 0; i < account->users_count; i++) {
-        cells_free(program, PQL_SUBJECT_USER, account->users[i].user->state.cells);
-        free(account->users[i].user);
-    }
+    for (size_t i = 0; i < account->users_count; i++) user_free(program, account->users[i].user);
+    free_gone(program, account);
     store->users_count -= account->users_count;
     free(account->users);
     free(account->users_index);
@@ -445,7 +524,7 @@ size_t pql_account_bytes(const struct pql_store *store, const struct pql_program
     size_t bytes = head_bytes(store, account) + users_bytes(account) +
                    pql_memory_cost(account->timers.capacity * sizeof(struct pql_heap_entry)) +
                    state_bytes(program, &account->state, PQL_SUBJECT_ACCOUNT);
-    bytes += pql_tallies_bytes(program, account);
+    bytes += pql_tallies_bytes(program, account) + pql_aliases_bytes(account->aliases);
     for (size_t i = 0; i < account->users_count; i++)
         bytes += user_bytes(store, account->users[i].user) +
                  state_bytes(program, &account->users[i].user->state, PQL_SUBJECT_USER);

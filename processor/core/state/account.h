@@ -4,13 +4,14 @@
  *                   │                signals, attributes (struct pql_cell), standings (struct pql_standing)
  *                   └─hash─► user ─► cells, one bit per condition
  *
- * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's. An
- * account and its users are never taken away. Owner: the engine. Thread: the task's. */
+ * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's; where a
+ * user is taken away the last one takes its place. Owner: the engine. Thread: the task's. */
 #ifndef PQL_CORE_STATE_ACCOUNT_H
 #define PQL_CORE_STATE_ACCOUNT_H
 
 #include "base/heap.h"
 #include "core/compiled.h"
+#include "core/state/aliases.h"
 
 /* Where a subject stands with a definition; absent: not_yet, nothing ever. */
 struct pql_standing {
@@ -47,6 +48,8 @@ static inline struct pql_sent *pql_standing_sent(const struct pql_standing *stan
 struct pql_cells;
 void **pql_cells_find(struct pql_cells *cells, uint32_t slot); /* NULL if absent */
 void **pql_cells_get(struct pql_cells **cells, uint32_t slot); /* made (as NULL) if absent */
+/* Takes out what stands at a slot that is present. */
+void *pql_cells_take(struct pql_cells *cells, uint32_t slot);
 size_t pql_cells_count(const struct pql_cells *cells);
 /* Forgets the pointers of slots from `slot` on; what they point to is the caller's. */
 void pql_cells_cut(struct pql_cells *cells, uint32_t slot);
@@ -60,6 +63,7 @@ struct pql_subject_state {
     int64_t timer_ms;  /* its entry in the timers; INT64_MAX: none. At most the true next change. */
     uint8_t start;     /* enum pql_start */
     bool is_member;    /* a user */
+    uint8_t gone;      /* of a user that is taken away: enum pql_reason; 0: it is there */
     uint32_t position; /* of a user among those of its account */
 };
 
@@ -92,6 +96,8 @@ struct pql_cell_page {
 struct pql_large {
     struct pql_page *blocks; /* of users, in their order */
     size_t blocks_count, blocks_capacity;
+    struct pql_page *aliases; /* of its aliases, likewise */
+    size_t aliases_count, aliases_capacity;
     struct pql_cell_page *cells; /* by (user, slot) */
     size_t cells_count, cells_capacity;
 };
@@ -118,10 +124,13 @@ struct pql_account {
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     uint32_t users_count, users_capacity, users_index_capacity;
     uint32_t *holding; /* by condition: members for whom it holds; of the account's own: 1 if it does */
-    struct pql_tally *tallies; /* by spread; NULL: nothing in any */
-    struct pql_heap timers;    /* of users */
-    uint32_t timers_bytes;     /* of it, as counted in the store */
-    int64_t timer_ms;          /* its entry in the task's timers */
+    struct pql_tally *tallies;   /* by spread; NULL: nothing in any */
+    struct pql_heap timers;      /* of users */
+    uint32_t timers_bytes;       /* of it, as counted in the store */
+    int64_t timer_ms;            /* its entry in the task's timers */
+    struct pql_aliases *aliases; /* NULL: none */
+    struct pql_user **gone;      /* taken away, but timers may still name them */
+    uint32_t gone_count, gone_capacity;
 };
 
 struct pql_store {
@@ -145,6 +154,14 @@ struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id);
 struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account,
                                   struct pql_slice id);
 struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *account, struct pql_slice id);
+
+/* Takes the user out of the account: the last one takes its place, and its cells, gone for a reason, stay
+ * until pql_account_bury: whoever works on the instant may still read them. What pages know of positions is
+ * the caller's (snapshot.h). */
+void pql_account_remove(struct pql_store *store, const struct pql_program *program,
+                        struct pql_account *account, struct pql_user *user, uint8_t reason);
+/* Frees those who are gone, now or when they are many: timers that name them are dropped with them. */
+void pql_account_bury(const struct pql_program *program, struct pql_account *account);
 
 /* Loading: the account with this id at this position of the order of appearance, made if absent; NULL if
  * another one stands there. Positions without an account stay NULL until theirs is loaded. */

@@ -172,18 +172,21 @@ static bool save_head(const struct pql_program *program, const struct pql_accoun
     pql_buf_slice(buf, account->id);
     pql_buf_zigzag(buf, account->instant_ms);
     pql_buf_varint(buf, account->users_count);
+    pql_buf_varint(buf, account->aliases ? account->aliases->count : 0);
     return save_subject(program, &account->state, PQL_SUBJECT_ACCOUNT, 0, buf, keys);
 }
 
 bool pql_page_account(const struct pql_program *program, const struct pql_account *account,
                       struct pql_buf *buf)
 {
-    if (account->users_count > PQL_PAGE_SMALL / USER_BYTES_MIN ||
+    size_t aliases = account->aliases ? account->aliases->count : 0;
+    if (account->users_count > PQL_PAGE_SMALL / USER_BYTES_MIN || aliases > PQL_PAGE_ALIASES_MAX ||
         !save_head(program, account, PQL_PAGE_ACCOUNT, buf, NULL))
         return false;
     for (size_t i = 0; i < account->users_count; i++)
         if (!save_user(program, account, i, buf, NULL)) return false;
-    return true;
+    if (aliases) pql_aliases_save(account->aliases, 0, aliases, buf);
+    return fits(buf, 0);
 }
 
 void pql_page_head(const struct pql_program *program, const struct pql_account *account, struct pql_buf *buf,
@@ -202,6 +205,17 @@ void pql_page_users(const struct pql_program *program, const struct pql_account 
     pql_buf_varint(buf, block);
     pql_buf_varint(buf, upto - from);
     for (size_t i = from; i < upto; i++) (void)save_user(program, account, i, buf, keys);
+}
+
+void pql_page_aliases(const struct pql_account *account, size_t block, struct pql_buf *buf)
+{
+    size_t from = block * PQL_PAGE_ALIASES_MAX, left = account->aliases->count - from;
+    size_t upto = from + (left < PQL_PAGE_ALIASES_MAX ? left : PQL_PAGE_ALIASES_MAX);
+    begin(buf, PQL_PAGE_ALIASES);
+    pql_buf_varint(buf, account->index);
+    pql_buf_varint(buf, block);
+    pql_buf_varint(buf, upto - from);
+    pql_aliases_save(account->aliases, from, upto, buf);
 }
 
 void pql_page_cell(const struct pql_program *program, const struct pql_account *account,

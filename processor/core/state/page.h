@@ -4,8 +4,8 @@
  *   TASK     keys of the slots (what state is of which signal), clock, open work, how much there is of all
  * else WAITING  one event of the reorder buffer ACCOUNT  an account with its users, if that takes at most
  * PQL_PAGE_SMALL bytes; else it is large: HEAD       the account without its users USERS      a block of its
- * users CELL       a signal of the account or of a user whose content takes more than PQL_PAGE_SMALL bytes
- *   IDS      of the duplicate filter, PQL_IDS_MAX of a bucket
+ * users ALIASES    a block of what alias events said CELL       a signal of the account or of a user whose
+ * content takes more than PQL_PAGE_SMALL bytes IDS      of the duplicate filter, PQL_IDS_MAX of a bucket
  *
  * In a stream of pages each has a varint with its length before it; content begins with the type. An account
  * is named by its position in the order of appearance. Reading checks everything: pages may come from a
@@ -28,9 +28,10 @@ enum pql_page_type {
     PQL_PAGE_USERS,
     PQL_PAGE_CELL,
     PQL_PAGE_IDS,
+    PQL_PAGE_ALIASES,
 };
 
-enum { PQL_PAGE_FORMAT = 3, PQL_PAGE_SMALL = 4096, PQL_PAGE_USERS_MAX = 64 };
+enum { PQL_PAGE_FORMAT = 3, PQL_PAGE_SMALL = 4096, PQL_PAGE_USERS_MAX = 64, PQL_PAGE_ALIASES_MAX = 64 };
 
 /* The cells that a page of a large account leaves to pages of their own, by (user, slot). */
 struct pql_cell_keys {
@@ -52,6 +53,7 @@ void pql_page_head(const struct pql_program *program, const struct pql_account *
                    struct pql_cell_keys *keys);
 void pql_page_users(const struct pql_program *program, const struct pql_account *account, size_t block,
                     struct pql_buf *buf, struct pql_cell_keys *keys);
+void pql_page_aliases(const struct pql_account *account, size_t block, struct pql_buf *buf);
 void pql_page_cell(const struct pql_program *program, const struct pql_account *account,
                    struct pql_cell_key key, struct pql_buf *buf);
 /* count: how many ids of the page belong to it. */
@@ -63,6 +65,12 @@ uint64_t pql_page_slots_hash(const struct pql_program *program);
 static inline size_t pql_page_blocks(const struct pql_account *account)
 {
     return ((size_t)account->users_count + PQL_PAGE_USERS_MAX - 1) / PQL_PAGE_USERS_MAX;
+}
+
+static inline size_t pql_page_alias_blocks(const struct pql_account *account)
+{
+    size_t count = account->aliases ? account->aliases->count : 0;
+    return (count + PQL_PAGE_ALIASES_MAX - 1) / PQL_PAGE_ALIASES_MAX;
 }
 
 /* Position of the first of its cell pages at or after the key. */

@@ -247,9 +247,9 @@ static void load_account(struct loader *l, bool is_large)
     uint64_t index = pql_read_varint(&l->reader);
     struct pql_slice id = pql_read_slice(&l->reader);
     int64_t instant_ms = pql_read_zigzag(&l->reader);
-    uint64_t users = pql_read_varint(&l->reader);
+    uint64_t users = pql_read_varint(&l->reader), aliases = pql_read_varint(&l->reader);
     if (l->reader.failed || index >= engine->snapshot.accounts_count || users > USERS_MAX ||
-        (!is_large && users > pql_reader_left(&l->reader))) {
+        aliases > USERS_MAX || (!is_large && users + aliases > pql_reader_left(&l->reader))) {
         refuse(l);
         return;
     }
@@ -265,14 +265,19 @@ static void load_account(struct loader *l, bool is_large)
     keep(l, &account->page);
     account->instant_ms = instant_ms;
     pql_account_reserve(account, (size_t)users);
+    if (aliases) account->aliases = pql_aliases_reserve((size_t)aliases);
     if (is_large) {
         account->large = pql_xcalloc(1, sizeof *account->large);
         account->large->blocks_count = account->large->blocks_capacity = pql_page_blocks(account);
         account->large->blocks =
             pql_xcalloc(account->large->blocks_count + 1, sizeof *account->large->blocks);
+        account->large->aliases_count = account->large->aliases_capacity = pql_page_alias_blocks(account);
+        account->large->aliases =
+            pql_xcalloc(account->large->aliases_count + 1, sizeof *account->large->aliases);
     }
     load_subject(l, &account->state, PQL_SUBJECT_ACCOUNT, account->large, 0);
     if (!is_large) load_users(l, account, 0, (size_t)users);
+    if (!is_large && aliases) pql_aliases_load(account->aliases, 0, (size_t)aliases, &l->reader);
 }
 
 /* The large account that a page without a head belongs to, or NULL: it is of no use, or has no place. */
@@ -307,6 +312,25 @@ static void load_block(struct loader *l)
     load_users(l, account, from, (size_t)n);
 }
 
+static void load_aliases(struct loader *l)
+{
+    struct pql_account *account = account_of(l);
+    uint64_t block = pql_read_varint(&l->reader), n = pql_read_varint(&l->reader);
+    if (!account || l->reader.failed) return;
+    struct pql_large *large = account->large;
+    if (block >= large->aliases_count || large->aliases[block].written) {
+        supersede(l);
+        return;
+    }
+    size_t from = (size_t)block * PQL_PAGE_ALIASES_MAX, left = account->aliases->count - from;
+    if (n != (left < PQL_PAGE_ALIASES_MAX ? left : PQL_PAGE_ALIASES_MAX)) {
+        refuse(l);
+        return;
+    }
+    keep(l, &large->aliases[block]);
+    pql_aliases_load(account->aliases, from, from + (size_t)n, &l->reader);
+}
+
 static void load_cell_page(struct loader *l)
 {
     struct pql_account *account = account_of(l);
@@ -338,6 +362,7 @@ static void load_one(struct loader *l, uint8_t type)
     case PQL_PAGE_USERS: load_block(l); break;
     case PQL_PAGE_CELL: load_cell_page(l); break;
     case PQL_PAGE_IDS: load_ids(l); break;
+    case PQL_PAGE_ALIASES: load_aliases(l); break;
     default: refuse(l);
     }
 }
@@ -399,6 +424,10 @@ static bool is_whole(struct pql_account *account)
         if (!large->blocks[i].written) return false;
         large->blocks[i].written = 0;
     }
+    for (size_t i = 0; large && i < large->aliases_count; i++) {
+        if (!large->aliases[i].written) return false;
+        large->aliases[i].written = 0;
+    }
     for (size_t i = 0; large && i < large->cells_count; i++) {
         if (!large->cells[i].page.written) return false;
         large->cells[i].page.written = 0;
@@ -412,6 +441,8 @@ static int loaded_account(struct pql_engine *engine, struct pql_account *account
     const struct pql_program *program = engine->program;
     int64_t t = pql_account_done_ms(engine, account);
     if (!is_whole(account)) return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot lacks pages of an account");
+    if (account->aliases && !pql_aliases_derive(account->aliases, program->key))
+        return PQL_FAIL(err, PQL_ERR_FATAL, "the snapshot has aliases of an account that make no sense");
     pql_schedule(account, NULL, pql_subject_next(engine, account, NULL, t));
     for (size_t i = 0; i < account->users_count; i++) {
         struct pql_user *user = account->users[i].user;

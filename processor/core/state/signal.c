@@ -198,7 +198,7 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
     if (before->kind != PQL_SIGNAL_DISTINCT && before->kind != PQL_SIGNAL_DISTINCT_EVER) return false;
     bool wants_more = !now->k || now->k > before->k;
     if (pql_cell_is_full(before, *cell) && wants_more) return true;
-    if (pql_signal_rows[now->kind].is_rolling && now->k && (*cell)->n > now->k)
+    if (pql_signal_rows[now->kind].is_rolling && now->k && (*cell)->n > now->k && !now->is_of_users)
         pql_cell_drop_oldest(*cell, (*cell)->n - now->k);
     return false;
 }

@@ -56,6 +56,8 @@ enum pql_signal_kind {
     PQL_SIGNAL_KIND_COUNT,
 };
 
+enum { PQL_DISTINCT_MAX = 10000 }; /* distinct is exact up to here */
+
 struct pql_signal {
     enum pql_signal_kind kind;
     enum pql_function function; /* of the first reader of the family */
@@ -65,7 +67,9 @@ struct pql_signal {
     uint32_t exact_max;
     bool has_panes; /* what is older than the newest exact_max is folded; of a twin: there */
     int64_t start_grace_ms;
-    bool read_as_number;         /* else only comparisons with constants read it */
+    bool is_of_users;    /* distinct users of an account: an alias or an erasure makes them fewer, so k limits
+                            only    what is read of them; kept are PQL_DISTINCT_MAX */
+    bool read_as_number; /* else only comparisons with constants read it */
     const struct pql_zone *zone; /* of calendar windows, days, weeks, months, streak; NULL: UTC */
     enum pql_calendar unit;      /* days, weeks, months: what is counted */
     uint32_t steps_count;        /* sequence: 2 to PQL_SEQUENCE_STEPS_MAX */
@@ -154,6 +158,20 @@ int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql
  * still kept one by one. */
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,
                             const struct pql_first *before, const struct pql_first *after, int64_t t_ms);
+
+/* Two users become one: what was kept of `from` goes to *into (may be NULL) as if its occurrences had been
+ * added there; from is freed. first: of both. Returns bits of PQL_CHANGE_*. How exact: signal_merge.c. */
+unsigned pql_signal_merge(const struct pql_signal *signal, struct pql_cell **into, struct pql_cell *from,
+                          const struct pql_first *first, int64_t t_ms);
+
+/* In a cell by values of `user`: one user's id becomes another's, or (to null) it is erased. Both are texts,
+ * with their hashes as occurrences have them. Returns bits of PQL_CHANGE_*. */
+struct pql_renaming {
+    struct pql_value from, to;
+    uint64_t from_hash, to_hash;
+};
+unsigned pql_signal_rename(const struct pql_signal *signal, struct pql_cell **cell,
+                           const struct pql_renaming *renaming, const struct pql_first *first, int64_t t_ms);
 
 /* From when on the window looks at t, where that follows from t alone; else PQL_NO_TIME. */
 int64_t pql_signal_begins(const struct pql_signal *signal, int64_t t_ms);

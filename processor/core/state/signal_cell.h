@@ -12,6 +12,7 @@
  *   signal_sequence.c  sequence
  *   signal_streak.c    streak
  *   signal_save.c      the saved form
+ *   signal_merge.c     two users become one
  *
  * Every function here takes a cell that exists. Owner and thread: as of state/signal.h. */
 #ifndef PQL_CORE_STATE_SIGNAL_CELL_H
@@ -187,7 +188,8 @@ static inline int64_t pql_signal_kept_ms(const struct pql_signal *signal)
 /* Of prev all are kept: they count later. */
 static inline bool pql_cell_is_full(const struct pql_signal *signal, const struct pql_cell *cell)
 {
-    return signal->k && cell->n >= signal->k && !pql_signal_is_prev(signal);
+    uint32_t limit = signal->is_of_users && signal->k < PQL_DISTINCT_MAX ? PQL_DISTINCT_MAX : signal->k;
+    return signal->k && cell->n >= limit && !pql_signal_is_prev(signal);
 }
 /* How many entries have a time <= bound: they are sorted. */
 uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms);
@@ -302,6 +304,22 @@ void pql_sequence_trim(const struct pql_signal *signal, struct pql_cell *cell, i
 void pql_sequence_read(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                        struct pql_reading *reading);
 int64_t pql_sequence_next(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+
+/* Two users become one (signal_merge.c): `from` is left as it is; both are trimmed and not empty. */
+void pql_newest_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
+                      int64_t t_ms);
+void pql_decay_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from);
+void pql_streak_merge(struct pql_cell *into, const struct pql_cell *from);
+void pql_sequence_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from);
+/* One user's id becomes another's. */
+void pql_newest_rename(const struct pql_signal *signal, struct pql_cell **cell,
+                       const struct pql_renaming *renaming);
+void pql_sequence_rename(const struct pql_signal *signal, struct pql_cell **cell,
+                         const struct pql_renaming *renaming);
+void pql_first_rename(const struct pql_signal *signal, struct pql_cell *cell,
+                      const struct pql_renaming *renaming, const struct pql_first *first);
+void pql_first_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
+                     const struct pql_first *first, int64_t t_ms);
 
 unsigned pql_streak_add(const struct pql_signal *signal, struct pql_cell *cell, int64_t day, bool is_new,
                         int64_t t_ms);

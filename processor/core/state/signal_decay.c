@@ -175,6 +175,31 @@ static void drop_weightless(const struct pql_signal *signal, struct pql_cell *ce
     pql_cell_drop_oldest(cell, gone);
 }
 
+/* The step that begins then, made if absent. */
+static struct pql_entry_step *step_at(const struct pql_signal *signal, struct pql_cell **cell,
+                                      int64_t start_ms)
+{
+    uint32_t i = pql_cell_upto(signal, *cell, start_ms);
+    if (i && pql_cell_time(signal, *cell, i - 1) == start_ms)
+        return (struct pql_entry_step *)pql_cell_entries(signal, *cell) + i - 1;
+    struct pql_entry_step empty = {.start_ms = start_ms};
+    return memcpy(pql_cell_insert(signal, cell, i), &empty, sizeof empty);
+}
+
+static void add_to_step(struct pql_entry_step *step, uint64_t n, pql_decimal number)
+{
+    pql_decimal sum = pql_cell_decimal(step->low, step->high) + number;
+    *step = (struct pql_entry_step){step->start_ms, step->n + n, pql_cell_low(sum), pql_cell_high(sum)};
+}
+
+void pql_decay_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from)
+{
+    const struct pql_entry_step *steps = pql_cell_entries(signal, from);
+    for (uint32_t i = 0; i < from->n; i++)
+        add_to_step(step_at(signal, into, steps[i].start_ms), steps[i].n,
+                    pql_cell_decimal(steps[i].low, steps[i].high));
+}
+
 unsigned pql_decay_add(const struct pql_signal *signal, struct pql_cell **cell,
                        const struct pql_occurrence *occ, int64_t t_ms)
 {
@@ -182,16 +207,7 @@ unsigned pql_decay_add(const struct pql_signal *signal, struct pql_cell **cell,
     int64_t start = pql_decay_step_of(decay, occ->time_ms) * decay->step_ms;
     drop_weightless(signal, *cell, t_ms);
     if (!pql_decay_at(decay, occ->time_ms, t_ms)) return 0;
-    uint32_t i = pql_cell_upto(signal, *cell, start);
-    if (i && pql_cell_time(signal, *cell, i - 1) == start) {
-        i--;
-    } else {
-        struct pql_entry_step empty = {.start_ms = start};
-        memcpy(pql_cell_insert(signal, cell, i), &empty, sizeof empty);
-    }
-    struct pql_entry_step *step = (struct pql_entry_step *)pql_cell_entries(signal, *cell) + i;
-    pql_decimal sum = pql_cell_decimal(step->low, step->high) + occ->number;
-    *step = (struct pql_entry_step){start, step->n + 1, pql_cell_low(sum), pql_cell_high(sum)};
+    add_to_step(step_at(signal, cell, start), 1, occ->number);
     bool is_value = signal->function == PQL_FN_COUNT || occ->number != 0;
     return PQL_CHANGE_ANY | (is_value ? PQL_CHANGE_VALUE : 0);
 }

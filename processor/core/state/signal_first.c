@@ -352,3 +352,160 @@ void pql_first_read(const struct pql_signal *signal, const struct pql_cell *cell
     reading->sum = pql_cell_decimal(value->low, value->high);
     if (value->n) reading->last_at = value->last_ms;
 }
+
+/* --- two users become one --- */
+
+static void widen(struct pql_payload_first *value, const struct pql_payload_first *more)
+{
+    if (!more->n) return;
+    if (!value->n || more->first_ms < value->first_ms) value->first_ms = more->first_ms;
+    if (!value->n || more->last_ms > value->last_ms) value->last_ms = more->last_ms;
+}
+
+/* Numbers of both together: more than the entries tell where some had to go. */
+static void combine_values(const struct pql_signal *signal, struct pql_payload_first *value,
+                           const struct pql_payload_first *more)
+{
+    struct pql_payload_total total = {value->n, value->low, value->high};
+    if (!more->n) return;
+    (void)pql_ever_combine(signal, &total, pql_cell_decimal(more->low, more->high));
+    widen(value, more);
+    value->n += more->n;
+    value->low = total.low;
+    value->high = total.high;
+}
+
+static void merge_counted(const struct pql_signal *signal, struct pql_cell **into,
+                          const struct pql_cell *from, const struct pql_first *first, int64_t t_ms)
+{
+    struct pql_payload_first both = *(struct pql_payload_first *)pql_cell_payload(*into);
+    const struct pql_payload_first *more = pql_cell_payload(from);
+    const struct pql_entry_first *list = pql_cell_entries(signal, from);
+    if (is_different(signal)) widen(&both, more);
+    for (uint32_t i = 0; i < from->n; i++) {
+        bool is_new =
+            is_inside(first, list[i].time_ms) && !has_inside(signal, *into, first, list[i].hash, (*into)->n);
+        if (is_different(signal) && is_new) both.n++;
+        if (make_room(signal, *into, first, t_ms))
+            memcpy(pql_cell_insert(signal, into, pql_cell_upto(signal, *into, list[i].time_ms)), &list[i],
+                   sizeof list[i]);
+    }
+    if (!is_different(signal))
+        combine_values(signal, &both, more);
+    else if (both.is_folded && more->n > both.n)
+        both.n = more->n;
+    memcpy(pql_cell_payload(*into), &both, sizeof both);
+    if (both.is_folded) keep_first(signal, *into, first, t_ms, INSIDE_DROP);
+}
+
+/* At equal times the user's own decides. */
+static void merge_deciders(const struct pql_signal *signal, struct pql_cell **into,
+                           const struct pql_cell *from, const struct pql_first *first, int64_t t_ms)
+{
+    const struct pql_entry_first *list = pql_cell_entries(signal, from);
+    bool is_latest = signal->function == PQL_FN_LATEST;
+    for (uint32_t i = 0; i < from->n; i++) {
+        struct pql_value value = pql_first_value(&list[i]);
+        if (!make_room(signal, *into, first, t_ms)) continue;
+        struct pql_entry_first entry = pql_first_entry(list[i].time_ms, &value);
+        uint32_t at = pql_cell_upto(signal, *into, entry.time_ms - is_latest);
+        memcpy(pql_cell_insert(signal, into, at), &entry, sizeof entry);
+    }
+    const struct pql_payload_first *present = pql_cell_payload(*into);
+    if (present->is_folded) keep_first(signal, *into, first, t_ms, INSIDE_DROP);
+}
+
+static struct pql_entry_first *sorted_by_arrival(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    struct pql_entry_first *list = pql_xmalloc((cell->n + 1) * sizeof *list);
+    memcpy(list, pql_cell_entries(signal, cell), cell->n * sizeof *list);
+    qsort(list, cell->n, sizeof *list, by_arrival);
+    return list;
+}
+
+/* Both in one order of arrival: each user's own stays, between the two the earlier comes first. */
+static void weave(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from)
+{
+    struct pql_entry_first *mine = sorted_by_arrival(signal, *into), *other = sorted_by_arrival(signal, from);
+    uint32_t mine_count = (*into)->n, i = 0, j = 0;
+    struct pql_payload_first *value = pql_cell_payload(*into);
+    value->low = 0;
+    (*into)->n = (*into)->head = 0;
+    while (i < mine_count || j < from->n) {
+        bool is_mine = j == from->n || (i < mine_count && mine[i].time_ms <= other[j].time_ms);
+        struct pql_entry_first entry = is_mine ? mine[i++] : other[j++];
+        value = pql_cell_payload(*into);
+        entry.high = (int64_t)value->low++;
+        if ((*into)->n >= signal->exact_max) pql_cell_remove(signal, *into, 0);
+        memcpy(pql_cell_insert(signal, into, pql_cell_upto(signal, *into, entry.time_ms)), &entry,
+               sizeof entry);
+    }
+    free(mine);
+    free(other);
+}
+
+static void merge_matches(const struct pql_signal *signal, struct pql_cell **into,
+                          const struct pql_cell *from, const struct pql_first *first)
+{
+    struct pql_payload_first was = *(struct pql_payload_first *)pql_cell_payload(*into);
+    const struct pql_payload_first *other = pql_cell_payload(from);
+    weave(signal, into, from);
+    struct pql_payload_first *value = pql_cell_payload(*into);
+    if (!was.is_folded) rematch(signal, *into, first);
+    if (value->n || !(was.n || other->n)) return;
+    const struct pql_payload_first *found = was.n ? &was : other;
+    value->n = found->n;
+    value->first_ms = found->first_ms;
+    value->last_ms = found->last_ms;
+}
+
+void pql_first_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
+                     const struct pql_first *first, int64_t t_ms)
+{
+    if (signal->kind == PQL_SIGNAL_FIRST)
+        merge_counted(signal, into, from, first, t_ms);
+    else if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+        merge_deciders(signal, into, from, first, t_ms);
+    else
+        merge_matches(signal, into, from, first);
+}
+
+/* --- by user --- */
+
+static bool is_of(const struct pql_signal *signal, const struct pql_entry_first *entry,
+                  const struct pql_renaming *renaming)
+{
+    if (signal->kind != PQL_SIGNAL_FIRST_VALUE) return entry->hash == renaming->from_hash;
+    struct pql_value value = pql_first_value(entry);
+    return pql_value_same(&value, &renaming->from);
+}
+
+/* A window that is closed keeps its number: which they were is not kept. */
+void pql_first_rename(const struct pql_signal *signal, struct pql_cell *cell,
+                      const struct pql_renaming *renaming, const struct pql_first *first)
+{
+    struct pql_entry_first *list = pql_cell_entries(signal, cell);
+    const struct pql_payload_first *value = pql_cell_payload(cell);
+    bool is_by_value = is_different(signal) || signal->is_by || signal->kind == PQL_SIGNAL_FIRST_VALUE;
+    uint32_t kept = 0, found = 0;
+    for (uint32_t i = 0; is_by_value && i < cell->n; i++) {
+        struct pql_entry_first entry = list[i];
+        if (is_of(signal, &entry, renaming)) {
+            found++;
+            pql_first_drop(signal, &entry);
+            if (renaming->to.kind == PQL_NULL) continue;
+            if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+                entry = pql_first_entry(entry.time_ms, &renaming->to);
+            else
+                entry.hash = renaming->to_hash;
+        }
+        list[kept++] = entry;
+    }
+    if (!found) return;
+    cell->n = kept;
+    if (value->is_folded || signal->kind == PQL_SIGNAL_FIRST_VALUE) return;
+    if (signal->kind == PQL_SIGNAL_SEQUENCE_FIRST)
+        rematch(signal, cell, first);
+    else
+        recount(signal, cell, first);
+}

@@ -80,3 +80,25 @@ int64_t pql_newest_next(const struct pql_signal *signal, const struct pql_cell *
     int64_t due = ((const struct pql_payload_newest *)pql_cell_payload(cell))->time_ms + signal->window.ms;
     return due > t_ms ? due : INT64_MAX;
 }
+
+void pql_newest_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
+                      int64_t t_ms)
+{
+    int64_t time_ms = ((const struct pql_payload_newest *)pql_cell_payload(from))->time_ms;
+    if (signal->kind == PQL_SIGNAL_LATEST &&
+        ((const struct pql_payload_newest *)pql_cell_payload(*into))->time_ms == time_ms)
+        return;
+    struct pql_occurrence occ = {.time_ms = time_ms, .value = newest_value(signal, from)};
+    (void)pql_newest_add(signal, into, &occ, false, t_ms);
+}
+
+/* Who is erased leaves nothing: who was before is not known. */
+void pql_newest_rename(const struct pql_signal *signal, struct pql_cell **cell,
+                       const struct pql_renaming *renaming)
+{
+    struct pql_value value = newest_value(signal, *cell);
+    if (!pql_value_same(&value, &renaming->from)) return;
+    struct pql_occurrence occ = {.value = renaming->to};
+    occ.time_ms = ((const struct pql_payload_newest *)pql_cell_payload(*cell))->time_ms;
+    set_newest(signal, cell, &occ);
+}

@@ -28,6 +28,13 @@ void pql_sequence_trim(const struct pql_signal *signal, struct pql_cell *cell, i
             pql_cell_remove(signal, cell, i);
 }
 
+/* For one value more. */
+static void make_room(const struct pql_signal *signal, struct pql_cell *cell)
+{
+    bool is_limited = signal->is_by && signal->window.kind != PQL_WINDOW_ROLLING && !signal->within_ms;
+    if (is_limited && cell->n >= signal->exact_max) pql_cell_drop_oldest(cell, 1);
+}
+
 /* The entry of the value, made if the event may begin a match; NULL: there is none. */
 static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
                         const struct pql_occurrence *occ)
@@ -38,8 +45,7 @@ static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
         if (((struct pql_entry_value *)(void *)entry)->hash == occ->hash) return entry;
     }
     if (!(occ->steps & 1)) return NULL;
-    bool is_limited = signal->is_by && signal->window.kind != PQL_WINDOW_ROLLING && !signal->within_ms;
-    if (is_limited && (*cell)->n >= signal->exact_max) pql_cell_drop_oldest(*cell, 1);
+    make_room(signal, *cell);
     uint32_t at = pql_cell_upto(signal, *cell, occ->time_ms);
     struct pql_entry_value value = {occ->time_ms, occ->hash};
     char *entry = pql_cell_insert(signal, cell, at);
@@ -117,4 +123,65 @@ int64_t pql_sequence_next(const struct pql_signal *signal, const struct pql_cell
     int64_t start = ((const struct pql_payload_sequence *)pql_cell_payload(cell))->start_ms;
     bool leaves = signal->window.kind == PQL_WINDOW_ROLLING && is_live(signal, start, t_ms);
     return leaves ? start + signal->window.ms : INT64_MAX;
+}
+
+static void merge_partials(const struct pql_signal *signal, void *into, void *from)
+{
+    struct pql_partial *mine = partials_of(into), *other = partials_of(from);
+    for (uint32_t i = 0; i + 1 < signal->steps_count; i++) {
+        bool is_first = other[i].start_ms == mine[i].start_ms && other[i].last_ms < mine[i].last_ms;
+        if (other[i].start_ms > mine[i].start_ms || is_first) mine[i] = other[i];
+    }
+}
+
+/* The entry of its value goes, into `moving`, if there is one. */
+static bool take_entry(const struct pql_signal *signal, struct pql_cell *cell, uint64_t hash, char *moving)
+{
+    size_t size = pql_cell_entry_size(signal);
+    for (uint32_t i = cell->n; i-- > 0;) {
+        char *entry = (char *)pql_cell_entries(signal, cell) + size * i;
+        if (((struct pql_entry_value *)(void *)entry)->hash != hash) continue;
+        memcpy(moving, entry, size);
+        pql_cell_remove(signal, cell, i);
+        return true;
+    }
+    return false;
+}
+
+enum { ENTRY_MAX = sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial) };
+
+/* Takes an entry in, with what the cell has of its value. */
+static void merge_entry(const struct pql_signal *signal, struct pql_cell **into, const char *entry)
+{
+    _Alignas(8) char mine[ENTRY_MAX], other[ENTRY_MAX];
+    struct pql_entry_value *value = (void *)mine, *theirs = (void *)other;
+    size_t size = pql_cell_entry_size(signal);
+    memcpy(other, entry, size);
+    if (take_entry(signal, *into, theirs->hash, mine)) {
+        merge_partials(signal, mine, other);
+        if (theirs->time_ms > value->time_ms) value->time_ms = theirs->time_ms;
+    } else {
+        memcpy(mine, other, size);
+        make_room(signal, *into);
+    }
+    memcpy(pql_cell_insert(signal, into, pql_cell_upto(signal, *into, value->time_ms)), mine, size);
+}
+
+void pql_sequence_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from)
+{
+    struct pql_payload_sequence *whole = pql_cell_payload(*into);
+    const struct pql_payload_sequence *other = pql_cell_payload(from);
+    if (other->start_ms > whole->start_ms) whole->start_ms = other->start_ms;
+    const char *entry = pql_cell_entries(signal, from);
+    for (uint32_t i = 0; i < from->n; i++, entry += pql_cell_entry_size(signal))
+        merge_entry(signal, into, entry);
+}
+
+void pql_sequence_rename(const struct pql_signal *signal, struct pql_cell **cell,
+                         const struct pql_renaming *renaming)
+{
+    _Alignas(8) char moving[ENTRY_MAX];
+    if (!take_entry(signal, *cell, renaming->from_hash, moving)) return;
+    ((struct pql_entry_value *)(void *)moving)->hash = renaming->to_hash;
+    if (renaming->to.kind != PQL_NULL) merge_entry(signal, cell, moving);
 }

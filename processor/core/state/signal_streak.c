@@ -46,3 +46,37 @@ void pql_streak_read(const struct pql_signal *signal, const struct pql_cell *cel
 {
     reading->n = streak_at(signal, pql_cell_payload(cell), t_ms);
 }
+
+/* Is the day known of? */
+static bool has_day(const struct pql_payload_streak *streak, int64_t day)
+{
+    int64_t age = streak->newest - day;
+    if (age < 0) return false;
+    return age < 64 ? streak->days >> age & 1 : (uint64_t)(age - 64) < streak->before;
+}
+
+/* Days of the run that ends with `day`, as far as one of the two knows: in the bits one by one, then at once.
+ */
+static uint64_t run_before(const struct pql_payload_streak *a, const struct pql_payload_streak *b,
+                           int64_t day)
+{
+    uint64_t run = 0;
+    for (;;) {
+        int64_t at = day - (int64_t)run;
+        const struct pql_payload_streak *of = has_day(a, at) ? a : has_day(b, at) ? b : NULL;
+        if (!of) return run;
+        int64_t age = of->newest - at;
+        run += age < 64 ? 1 : of->before - (uint64_t)(age - 64);
+    }
+}
+
+void pql_streak_merge(struct pql_cell *into, const struct pql_cell *from)
+{
+    struct pql_payload_streak *a = pql_cell_payload(into);
+    const struct pql_payload_streak *b = pql_cell_payload(from);
+    struct pql_payload_streak both = {.newest = a->newest > b->newest ? a->newest : b->newest};
+    for (int i = 0; i < 64; i++)
+        if (has_day(a, both.newest - i) || has_day(b, both.newest - i)) both.days |= UINT64_C(1) << i;
+    both.before = run_before(a, b, both.newest - 64);
+    memcpy(pql_cell_payload(into), &both, sizeof both);
+}

@@ -96,12 +96,16 @@ static void make_large(struct pql_snapshot *s, struct pql_account *account)
     large->blocks_count = pql_page_blocks(account);
     large->blocks = pql_xgrow(NULL, &large->blocks_capacity, large->blocks_count, sizeof *large->blocks);
     for (size_t i = 0; i < large->blocks_count; i++) large->blocks[i] = new_page(s);
+    large->aliases_count = pql_page_alias_blocks(account);
+    large->aliases = pql_xgrow(NULL, &large->aliases_capacity, large->aliases_count, sizeof *large->aliases);
+    for (size_t i = 0; i < large->aliases_count; i++) large->aliases[i] = new_page(s);
 }
 
 static void drop_large(struct pql_snapshot *s, struct pql_account *account)
 {
     struct pql_large *large = account->large;
     for (size_t i = 0; i < large->blocks_count; i++) s->sum -= large->blocks[i].hash;
+    for (size_t i = 0; i < large->aliases_count; i++) s->sum -= large->aliases[i].hash;
     for (size_t i = 0; i < large->cells_count; i++) s->sum -= large->cells[i].page.hash;
     pql_large_free(large);
     account->large = NULL;
@@ -161,6 +165,15 @@ static void write_users(struct pql_engine *engine, struct pql_account *account, 
     emit_tracked(engine, out, &page->hash, account->index);
 }
 
+static void write_aliases(struct pql_engine *engine, struct pql_account *account, size_t block,
+                          struct pql_buf *out)
+{
+    struct pql_page *page = &account->large->aliases[block];
+    page->written = engine->snapshot.number;
+    pql_page_aliases(account, block, &engine->snapshot.page);
+    emit_tracked(engine, out, &page->hash, account->index);
+}
+
 static void write_cell(struct pql_engine *engine, struct pql_account *account, struct pql_cell_page *cell,
                        struct pql_buf *out)
 {
@@ -190,7 +203,8 @@ static void touch_block(struct pql_engine *engine, struct pql_account *account, 
 
 void pql_touch_user(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user)
 {
-    if (account->large) touch_block(engine, account, user->state.position / PQL_PAGE_USERS_MAX);
+    if (account->large && !user->state.gone)
+        touch_block(engine, account, user->state.position / PQL_PAGE_USERS_MAX);
 }
 
 void pql_touch_new_user(struct pql_engine *engine, struct pql_account *account)
@@ -226,11 +240,63 @@ void pql_touch_cell(struct pql_engine *engine, struct pql_account *account, cons
     touch_cell_page(engine, account, &large->cells[i]);
 }
 
+/* Of a subject, before its number means another one. */
+static void let_cells_go(struct pql_engine *engine, struct pql_account *account, uint32_t number)
+{
+    struct pql_large *large = account->large;
+    size_t from = pql_large_find(large, number, 0), upto = pql_large_find(large, number + 1, 0);
+    if (from == upto) return;
+    for (size_t i = from; i < upto; i++) {
+        touch_cell_page(engine, account, &large->cells[i]);
+        engine->snapshot.sum -= large->cells[i].page.hash;
+    }
+    memmove(large->cells + from, large->cells + upto, (large->cells_count - upto) * sizeof *large->cells);
+    large->cells_count -= upto - from;
+}
+
+void pql_touch_removal(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user)
+{
+    struct pql_large *large = account->large;
+    if (!large) return;
+    uint32_t last = account->users_count - 1;
+    touch_block(engine, account, user->state.position / PQL_PAGE_USERS_MAX);
+    touch_block(engine, account, last / PQL_PAGE_USERS_MAX);
+    let_cells_go(engine, account, user->state.position + 1);
+    let_cells_go(engine, account, last + 1);
+    if (last % PQL_PAGE_USERS_MAX == 0) engine->snapshot.sum -= large->blocks[--large->blocks_count].hash;
+}
+
+static void touch_aliases(struct pql_engine *engine, struct pql_account *account, size_t block)
+{
+    struct pql_page *page = &account->large->aliases[block];
+    if (page->changed == engine->snapshot.number) return;
+    if (is_wanted(&engine->snapshot, account, page)) write_aliases(engine, account, block, NULL);
+    page->changed = engine->snapshot.number;
+}
+
+void pql_touch_alias(struct pql_engine *engine, struct pql_account *account, size_t node)
+{
+    if (account->large && node < pql_page_alias_blocks(account) * PQL_PAGE_ALIASES_MAX)
+        touch_aliases(engine, account, node / PQL_PAGE_ALIASES_MAX);
+}
+
+void pql_snapshot_aliases(struct pql_engine *engine, struct pql_account *account)
+{
+    struct pql_large *large = account->large;
+    if (!large) return;
+    size_t blocks = pql_page_alias_blocks(account);
+    large->aliases = pql_xgrow(large->aliases, &large->aliases_capacity, blocks, sizeof *large->aliases);
+    while (large->aliases_count < blocks)
+        large->aliases[large->aliases_count++] = (struct pql_page){.changed = engine->snapshot.number};
+    while (large->aliases_count > blocks) engine->snapshot.sum -= large->aliases[--large->aliases_count].hash;
+}
+
 void pql_touch_all(struct pql_engine *engine, struct pql_account *account)
 {
     pql_touch_account(engine, account);
     struct pql_large *large = account->large;
     for (size_t b = 0; large && b < large->blocks_count; b++) touch_block(engine, account, b);
+    for (size_t b = 0; large && b < large->aliases_count; b++) touch_aliases(engine, account, b);
     for (size_t i = 0; large && i < large->cells_count; i++)
         touch_cell_page(engine, account, &large->cells[i]);
 }
@@ -309,20 +375,34 @@ static bool next_waiting(struct pql_engine *engine, struct pql_buf *out)
     return true;
 }
 
-/* Group 0 is the head, group 1 + b block b: its page, then the cells that are pages of their own. */
+static bool next_aliases(struct pql_engine *engine, struct pql_account *account, size_t block,
+                         struct pql_buf *out)
+{
+    const struct pql_large *large = account->large;
+    bool is_one = large && block < large->aliases_count;
+    if (!is_one || !is_wanted(&engine->snapshot, account, &large->aliases[block])) return false;
+    write_aliases(engine, account, block, out);
+    return true;
+}
+
+/* Group 0 is the head; 1 + 2 b is block b of users: its page, then the cells that are pages of their own;
+ * 2 + 2 b is block b of aliases. So a block that comes or goes meanwhile moves no other. */
 static bool next_of_group(struct pql_engine *engine, struct pql_account *account, size_t group,
                           struct pql_buf *out)
 {
     struct pql_snapshot *s = &engine->snapshot;
-    if (is_wanted(s, account, group ? &account->large->blocks[group - 1] : &account->page)) {
+    size_t block = group ? (group - 1) / 2 : 0;
+    if (group && group % 2 == 0) return next_aliases(engine, account, block, out);
+    if (group && block >= account->large->blocks_count) return false;
+    if (is_wanted(s, account, group ? &account->large->blocks[block] : &account->page)) {
         if (group)
-            write_users(engine, account, group - 1, out);
+            write_users(engine, account, block, out);
         else
             write_account(engine, account, out);
         return true;
     }
     if (!account->large) return false;
-    uint32_t from = group ? (uint32_t)(group - 1) * PQL_PAGE_USERS_MAX + 1 : 0,
+    uint32_t from = group ? (uint32_t)block * PQL_PAGE_USERS_MAX + 1 : 0,
              upto = group ? from + PQL_PAGE_USERS_MAX : 1;
     for (size_t i = pql_large_find(account->large, from, 0);
          i < account->large->cells_count && account->large->cells[i].user < upto; i++) {
@@ -336,7 +416,9 @@ static bool next_of_group(struct pql_engine *engine, struct pql_account *account
 /* Where the head is not written, nothing of the account is: it changes whenever something does. */
 static size_t groups_of(const struct pql_snapshot *s, const struct pql_account *account)
 {
-    return account->large && account->page.written == s->number ? 1 + account->large->blocks_count : 1;
+    const struct pql_large *large = account->large;
+    if (!large || account->page.written != s->number) return 1;
+    return 1 + 2 * (large->blocks_count > large->aliases_count ? large->blocks_count : large->aliases_count);
 }
 
 /* Looks at a bounded number of pages. True: there may be more. */
@@ -474,6 +556,10 @@ static void walk_account(struct walk *walk, const struct pql_account *account)
         pql_page_users(program, account, b, &walk->page, &walk->keys);
         add_page(walk);
         walk_cells(walk, account);
+    }
+    for (size_t b = 0; is_large && b < pql_page_alias_blocks(account); b++) {
+        pql_page_aliases(account, b, &walk->page);
+        add_page(walk);
     }
 }
 

@@ -51,6 +51,11 @@ void pql_touch_new_user(struct pql_engine *engine, struct pql_account *account);
 /* user NULL: of the account. The user is touched, too. */
 void pql_touch_cell(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user,
                     uint32_t slot);
+/* Before the user is taken away: the last one takes its place. */
+void pql_touch_removal(struct pql_engine *engine, struct pql_account *account, const struct pql_user *user);
+/* Before a node of the aliases changes, and after they have become more or less. */
+void pql_touch_alias(struct pql_engine *engine, struct pql_account *account, size_t node);
+void pql_snapshot_aliases(struct pql_engine *engine, struct pql_account *account);
 /* All of an account. */
 void pql_touch_all(struct pql_engine *engine, struct pql_account *account);
 /* After all was touched and its users were dropped. */

@@ -46,7 +46,7 @@ static const struct {
 } needs[PQL_EVENT_KIND_COUNT] = {
     [PQL_EVENT_TRACK] = {true, true, true, false},    [PQL_EVENT_IDENTIFY] = {true, false, true, true},
     [PQL_EVENT_GROUP] = {true, false, true, false},   [PQL_EVENT_LEAVE_GROUP] = {true, false, true, true},
-    [PQL_EVENT_ALIAS] = {false, false, true, true},   [PQL_EVENT_OUTCOME] = {true, true, true, false},
+    [PQL_EVENT_ALIAS] = {true, false, true, true},    [PQL_EVENT_OUTCOME] = {true, true, true, false},
     [PQL_EVENT_FORGET] = {false, false, true, false}, [PQL_EVENT_CLOCK] = {true, false, false, false},
 };
 
@@ -425,6 +425,8 @@ static int check_present(const struct apply *a, const struct pql_event *event)
         return reject(a, PQL_REJECT_NO_ACCOUNT, "no path of the mapping's account is present");
     if (needs[event->kind].needs_user && !event->user.len)
         return reject(a, PQL_REJECT_NO_USER, "no path of the mapping's user is present");
+    if (event->kind == PQL_EVENT_ALIAS && !event->previous_user.len)
+        return reject(a, PQL_REJECT_NO_USER, "no path of the mapping's previous_user is present");
     return 0;
 }
 
@@ -444,8 +446,8 @@ int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value 
     ev.account = field_text(&a, &mapping->account);
     ev.user = field_text(&a, &mapping->user);
     ev.id = field_text(&a, &mapping->id);
-    if (check_present(&a, &ev) || apply_time(&a, &ev)) return -1;
     if (ev.kind == PQL_EVENT_ALIAS) ev.previous_user = field_text(&a, &mapping->previous_user);
+    if (check_present(&a, &ev) || apply_time(&a, &ev)) return -1;
     if (ev.kind == PQL_EVENT_OUTCOME) ev.value = *field_value(&a, &mapping->value);
     if (ev.kind == PQL_EVENT_TRACK || ev.kind == PQL_EVENT_OUTCOME)
         ev.properties = apply_names(&a, mapping->properties, mapping->names->properties_count);
