@@ -8,6 +8,7 @@ Trees:  ('num', micros) ('dur', ms) ('str', text) ('bool', b) ('null',)
         ('fn', scope, name, (events, path, where), window, zone) scope: None, or 'account' for account.f(...)
         ('quant', scope, name, condition, of) ('spread', scope, path, condition) ('age', scope) ('usage', latest, limit)
         ('bit', condition): about the account alone, in a user's definition ('instate', definition) ('isdef', 'is' | 'was', definition) ('members', scope)
+        ('score',) ('scoreof', definition) ('tierof', definition) ('param', value of, ((is, value), ...), default)
         ('hour', zone) ('weekday', zone) ('if', c, a, b) ('coalesce', items) ('at_least', n, items)
 of sequence: selector is ('steps', ((events, path, where), ...), by, within)
 events: ('any',) or ('names', (name, ...)); window: ('rolling', ms) ('prev', ms) ('first', ms) ('ever',)
@@ -171,7 +172,7 @@ class Parser:
             self.need(")")
             return tree
         if (kind, value) == ("sym", "$"):
-            return Parser(self.names[self.take()[1]], self.names, self.zone).whole()
+            return self.named(self.names[self.take()[1]])
         if kind != "name":
             raise ValueError(f"unexpected {value!r}")
         if self.peek() == ("sym", "("):
@@ -185,11 +186,20 @@ class Parser:
                 self.take()
                 return self.call("account", self.take()[1])
             return ("attr", value, self.path(""))
+        if value == "score":
+            return ("score",)
         if value == "user":
             return ("eventuser",)
         if value == "event":
             return ("eventname",)
         return ("prop", self.path(value))
+
+    def named(self, what):
+        """The tree of a signal or a parameter; of a parameter `by`: its attribute, the rows, the default."""
+        if isinstance(what, str):
+            return Parser(what, self.names, self.zone).whole()
+        rows = tuple((self.named(is_), self.named(value)) for is_, value in what["values"])
+        return ("param", self.named(what["by"]), rows, self.named(what["default"]))
 
     def path(self, first):
         keys = [first] if first else []
@@ -222,7 +232,7 @@ class Parser:
             if self.word("by"):
                 by = self.path(self.take()[1])
             if self.word("within"):
-                within = duration_ms(self.take()[1])
+                within = self.span()
             if self.word(","):
                 window = self.window()
             self.need(")")
@@ -240,10 +250,11 @@ class Parser:
             condition = self.expression()
             self.need(")")
             return ("spread", scope, path, condition)
-        if name in ("is", "was", "in_state_for"):
+        if name in ("is", "was", "in_state_for", "score", "tier"):
             definition = self.take()[1]
             self.need(")")
-            return ("instate", definition) if name == "in_state_for" else ("isdef", name, definition)
+            kind = {"in_state_for": "instate", "score": "scoreof", "tier": "tierof"}.get(name)
+            return (kind, definition) if kind else ("isdef", name, definition)
         if name in ("members", "age", "hour", "weekday"):
             self.need(")")
             return (name, scope) if name in ("members", "age") else (name, self.zone)
@@ -284,13 +295,22 @@ class Parser:
         if self.peek()[0] == "name" and self.peek()[1] not in ("first", "prev"):
             return ("period", self.take()[1])
         kind = "first" if self.word("first") else "prev" if self.word("prev") else "rolling"
-        if self.word("$"):
-            return (kind, duration_ms(self.names[self.take()[1]]))
-        return (kind, duration_ms(self.take()[1]))
+        return (kind, self.span())
+
+    def span(self):
+        return duration_ms(self.names[self.take()[1]] if self.word("$") else self.take()[1])
 
 
 def parse(text, names=None, zone=None):
-    return Parser(text, names or {}, zone).whole()
+    return shared(Parser(text, names or {}, zone).whole(), {})
+
+
+def shared(tree, known):
+    """The same tree with equal parts as one object."""
+    if not isinstance(tree, tuple):
+        return tree
+    tree = tuple(shared(part, known) for part in tree)
+    return known.setdefault(tree, tree)
 
 
 def children(tree):
@@ -324,6 +344,8 @@ def children(tree):
         return tree[2]
     if kind == "if":
         return tree[1:]
+    if kind == "param":
+        return (tree[1], tree[3]) + tuple(part for row in tree[2] for part in row)
     return ()
 
 
@@ -360,7 +382,7 @@ def walk(tree):
 
 def leaves(tree):
     """What a condition reads: calls, attributes, quantifiers (not what is inside them)."""
-    if tree[0] in ("fn", "quant", "spread", "bit", "isdef", "instate", "members", "age", "attr"):
+    if tree[0] in ("fn", "quant", "spread", "bit", "isdef", "instate", "scoreof", "tierof", "members", "age", "attr"):
         yield tree
         return
     for child in children(tree):

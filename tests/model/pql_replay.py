@@ -9,13 +9,15 @@ import os
 import subprocess
 from decimal import Decimal
 
+from pql_conf import setting
 from pql_lang import SCALE
-from pql_model import Duration, Model, Open, Program, Time
+from pql_model import Model
+from pql_program import Program
+from pql_value import Duration, Open, Time
 
 TOPIC = "product-events"
-DURATIONS = ("lateness", "dedup_horizon", "start_grace")
-OUTCOMES = ("convert_on", "disqualify_on", "reopen_on", "acknowledge_on")
-PLAIN = ("late_policy", "evidence_max", "exact_max", "dedup_ids_max")
+PLAIN = ("lateness", "dedup_horizon", "start_grace", "late_policy", "evidence_max", "exact_max", "dedup_ids_max")
+TEXTS = ("timezone", "eligible", "qualify", "stay")
 
 
 def murmur2(data):
@@ -38,60 +40,43 @@ def partition_of(account, partitions):
     return (murmur2(account.encode()) & 0x7fffffff) % partitions
 
 
-def quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def written(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int) else quoted(value)
-
-
 def config_text(case):
     settings = case["settings"]
     lines = ['app = "model";', 'kafka = { bootstrap_servers = "127.0.0.1:1"; };']
-    lines += [f'{name} = "{settings[name]}ms";' for name in DURATIONS if name in settings]
-    lines += [f"{name} = {written(settings[name])};" for name in PLAIN if name in settings]
+    lines += [setting(name, settings[name]) for name in PLAIN if name in settings]
     lines.append(f'inputs = ( {{ topic = "{TOPIC}"; format = "json"; mapping = "events"; }} );')
     lines.append('mappings = { events = { kind = "type"; event = "event"; account = "account_id"; user = "user_id";')
     lines.append('  time = "occurred_at"; id = "message_id"; properties = [ "properties.*" ]; attributes = [ "traits.*" ];')
-    for name in ("activity", "start_events"):
-        if settings.get(name):
-            lines.append(f"  {name} = [ {', '.join(quoted(v) for v in settings[name])} ];")
-    if settings.get("ignore"):
-        lines.append(f"  ignore = {quoted(settings['ignore'])};")
+    if any(event["type"] == "alias" for event in case["events"]):
+        lines.append('  previous_user = "previous_id";')
+    lines += ["  " + setting(name, settings[name]) for name in ("activity", "start_events", "ignore", "labels") if settings.get(name)]
     if settings.get("periods"):
-        lines.append("  periods = ( " + ", ".join(map(period_text, settings["periods"])) + " );")
+        lines.append("  " + setting("periods", [period_row(p) for p in settings["periods"]]))
     lines.append("}; };")
     if settings.get("signals"):
-        lines.append("signals = {")
-        lines += [f"  {name} = {quoted(text)};" for name, text in settings["signals"].items()]
-        lines.append("};")
+        lines += ["signals = {"] + ["  " + setting(*pair) for pair in settings["signals"].items()] + ["};"]
     if settings.get("parameters"):
-        rows = ", ".join(f"{{ name = {quoted(n)}; default = {quoted(v)}; }}" for n, v in settings["parameters"].items())
-        lines.append(f"parameters = ( {rows} );")
+        lines.append(setting("parameters", [dict(v, name=n) if isinstance(v, dict) else {"name": n, "default": v}
+                                            for n, v in settings["parameters"].items()]))
+    if settings.get("files"):
+        lines.append(setting("definition_files", settings["files"]))
     lines.append("definitions = (")
-    lines.append(",\n".join("  { " + definition_text(d) + " }" for d in case["definitions"]))
+    lines.append(",\n".join("  { " + definition_text(d) + " }" for d in case["definitions"] if not d.get("of_file")))
     lines.append(");")
     return "\n".join(lines) + "\n"
 
 
-def period_text(period):
-    how = f"length = \"{period['length']}ms\"" if "length" in period else f"end = {quoted('account.' + period['end'])}"
-    return f"{{ name = {quoted(period['name'])}; start = {quoted('account.' + period['start'])}; {how}; }}"
+def period_row(period):
+    row = {"name": period["name"], "start": "account." + period["start"]}
+    return dict(row, length=period["length"]) if "length" in period else dict(row, end="account." + period["end"])
 
 
 def definition_text(definition):
-    parts = [f"{name} = {written(definition[name])};" for name in ("name", "subject", "version", "once") if name in definition]
-    parts += [f"\n    {name} = {quoted(definition[name])};" for name in ("timezone", "eligible", "qualify", "stay")
-              if definition.get(name)]
-    parts += [f'\n    {name} = "{definition[name]}ms";' for name in ("min_stay", "cooldown", "disqualify_for", "sla")
-              if definition.get(name)]
-    parts += [f"\n    {name} = [ {', '.join(quoted(v) for v in definition[name])} ];" for name in OUTCOMES if definition.get(name)]
-    if definition.get("publish_missed"):
-        parts.append(" publish = { missed = true; };")
-    return " ".join(parts)
+    definition = dict(definition)
+    if definition.pop("publish_missed", False):
+        definition["publish"] = dict(definition.get("publish", {}), missed=True)
+    return " ".join(("\n    " if name in TEXTS or isinstance(value, (list, dict)) else "") + setting(name, value)
+                    for name, value in definition.items())
 
 
 def events_text(case):
@@ -107,9 +92,7 @@ def events_text(case):
 
 
 def program_of(case):
-    settings = {k: v for k, v in case["settings"].items() if k != "parameters"}
-    names = dict(settings.get("signals", {}), **case["settings"].get("parameters", {}))
-    return Program(dict(settings, signals=names), case["definitions"])
+    return Program(case["settings"], case["definitions"])
 
 
 def is_refused(event):

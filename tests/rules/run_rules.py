@@ -16,7 +16,8 @@ A file is a list of tests. # begins a comment line.
         10:00 x
         03T12:00 signed_up user=v account=B p=7 text='7' flag=true none=null id=m1
         04 x times=3 every=1h p=@            three events, one hour apart; @ is 1, 2, 3
-        04 identify role=admin               kinds: identify, group, leave_group, forget, clock; outcome NAME
+        04 identify role=admin               kinds: identify, group, clock, outcome (name=…),
+                                             leave_group, alias (previous=…), forget
     expect                                   all transitions in order: time, definition, transition, reason, fields
         10:59:59.999 d entered source=#3
         11:30 d left expired source=null
@@ -43,14 +44,18 @@ from decimal import Decimal
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "model"))
+import pql_conf  # noqa: E402
 import pql_replay  # noqa: E402
 from pql_lang import duration_ms  # noqa: E402
 
 EPOCH = datetime.datetime(1970, 1, 1)
-KINDS = ("identify", "group", "leave_group", "outcome", "forget", "clock")
+KINDS = ("identify", "group", "clock", "outcome", "leave_group", "alias", "forget")
 SETTING_DURATIONS = ("lateness", "dedup_horizon", "start_grace")
 SETTING_NUMBERS = ("evidence_max", "exact_max")
 SETTING_LISTS = ("activity", "start_events")
+DEFINITION_TEXTS = ("eligible", "qualify", "stay", "timezone", "mode", "reason")
+DEFINITION_LISTS = ("convert_on", "disqualify_on", "reopen_on", "acknowledge_on")
+DEFINITION_GROUPS = ("score", "multiply", "caps", "tiers", "publish", "routes", "segment", "motion", "priority")
 
 
 def time_ms(text):
@@ -89,6 +94,20 @@ class Test:
                      "advance": duration_ms("100d"), "partitions": 1}
         self.expected, self.errors = [], []
 
+    def file(self, name):
+        """The very file that ships; definitions below it in the test are added to its own."""
+        path = os.path.abspath(os.path.join(HERE, "..", "..", "conf", "rules", name))
+        with open(path, encoding="utf-8") as source:
+            found = pql_conf.read(source.read())
+        settings = self.case["settings"]
+        settings.setdefault("files", []).append(path)
+        settings["signals"].update(found.get("signals", {}))
+        settings["parameters"].update({p["name"]: p if "by" in p else p["default"] for p in found.get("parameters", [])})
+        settings.setdefault("periods", []).extend(
+            {k: v.removeprefix("account.") if isinstance(v, str) else v for k, v in p.items()}
+            for m in found.get("mappings", {}).values() for p in m.get("periods", []))
+        self.case["definitions"] += [dict(d, of_file=True) for d in found["definitions"] if d.get("mode") != "off"]
+
     def setting(self, name, value):
         settings = self.case["settings"]
         if name in ("advance", "partitions"):
@@ -107,14 +126,16 @@ class Test:
 
     def field(self, name, value):
         definition = self.case["definitions"][-1]
-        if name in pql_replay.OUTCOMES:
-            definition[name] = value.split()
-        elif name in ("min_stay", "cooldown", "disqualify_for", "sla"):
+        if name in pql_conf.DURATIONS:
             definition[name] = duration_ms(value)
-        elif name in ("once", "publish_missed"):
+        elif name in ("once", "publish_missed", "alert"):
             definition[name] = value == "true"
-        elif name in ("eligible", "qualify", "stay", "timezone"):
+        elif name in DEFINITION_TEXTS:
             definition[name] = value
+        elif name in DEFINITION_LISTS:
+            definition[name] = value.split()
+        elif name in DEFINITION_GROUPS:
+            definition[name] = pql_conf.read_value(value)
         else:
             raise ValueError(f"unknown field {name!r}")
 
@@ -136,11 +157,15 @@ class Test:
             event["event"] = words[1 if kind == "track" else 2].strip("'")
             words = words[:2] + words[2 if kind == "track" else 3:]
         if kind != "clock":
-            event.update(user_id=None if kind == "group" else "u", account_id="A")
+            event.update(user_id=None if kind in ("group", "outcome") else "u", account_id="A")
         values = {}
         for name, text in pairs(words[2:]):
             if name in ("user", "account"):
                 event[name + "_id"] = None if text == "-" else text
+            elif name == "previous":
+                event["previous_id"] = text
+            elif name == "name" and kind == "outcome":
+                event["event"] = text
             elif name == "id":
                 event["message_id"] = text
             else:
@@ -156,7 +181,7 @@ class Test:
 
 
 def read_tests(path):
-    tests, block = [], None
+    tests, block, text = [], None, ""
     with open(path, encoding="utf-8") as source:
         lines = source.read().split("\n")
     for number, raw in enumerate(lines, 1):
@@ -182,16 +207,22 @@ def read_tests(path):
                     how = {"length": duration_ms(end)} if re.fullmatch(r"\d+[a-z]+", end) else {"end": end}
                     test.case["settings"].setdefault("periods", []).append(dict(how, name=words[1], start=start))
                 elif words[0] in ("signal", "parameter"):
-                    name, text = line.split(" ", 1)[1].split(" = ", 1)
-                    test.case["settings"][words[0] + "s"][name] = text
+                    name, value = line.split(" ", 1)[1].split(" = ", 1)
+                    value = pql_conf.read_value(value) if value.startswith("{") else value
+                    test.case["settings"][words[0] + "s"][name] = value
+                elif words[0] == "file":        # the definitions, signals, parameters of conf/rules/NAME
+                    test.file(words[1])
                 else:
                     test.setting(*line.split(" = ", 1))
             elif block == "definition":
                 if line.startswith(("and ", "or ")):
                     definition = test.case["definitions"][-1]
                     definition[list(definition)[-1]] += " " + line
-                else:
-                    test.field(*line.split(" = ", 1))
+                    continue
+                text = text + " " + line if text else line
+                if all(text.count(a) == text.count(b) for a, b in ("()", "[]", "{}")):
+                    test.field(*text.split(" = ", 1))
+                    text = ""
             elif block == "events":
                 test.events(line)
             elif block == "expect":
@@ -225,8 +256,9 @@ def shown(record, fields):
     source = source.get("message_id") if isinstance(source, dict) else source
     known = {"user": record.get("user_id") or "-", "account": record["account_id"], "source": source or "null",
              "count": str(record["qualification_count"]), "previous": record["previous_status"], "value": values,
-             "at_least": "true" if at_least else "false"}
-    times = {"expires": pql_replay.ms_of(record.get("expires_at")), "sla_due": pql_replay.ms_of(record.get("sla_due_at"))}
+             "at_least": "true" if at_least else "false", "tier": record.get("tier") or "none",
+             "score": format_value(record.get("score")), **{name: record.get(name) or "none" for name in ("route", "segment", "motion", "priority")}}
+    expires = pql_replay.ms_of(record.get("expires_at"))
     reason = record["reason"] if record["transition"] != "missed" else None
     found = []
     for name, text in fields:

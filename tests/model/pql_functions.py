@@ -1,0 +1,178 @@
+"""The value of a function over the events that its window holds."""
+import pql_zone
+from pql_lang import SCALE, round_half_even
+from pql_value import Duration, Open, Time, canonical, number
+
+
+def occurrences(view, user, selector, program):
+    """The subject's events that a selector takes, in the order applied."""
+    return [e for e in view.of(user) if selector is None or matches(e, selector, program)]
+
+
+def matches(event, selector, program):
+    if event.kind != "track":
+        return False
+    if id(selector) not in event.matches:
+        (kind, *names), _, where = selector
+        named = event.name in names[0] if kind == "names" else program.activity is None or event.name in program.activity
+        event.matches[id(selector)] = named and (where is None or program.where_holds(event, where))
+    return event.matches[id(selector)]
+
+
+def inside(view, user, call, now, program):
+    selector, window, zone = call[3:]
+    found = occurrences(view, user, selector, program)
+    if window is None or window[0] in ("ever", "nth"):
+        return found
+    if window[0] == "rolling":
+        folded = panes(found, call, now, program) if program.is_paned(call) else None
+        return [e for e in found if now - window[1] < e.time <= now] if folded is None else folded
+    if window[0] == "prev":
+        return [e for e in found if now - 2 * window[1] < e.time <= now - window[1]]
+    if window[0] == "calendar":
+        start, end = pql_zone.period(zone, window[1], now)
+        return [e for e in found if start <= e.time < end]
+    place = view.window(user, window)
+    return [e for e in found if place and place[0] <= e.time < place[1] and (user, window) not in e.too_late_for]
+
+
+def panes(found, call, now, program):
+    """Beyond the newest exact_max an occurrence leaves with its pane. None where there are no more than those."""
+    if len(found) <= program.exact_max:
+        return None
+    width = -(-call[4][1] // 1024)
+    in_order = sorted(found, key=lambda e: e.time)
+    old, new = in_order[:-program.exact_max], in_order[-program.exact_max:]
+    return [e for e in old if (e.time // width + 1) * width + call[4][1] > now] + [e for e in new if e.time > now - call[4][1]]
+
+
+def function_value(view, user, call, now, program):
+    name, selector, window, zone = call[2:]
+    if name == "sequence":
+        return sequence(view, user, selector, window, now, program)
+    return reduce_events(view, name, inside(view, user, call, now, program), selector[1], now, window, zone)
+
+
+def reduce_events(view, name, events, path, now, window, zone):
+    in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
+    if name == "count":
+        return len(events) * SCALE
+    if name in ("days", "weeks", "months"):
+        return len({pql_zone.period(zone, name[:-1], e.time) for e in events}) * SCALE
+    if name == "streak":
+        return streak([pql_zone.day(zone, e.time) for e in events], pql_zone.day(zone, now)) * SCALE
+    if name == "nth":
+        return Time(in_order[window[1] - 1].time) if len(in_order) >= window[1] else None
+    if name == "ever":
+        return bool(events)
+    if name in ("first_time", "last_time", "since"):
+        if not events:
+            return None
+        if name == "since":
+            return Duration(now - in_order[-1].time)
+        return Time(in_order[0 if name == "first_time" else -1].time)
+    values = [v for v in (property_of(view, e, path) for e in in_order) if v is not None]
+    if name == "distinct":
+        return len({canonical(v) for v in values}) * SCALE
+    if name in ("latest", "earliest"):
+        return Open(values[-1 if name == "latest" else 0]) if values else None
+    numbers = [n for n in (number(Open(v)) for v in values) if n is not None]
+    if name == "sum":
+        return sum(numbers)
+    if name in ("min", "max"):
+        return (min if name == "min" else max)(numbers, default=None)
+    return round_half_even(sum(numbers), len(numbers)) if numbers else None
+
+
+def property_of(view, event, path):
+    if path == "user":
+        return view.owner(event)
+    if path == "event":
+        return event.name
+    return event.properties.get(path)
+
+
+def streak(days, today):
+    """days in the order applied; those 64 or more before the newest are not taken any more."""
+    newest, known = None, set()
+    for day in days:
+        newest = day if newest is None else max(newest, day)
+        if newest - day < 64:
+            known.add(day)
+    length = 0
+    while newest is not None and newest >= today - 1 and newest - length in known:
+        length += 1
+    return length
+
+
+# ---- sequences ----
+
+class Partial:
+    """What is kept of a sequence by one user: per value and step the match with the latest start."""
+
+    def __init__(self):
+        self.steps = {}         # value -> {step: (start, last)}
+        self.starts = {}        # value -> {step: every start}, to check that nothing is lost
+        self.whole = None
+        self.in_order, self.newest = True, None
+
+    def merge(self, other):
+        """The later start per step."""
+        for value, steps in other.steps.items():
+            mine = self.steps.setdefault(value, {})
+            for step, found in steps.items():
+                if step not in mine or found[0] > mine[step][0]:
+                    mine[step] = found
+        if other.whole is not None:
+            self.whole = other.whole if self.whole is None else max(self.whole, other.whole)
+        self.in_order = False
+
+
+def sequence(view, user, selector, window, now, program):
+    """In the order applied; for each step the partial match with the latest start is kept. What is older than the
+    last event of its partial match does not extend it. An alias puts two users' matches together as they are then."""
+    place = view.window(user, window) if window[0] in ("first", "period") else None
+    if window[0] in ("first", "period") and place is None:
+        return False
+    found = {}
+    for e in view.of(user):
+        of = found.setdefault(e.user if user is not None else None, Partial())
+        if e.kind == "alias" and user is not None and e.previous in found:
+            of.merge(found.pop(e.previous))
+        if place and (not place[0] <= e.time < place[1] or (user, window) in e.too_late_for):
+            continue
+        step_in(view, of, e, selector, program)
+    mine = found.get(user, Partial())
+    if mine.in_order:           # then nothing is lost by keeping the latest alone
+        last = len(selector[1]) - 1
+        assert mine.whole == max((s for m in mine.starts.values() for s in m.get(last, ())), default=None)
+    return mine.whole is not None and (window[0] != "rolling" or mine.whole > now - window[1])
+
+
+def step_in(view, partial, e, selector, program):
+    _, steps, by, within = selector
+    served = [i for i, step in enumerate(steps) if matches(e, step, program)]
+    value = property_of(view, e, by) if by else None
+    if not served or (by and value is None):
+        return
+    partial.in_order = partial.in_order and (partial.newest is None or e.time >= partial.newest) and e.applied == e.time
+    partial.newest = e.time if partial.newest is None else max(partial.newest, e.time)
+    mine = partial.steps.setdefault(canonical(value) if by else None, {})
+    starts = partial.starts.setdefault(canonical(value) if by else None, {})
+    if by and within is not None and 0 in mine and mine[0][0] < e.applied - within:
+        mine.clear()        # nothing of this value is open any more
+    for i in reversed(served):
+        if i == 0:
+            starts.setdefault(0, set()).add(e.time)
+            if 0 not in mine or e.time > mine[0][0]:
+                mine[0] = (e.time, e.time)
+            continue
+        fits = {s for s in starts.get(i - 1, ()) if within is None or e.time - s <= within}
+        starts.setdefault(i, set()).update(fits)
+        if i - 1 not in mine or mine[i - 1][1] > e.time or (within is not None and e.time - mine[i - 1][0] > within):
+            continue
+        start = mine[i - 1][0]
+        if i == len(steps) - 1:
+            partial.whole = start if partial.whole is None else max(partial.whole, start)
+        elif i not in mine or start > mine[i][0]:
+            mine[i] = (start, e.time)

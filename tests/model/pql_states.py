@@ -1,0 +1,183 @@
+"""From conditions to transitions: one evaluation of an account."""
+from decimal import Decimal
+
+from pql_account import State
+from pql_evaluate import CONDITION, EXPIRED, REASONS, Evaluation, is_plain, rows
+from pql_functions import inside
+from pql_lang import SCALE, leaves, walk
+from pql_program import COUNTED
+from pql_score import tier_of
+from pql_value import evaluate
+
+CHANGES_MAX = 64        # that the product follows to find expires_at
+
+
+class Step(Evaluation):
+    def run(self):
+        for definition, user in self.subjects():
+            state = self.account.state(definition, user)
+            gone = self.account.gone.get(user, self.account.gone.get(None))
+            if gone:
+                if state.status == "qualified":
+                    self.leave(definition, user, state, gone, CONDITION)
+                self.account.states[definition.name, user] = State(state.version)
+            else:
+                self.step(definition, user, state)
+            state.outcome = None
+        self.account.gone = {}
+        self.account.was = self.values_now()
+
+    def subjects(self):
+        """In the order of an evaluation."""
+        users = sorted(self.after.users | {u for u in self.account.gone if u is not None}, key=str.encode)
+        found = [(d, u) for d in self.program.order for u in (users if d.subject == "user" else [None])]
+        return sorted(found, key=lambda pair: (pair[1] is None, pair[1] or "")) if None in self.account.gone else found
+
+    def step(self, definition, user, state):
+        if definition.items:
+            self.note_score(definition, user, state)
+        if state.status == "qualified":
+            self.step_qualified(definition, user, state)
+            return
+        eligible = self.is_eligible(definition, user)
+        cooling = state.left_at is not None and self.now < state.left_at + definition.cooldown
+        disqualified = state.disqualified_until is not None and self.now < state.disqualified_until
+        if eligible and not cooling and not state.converted and not disqualified and \
+                self.holds(definition.stay, user, definition=definition) and \
+                self.holds(definition.qualify, user, definition=definition):
+            self.enter(definition, user, state)
+        elif state.status == "not_yet" and self.is_missed(definition, user):
+            state.status, state.changed_at = "missed", self.now
+            self.misses[(definition.name, user)] = self.cause(definition, user)
+            self.plan_after()
+            if definition.publish.get("missed"):
+                self.record(definition, user, state, "missed", "not_yet", None)
+
+    def note_score(self, definition, user, state):
+        score = self.score(definition, user)
+        if score != state.score:
+            self.scores[(definition.name, user)] = self.cause(definition, user)
+        state.score = score
+
+    def is_eligible(self, definition, user):
+        return (user is None or user in self.after.members) and \
+            self.holds(definition.eligible, user, definition=definition)
+
+    def step_qualified(self, definition, user, state):
+        if state.outcome:
+            self.leave(definition, user, state, state.outcome, CONDITION)
+            return
+        if not definition.once:
+            cause = self.cause(definition, user)
+            if not self.is_eligible(definition, user):
+                self.leave(definition, user, state, "ineligible", max(cause, self.membership_changed(user)))
+                return
+            if self.holds(definition.stay, user, definition=definition):
+                state.pending = None
+            else:
+                state.pending = cause if state.pending is None else state.pending
+                if self.now >= state.entered_at + definition.min_stay:
+                    self.leave(definition, user, state, REASONS[state.pending], state.pending)
+                    return
+        self.change_tier(definition, user, state)
+        if state.sla_due is not None and self.now >= state.sla_due:
+            state.sla_due = None
+            self.record(definition, user, state, "sla_breached", "qualified", None)
+
+    def membership_changed(self, user):
+        return CONDITION if user is not None and (user in self.before.members) != (user in self.after.members) else EXPIRED
+
+    def change_tier(self, definition, user, state):
+        tier = tier_of(definition, state.score)
+        if tier == state.tier:
+            return
+        previous, state.tier = state.tier, tier
+        cause = self.cause(definition, user)
+        self.scores[(definition.name, user)] = max(cause, self.scores.get((definition.name, user), EXPIRED))
+        self.record(definition, user, state, "tier_changed", "qualified", REASONS[cause], previous)
+
+    def enter(self, definition, user, state):
+        previous = state.status
+        self.flips[(definition.name, user)] = self.cause(definition, user)
+        state.status, state.entered_at, state.changed_at, state.pending = "qualified", self.now, self.now, None
+        self.plan_after()
+        state.first_at = self.now if state.first_at is None else state.first_at
+        state.count += 1
+        state.tier = tier_of(definition, state.score)
+        if definition.min_stay:
+            self.plan(self.now + definition.min_stay)
+        if definition.sla:
+            state.sla_due = self.now + definition.sla
+            self.plan(state.sla_due)
+        self.record(definition, user, state, "entered", previous, "condition")
+
+    def leave(self, definition, user, state, reason, cause):
+        self.flips[(definition.name, user)] = cause
+        state.status, state.left_at, state.changed_at, state.pending = "left", self.now, self.now, None
+        previous, state.tier, state.sla_due = state.tier, None, None
+        self.plan_after()
+        if definition.cooldown:
+            self.plan(self.now + definition.cooldown)
+        self.record(definition, user, state, "left", "qualified", reason, previous)
+
+    def plan(self, at):
+        self.model.plan(self.account, self.now, at)
+
+    def plan_after(self):
+        for after in self.program.durations:
+            self.plan(self.now + after)
+            self.plan(self.now + after + 1)
+
+    # ---- records ----
+
+    def record(self, definition, user, state, transition, previous, reason, previous_tier=None):
+        state.version = max(state.version + 1, self.now)
+        found = {
+            "definition": definition.name, "definition_version": definition.version, "subject": definition.subject,
+            "account_id": self.account.name, "user_id": user, "transition": transition, "status": state.status,
+            "previous_status": previous, "reason": reason, "occurred_at": self.now, "version": state.version,
+            "qualification_count": state.count, "first_qualified_at": state.first_at, "qualified_at": state.entered_at,
+            "left_at": state.left_at, "clock": self.model.seen, "tier": state.tier, "previous_tier": previous_tier,
+            "score": Decimal(state.score) / SCALE if definition.items else None, "sla_due_at": state.sla_due,
+            "expires_at": self.expires_at(definition, user) if transition == "entered" else None,
+            "source": self.source.id if self.source else None,
+            "evidence": [self.evidence(definition, user, row) for row in rows(definition.qualify)],
+        }
+        found.update({name.removesuffix("s"): self.choice(among, user) for name, among in definition.choices.items()})
+        self.model.records.append(found)
+
+    def choice(self, choices, user):
+        return next((to for when, to in choices if when is None or self.holds(when, user)), None)
+
+    def evidence(self, definition, user, row):
+        """Of a comparison or bare boolean call; times are those of all occurrences counted, where that is plain."""
+        leaf = self.leaf(self.after, user, definition=definition)
+        left = row[{"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}.get(row[0], 0)]
+        left = row if isinstance(left, str) else left
+        value = evaluate(left, leaf)
+        at_least = False
+        if left[0] == "fn" and left[2] in COUNTED:
+            keep = self.program.keeps_of(definition.subject, left)
+            at_least = value >= keep
+            value = min(value, keep)
+        times = None
+        if left[0] == "fn" and left[2] == "count" and left[4][0] == "rolling" and not at_least:
+            times = [e.time for e in inside(self.after, None if left[1] else user, left, self.now, self.program)]
+        return {"value": value, "times": times, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
+                "met": self.holds(row, user, definition=definition), "at_least": at_least}
+
+    def expires_at(self, definition, user):
+        """When the condition would lapse if nothing more happened; None if it never would, and for other conditions
+        than and/or over comparisons of one signal, or the score, with constants."""
+        if definition.once or not is_plain(definition.stay):
+            return None
+        scored = any(t[0] == "score" for t in walk(definition.stay))
+        if scored and any(leaf[0] != "fn" for t in definition.score_trees for leaf in leaves(t)):
+            return None
+        times = {at for e in self.after.events for at in self.program.instants_after(e.time)}
+        for start in (self.after.start(user), self.after.start(None)):
+            times |= {start + d + extra for d in self.program.durations for extra in (0, 1)}
+        if scored and definition.decays:
+            first = self.now // definition.decay_step + 1
+            times |= {(first + n) * definition.decay_step for n in range(CHANGES_MAX)}
+        return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t, definition=definition)), None)
