@@ -62,6 +62,7 @@ class State:
 class Account:
     def __init__(self, name):
         self.name = name
+        self.last_view = None
         self.events = []            # applied, in the order applied
         self.aliases = {}           # previous user -> user
         self.erased = set()         # orders of the events of which the person was forgotten
@@ -115,22 +116,49 @@ class Account:
                     yield event.time + definition.disqualify_for
 
     def view(self, program):
-        return View(program, list(self.events), dict(self.aliases), set(self.erased))
+        """Of what is there now. The last one is gone on with where only events were added since."""
+        known = self.last_view
+        if known is None or (known.aliases, known.erased) != (self.aliases, self.erased) or \
+                known.events != self.events[:len(known.events)]:
+            known = View(program, dict(self.aliases), set(self.erased))
+        for event in self.events[len(known.events):]:
+            known = known.plus(event)
+        self.last_view = known
+        return known
 
 
 class View:
     """An account's events up to some number of them."""
 
-    def __init__(self, program, events, aliases, erased):
-        self.program, self.events, self.aliases, self.erased = program, events, aliases, erased
-        self.cache = {}
-        self.by_user = {}
-        for e in events:
-            user = self.owner(e)
-            if user is not None:
-                self.by_user.setdefault(user, []).append(e)
-        self.users = set(self.by_user)
-        self.members = {u for u in self.users if self.is_member(u)}
+    def __init__(self, program, aliases, erased):
+        self.program, self.aliases, self.erased = program, aliases, erased
+        self.events, self.by_user, self.members = [], {}, set()
+        self.cache, self.taken = {}, {}
+
+    def plus(self, event):
+        """The view with one more event."""
+        view = View(self.program, self.aliases, self.erased)
+        view.events, view.by_user, view.members = self.events + [event], self.by_user, self.members
+        view.taken = dict(self.taken)
+        user = view.owner(event)
+        if user is not None:
+            view.by_user = dict(self.by_user)
+            view.by_user[user] = view.by_user.get(user, []) + [event]
+            view.members = self.members - {user} | ({user} if view.is_member(user) else set())
+        return view
+
+    @property
+    def users(self):
+        return set(self.by_user)
+
+    def occurrences(self, user, selector, takes):
+        """The events of a subject that a selector takes, in the order applied."""
+        events, key = self.of(user), (user, id(selector))
+        size, found = self.taken.get(key, (0, []))
+        if size < len(events):
+            found = found + [e for e in events[size:] if takes(e)]
+            self.taken[key] = (len(events), found)
+        return found
 
     def resolve(self, user):
         while user in self.aliases:

@@ -6,7 +6,7 @@ from pql_value import Duration, Open, Time, canonical, number
 
 def occurrences(view, user, selector, program):
     """The subject's events that a selector takes, in the order applied."""
-    return [e for e in view.of(user) if selector is None or matches(e, selector, program)]
+    return view.of(user) if selector is None else view.occurrences(user, selector, lambda e: matches(e, selector, program))
 
 
 def matches(event, selector, program):
@@ -54,13 +54,13 @@ def function_value(view, user, call, now, program):
 
 
 def reduce_events(view, name, events, path, now, window, zone):
-    in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
     if name == "count":
         return len(events) * SCALE
     if name in ("days", "weeks", "months"):
         return len({pql_zone.period(zone, name[:-1], e.time) for e in events}) * SCALE
     if name == "streak":
         return streak([pql_zone.day(zone, e.time) for e in events], pql_zone.day(zone, now)) * SCALE
+    in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
     if name == "nth":
         return Time(in_order[window[1] - 1].time) if len(in_order) >= window[1] else None
     if name == "ever":

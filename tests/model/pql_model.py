@@ -81,6 +81,13 @@ class Model:
             self.rise(self.seen + advance)
             self.advance_to(self.seen)
 
+    def refresh(self):
+        """A record of every member."""
+        for name in sorted(self.accounts, key=str.encode):
+            account = self.accounts[name]
+            view = account.view(self.program)
+            Step(self, account, self.done, view, view, None).refresh()
+
     def tick(self, to):
         """What an idle pipeline does: nothing, unless something becomes due."""
         reached = to - self.program.lateness - (1 if self.program.lateness else 0)

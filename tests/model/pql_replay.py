@@ -7,6 +7,8 @@ import datetime
 import json
 import os
 import subprocess
+import tempfile
+import threading
 from decimal import Decimal
 
 from pql_conf import setting
@@ -124,6 +126,8 @@ def model_records(case):
             models[at].feed(event)
     for model in models:
         model.finish(case.get("advance"))
+        if case.get("refresh"):
+            model.refresh()
     return [model.records for model in models]
 
 
@@ -151,12 +155,65 @@ def replay_records(binary, case, folder):
     done = subprocess.run(command, capture_output=True, timeout=120)
     if done.returncode != 0:
         raise ReplayError(f"exit {done.returncode}: {done.stderr.decode(errors='replace')[-3000:]}")
+    return by_partition(case, done.stdout.decode().splitlines())
+
+
+def by_partition(case, lines):
     partitions = case.get("partitions", 1)
     found = [[] for _ in range(partitions)]
-    for line in done.stdout.decode().splitlines():
+    for line in lines:
         record = json.loads(line, parse_float=Decimal)
         found[partition_of(record["account_id"], partitions)].append(record)
     return found
+
+
+class CasesProgram:
+    """Many cases in one process, see cases.c. A case may say save and limit (state is saved and loaded on the way, work is
+    cut) and refresh."""
+
+    def __init__(self, program):
+        self.program = program
+        self.process = None
+
+    def start(self):
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([self.program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True)
+
+    def stop(self):
+        if self.process:
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process.kill()
+            self.process.wait()
+            self.errors.close()
+            self.process = None
+
+    def __call__(self, case, folder):
+        if self.process is None:
+            self.start()
+        write_case(case, folder)
+        advance = {None: -1, "end": -2}.get(case.get("advance"), case.get("advance"))
+        self.process.stdin.write(f"{folder}/case.conf {folder}/events.jsonl {case.get('partitions', 1)} {advance} {case.get('save', 0)} "
+                                 f"{case.get('limit', 0)} {int(case.get('refresh', False))}\n")
+        self.process.stdin.flush()
+        lines = []
+        watch = threading.Timer(120, self.process.kill)
+        watch.start()
+        for line in self.process.stdout:
+            if line == ".\n":
+                watch.cancel()
+                return by_partition(case, lines)
+            if line.startswith("!"):
+                break
+            lines.append(line)
+        else:
+            self.process.wait()     # it ended, or was ended
+        watch.cancel()
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace")[-3000:]
+        problem = line if lines or self.process.poll() is None else ""
+        self.stop()
+        raise ReplayError(f"exit: {problem}{said}")
 
 
 def ms_of(value):
@@ -241,11 +298,11 @@ def brief(record):
         "from", record["previous_status"], "source", source.get("message_id") if isinstance(source, dict) else source))
 
 
-def mismatch(binary, case, folder):
-    """None if model and product agree, else a text that says where they do not."""
-    wanted = model_records(case)
+def mismatch(product, case, folder, wanted=None):
+    """None if model and product agree, else a text that says where they do not. product(case, folder): its records."""
+    wanted = model_records(case) if wanted is None else wanted
     try:
-        got = replay_records(binary, case, folder)
+        got = product(case, folder)
     except (ReplayError, subprocess.TimeoutExpired) as problem:
         return str(problem)
     for partition, (mine, theirs) in enumerate(zip(wanted, got)):

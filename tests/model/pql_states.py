@@ -27,6 +27,12 @@ class Step(Evaluation):
         self.account.gone = {}
         self.account.was = self.values_now()
 
+    def refresh(self):
+        for definition, user in self.subjects():
+            state = self.account.state(definition, user)
+            if state.status == "qualified":
+                self.record(definition, user, state, "snapshot", "qualified", None)
+
     def subjects(self):
         """In the order of an evaluation."""
         users = sorted(self.after.users | {u for u in self.account.gone if u is not None}, key=str.encode)

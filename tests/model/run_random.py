@@ -2,9 +2,9 @@
 """Random definitions over random events, through the model and through `pqlstream replay`: the transitions must be the
 same. A seed decides everything; a case that fails is made smaller and printed with the command that runs it again.
 
-    run_random.py --binary build/asan/pqlstream                     cases 1 to 300
-    run_random.py --binary … --seed 17 --cases 1 --keep DIR         one case, its files left in DIR
-    run_random.py --binary … --seconds 600 --seed 100000            as many as fit
+    run_random.py --cases-program build/asan/tests/model_cases              cases 1 to 300
+    run_random.py --cases-program … --seed 17 --cases 1 --keep DIR          one case, its files left in DIR
+    run_random.py --cases-program … --seconds 600 --seed 100000             as many as fit
 """
 import argparse
 import os
@@ -381,9 +381,10 @@ def make_case(seed):
     """Most random conditions never change; the first of a few attempts in which something happens is taken."""
     for attempt in range(6):
         case = attempt_case(random.Random(f"{seed}/{attempt}"))
-        if sum(len(records) for records in pql_replay.model_records(rendered(case))) > 2:
+        wanted = pql_replay.model_records(rendered(case))
+        if sum(len(records) for records in wanted) > 2:
             break
-    return case
+    return case, wanted
 
 
 def attempt_case(rng):
@@ -420,8 +421,12 @@ def attempt_case(rng):
     settings.update(signals=conditions.signals, parameters=conditions.parameters)
     zones = [d.get("timezone") for d in definitions]
     start = rng.choice(STARTS) if any(zones) else START
-    return {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings, start, zones),
-            "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY, "end")), "partitions": rng.choice((1, 1, 1, 2, 3))}
+    case = {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings, start, zones),
+            "advance": rng.choice((None, spans[0], 30 * DAY, 30 * DAY, "end")), "partitions": rng.choice((1, 1, 1, 2, 3)),
+            "save": rng.choice((0, 0, 1, 2, 7, 30)), "limit": rng.choice((0, 0, 1, 5)), "refresh": False}
+    if case["advance"] != "end":        # else where the clock stands is the product's own affair
+        case["refresh"] = rng.random() < 0.3
+    return case
 
 
 def rendered(case):
@@ -449,6 +454,9 @@ def smaller(case):
         yield dict(case, partitions=1)
     if case["advance"] is not None:
         yield dict(case, advance=None)
+    for name in ("save", "limit", "refresh"):
+        if case[name]:
+            yield dict(case, **{name: 0})
     for name in case["settings"]:
         if name in ("signals", "parameters", "periods"):
             continue
@@ -476,16 +484,16 @@ def simpler(tree):
             yield (op, parts[:at] + [one] + parts[at + 1:])
 
 
-def shrink(binary, case, folder, seconds):
+def shrink(product, case, folder, seconds):
     until = time.monotonic() + seconds
-    best = pql_replay.mismatch(binary, rendered(case), folder)
+    best = pql_replay.mismatch(product, rendered(case), folder)
     found = True
     while found and time.monotonic() < until:
         found = False
         for candidate in smaller(case):
             if time.monotonic() > until:
                 break
-            problem = pql_replay.mismatch(binary, rendered(candidate), folder)
+            problem = pql_replay.mismatch(product, rendered(candidate), folder)
             if problem and problem.startswith("exit") == best.startswith("exit"):
                 case, best, found = candidate, problem, True
                 break
@@ -497,12 +505,13 @@ def report(seed, case, problem):
     print(f"seed {seed}: model and replay differ")
     print(pql_replay.config_text(final) + pql_replay.events_text(final) + problem)
     print(f"advance {final['advance']}, partitions {final['partitions']}")
-    print(f"again: tests/model/run_random.py --binary BINARY --seed {seed} --cases 1 --keep DIR", flush=True)
+    print(f"save {final['save']}, limit {final['limit']}, refresh {final['refresh']}")
+    print(f"again: tests/model/run_random.py --cases-program PROGRAM --seed {seed} --cases 1 --keep DIR", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description="random definitions and events, against the model")
-    parser.add_argument("--binary", required=True)
+    parser.add_argument("--cases-program", required=True, help="model_cases of the build")
     parser.add_argument("--seed", type=int, default=1, help="of the first case")
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seconds", type=float, help="as many cases as fit, instead of a number")
@@ -510,7 +519,7 @@ def main():
     parser.add_argument("--shrink-seconds", type=float, default=60)
     parser.add_argument("--keep", help="folder for the files of the last case")
     options = parser.parse_args()
-    binary = os.path.abspath(options.binary)
+    product = pql_replay.CasesProgram(os.path.abspath(options.cases_program))
     began = time.monotonic()
     ran = failed = records = 0
     if options.keep:
@@ -519,17 +528,18 @@ def main():
         folder = options.keep or scratch
         seed = options.seed
         while (time.monotonic() - began < options.seconds) if options.seconds else ran < options.cases:
-            case = make_case(seed)
-            problem = pql_replay.mismatch(binary, rendered(case), folder)
+            case, wanted = make_case(seed)
+            problem = pql_replay.mismatch(product, rendered(case), folder, wanted)
             ran += 1
-            records += sum(len(r) for r in pql_replay.model_records(rendered(case)))
+            records += sum(map(len, wanted))
             if problem:
                 failed += 1
-                case, problem = shrink(binary, case, scratch, options.shrink_seconds)
+                case, problem = shrink(product, case, scratch, options.shrink_seconds)
                 report(seed, case, problem)
                 if failed >= options.failures:
                     break
             seed += 1
+    product.stop()
     print(f"{ran} cases from seed {options.seed}, {records} transitions, {failed} failed, {time.monotonic() - began:.0f} s")
     return 1 if failed or not ran else 0
 

@@ -306,15 +306,15 @@ def run_check(binary, test, folder):
 def run(test, binary, folder):
     if test.must_fail:
         return run_check(binary, test, folder) if binary else None
-    has_model = pql_replay.has_model(test.case)
-    problem = compare(test, pql_replay.model_records(test.case)) if has_model else None
+    wanted = pql_replay.model_records(test.case)
+    problem = compare(test, wanted)
     if problem or not binary:
         return problem and "  the model\n" + problem
     try:
-        problem = compare(test, pql_replay.replay_records(binary, test.case, folder))
+        got = pql_replay.replay_records(binary, test.case, folder)
     except pql_replay.ReplayError as error:
         return str(error)
-    return problem or (pql_replay.mismatch(binary, test.case, folder) if has_model else None)
+    return compare(test, got) or pql_replay.mismatch(lambda case, folder: got, test.case, folder, wanted)
 
 
 def main():
