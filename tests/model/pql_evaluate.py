@@ -1,7 +1,8 @@
 """What conditions are worth at one instant of an account, and why they changed."""
 import pql_score
-from pql_functions import function_value, inside
+from pql_functions import function_value
 from pql_lang import SCALE, children, leaves, round_half_even
+from pql_program import COUNTED
 from pql_value import UNKNOWN, Duration, canonical, evaluate, three_valued, truth
 
 # Causes, the stronger the greater: time alone, a step of a decaying item, something that happened.
@@ -31,11 +32,19 @@ class Evaluation:
             self.cache[key] = function_value(view, user, call, now, self.program)
         return self.cache[key]
 
+    def kept(self, view, user, call, now=None):
+        """min(true value, k) of what keeps no more than k."""
+        value = self.signal(view, user, call, now)
+        if call[2] not in COUNTED:
+            return value
+        subject = "account" if call[1] or user is None else "user"
+        return value if self.program.is_exact_number(subject, call) else min(value, self.program.keeps_of(subject, call))
+
     def leaf(self, view, user, now=None, definition=None):
         def value(tree):
             kind = tree[0]
             if kind == "fn":
-                return self.signal(view, user, tree, now)
+                return self.kept(view, user, tree, now)
             if kind == "attr":
                 return view.attribute(user if tree[1] == "user" else None, tree[2])
             if kind == "members":
@@ -165,7 +174,8 @@ class Evaluation:
             return EXPIRED
         if kind == "fn" and not self.before.of(None if tree[1] else user):
             return CONDITION
-        return CONDITION if self.leaf(self.before, user)(tree) != self.leaf(self.after, user)(tree) else EXPIRED
+        value = self.signal if kind == "fn" else lambda view, user, tree: self.leaf(view, user)(tree)
+        return CONDITION if value(self.before, user, tree) != value(self.after, user, tree) else EXPIRED
 
     def definition_changed(self, tree, user):
         definition = self.program.by_name[tree[-1]]

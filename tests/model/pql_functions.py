@@ -24,11 +24,10 @@ def inside(view, user, call, now, program):
     found = occurrences(view, user, selector, program)
     if window is None or window[0] in ("ever", "nth"):
         return found
-    if window[0] == "rolling":
-        folded = panes(found, call, now, program) if program.is_paned(call) else None
-        return [e for e in found if now - window[1] < e.time <= now] if folded is None else folded
-    if window[0] == "prev":
-        return [e for e in found if now - 2 * window[1] < e.time <= now - window[1]]
+    if window[0] in ("rolling", "prev"):
+        counts_from = folded(found, user, call, program)
+        end, span = (now, window[1]) if window[0] == "rolling" else (now - window[1], 2 * window[1])
+        return [e for e in found if now - span < counts_from.get(e.order, e.time) <= end]
     if window[0] == "calendar":
         start, end = pql_zone.period(zone, window[1], now)
         return [e for e in found if start <= e.time < end]
@@ -36,14 +35,14 @@ def inside(view, user, call, now, program):
     return [e for e in found if place and place[0] <= e.time < place[1] and (user, window) not in e.too_late_for]
 
 
-def panes(found, call, now, program):
-    """Beyond the newest exact_max an occurrence leaves with its pane. None where there are no more than those."""
-    if len(found) <= program.exact_max:
-        return None
+def folded(found, user, call, program):
+    """Of those beyond the newest that are kept one by one: the end of their pane, from which they count."""
+    limit, span = program.kept_one_by_one("user" if user is not None else "account", call)
+    if limit is None or len(found) <= limit:
+        return {}
     width = -(-call[4][1] // 1024)
-    in_order = sorted(found, key=lambda e: e.time)
-    old, new = in_order[:-program.exact_max], in_order[-program.exact_max:]
-    return [e for e in old if (e.time // width + 1) * width + call[4][1] > now] + [e for e in new if e.time > now - call[4][1]]
+    in_order = sorted((e for e in found if e.time > e.applied - span), key=lambda e: e.time)
+    return {e.order: (e.time // width + 1) * width for e in in_order[:max(0, len(in_order) - limit)]}
 
 
 def function_value(view, user, call, now, program):

@@ -49,7 +49,7 @@ class Program:
         self.durations = sorted({t[1] for t in trees if t[0] == "dur"})
         self.quantifiers = list({t: None for d in self.definitions for c in d.conditions for t in walk(c) if t[0] in ("quant", "spread")})
         self.bits = list({t: None for d in self.definitions for c in d.conditions for t in walk(c) if t[0] == "bit"})
-        self.counts = {}
+        self.counts, self.numbers, self.prev_keys = {}, set(), set()
         self.keeps = self.how_much_is_kept()
 
     def evaluation_order(self):
@@ -64,9 +64,13 @@ class Program:
         """k of each signal, from all its readers. A signal is (subject, call)."""
         keeps = {}
 
-        def read(subject, call, k):
+        def read(subject, call, k, as_number):
+            key = ("account" if call[1] else subject, call[2:])
+            if as_number:
+                self.numbers.add(key)
+            if call[4] and call[4][0] == "prev":
+                self.prev_keys.add(key)
             if call[2] in COUNTED:
-                key = ("account" if call[1] else subject, call[2:])
                 keeps[key] = max(keeps.get(key, self.evidence_max), k)
 
         def visit(subject, tree):
@@ -77,10 +81,10 @@ class Program:
             left = tree[2] if tree[0] in ("cmp", "in", "between") else None
             constants = self.constants(tree)
             if left is not None and left[0] == "fn" and constants is not None:
-                read(subject, left, constants)
+                read(subject, left, constants, left[2] in ("sum", "avg"))
                 return
             if tree[0] == "fn":
-                read(subject, tree, DISTINCT_MAX if tree[2] == "distinct" else self.exact_max)
+                read(subject, tree, DISTINCT_MAX if tree[2] == "distinct" else self.exact_max, True)
             for child in children(tree):
                 visit(subject, child)
 
@@ -97,6 +101,10 @@ class Program:
         found |= {pql_zone.day_start(zone, pql_zone.day(zone, time) + 2) for zone in self.streaks}
         return found
 
+    def is_exact_number(self, subject, call):
+        """Whether nothing cuts its value: a count read as a number keeps all, if some of it in panes."""
+        return call[2] == "count" and ("account" if call[1] else subject, call[2:]) in self.numbers
+
     def keeps_of(self, subject, call):
         return self.keeps["account" if call[1] else subject, call[2:]] * SCALE
 
@@ -107,8 +115,17 @@ class Program:
             self.counts[id(quantifier)] = (condition,) if of is None else (("and", condition, of), of)
         return self.counts[id(quantifier)]
 
-    def is_paned(self, call):
-        return False
+    def kept_one_by_one(self, subject, call):
+        """How many of a signal's newest occurrences are, and how far back it reaches; (None, None): all that matter."""
+        name, selector, window, zone = call[2:]
+        subject = "account" if call[1] else subject
+        prev = (subject, (name, selector, ("prev", window[1]), zone))
+        alone = window[0] == "rolling" and prev not in self.prev_keys
+        if name not in ("count", "sum", "avg") or (alone and (subject, call[2:]) not in self.numbers) or \
+                (name == "count" and window[0] == "rolling" and (subject, call[2:]) not in self.numbers):
+            return None, None
+        keys = [(subject, call[2:]), prev, (subject, (name, selector, ("rolling", window[1]), zone))]
+        return max([self.exact_max] + [self.keeps.get(key, 0) for key in keys[:1 if alone else 3]]), window[1] * (1 if alone else 2)
 
     def still_decays(self, view, item, definition, now):
         for user in view.users if definition.subject == "user" and not item.per[1] else [None]:

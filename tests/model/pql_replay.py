@@ -237,7 +237,7 @@ def evidence_of_model(row):
         value = Decimal(value) / SCALE
     elif isinstance(value, (Duration, Time)):
         value = "a time"
-    found = {"value": value, "met": row["met"], "at_least": row["at_least"]}
+    found = {"value": value, "met": row["met"], "at_least": row["at_least"], "approximate": row["approximate"]}
     if isinstance(row["threshold"], int) and not isinstance(row["threshold"], bool):
         found["threshold"] = Decimal(row["threshold"]) / SCALE
     if row["times"] is not None:
@@ -253,7 +253,7 @@ def evidence_of_replay(row):
         value = row.get("value_text")
     threshold = row.get("threshold")
     return {"value": value, "met": row["met"], "at_least": row["at_least"],
-            "threshold": None if threshold is None else Decimal(threshold),
+            "approximate": row["approximate"], "threshold": None if threshold is None else Decimal(threshold),
             "first_at": ms_of(row.get("first_at")), "last_at": ms_of(row.get("last_at"))}
 
 

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 from pql_account import State
 from pql_evaluate import CONDITION, EXPIRED, REASONS, Evaluation, is_plain, rows
-from pql_functions import inside
+from pql_functions import folded, inside
 from pql_lang import SCALE, leaves, walk
 from pql_program import COUNTED
 from pql_score import tier_of
@@ -161,15 +161,16 @@ class Step(Evaluation):
         left = row[{"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}.get(row[0], 0)]
         left = row if isinstance(left, str) else left
         value = evaluate(left, leaf)
-        at_least = False
-        if left[0] == "fn" and left[2] in COUNTED:
-            keep = self.program.keeps_of(definition.subject, left)
-            at_least = value >= keep
-            value = min(value, keep)
-        times = None
-        if left[0] == "fn" and left[2] == "count" and left[4][0] == "rolling" and not at_least:
-            times = [e.time for e in inside(self.after, None if left[1] else user, left, self.now, self.program)]
-        return {"value": value, "times": times, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
+        at_least = left[0] == "fn" and left[2] in COUNTED and not self.program.is_exact_number(definition.subject, left) and \
+            value >= self.program.keeps_of(definition.subject, left)
+        times, approximate = None, False
+        if left[0] == "fn" and left[2] in ("count", "sum", "avg") and left[4][0] in ("rolling", "prev"):
+            events = inside(self.after, None if left[1] else user, left, self.now, self.program)
+            found = self.after.occurrences(None if left[1] else user, left[3], None)
+            approximate = any(e.order in folded(found, None if left[1] else user, left, self.program) for e in events)
+            if left[2] == "count" and left[4][0] == "rolling" and not at_least and not approximate:
+                times = [e.time for e in events]
+        return {"value": value, "times": times, "approximate": approximate, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
                 "met": self.holds(row, user, definition=definition), "at_least": at_least}
 
     def expires_at(self, definition, user):
