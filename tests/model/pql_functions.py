@@ -25,9 +25,10 @@ def inside(view, user, call, now, program):
     if window is None or window[0] in ("ever", "nth"):
         return found
     if window[0] in ("rolling", "prev"):
-        counts_from = folded(found, user, call, program)
-        end, span = (now, window[1]) if window[0] == "rolling" else (now - window[1], 2 * window[1])
-        return [e for e in found if now - span < counts_from.get(e.order, e.time) <= end]
+        counts_from = folded(view, found, user, call, program)
+        if window[0] == "rolling":
+            return [e for e in found if e.time <= now and counts_from.get(e.order, e.time) > now - window[1]]
+        return [e for e in found if now - 2 * window[1] < counts_from.get(e.order, e.time) <= now - window[1]]
     if window[0] == "calendar":
         start, end = pql_zone.period(zone, window[1], now)
         return [e for e in found if start <= e.time < end]
@@ -35,11 +36,13 @@ def inside(view, user, call, now, program):
     return [e for e in found if place and place[0] <= e.time < place[1] and (user, window) not in e.too_late_for]
 
 
-def folded(found, user, call, program):
+def folded(view, found, user, call, program):
     """Of those beyond the newest that are kept one by one: the end of their pane, from which they count."""
     limit, span = program.kept_one_by_one("user" if user is not None else "account", call)
     if limit is None or len(found) <= limit:
         return {}
+    if call[2] != "count":
+        found = [e for e in found if number(Open(property_of(view, e, call[3][1]))) is not None]
     width = -(-call[4][1] // 1024)
     in_order = sorted((e for e in found if e.time > e.applied - span), key=lambda e: e.time)
     return {e.order: (e.time // width + 1) * width for e in in_order[:max(0, len(in_order) - limit)]}

@@ -167,7 +167,7 @@ class Step(Evaluation):
         if left[0] == "fn" and left[2] in ("count", "sum", "avg") and left[4][0] in ("rolling", "prev"):
             events = inside(self.after, None if left[1] else user, left, self.now, self.program)
             found = self.after.occurrences(None if left[1] else user, left[3], None)
-            approximate = any(e.order in folded(found, None if left[1] else user, left, self.program) for e in events)
+            approximate = any(e.order in folded(self.after, found, None if left[1] else user, left, self.program) for e in events)
             if left[2] == "count" and left[4][0] == "rolling" and not at_least and not approximate:
                 times = [e.time for e in events]
         return {"value": value, "times": times, "approximate": approximate, "threshold": evaluate(row[3], leaf) if row[0] == "cmp" else None,
