@@ -107,12 +107,6 @@ def is_refused(event):
         (event["type"] == "identify" and not event.get("user_id"))
 
 
-def has_model(case):
-    """Whether the model knows all that the case uses."""
-    return not any(definition.get(name) for definition in case["definitions"] for name in (*OUTCOMES, "sla")) and \
-        not any(event["type"] in ("leave_group", "outcome", "forget") for event in case["events"])
-
-
 def model_records(case):
     """One list of records per partition."""
     program = program_of(case)
@@ -266,11 +260,11 @@ def differences(wanted, got):
             found.append(f"{name}: model {a!r}, replay {b!r}")
 
     for name in ("definition", "definition_version", "subject", "account_id", "user_id", "transition", "status",
-                 "previous_status", "version", "qualification_count"):
-        check(name, wanted[name], got.get(name))
+                 "previous_status", "version", "qualification_count", "tier", "previous_tier", "score", "route", "segment", "motion", "priority"):
+        check(name, wanted.get(name), got.get(name))
     if wanted["reason"] is not None:
         check("reason", wanted["reason"], got.get("reason"))
-    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at", "clock"):
+    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at", "clock", "sla_due_at"):
         check(name, show_time(wanted[name]), show_time(ms_of(got.get(name))))
     source = got.get("source")
     check("source", wanted["source"], source.get("message_id") if source else None)

@@ -87,8 +87,8 @@ class Step(Evaluation):
                     return
         self.change_tier(definition, user, state)
         if state.sla_due is not None and self.now >= state.sla_due:
+            self.record(definition, user, state, "sla_breached", "qualified", "expired")
             state.sla_due = None
-            self.record(definition, user, state, "sla_breached", "qualified", None)
 
     def membership_changed(self, user):
         return CONDITION if user is not None and (user in self.before.members) != (user in self.after.members) else EXPIRED
@@ -145,7 +145,7 @@ class Step(Evaluation):
             "qualification_count": state.count, "first_qualified_at": state.first_at, "qualified_at": state.entered_at,
             "left_at": state.left_at, "clock": self.model.seen, "tier": state.tier, "previous_tier": previous_tier,
             "score": Decimal(state.score) / SCALE if definition.items else None, "sla_due_at": state.sla_due,
-            "expires_at": self.expires_at(definition, user) if transition == "entered" else None,
+            "expires_at": self.expires_at(definition, user) if state.status == "qualified" else None,
             "source": self.source.id if self.source else None,
             "evidence": [self.evidence(definition, user, row) for row in rows(definition.qualify)],
         }

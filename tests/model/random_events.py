@@ -1,7 +1,7 @@
 """Random events, at the instants at which something may be decided wrongly."""
 import pql_replay
 import pql_zone
-from random_names import DAY, HOUR, NAMES, OUTCOMES, SPANS, WORDS
+from random_names import DAY, HOUR, LONG_GRACE, NAMES, OUTCOMES, SPANS, WORDS
 
 REFUSED = ({"account_id": None, "type": "track"}, {"occurred_at": None}, {"account_id": "", "type": "track"}, {"type": "track", "event": None})
 
@@ -94,7 +94,7 @@ def make_events(rng, spans, settings, start, zones, features):
             arrival.append((event["occurred_at"] + delay + rng.choice(spans), dict(event)))
         if settings.get("dedup_horizon") and rng.random() < 0.15:
             arrival += again_when_forgotten(rng, event, settings["dedup_horizon"])
-    if settings["start_grace"] < 365 * DAY:
+    if settings["start_grace"] < LONG_GRACE:
         arrival += around_the_grace(rng, spans[0] + settings["start_grace"] + (lateness + 1 if lateness else 0), spans[0],
                                     users, accounts, start)
     arrival.sort(key=lambda pair: pair[0])
@@ -121,7 +121,7 @@ def around_the_grace(rng, closes, window, users, accounts, start):
 def first_events(settings, users, accounts, start):
     """Where first windows close soon, everybody's start is fixed: what a window that moves onto ground no longer kept
     counts is the product's own affair."""
-    if settings["start_grace"] == 365 * DAY:
+    if settings["start_grace"] == LONG_GRACE:
         return []
     return [{"type": "track", "message_id": f"first-{account}-{user}", "event": "other", "user_id": user, "account_id": account,
              "occurred_at": start} for account in accounts for user in users]

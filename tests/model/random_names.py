@@ -7,9 +7,10 @@ WORDS = ("a", "b", "ab", "7", "")
 ZONES = (None, None, None, None, "America/New_York", "Europe/Berlin", "Africa/Cairo", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Chatham")
 # With zones: nights in which clocks are set, and the end of a year.
 STARTS = (START, START + 65 * DAY, START + 86 * DAY, START + 111 * DAY, START + 296 * DAY, START + 303 * DAY, START + 363 * DAY)
+LONG_GRACE = 365 * DAY
 SPANS = (1000, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY)
-RARE_SPANS = (1, 250, 90 * DAY, 1000 * DAY)
-FEATURES = {"routes": 0.15, "panes": 0.1, "parameters": 0, "scores": 0, "decay": 0, "publish": 0, "outcomes": 0, "sla": 0, "leave": 0,
+RARE_SPANS = (1, 250, 90 * DAY)
+FEATURES = {"routes": 0.15, "panes": 0.1, "parameters": 0, "scores": 0, "decay": 0, "publish": 0, "outcomes": 0.2, "sla": 0.15, "leave": 0.15,
             "forget": 0, "alias": 0}    # and how many cases have each
 
 

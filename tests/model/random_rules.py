@@ -278,12 +278,12 @@ def make_outcomes(rng, spans, features):
     found = {}
     if "outcomes" in features:
         for name, words in (("convert_on", ("won",)), ("disqualify_on", ("lost",)), ("reopen_on", ("again",))):
-            if rng.random() < 0.6:
+            if rng.random() < 0.6 and (name != "reopen_on" or "convert_on" in found):
                 found[name] = list(words)
         if "disqualify_on" in found and rng.random() < 0.8:
-            found["disqualify_for"] = rng.choice(spans)
+            found["disqualify_for"] = max(1000, rng.choice(spans))
     if "sla" in features and rng.random() < 0.7:
-        found["sla"] = rng.choice(spans)
+        found["sla"] = max(1000, rng.choice(spans))
         found["acknowledge_on"] = rng.choice((["seen"], ["seen", "won"]))
     return found
 

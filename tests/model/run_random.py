@@ -15,7 +15,7 @@ import time
 
 import pql_replay
 from random_events import make_events
-from random_names import DAY, FEATURES, HOUR, RARE_SPANS, SPANS, START, STARTS, span_text
+from random_names import DAY, FEATURES, HOUR, LONG_GRACE, RARE_SPANS, SPANS, START, STARTS, span_text
 from random_rules import make_definitions, render
 
 
@@ -33,7 +33,7 @@ def attempt_case(rng):
     spans = rng.sample(SPANS, rng.choice((1, 2, 3)))
     if rng.random() < 0.15:
         spans.append(rng.choice(RARE_SPANS))
-    settings = {"start_grace": 365 * DAY}
+    settings = {"start_grace": LONG_GRACE}
     if rng.random() < 0.45:
         settings["lateness"] = min(rng.choice((1, 1000, HOUR, rng.choice(spans), DAY)), 30 * DAY)
     if rng.random() < 0.35:
@@ -52,7 +52,7 @@ def attempt_case(rng):
     if "start_events" not in settings and rng.random() < 0.2:
         settings["start_grace"] = rng.choice((1, HOUR, spans[0], 7 * DAY))
     periods = []
-    if settings["start_grace"] == 365 * DAY and max(spans) <= 7 * DAY and rng.random() < 0.5:
+    if settings["start_grace"] == LONG_GRACE and max(spans) <= 7 * DAY and rng.random() < 0.5:
         periods = [{"name": "trial", "start": "trial_start", "length": rng.choice(spans)},
                    {"name": "pilot", "start": "trial_start", "end": "trial_end"}]
     settings["periods"] = periods
@@ -60,12 +60,12 @@ def attempt_case(rng):
     if "panes" in features and "decay" not in features:
         settings["exact_max"] = rng.choice((1, 2, 3, 5))
     definitions, conditions = make_definitions(rng, spans, [p["name"] for p in periods], features)
-    if settings["start_grace"] < 365 * DAY:
+    if settings["start_grace"] < LONG_GRACE:
         definitions.append({"name": "early", "subject": rng.choice(("user", "account")), "publish_missed": True,
                             "qualify": f"count(one_of(x, y, z), first {span_text(spans[0])}) >= {rng.randint(1, 5)}"})
     settings.update(signals=conditions.signals, parameters=conditions.parameters)
     if any(kind in features for kind in ("alias", "forget")):
-        settings["start_grace"] = 365 * DAY
+        settings["start_grace"] = LONG_GRACE
     zones = [d.get("timezone") for d in definitions]
     start = rng.choice(STARTS) if any(zones) else START
     case = {"settings": settings, "definitions": definitions, "events": make_events(rng, spans, settings, start, zones, features),
@@ -103,7 +103,7 @@ def smaller(case):
         if case[name]:
             yield dict(case, **{name: 0})
     for name in case["settings"]:
-        if name in ("signals", "parameters", "periods"):
+        if name in ("signals", "parameters", "periods", "start_grace"):
             continue
         yield dict(case, settings={k: v for k, v in case["settings"].items() if k != name})
     for at, definition in enumerate(definitions):
@@ -133,6 +133,10 @@ def simpler(tree):
             yield (op, parts[:at] + [one] + parts[at + 1:])
 
 
+def kind_of(problem):
+    return "refused" if "is refused" in problem else "exit" if problem.startswith("exit") else "different"
+
+
 def shrink(product, case, folder, seconds):
     until = time.monotonic() + seconds
     best = pql_replay.mismatch(product, rendered(case), folder)
@@ -146,7 +150,7 @@ def shrink(product, case, folder, seconds):
                 problem = pql_replay.mismatch(product, rendered(candidate), folder)
             except (ValueError, KeyError, StopIteration):
                 continue            # no case any more
-            if problem and problem.startswith("exit") == best.startswith("exit"):
+            if problem and kind_of(problem) == kind_of(best):
                 case, best, found = candidate, problem, True
                 break
     return case, best

@@ -16,8 +16,7 @@ A file is a list of tests. # begins a comment line.
         10:00 x
         03T12:00 signed_up user=v account=B p=7 text='7' flag=true none=null id=m1
         04 x times=3 every=1h p=@            three events, one hour apart; @ is 1, 2, 3
-        04 identify role=admin               kinds: identify, group, clock, outcome (name=…),
-                                             leave_group, alias (previous=…), forget
+        04 identify role=admin               kinds: identify, group, leave_group, forget, clock; outcome NAME; alias previous=v
     expect                                   all transitions in order: time, definition, transition, reason, fields
         10:59:59.999 d entered source=#3
         11:30 d left expired source=null
@@ -157,15 +156,13 @@ class Test:
             event["event"] = words[1 if kind == "track" else 2].strip("'")
             words = words[:2] + words[2 if kind == "track" else 3:]
         if kind != "clock":
-            event.update(user_id=None if kind in ("group", "outcome") else "u", account_id="A")
+            event.update(user_id=None if kind == "group" else "u", account_id="A")
         values = {}
         for name, text in pairs(words[2:]):
             if name in ("user", "account"):
                 event[name + "_id"] = None if text == "-" else text
             elif name == "previous":
                 event["previous_id"] = text
-            elif name == "name" and kind == "outcome":
-                event["event"] = text
             elif name == "id":
                 event["message_id"] = text
             else:
@@ -258,7 +255,7 @@ def shown(record, fields):
              "count": str(record["qualification_count"]), "previous": record["previous_status"], "value": values,
              "at_least": "true" if at_least else "false", "tier": record.get("tier") or "none",
              "score": format_value(record.get("score")), **{name: record.get(name) or "none" for name in ("route", "segment", "motion", "priority")}}
-    expires = pql_replay.ms_of(record.get("expires_at"))
+    times = {"expires": pql_replay.ms_of(record.get("expires_at")), "sla_due": pql_replay.ms_of(record.get("sla_due_at"))}
     reason = record["reason"] if record["transition"] != "missed" else None
     found = []
     for name, text in fields:
