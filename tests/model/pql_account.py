@@ -31,6 +31,7 @@ class State:
         self.version = version
         self.score, self.tier = 0, None
         self.sent = self.sent_at = None         # the score last published, and when
+        self.held = None                        # the cause of a change that waits to be published
         self.converted, self.disqualified_until = False, None
         self.outcome = None                     # why this instant's outcomes make it leave
         self.sla_due = None

@@ -157,7 +157,10 @@ class Parser:
         return left
 
     def unary(self):
-        return ("neg", self.unary()) if self.word("-") else self.primary()
+        if not self.word("-"):
+            return self.primary()
+        inner = self.unary()
+        return ("num", -inner[1]) if inner[0] == "num" else ("neg", inner)
 
     def primary(self):
         kind, value = self.take()

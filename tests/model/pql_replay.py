@@ -15,11 +15,10 @@ from pql_conf import setting
 from pql_lang import SCALE
 from pql_model import Model
 from pql_program import Program
-from pql_value import Duration, Open, Time
+from pql_value import UNKNOWN, Duration, Open, Time
 
 TOPIC = "product-events"
 PLAIN = ("lateness", "dedup_horizon", "start_grace", "late_policy", "evidence_max", "exact_max", "dedup_ids_max")
-TEXTS = ("timezone", "eligible", "qualify", "stay")
 
 
 def murmur2(data):
@@ -77,7 +76,7 @@ def definition_text(definition):
     definition = dict(definition)
     if definition.pop("publish_missed", False):
         definition["publish"] = dict(definition.get("publish", {}), missed=True)
-    return " ".join(("\n    " if name in TEXTS or isinstance(value, (list, dict)) else "") + setting(name, value)
+    return " ".join(("" if name in ("name", "subject", "version") else "\n    ") + setting(name, value)
                     for name, value in definition.items())
 
 
@@ -231,7 +230,8 @@ def evidence_of_model(row):
         value = Decimal(value) / SCALE
     elif isinstance(value, (Duration, Time)):
         value = "a time"
-    found = {"value": value, "met": row["met"], "at_least": row["at_least"], "approximate": row["approximate"]}
+    found = {"value": value, "met": row["met"], "at_least": row["at_least"]}
+    found.update({name: row[name] for name in ("approximate", "points") if row.get(name) is not None})
     if isinstance(row["threshold"], int) and not isinstance(row["threshold"], bool):
         found["threshold"] = Decimal(row["threshold"]) / SCALE
     if row["times"] is not None:
@@ -247,7 +247,7 @@ def evidence_of_replay(row):
         value = row.get("value_text")
     threshold = row.get("threshold")
     return {"value": value, "met": row["met"], "at_least": row["at_least"],
-            "approximate": row["approximate"], "threshold": None if threshold is None else Decimal(threshold),
+            "approximate": row["approximate"], "points": row.get("points"), "threshold": None if threshold is None else Decimal(threshold),
             "first_at": ms_of(row.get("first_at")), "last_at": ms_of(row.get("last_at"))}
 
 
@@ -260,12 +260,14 @@ def differences(wanted, got):
             found.append(f"{name}: model {a!r}, replay {b!r}")
 
     for name in ("definition", "definition_version", "subject", "account_id", "user_id", "transition", "status",
-                 "previous_status", "version", "qualification_count", "tier", "previous_tier", "score", "route", "segment", "motion", "priority"):
+                 "previous_status", "version", "qualification_count", "tier", "previous_tier", "score", "previous_score", "route", "segment", "motion", "priority"):
         check(name, wanted.get(name), got.get(name))
     if wanted["reason"] is not None:
         check("reason", wanted["reason"], got.get("reason"))
-    for name in ("occurred_at", "first_qualified_at", "expires_at", "qualified_at", "left_at", "clock", "sla_due_at"):
+    for name in ("occurred_at", "first_qualified_at", "qualified_at", "left_at", "clock", "sla_due_at"):
         check(name, show_time(wanted[name]), show_time(ms_of(got.get(name))))
+    if wanted["expires_at"] is not UNKNOWN:
+        check("expires_at", show_time(wanted["expires_at"]), show_time(ms_of(got.get("expires_at"))))
     source = got.get("source")
     check("source", wanted["source"], source.get("message_id") if source else None)
     mine = [evidence_of_model(row) for row in wanted["evidence"]]

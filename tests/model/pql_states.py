@@ -5,15 +5,17 @@ from pql_account import State
 from pql_evaluate import CONDITION, EXPIRED, REASONS, Evaluation, is_plain, rows
 from pql_functions import folded, inside
 from pql_lang import SCALE, leaves, walk
-from pql_program import COUNTED
-from pql_score import tier_of
-from pql_value import evaluate
+from pql_program import COUNTED, micros_of
+from pql_score import item_value, tier_of
+from pql_value import UNKNOWN, evaluate
 
 CHANGES_MAX = 64        # that the product follows to find expires_at
+COMPARISONS = {"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}     # and where their left side is
 
 
 class Step(Evaluation):
     def run(self):
+        self.written = set()
         for definition, user in self.subjects():
             state = self.account.state(definition, user)
             gone = self.account.gone.get(user, self.account.gone.get(None))
@@ -23,11 +25,13 @@ class Step(Evaluation):
                 self.account.states[definition.name, user] = State(state.version)
             else:
                 self.step(definition, user, state)
+                self.publish_score(definition, user, state)
             state.outcome = None
         self.account.gone = {}
         self.account.was = self.values_now()
 
     def refresh(self):
+        self.written = set()
         for definition, user in self.subjects():
             state = self.account.state(definition, user)
             if state.status == "qualified":
@@ -64,6 +68,22 @@ class Step(Evaluation):
         if score != state.score:
             self.scores[(definition.name, user)] = self.cause(definition, user)
         state.score = score
+
+    def publish_score(self, definition, user, state):
+        """A change worth a record of its own, once enough time has passed since the last one."""
+        publish = definition.publish
+        if not definition.items or "min_delta" not in publish or (definition.name, user) in self.written or \
+                (state.status != "qualified" and publish.get("scores") != "all") or \
+                abs(state.score - (state.sent or 0)) < micros_of(publish["min_delta"]):
+            state.held = None
+            return
+        cause = max(self.cause(definition, user), state.held or EXPIRED)
+        if state.sent_at is not None and self.now < state.sent_at + publish.get("min_interval", 0):
+            state.held = cause
+            self.plan(state.sent_at + publish["min_interval"])
+            return
+        state.held = None
+        self.record(definition, user, state, "score_changed", state.status, REASONS[cause])
 
     def is_eligible(self, definition, user):
         return (user is None or user in self.after.members) and \
@@ -115,7 +135,7 @@ class Step(Evaluation):
         if definition.sla:
             state.sla_due = self.now + definition.sla
             self.plan(state.sla_due)
-        self.record(definition, user, state, "entered", previous, "condition")
+        self.record(definition, user, state, "entered", previous, "condition", None)
 
     def leave(self, definition, user, state, reason, cause):
         self.flips[(definition.name, user)] = cause
@@ -136,29 +156,55 @@ class Step(Evaluation):
 
     # ---- records ----
 
-    def record(self, definition, user, state, transition, previous, reason, previous_tier=None):
+    def record(self, definition, user, state, transition, previous, reason, *previous_tier):
         state.version = max(state.version + 1, self.now)
+        previous_score, state.sent, state.sent_at = state.sent, state.score, self.now
         found = {
             "definition": definition.name, "definition_version": definition.version, "subject": definition.subject,
             "account_id": self.account.name, "user_id": user, "transition": transition, "status": state.status,
             "previous_status": previous, "reason": reason, "occurred_at": self.now, "version": state.version,
             "qualification_count": state.count, "first_qualified_at": state.first_at, "qualified_at": state.entered_at,
-            "left_at": state.left_at, "clock": self.model.seen, "tier": state.tier, "previous_tier": previous_tier,
-            "score": Decimal(state.score) / SCALE if definition.items else None, "sla_due_at": state.sla_due,
+            "left_at": state.left_at, "clock": self.model.seen, "tier": state.tier, "previous_tier": previous_tier[0] if previous_tier else state.tier,
+            "score": Decimal(state.score) / SCALE if definition.items else None,
+            "previous_score": None if previous_score is None or not definition.items else Decimal(previous_score) / SCALE, "sla_due_at": state.sla_due,
             "expires_at": self.expires_at(definition, user) if state.status == "qualified" else None,
             "source": self.source.id if self.source else None,
-            "evidence": [self.evidence(definition, user, row) for row in rows(definition.qualify)],
+            "evidence": self.all_evidence(definition, user),
         }
         found.update({name.removesuffix("s"): self.choice(among, user) for name, among in definition.choices.items()})
+        self.written.add((definition.name, user))
         self.model.records.append(found)
 
     def choice(self, choices, user):
         return next((to for when, to in choices if when is None or self.holds(when, user)), None)
 
+    def all_evidence(self, definition, user):
+        """Rows of qualify in the order of its text; the items stand where the score is first compared, or at the end."""
+        found, items = [], [self.item_evidence(definition, user, item) for item in definition.items]
+        for row in rows(definition.qualify):
+            if row[0] in COMPARISONS and ("score",) in row:
+                found, items = found + items, []
+            else:
+                found.append(self.evidence(definition, user, row))
+        return found + items
+
+    def item_evidence(self, definition, user, item):
+        leaf = self.leaf(self.after, user, definition=definition)
+        points = item_value(item, lambda tree: evaluate(tree, leaf), self.weighed(self.after, user, self.now), definition.decay_step, self.now)
+        when = item.when[1] if item.when and item.when[0] == "bit" else item.when
+        if item.per is None and when[0] in COMPARISONS:
+            found = self.evidence(definition, user, when)
+        elif item.per is None:
+            found = {"value": self.holds(item.when, user), "times": None, "approximate": None, "threshold": None, "at_least": False,
+                     "met": self.holds(item.when, user)}
+        else:
+            found = dict(self.evidence(definition, user, item.per), met=points != 0)
+        return dict(found, points=Decimal(points) / SCALE)
+
     def evidence(self, definition, user, row):
         """Of a comparison or bare boolean call; times are those of all occurrences counted, where that is plain."""
         leaf = self.leaf(self.after, user, definition=definition)
-        left = row[{"cmp": 2, "in": 2, "between": 2, "text": 3, "isnull": 2}.get(row[0], 0)]
+        left = row[COMPARISONS.get(row[0], 0)]
         left = row if isinstance(left, str) else left
         value = evaluate(left, leaf)
         at_least = left[0] == "fn" and left[2] in COUNTED and not self.program.is_exact_number(definition.subject, left) and \
@@ -179,8 +225,8 @@ class Step(Evaluation):
         if definition.once or not is_plain(definition.stay):
             return None
         scored = any(t[0] == "score" for t in walk(definition.stay))
-        if scored and any(leaf[0] != "fn" for t in definition.score_trees for leaf in leaves(t)):
-            return None
+        if scored and any(leaf[0] not in ("fn", "attr", "age") for t in definition.score_trees for leaf in leaves(t)):
+            return UNKNOWN
         times = {at for e in self.after.events for at in self.program.instants_after(e.time)}
         for start in (self.after.start(user), self.after.start(None)):
             times |= {start + d + extra for d in self.program.durations for extra in (0, 1)}

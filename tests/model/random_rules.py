@@ -9,6 +9,7 @@ class Conditions:
         self.rng, self.spans, self.features = rng, spans, features
         self.defined = []           # (name, subject) of definitions that may be referred to
         self.scored = []            # those of them that have a score
+        self.tiered = set()         # names of those that have tiers
         self.signals, self.parameters = {}, {}
         self.subject = "account"    # of the definition at hand
         self.periods = periods or ["ever"]
@@ -191,11 +192,12 @@ class Conditions:
 
     def of_score(self, name):
         rng = self.rng
+        if name in self.tiered and rng.random() < 0.5:
+            return rng.choice((f"tier({name}) {rng.choice(('=', '!='))} '{rng.choice(('hot', 'warm'))}'",
+                               f"tier({name}) is {rng.choice(('', 'not '))}null"))
         return rng.choice((
             lambda: f"score({name}) {self.relation()} {rng.choice(('0', '1', '2.5', '4'))}",
             lambda: f"score({name}) >= {rng.randint(1, 6)}",
-            lambda: f"tier({name}) {rng.choice(('=', '!='))} '{rng.choice(('hot', 'warm'))}'",
-            lambda: f"tier({name}) is {rng.choice(('', 'not '))}null",
         ))()
 
     def inner(self):
@@ -255,6 +257,12 @@ def make_score(rng, spans, conditions, leaf, subject):
     if rng.random() < 0.5:
         found["tiers"] = [{"name": "hot", "at": rng.choice((3, 4, 5))}, {"name": "warm", "at": rng.choice((1, 2))}]
         rng.shuffle(found["tiers"])
+    if "publish" in conditions.features:
+        found["publish"] = {"min_delta": rng.choice((1, 2, Decimal("0.5")))}
+        if rng.random() < 0.5:
+            found["publish"]["scores"] = rng.choice(("all", "qualified"))
+        if rng.random() < 0.6:
+            found["publish"]["min_interval"] = max(1000, rng.choice(spans))
     if any("half_life" in item or "fades_over" in item for item in items) and rng.random() < 0.6:
         found["decay_step"] = rng.choice([s for s in spans if s >= 3600000] + [3600000, 86400000])
     return found
@@ -335,6 +343,8 @@ def make_definitions(rng, spans, periods, features):
         conditions.defined.append((definition["name"], subject))
         if "score" in definition:
             conditions.scored.append((definition["name"], subject))
+        if "tiers" in definition:
+            conditions.tiered.add(definition["name"])
     rng.shuffle(found)
     return found, conditions
 

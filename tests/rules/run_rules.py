@@ -260,7 +260,7 @@ def shown(record, fields):
     found = []
     for name, text in fields:
         if name in times:
-            same = times[name] == (None if text == "none" else time_ms(text))
+            same = times[name] in (None if text == "none" else time_ms(text), pql_replay.UNKNOWN)
             found.append((name, text if same else str(times[name] and pql_replay.rfc3339(times[name]))))
         else:
             found.append((name, known[name]))
