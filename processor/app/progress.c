@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EVERY_MS_TERMINAL = 500, EVERY_MS_PLAIN = 10000 };
+enum { EVERY_MS_TERMINAL = 500, EVERY_MS_PLAIN = 10000, BAR_LEN = 20 };
 
 void pql_progress_init(struct pql_progress *progress, const char *what, const char *unit, uint64_t total,
                        int64_t now_ms)
@@ -37,19 +37,28 @@ static void duration_text(double seconds, char out[32])
         snprintf(out, 32, "%lu s", whole);
 }
 
+/* "[####      ] " */
+static void draw_bar(double share, char out[BAR_LEN + 4])
+{
+    for (int i = 0; i < BAR_LEN; i++) out[1 + i] = (i + 1) <= share * BAR_LEN ? '#' : ' ';
+    out[0] = '[';
+    memcpy(out + 1 + BAR_LEN, "] ", 3);
+}
+
 void pql_progress_show(struct pql_progress *progress, uint64_t count, uint64_t done, int64_t now_ms)
 {
     if (now_ms - progress->shown_ms < (progress->is_terminal ? EVERY_MS_TERMINAL : EVERY_MS_PLAIN)) return;
     progress->shown_ms = now_ms;
     double seconds = (double)(now_ms - progress->begun_ms) / 1000;
-    char number[PQL_COUNT_TEXT_MAX], rate[PQL_COUNT_TEXT_MAX], left[80] = "";
+    char number[PQL_COUNT_TEXT_MAX], rate[PQL_COUNT_TEXT_MAX], left[80] = "", bar[BAR_LEN + 4] = "";
     if (progress->total && done) {
         char time[32];
         double share = (double)done / (double)progress->total;
         duration_text(share < 1 ? seconds / share - seconds : 0, time);
         snprintf(left, sizeof left, ", %.0f %%, %s left", share * 100, time);
+        if (progress->is_terminal) draw_bar(share, bar);
     }
-    fprintf(stderr, "%s%s: %s %s, %s/s%s%s", progress->is_terminal ? "\r\033[K" : "", progress->what,
+    fprintf(stderr, "%s%s: %s%s %s, %s/s%s%s", progress->is_terminal ? "\r\033[K" : "", progress->what, bar,
             pql_count_text(count, number), progress->unit,
             pql_count_text((uint64_t)((double)count / seconds), rate), left,
             progress->is_terminal ? "" : "\n");
