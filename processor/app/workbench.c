@@ -154,6 +154,7 @@ static void set_marks(struct pql_workbench *bench, bool is_definition, struct pq
     for (uint32_t i = 0; i < bench->marks_count && account.len; i++) {
         const struct pql_mark *mark = &bench->marks[i];
         if (mark->is_definition != is_definition || !pql_slice_eq(mark->name, name)) continue;
+        if (mark->is_feedback && !is_feedback) continue;
         mark_person(bench, person_of(bench, account, user), i, user.len != 0, at_ms);
         if (user.len && !is_feedback)
             mark_person(bench, person_of(bench, account, (struct pql_slice){"", 0}), i, true, at_ms);

@@ -56,6 +56,7 @@ struct pql_words {
 struct pql_mark {
     struct pql_slice name;
     bool is_definition;
+    bool is_feedback; /* only events of kind outcome, as convert_on has it */
 };
 
 /* What a definition's records say in sum. */

@@ -46,11 +46,22 @@ static void add_finding(struct findings *findings, const struct pql_seen *of, in
     findings->items[findings->count++] = (struct finding){of->account, of->user, qualified_ms, converted_ms};
 }
 
-static int64_t conversion_of(const struct judgement *judgement, const struct pql_seen *of)
+static bool converts(const struct pql_definition_conf *conf, struct pql_slice name)
 {
+    const struct pql_path_list *names = &conf->outcomes[PQL_OUTCOME_CONVERTS];
+    for (size_t i = 0; i < names->count; i++)
+        if (pql_slice_eq(name, names->paths[i].text)) return true;
+    return false;
+}
+
+static int64_t conversion_of(const struct judgement *judgement, size_t definition, const struct pql_seen *of)
+{
+    const struct pql_workbench *bench = &judgement->replay->bench;
+    const struct pql_definition_conf *conf = pql_program_definition(bench->program, definition);
     int64_t first = PQL_NO_TIME;
     for (uint32_t i = 0; i < judgement->conf->outcomes_count; i++) {
-        int64_t at_ms = pql_workbench_marked(&judgement->replay->bench, of->account, of->user, i);
+        if (judgement->conf->by_convert_on && !converts(conf, bench->marks[i].name)) continue;
+        int64_t at_ms = pql_workbench_marked(bench, of->account, of->user, i);
         if (at_ms != PQL_NO_TIME && (first == PQL_NO_TIME || at_ms < first)) first = at_ms;
     }
     return first;
@@ -95,11 +106,13 @@ static void judge(struct judgement *judgement, size_t definition, const struct p
     }
 }
 
-static bool is_mark(const struct pql_workbench *bench, struct pql_slice definition)
+/* Not what is judged by, nor what has no conversions of its own. */
+static bool is_judged(const struct judgement *judgement, const struct pql_definition_conf *conf)
 {
+    const struct pql_workbench *bench = &judgement->replay->bench;
     for (size_t i = 0; i < bench->marks_count; i++)
-        if (bench->marks[i].is_definition && pql_slice_eq(bench->marks[i].name, definition)) return true;
-    return false;
+        if (bench->marks[i].is_definition && pql_slice_eq(bench->marks[i].name, conf->name)) return false;
+    return !judgement->conf->by_convert_on || conf->outcomes[PQL_OUTCOME_CONVERTS].count;
 }
 
 static void judge_all(void *context, const struct pql_seen *of)
@@ -110,10 +123,10 @@ static void judge_all(void *context, const struct pql_seen *of)
     uint32_t among = (uint32_t)judgement->conf->outcomes_count;
     if (judgement->conf->among && pql_workbench_marked(bench, of->account, of->user, among) == PQL_NO_TIME)
         return;
-    int64_t converted_ms = conversion_of(judgement, of);
     for (size_t i = 0; i < judgement->count; i++) {
         const struct pql_definition_conf *conf = pql_program_definition(bench->program, i);
-        if (conf->subject == subject && !is_mark(bench, conf->name)) judge(judgement, i, of, converted_ms);
+        if (conf->subject == subject && is_judged(judgement, conf))
+            judge(judgement, i, of, conversion_of(judgement, i, of));
     }
 }
 
@@ -324,7 +337,7 @@ void pql_report_outcomes(const struct pql_replay *replay, const struct pql_outco
     for (size_t i = 0; i < judgement.count; i++) {
         struct verdict *v = &judgement.verdicts[i];
         if (v->tps.count) qsort(v->tps.items, v->tps.count, sizeof *v->tps.items, by_days);
-        if (!is_mark(&replay->bench, pql_program_definition(replay->bench.program, i)->name))
+        if (is_judged(&judgement, pql_program_definition(replay->bench.program, i)))
             (as_json ? json_verdict : put_verdict)(out, &judgement, i);
         free(v->tps.items);
         free(v->fns.items);

@@ -94,7 +94,29 @@ static void add_mark(struct pql_workbench_plan *plan, const struct pql_replay *r
     for (size_t i = 0; i < pql_program_definitions_count(program); i++)
         is_definition |= pql_slice_eq(pql_program_definition(program, i)->name, name);
     conf->marks = pql_xrealloc(conf->marks, (conf->outcomes_count + 2) * sizeof *conf->marks);
-    conf->marks[conf->outcomes_count++] = (struct pql_mark){name, is_definition};
+    conf->marks[conf->outcomes_count++] = (struct pql_mark){.name = name, .is_definition = is_definition};
+}
+
+/* What the definitions call a conversion, each name once. */
+static void add_convert_on(struct pql_workbench_plan *plan, const struct pql_replay *replay)
+{
+    struct pql_outcomes_conf *conf = &plan->outcomes;
+    const struct pql_program *program = replay->setup.program;
+    conf->by_convert_on = true;
+    for (size_t i = 0; i < pql_program_definitions_count(program); i++) {
+        const struct pql_path_list *names =
+            &pql_program_definition(program, i)->outcomes[PQL_OUTCOME_CONVERTS];
+        for (size_t n = 0; n < names->count; n++) {
+            struct pql_slice name = names->paths[n].text;
+            bool is_there = false;
+            for (size_t k = 0; k < conf->outcomes_count; k++)
+                is_there |= pql_slice_eq(conf->marks[k].name, name);
+            if (is_there) continue;
+            add_mark(plan, replay, name);
+            conf->marks[conf->outcomes_count - 1].is_feedback = true;
+            conf->marks[conf->outcomes_count - 1].is_definition = false;
+        }
+    }
 }
 
 static void add_names(struct pql_workbench_plan *plan, const struct pql_replay *replay, const char *names)
@@ -125,9 +147,13 @@ static int add_population(struct pql_workbench_plan *plan, const struct pql_repl
 
 static int prepare_outcomes(struct pql_workbench_plan *plan, struct pql_replay *replay)
 {
-    add_names(plan, replay, plan->flags->outcomes);
+    if (*plan->flags->outcomes)
+        add_names(plan, replay, plan->flags->outcomes);
+    else
+        add_convert_on(plan, replay);
     if (!plan->outcomes.outcomes_count)
-        return say("--outcomes needs the name of what a conversion is: --outcomes=closed_won");
+        return say("--outcomes needs to know what a conversion is: --outcomes=closed_won, or convert_on in a "
+                   "definition");
     if (plan->flags->among && add_population(plan, replay, plan->flags->among)) return PQL_EXIT_CONFIG;
     replay->bench.marks = plan->outcomes.marks;
     replay->bench.marks_count = plan->outcomes.outcomes_count + plan->outcomes.among;

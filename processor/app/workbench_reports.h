@@ -13,6 +13,7 @@ void pql_report_summary(const struct pql_replay *replay, bool is_brief, bool as_
 struct pql_outcomes_conf {
     struct pql_mark *marks; /* outcomes_count of conversions, then the population's if `among` */
     size_t outcomes_count;
+    bool by_convert_on; /* each definition is asked by its own names; else by all */
     bool among;
     int64_t horizon_ms;
 };

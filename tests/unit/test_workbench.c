@@ -226,6 +226,43 @@ static void test_outcomes_of_definitions(void **state)
              "\"fp\":0,\"fn\":1,\"tn\":1,");
 }
 
+/* Without names each definition is asked by its own convert_on, of feedback alone; a conversion of the
+ * account is one of all its users. */
+static void test_outcomes_of_convert_on(void **state)
+{
+    (void)state;
+    write_file(
+        "crm.conf",
+        "app = \"acme\"; inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"own\"; } );\n"
+        "mappings = { own = { kind = \"type\"; event = \"event\"; account = \"account\"; user = \"user\"; "
+        "time = "
+        "\"at\"; }; };\n"
+        "definitions = (\n"
+        "  { name = \"inviter\"; qualify = \"count(invite_sent, 7d) >= 1\"; convert_on = [ \"won\" ]; },\n"
+        "  { name = \"team\"; subject = \"account\"; qualify = \"count(any, 7d) >= 1\"; convert_on = [ "
+        "\"renewed\" ]; },\n"
+        "  { name = \"other\"; qualify = \"count(login, 7d) >= 1\"; } );\n");
+    write_file(
+        "crm.jsonl",
+        "{\"event\":\"invite_sent\",\"account\":\"A\",\"user\":\"a\",\"at\":\"2026-01-05T00:00:00Z\"}\n"
+        "{\"event\":\"login\",\"account\":\"A\",\"user\":\"b\",\"at\":\"2026-01-05T00:00:00Z\"}\n"
+        "{\"event\":\"invite_sent\",\"account\":\"B\",\"user\":\"c\",\"at\":\"2026-01-05T00:00:00Z\"}\n"
+        "{\"event\":\"won\",\"account\":\"B\",\"user\":\"c\",\"at\":\"2026-01-06T00:00:00Z\"}\n"
+        "{\"type\":\"outcome\",\"event\":\"won\",\"account\":\"A\",\"at\":\"2026-01-06T00:00:00Z\"}\n");
+    assert_int_equal(
+        run("pqlstream replay --config %s --outcomes --json %s", path_of("crm.conf"), path_of("crm.jsonl")),
+        PQL_EXIT_OK);
+    assert_has(
+        out, "\"definition\":\"inviter\",\"version\":1,\"subject\":\"user\",\"n\":3,\"converted\":2,\"tp\":1,"
+             "\"fp\":1,\"fn\":1,\"tn\":0,");
+    assert_has(out, "\"definition\":\"team\",\"version\":1,\"subject\":\"account\",\"n\":2,\"converted\":0,");
+    assert_null(strstr(out, "\"definition\":\"other\""));
+    assert_int_equal(
+        run("pqlstream replay --config %s --summary %s", path_of("crm.conf"), path_of("crm.jsonl")),
+        PQL_EXIT_OK);
+    assert_has(out, "1 qualified at the end; 2 entries, 1 converted\n");
+}
+
 static void test_slips(void **state)
 {
     (void)state;
@@ -243,7 +280,7 @@ static void test_slips(void **state)
         {"--at 2026-01-01 --advance end", "--advance does not go with --at"},
         {"--outcomes=bought --horizon 2", "--horizon 2: must be a duration such as 60d"},
         {"--outcomes=bought --among tem", "--among tem: no such definition; did you mean 'team'?"},
-        {"--outcomes=, ", "--outcomes needs the name of what a conversion is"},
+        {"--outcomes", "--outcomes needs to know what a conversion is: --outcomes=closed_won, or convert_on"},
         {"--outcomes bought", "no file 'bought'; a name of conversions is written --outcomes=bought"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -260,10 +297,15 @@ static void test_slips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_summary),  cmocka_unit_test(test_records_keep_standard_output_to_themselves),
-        cmocka_unit_test(test_at),       cmocka_unit_test(test_trace),
-        cmocka_unit_test(test_against),  cmocka_unit_test(test_against_only_one),
-        cmocka_unit_test(test_outcomes), cmocka_unit_test(test_outcomes_of_definitions),
+        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_records_keep_standard_output_to_themselves),
+        cmocka_unit_test(test_at),
+        cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_against),
+        cmocka_unit_test(test_against_only_one),
+        cmocka_unit_test(test_outcomes),
+        cmocka_unit_test(test_outcomes_of_definitions),
+        cmocka_unit_test(test_outcomes_of_convert_on),
         cmocka_unit_test(test_slips),
     };
     return cmocka_run_group_tests(tests, prepare, tear_down);
