@@ -1,7 +1,9 @@
 /* explain: definitions in plain words, and the language itself. */
-#include "app/setup.h"
+#include "app/explain_sample.h"
+#include "app/report.h"
 
-#include "core/lang/words.h"
+#include "core/explain.h"
+#include "core/lang/lang.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,78 +24,94 @@ static const char *find_definition(const struct pql_setup *setup, const char *na
     return nearest ? nearest : "";
 }
 
-/* What names mean in conditions of a program. */
-struct names {
-    struct pql_lang_definition *definitions;
-    struct pql_lang_env env;
-};
-
-static void names_init(struct names *names, const struct pql_setup *setup)
+static const char *topic_of(const struct pql_setup *setup, enum pql_output output)
 {
-    const struct pql_program_conf *conf = &setup->config->program;
-    names->definitions = pql_xcalloc(conf->definitions_count, sizeof *names->definitions);
-    for (size_t i = 0; i < conf->definitions_count; i++)
-        names->definitions[i] = pql_definition_known(&conf->definitions[i]);
-    names->env = (struct pql_lang_env){.definitions = names->definitions,
-                                       .definitions_count = conf->definitions_count,
-                                       .signals = conf->signals,
-                                       .signals_count = conf->signals_count,
-                                       .parameters = conf->parameters,
-                                       .parameters_count = conf->parameters_count};
+    return setup->config->outputs[output].topic;
 }
 
-static void print_condition(const struct pql_setup *setup, const char *words, const struct pql_source *source,
-                            size_t index)
-{
-    if (!source->text.len) return;
-    const struct pql_program_conf *conf = &setup->config->program;
-    enum pql_place place =
-        conf->definitions[index].subject == PQL_SUBJECT_USER ? PQL_PLACE_USER : PQL_PLACE_ACCOUNT;
-    struct names names;
-    struct pql_arena arena;
-    struct pql_diags diags; /* stays empty: the program is made of the same text */
-    names_init(&names, setup);
-    pql_arena_init(&arena);
-    pql_diags_init(&diags);
-    const struct pql_node *node = pql_lang_parse(&names.env, source, place, (uint32_t)index, &arena, &diags);
-    PQL_ASSERT(node);
-    printf("  %-14s%.*s\n", words,
-           PQL_SLICE_ARG(pql_lang_words(node, conf->labels, conf->labels_count, &arena)));
-    printf("  %-14s(%.*s)\n", "", PQL_SLICE_ARG(source->text));
-    pql_diags_deinit(&diags);
-    pql_arena_deinit(&arena);
-    free(names.definitions);
-}
-
-static void print_duration(const char *words, int64_t ms)
-{
-    struct pql_arena arena;
-    pql_arena_init(&arena);
-    if (ms) printf("  %-14s%.*s\n", words, PQL_SLICE_ARG(pql_duration_text(ms, &arena)));
-    pql_arena_deinit(&arena);
-}
-
-static void explain_one(const struct pql_setup *setup, size_t index)
+static void print_page(const struct pql_setup *setup, size_t index)
 {
     const struct pql_definition_conf *conf = pql_program_definition(setup->program, index);
-    bool is_user = conf->subject == PQL_SUBJECT_USER;
-    printf("%.*s (version %d): which %s qualify\n", PQL_SLICE_ARG(conf->name), conf->version,
-           is_user ? "users" : "accounts");
-    print_condition(setup, "only if", &conf->eligible, index);
-    print_condition(setup, "enters when", &conf->qualify, index);
-    print_condition(setup, "stays while", &conf->stay, index);
-    if (conf->once) puts("  once          whoever entered stays");
-    print_duration("at least", conf->min_stay_ms);
-    print_duration("pause after", conf->cooldown_ms);
     pql_program_explain(setup->program, index, stdout);
     printf("  records go to\n    %s, %s%s%s\n\n",
-           setup->config->outputs[is_user ? PQL_OUT_PQL : PQL_OUT_PQA].topic,
-           setup->config->outputs[PQL_OUT_STATE].topic, conf->alert ? ", " : "",
-           conf->alert ? setup->config->outputs[PQL_OUT_ALERTS].topic : "");
+           topic_of(setup, conf->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA),
+           topic_of(setup, PQL_OUT_STATE), conf->alert ? ", " : "",
+           conf->alert ? topic_of(setup, PQL_OUT_ALERTS) : "");
 }
 
-static int explain(const struct pql_setup *setup, char **names, int count)
+/* --- JSON --- */
+
+static void json_clauses(const struct pql_explanation *explanation, struct pql_buf *out)
 {
+    pql_report_open(out, "says", '[');
+    for (size_t i = 0; i < explanation->clauses_count; i++) {
+        const struct pql_explained_clause *clause = &explanation->clauses[i];
+        pql_report_open(out, NULL, '{');
+        pql_report_text(out, "role", pql_slice_of(clause->role));
+        pql_report_text(out, "words", clause->words);
+        if (clause->text.len) pql_report_text(out, "text", clause->text);
+        pql_report_close(out, '}');
+    }
+    pql_report_close(out, ']');
+}
+
+static void json_texts(const char *name, const struct pql_slice *texts, size_t count, struct pql_buf *out)
+{
+    pql_report_open(out, name, '[');
+    for (size_t i = 0; i < count; i++) pql_report_text(out, NULL, texts[i]);
+    pql_report_close(out, ']');
+}
+
+static void json_signals(const struct pql_explanation *explanation, struct pql_buf *out)
+{
+    pql_report_open(out, "signals", '[');
+    for (size_t i = 0; i < explanation->signals_count; i++) {
+        const struct pql_explained_signal *signal = &explanation->signals[i];
+        pql_report_open(out, NULL, '{');
+        pql_report_text(out, "signal", signal->text);
+        pql_report_text(out, "per", pql_slice_of(pql_subject_names[signal->subject]));
+        pql_report_text(out, "window", signal->window);
+        pql_report_text(out, "kept", signal->kept);
+        pql_report_count(out, "bytes", signal->bytes_most);
+        pql_report_flag(out, "bytes_are_bounded", signal->is_bounded);
+        pql_report_flag(out, "any_event", signal->any);
+        json_texts("events", signal->events, signal->events_count, out);
+        pql_report_close(out, '}');
+    }
+    pql_report_close(out, ']');
+}
+
+static void print_json(const struct pql_setup *setup, size_t index)
+{
+    struct pql_explanation explanation;
+    struct pql_buf out = {0};
+    pql_explain_init(&explanation, setup->program, index);
+    const struct pql_definition_conf *conf = explanation.conf;
+    pql_report_open(&out, NULL, '{');
+    pql_report_text(&out, "definition", conf->name);
+    pql_report_count(&out, "version", (uint64_t)conf->version);
+    pql_report_text(&out, "subject", pql_slice_of(pql_subject_names[conf->subject]));
+    json_clauses(&explanation, &out);
+    json_signals(&explanation, &out);
+    pql_report_count(&out, "standing_bytes", explanation.standing_bytes);
+    json_texts("costs", explanation.costs, explanation.costs_count, &out);
+    pql_report_open(&out, "topics", '[');
+    pql_report_text(
+        &out, NULL,
+        pql_slice_of(topic_of(setup, conf->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA)));
+    pql_report_text(&out, NULL, pql_slice_of(topic_of(setup, PQL_OUT_STATE)));
+    if (conf->alert) pql_report_text(&out, NULL, pql_slice_of(topic_of(setup, PQL_OUT_ALERTS)));
+    pql_report_close(&out, ']');
+    pql_report_close(&out, '}');
+    pql_buf_text(&out, "\n");
+    pql_report_print(&out, stdout);
+    pql_buf_deinit(&out);
+    pql_explain_deinit(&explanation);
+}
+
+static int explain(const struct pql_setup *setup, bool as_json, char **names, int count)
+{
+    void (*print)(const struct pql_setup *, size_t) = as_json ? print_json : print_page;
     for (int i = 0; i < count; i++) {
         size_t index;
         const char *nearest = find_definition(setup, names[i], &index);
@@ -103,21 +121,25 @@ static int explain(const struct pql_setup *setup, char **names, int count)
             fputc('\n', stderr);
             return PQL_EXIT_CONFIG;
         }
-        explain_one(setup, index);
+        print(setup, index);
     }
-    for (size_t i = 0; count == 0 && i < pql_program_definitions_count(setup->program); i++)
-        explain_one(setup, i);
+    for (size_t i = 0; count == 0 && i < pql_program_definitions_count(setup->program); i++) print(setup, i);
     return PQL_EXIT_OK;
 }
 
 int pql_cmd_explain(int argc, char **argv)
 {
     struct pql_config_flags config = {0};
-    bool wants_language = false;
+    bool wants_language = false, as_json = false;
+    const char *format = NULL, *sample = NULL;
     const struct pql_flag flags[] = {
         PQL_CONFIG_FLAGS(&config),
         {"--language", 'l', PQL_FLAG_YES, NULL, "print the functions and operators of conditions",
          &wants_language},
+        {"--format", 'f', PQL_FLAG_TEXT, "text|json", "how it is printed; JSON: a line for each definition",
+         &format},
+        {"--sample", 0, PQL_FLAG_TEXT, "FILE",
+         "events as replay reads them: warns of names that definitions read and no event of it has", &sample},
     };
     int rest, exit_code;
     if (!pql_flags_read(
@@ -130,8 +152,15 @@ int pql_cmd_explain(int argc, char **argv)
         pql_lang_print(stdout);
         return PQL_EXIT_OK;
     }
+    as_json = format && strcmp(format, "json") == 0;
+    if (format && !as_json && strcmp(format, "text") != 0) {
+        fprintf(stderr, "pqlstream explain: --format %s: must be text or json\n", format);
+        return PQL_EXIT_CONFIG;
+    }
+    if (sample && (exit_code = pql_explain_sample(&config, sample)) != PQL_EXIT_OK) return exit_code;
     struct pql_setup setup;
-    if (pql_setup_init(&setup, &config, false, &exit_code)) exit_code = explain(&setup, argv + 1, rest);
+    if (pql_setup_init(&setup, &config, false, &exit_code))
+        exit_code = explain(&setup, as_json, argv + 1, rest);
     pql_setup_deinit(&setup);
     return exit_code;
 }

@@ -163,7 +163,9 @@ static void take(struct files *files, const char *name, struct pql_slice row, ui
     struct pql_event event;
     struct pql_err err = {0};
     const struct pql_sample_place *place = place_of(files, row, &read);
-    if (event_of(files, row, place, &event, &err) != 0 || apply(files, place, &event, &err) != 0) {
+    bool is_event = event_of(files, row, place, &event, &err) == 0;
+    if (is_event && replay->look) replay->look(replay->look_context, &event, row);
+    if (!is_event || apply(files, place, &event, &err) != 0) {
         char text[500];
         snprintf(text, sizeof text, "%s:%" PRIu64, name, number);
         pql_replay_refuse(replay, text, &err);

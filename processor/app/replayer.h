@@ -26,6 +26,8 @@ struct pql_replay_task {
     int64_t offset; /* of the next record of a file, as on a topic */
 };
 
+typedef void pql_replay_look(void *context, const struct pql_event *event, struct pql_slice row);
+
 struct pql_replay {
     struct pql_setup setup;
     struct pql_replay_task *tasks;
@@ -43,6 +45,8 @@ struct pql_replay {
     int64_t until_ms;
     uint64_t left_out;
     struct pql_workbench bench;
+    pql_replay_look *look; /* sees every event with the bytes it was read from; NULL: nobody does */
+    void *look_context;
     pql_emit *refreshed; /* takes the states of all members at the end; NULL: nobody does */
     void *refreshed_context;
     struct pql_trace_printer *traces; /* of this account; user "": and all its users. NULL: none */

@@ -24,8 +24,7 @@ const struct pql_definition_conf *pql_program_definition(const struct pql_progra
 /* The text of the conf: stored with the state, and a difference to the configuration is a change. */
 struct pql_slice pql_program_text(const struct pql_program *program);
 
-/* The words of `check` and `explain` about definition `index`: signals with windows, what is kept per
- * subject, which events touch it. */
+/* Definition `index` as a page (explain.h). */
 void pql_program_explain(const struct pql_program *program, size_t index, FILE *out);
 
 #endif

@@ -153,7 +153,7 @@ static void test_shipped_rules(void **state)
                          "definition_files=conf/rules/*.conf team_query"),
                      PQL_EXIT_OK);
     assert_non_null(strstr(out, "team_query (version 1): which accounts qualify"));
-    assert_non_null(strstr(out, "touched by: saved_query_run"));
+    assert_non_null(strstr(out, "touched by\n    saved_query_run: "));
     assert_non_null(strstr(out, "acme-pql.pqa, acme-pql.state, acme-pql.alerts"));
     assert_null(strstr(out, "inviter"));
 }
