@@ -192,6 +192,18 @@ void pql_workbench_event(struct pql_workbench *bench, const struct pql_event *ev
 
 /* --- records --- */
 
+/* The best one stays. */
+static void note_tier(struct pql_workbench *bench, struct pql_case *of, const struct pql_record *record)
+{
+    const struct pql_definition_conf *conf = pql_program_definition(bench->program, of->definition);
+    for (size_t i = 0; i < conf->tiers_count; i++) {
+        if (!pql_slice_eq(conf->tiers[i].name.text, record->tier)) continue;
+        if (of->tier != PQL_WORD_NONE && conf->tiers[i].at.value <= of->tier_at) continue;
+        of->tier = word_of(bench, &bench->tallies[of->definition].tiers, record->tier);
+        of->tier_at = conf->tiers[i].at.value;
+    }
+}
+
 void pql_workbench_record(struct pql_workbench *bench, const struct pql_record *record)
 {
     size_t definition = pql_workbench_definition(bench, record->definition);
@@ -209,5 +221,5 @@ void pql_workbench_record(struct pql_workbench *bench, const struct pql_record *
         set_marks(bench, true, record->definition, record->account_id, record->user_id, false,
                   record->occurred_at);
     }
-    of->tier = word_of(bench, &tally->tiers, record->tier);
+    note_tier(bench, of, record);
 }

@@ -27,6 +27,7 @@ struct pql_case {
     uint32_t definition; /* index in the program */
     uint32_t tier;       /* the best it reached, index of the tally's words, or PQL_WORD_NONE */
     uint32_t segment;    /* of the first entry, likewise */
+    pql_decimal tier_at; /* the score of that tier */
     struct pql_entry *entries, *newest;
     struct pql_slice reason; /* text of the first entry */
     struct pql_case *next;

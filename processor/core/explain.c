@@ -379,6 +379,7 @@ void pql_explain_names(const struct pql_program *program, size_t index, pql_name
     tell_all(&names, definition->eligible);
     tell_all(&names, definition->qualify);
     if (definition->stay != definition->qualify) tell_all(&names, definition->stay);
+    tell_all(&names, definition->score_expr);
     for (size_t i = 0; i < definition->context_count; i++) tell_all(&names, definition->context[i]);
 }
 
@@ -392,14 +393,17 @@ static void add_clause(struct pql_explanation *explanation, const char *role, st
     explanation->clauses[explanation->clauses_count++] = (struct pql_explained_clause){role, words, text};
 }
 
+static struct pql_slice words_of(struct pql_explanation *explanation, const struct pql_node *node)
+{
+    const struct pql_program_conf *conf = explanation->program->conf;
+    return pql_lang_words(node, conf->labels, conf->labels_count, &explanation->arena);
+}
+
 static void add_condition(struct pql_explanation *explanation, const char *role, const struct pql_expr *expr,
                           const struct pql_source *source)
 {
-    const struct pql_program_conf *conf = explanation->program->conf;
-    if (!expr || !source->text.len) return;
-    add_clause(explanation, role,
-               pql_lang_words(expr->node, conf->labels, conf->labels_count, &explanation->arena),
-               source->text);
+    if (expr && source->text.len)
+        add_clause(explanation, role, words_of(explanation, expr->node), source->text);
 }
 
 static void add_span(struct pql_explanation *explanation, const char *role, int64_t ms)
@@ -425,6 +429,35 @@ static void add_outcomes(struct pql_explanation *explanation)
     }
 }
 
+static void add_item(struct pql_explanation *explanation, const struct pql_item *item)
+{
+    const struct pql_item_conf *conf = item->conf;
+    struct pql_buf out = {0};
+    char points[PQL_DECIMAL_TEXT_MAX];
+    pql_buf_put(&out, points, pql_decimal_text(conf->points.value, points));
+    if (conf->family.text.len) pql_buf_printf(&out, " (%.*s)", PQL_SLICE_ARG(conf->family.text));
+    pql_buf_printf(&out, item->is_per ? " for each of %.*s" : " when %.*s",
+                   PQL_SLICE_ARG(item->is_per ? conf->per.text : words_of(explanation, item->node)));
+    if (conf->max.source.text.len)
+        pql_buf_printf(&out, ", at most %.*s of them", PQL_SLICE_ARG(conf->max.source.text));
+    add_clause(explanation, "points", taken(explanation, &out),
+               item->is_per ? conf->per.text : conf->when.text);
+}
+
+static void add_score(struct pql_explanation *explanation, const struct pql_score *score)
+{
+    const struct pql_slice none = {"", 0};
+    for (size_t i = 0; score && i < score->items_count; i++) add_item(explanation, &score->items[i]);
+    for (size_t i = score ? score->tiers_count : 0; i > 0; i--) {
+        char at[PQL_DECIMAL_TEXT_MAX];
+        struct pql_buf out = {0};
+        const struct pql_tier_conf *tier = score->tiers[i - 1];
+        pql_buf_printf(&out, "%.*s from a score of %.*s on", PQL_SLICE_ARG(tier->name.text),
+                       (int)pql_decimal_text(tier->at.value, at), at);
+        add_clause(explanation, "tier", taken(explanation, &out), none);
+    }
+}
+
 static void add_clauses(struct pql_explanation *explanation, const struct pql_definition *definition)
 {
     const struct pql_definition_conf *conf = explanation->conf;
@@ -432,6 +465,7 @@ static void add_clauses(struct pql_explanation *explanation, const struct pql_de
     add_condition(explanation, "only if", definition->eligible, &conf->eligible);
     add_condition(explanation, "enters when", definition->qualify, &conf->qualify);
     add_condition(explanation, "stays while", definition->stay, &conf->stay);
+    add_score(explanation, definition->score);
     if (conf->once) add_clause(explanation, "once", PQL_SLICE_LITERAL("whoever entered stays"), none);
     add_span(explanation, "stays at least", conf->min_stay_ms);
     add_span(explanation, "pause after", conf->cooldown_ms);
@@ -455,6 +489,7 @@ void pql_explain_init(struct pql_explanation *explanation, const struct pql_prog
     add_costs(explanation, definition->eligible, definition->unit.subject);
     add_costs(explanation, definition->qualify, definition->unit.subject);
     add_costs(explanation, definition->stay, definition->unit.subject);
+    add_costs(explanation, definition->score_expr, definition->unit.subject);
     cost_of_outcomes(explanation);
     free(used);
 }

@@ -1,6 +1,7 @@
 #include "core/trace.h"
 
 #include "core/engine_state.h"
+#include "core/score.h"
 
 #include <stdlib.h>
 
@@ -45,6 +46,35 @@ static struct pql_slice text_of(struct pql_tracer *tracer, const struct pql_expr
     }
 }
 
+static void push(struct pql_tracer *tracer, const struct pql_trace_part *part)
+{
+    tracer->parts = pql_xgrow(tracer->parts, &tracer->capacity, tracer->count + 1, sizeof *tracer->parts);
+    tracer->parts[tracer->count++] = *part;
+}
+
+static void add_parts(struct pql_tracer *tracer, const struct pql_expr *expr, const struct pql_scope *scope,
+                      unsigned depth);
+
+/* What each item gives before its family's cap, and below it why. */
+static void add_items(struct pql_tracer *tracer, const struct pql_score *score, const struct pql_scope *scope,
+                      unsigned depth)
+{
+    for (size_t i = 0; i < score->items_count; i++) {
+        const struct pql_item *item = &score->items[i];
+        struct pql_slice family = item->conf->family.text;
+        struct pql_trace_part part = {.depth = depth,
+                                      .first_at = PQL_NO_TIME,
+                                      .last_at = PQL_NO_TIME,
+                                      .value = pql_number(pql_item_points(item, scope))};
+        part.text =
+            family.len
+                ? pql_slice_of(pql_arena_printf(&tracer->arena, "points of %.*s", PQL_SLICE_ARG(family)))
+                : PQL_SLICE_LITERAL("points");
+        push(tracer, &part);
+        add_parts(tracer, item->expr, scope, depth + 1);
+    }
+}
+
 static void add_parts(struct pql_tracer *tracer, const struct pql_expr *expr, const struct pql_scope *scope,
                       unsigned depth)
 {
@@ -61,8 +91,11 @@ static void add_parts(struct pql_tracer *tracer, const struct pql_expr *expr, co
     } else {
         part.value = pql_expr_value(expr, scope);
     }
-    tracer->parts = pql_xgrow(tracer->parts, &tracer->capacity, tracer->count + 1, sizeof *tracer->parts);
-    tracer->parts[tracer->count++] = part;
+    push(tracer, &part);
+    if (expr->op == PQL_EXPR_SCORE) {
+        add_items(tracer, scope->program->definitions[expr->index].score, scope, depth + 1);
+        return;
+    }
     for (size_t i = 0; i < expr->kids_count; i++) add_parts(tracer, expr->kids[i], scope, depth + 1);
 }
 
