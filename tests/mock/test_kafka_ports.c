@@ -1,117 +1,14 @@
-/* The ports on librdkafka against its mock cluster: the group, messages, lanes, logs, and what each fault of
- * a transaction becomes. */
+/* The ports on librdkafka against its mock cluster: the group, messages, lanes, logs. */
 #include "core/record.h"
-#include "io/kafka_admin.h"
-#include "io/kafka_mock.h"
-#include "io/kafka_ports.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
+#include "mock/ports_fixture.h"
 #include <stdlib.h>
-// cmocka wants the four above before it
-#include <cmocka.h>
-
-enum {
-    API_PRODUCE = 0,
-    API_TXN_OFFSET_COMMIT = 28,
-    API_END_TXN = 26,
-    API_ADD_PARTITIONS = 24,
-    API_INIT_PRODUCER = 22
-};
-enum {
-    CODE_ILLEGAL_GENERATION = 22,
-    CODE_UNKNOWN_MEMBER = 25,
-    CODE_REBALANCE = 27,
-    CODE_NOT_COORDINATOR = 16,
-    CODE_TOPIC_AUTHORIZATION = 29,
-    CODE_TOO_LARGE = 10,
-    CODE_INVALID_EPOCH = 47,
-    CODE_INVALID_TXN_STATE = 48,
-    CODE_CONCURRENT = 51,
-    CODE_UNKNOWN_PRODUCER = 59,
-    CODE_FENCED_INSTANCE = 82,
-    CODE_PRODUCER_FENCED = 90,
-};
-
-static char log_lines[20000];
-
-static void write_log(void *context, int level, const char *text)
-{
-    (void)context;
-    size_t used = strlen(log_lines);
-    snprintf(log_lines + used, sizeof(log_lines) - used, "%d %s\n", level, text);
-}
-
-struct fixture {
-    struct pql_kafka_mock *mock;
-    struct pql_kafka_property properties[2];
-    struct pql_kafka_conf kafka;
-    struct pql_kafka_ports *ports;
-    struct pql_ports table;
-};
-
-static const char *const inputs[] = {"events", "billing"};
-
-static struct pql_kafka_ports_conf ports_conf(struct fixture *fx)
-{
-    return (struct pql_kafka_ports_conf){
-        .kafka = &fx->kafka,
-        .log = {.write = write_log},
-        .inputs = inputs,
-        .inputs_count = 2,
-        .outputs = {"a.pql", "a.pqa", "a.state", "a.alerts", "a.dlq", "a.checkpoint"},
-        .workers_count = 2,
-    };
-}
-
-static int set_up(void **state)
-{
-    struct fixture *fx = calloc(1, sizeof(*fx));
-    struct pql_err err = {0};
-    log_lines[0] = '\0';
-    fx->mock = pql_kafka_mock_new(1, &err);
-    assert_non_null(fx->mock);
-    fx->properties[0] =
-        (struct pql_kafka_property){.name = "bootstrap.servers", .value = pql_kafka_mock_bootstrap(fx->mock)};
-    fx->properties[1] = (struct pql_kafka_property){
-        .name = "fetch.wait.max.ms", .value = "10", .side = PQL_KAFKA_CONSUMER_SIDE};
-    fx->kafka = (struct pql_kafka_conf){
-        .properties = fx->properties, .properties_count = 2, .app = "a", .is_mock = true};
-    struct pql_kafka_ports_conf conf = ports_conf(fx);
-    for (size_t i = 0; i < 2; i++)
-        assert_int_equal(pql_kafka_mock_create_topic(fx->mock, inputs[i], 2, &err), 0);
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++)
-        assert_int_equal(pql_kafka_mock_create_topic(fx->mock, conf.outputs[i], 2, &err), 0);
-    fx->ports = pql_kafka_ports_new(&conf, &err);
-    assert_non_null(fx->ports);
-    fx->table = pql_kafka_ports_table(fx->ports);
-    const int64_t sizes[PQL_OUT_COUNT] = {1000000, 1000000, 3000, 1000000, 1000000, 1000000};
-    assert_int_equal(fx->table.set_sizes(fx->table.self, sizes, &err), 0);
-    *state = fx;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fx = *state;
-    pql_kafka_ports_free(fx->ports);
-    pql_kafka_mock_free(fx->mock);
-    free(fx);
-    return 0;
-}
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if (call) fail_msg("%s: class %d: %s", #call, (int)err.cls, err.msg);                                \
-    } while (0)
 
 /* Puts `count` records "0", "1" … on a partition of an input, by a handle of its own. */
 static void feed(struct fixture *fx, size_t input, int32_t partition, int count)
 {
     struct pql_err err = {0};
-    struct pql_kafka_ports_conf conf = ports_conf(fx);
-    conf.outputs[0] = inputs[input];
+    struct pql_kafka_ports_conf conf = fixture_conf(fx);
+    conf.outputs[0] = fixture_inputs[input];
     struct pql_kafka_ports *ports = pql_kafka_ports_new(&conf, &err);
     struct pql_ports table = pql_kafka_ports_table(ports);
     struct pql_header header = {PQL_SLICE_LITERAL("name"), PQL_SLICE_LITERAL("value")};
@@ -133,29 +30,6 @@ static void feed(struct fixture *fx, size_t input, int32_t partition, int count)
     for (int got = 0; got < count;)
         got += (int)table.plain_acks(table.self, PQL_LANE_OUTPUT, acks, 100, 5000);
     pql_kafka_ports_free(ports);
-}
-
-static struct pql_control wait_for(struct fixture *fx, enum pql_control_kind kind)
-{
-    struct pql_control control;
-    for (int i = 0; i < 300; i++) {
-        fx->table.poll(fx->table.self, 100, &control);
-        if (control.kind == kind) return control;
-    }
-    fail_msg("no control event %d; the log says:\n%s", (int)kind, log_lines);
-    return control;
-}
-
-/* Joins; tasks 0 and 1 to workers 0 and 1. */
-static void join(struct fixture *fx)
-{
-    struct pql_err err = {0};
-    const unsigned workers[] = {0, 1};
-    OK(fx->table.subscribe(fx->table.self, &err));
-    struct pql_control control = wait_for(fx, PQL_CONTROL_ASSIGNED);
-    assert_int_equal(control.count, 2);
-    unsigned of_task[2] = {workers[control.tasks[0]], workers[control.tasks[1]]};
-    OK(fx->table.assign(fx->table.self, control.tasks, of_task, 2, &err));
 }
 
 static size_t take(struct fixture *fx, unsigned worker, struct pql_message_view *out, size_t wanted)
@@ -180,7 +54,7 @@ static void test_messages(void **state)
     struct pql_message_view views[20];
     feed(fx, 0, 1, 5);
     feed(fx, 1, 1, 2);
-    join(fx);
+    fixture_join(fx);
 
     /* Nothing before seek and resume, for both inputs of the task. */
     assert_int_equal(fx->table.worker_poll(fx->table.self, 1, views, 20), 0);
@@ -234,7 +108,7 @@ static void test_messages(void **state)
 
     /* Where the ends are now. */
     OK(fx->table.end_offsets_ask(fx->table.self, positions, 2, &err));
-    struct pql_control control = wait_for(fx, PQL_CONTROL_OFFSETS);
+    struct pql_control control = fixture_wait_for(fx, PQL_CONTROL_OFFSETS);
     assert_int_equal(control.offsets_count, 2);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(control.offsets[i].offset, control.offsets[i].input == 0 ? 5 : 2);
@@ -264,7 +138,7 @@ static void test_offsets(void **state)
     OK(fx->table.offsets(fx->table.self, asked, 1, 5000, &err));
     assert_int_equal(asked[0].offset, 5);
 
-    join(fx);
+    fixture_join(fx);
     struct pql_position positions[] = {{.partition = 0, .offset = 3, .metadata = "v1;t=-;w=x"},
                                        {.partition = 1}};
     OK(fx->table.commit_offsets(fx->table.self, positions, 1, 5000, &err));
@@ -334,135 +208,6 @@ static void test_log(void **state)
     fx->table.log_close(fx->table.self, log);
 }
 
-/* --- transactions --- */
-
-static int transaction(struct fixture *fx, struct pql_err *err)
-{
-    struct pql_group_facts facts;
-    struct pql_out_record record = {.output = PQL_OUT_PQA,
-                                    .partition = -1,
-                                    .has_key = true,
-                                    .has_value = true,
-                                    .key = PQL_SLICE_LITERAL("d/acme"),
-                                    .value = PQL_SLICE_LITERAL("{}"),
-                                    .timestamp_ms = PQL_NO_TIME};
-    struct pql_position position = {.partition = 0, .offset = 1, .metadata = "v1"};
-    struct pql_ports *table = &fx->table;
-    if (table->txn_begin(table->self, err) || table->txn_produce(table->self, &record, err)) return -1;
-    table->group_facts(table->self, &facts);
-    assert_true(facts.generation >= 0 && facts.has_member_id);
-    if (table->txn_send_offsets(table->self, &position, 1, 5000, err)) return -1;
-    return table->txn_commit(table->self, 5000, err);
-}
-
-static void test_transaction(void **state)
-{
-    struct fixture *fx = *state;
-    struct pql_err err = {0};
-    join(fx);
-    OK(fx->table.txn_init(fx->table.self, 10000, &err));
-    for (int i = 0; i < 3; i++) OK(transaction(fx, &err));
-    OK(fx->table.leave(fx->table.self, 10000, &err));
-}
-
-/* Every row of what a broker may answer that the mock can be made to say. */
-static void test_transaction_faults(void **state)
-{
-    struct fixture *fx = *state;
-    static const struct {
-        int16_t api;
-        int code;
-        enum pql_err_class cls; /* NONE: overcome inside the client */
-        const char *reason;
-    } rows[] = {
-        {API_TXN_OFFSET_COMMIT, CODE_ILLEGAL_GENERATION, PQL_ERR_ABORT_TXN, NULL},
-        {API_TXN_OFFSET_COMMIT, CODE_UNKNOWN_MEMBER, PQL_ERR_ABORT_TXN, NULL},
-        {API_TXN_OFFSET_COMMIT, CODE_FENCED_INSTANCE, PQL_ERR_ABORT_TXN, NULL},
-        {API_TXN_OFFSET_COMMIT, CODE_REBALANCE, PQL_ERR_ABORT_TXN, NULL},
-        {API_TXN_OFFSET_COMMIT, CODE_NOT_COORDINATOR, PQL_ERR_NONE, NULL},
-        {API_END_TXN, CODE_CONCURRENT, PQL_ERR_NONE, NULL},
-        {API_ADD_PARTITIONS, CODE_TOPIC_AUTHORIZATION, PQL_ERR_ABORT_TXN, "topic_authorization"},
-        {API_PRODUCE, CODE_TOO_LARGE, PQL_ERR_ABORT_TXN, "record_too_large"},
-        {API_END_TXN, CODE_INVALID_EPOCH, PQL_ERR_FENCED, NULL},
-        {API_END_TXN, CODE_PRODUCER_FENCED, PQL_ERR_FENCED, NULL},
-        {API_END_TXN, CODE_INVALID_TXN_STATE, PQL_ERR_FENCED, NULL},
-        {API_PRODUCE, CODE_INVALID_EPOCH, PQL_ERR_FENCED, NULL},
-    };
-    struct pql_err err = {0};
-    join(fx);
-    OK(fx->table.txn_init(fx->table.self, 10000, &err));
-    OK(transaction(fx, &err));
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        err = (struct pql_err){0};
-        pql_kafka_mock_fail(fx->mock, rows[i].api, 1, rows[i].code);
-        int result = transaction(fx, &err);
-        if (err.cls != rows[i].cls || result != (rows[i].cls ? -1 : 0))
-            fail_msg("request %d answered %d: class %d, %s", rows[i].api, rows[i].code, (int)err.cls,
-                     err.msg);
-        if (rows[i].reason) assert_string_equal(err.reason, rows[i].reason);
-        if (rows[i].cls == PQL_ERR_ABORT_TXN) OK(fx->table.txn_abort(fx->table.self, 10000, &err));
-        if (rows[i].cls == PQL_ERR_FENCED) {
-            OK(fx->table.txn_recreate(fx->table.self, &err));
-            OK(fx->table.txn_init(fx->table.self, 10000, &err));
-        }
-        /* And it goes on; an abort that cost sequence numbers may ask for one more. */
-        if (transaction(fx, &err)) {
-            assert_int_equal(err.cls, PQL_ERR_ABORT_TXN);
-            OK(fx->table.txn_abort(fx->table.self, 10000, &err));
-            OK(transaction(fx, &err));
-        }
-    }
-    OK(fx->table.leave(fx->table.self, 10000, &err));
-}
-
-/* As large as the topic takes, beside small ones. */
-static void test_large_record(void **state)
-{
-    struct fixture *fx = *state;
-    struct pql_err err = {0};
-    enum { SIZE = 999800 };
-    char *bytes = pql_xcalloc(1, SIZE);
-    struct pql_out_record record = {.output = PQL_OUT_DLQ,
-                                    .partition = 0,
-                                    .has_value = true,
-                                    .value = {bytes, SIZE},
-                                    .timestamp_ms = PQL_NO_TIME};
-    join(fx);
-    OK(fx->table.txn_init(fx->table.self, 10000, &err));
-    OK(fx->table.txn_begin(fx->table.self, &err));
-    OK(fx->table.txn_produce(fx->table.self, &record, &err));
-    record.value.len = 10;
-    OK(fx->table.txn_produce(fx->table.self, &record, &err));
-    OK(fx->table.txn_commit(fx->table.self, 10000, &err));
-    OK(fx->table.leave(fx->table.self, 10000, &err));
-    free(bytes);
-}
-
-/* Whether a commit that takes too long came through is not known; the next handle ends it one way or the
- * other. */
-static void test_commit_timed_out(void **state)
-{
-    struct fixture *fx = *state;
-    struct pql_err err = {0};
-    struct pql_ports *table = &fx->table;
-    struct pql_group_facts facts;
-    struct pql_position position = {.partition = 0, .offset = 1};
-    join(fx);
-    OK(table->txn_init(table->self, 10000, &err));
-    OK(table->txn_begin(table->self, &err));
-    table->group_facts(table->self, &facts);
-    OK(table->txn_send_offsets(table->self, &position, 1, 5000, &err));
-    pql_kafka_mock_delay(fx->mock, 1000);
-    assert_int_equal(table->txn_commit(table->self, 200, &err), -1);
-    assert_int_equal(err.cls, PQL_ERR_FENCED);
-    assert_null(err.reason);
-    pql_kafka_mock_delay(fx->mock, 0);
-    OK(table->txn_recreate(table->self, &err));
-    OK(table->txn_init(table->self, 10000, &err));
-    OK(transaction(fx, &err));
-    OK(table->leave(table->self, 10000, &err));
-}
-
 /* --- configuration and connection --- */
 
 static void test_unreachable(void **state)
@@ -470,16 +215,16 @@ static void test_unreachable(void **state)
     (void)state;
     const struct pql_kafka_property properties[] = {{.name = "bootstrap.servers", .value = "127.0.0.1:1"}};
     const struct pql_kafka_conf conf = {.properties = properties, .properties_count = 1, .app = "a"};
-    const struct pql_kafka_log log = {.write = write_log};
+    const struct pql_kafka_log log = {.write = fixture_log};
     struct pql_err err = {0};
-    log_lines[0] = '\0';
+    fixture_lines[0] = '\0';
     struct pql_kafka *kafka = pql_kafka_open(&conf, PQL_KAFKA_PRODUCER, &log, NULL, NULL, NULL, &err);
     assert_non_null(kafka);
     assert_int_equal(pql_kafka_await(kafka, 2, NULL, NULL, &err), -1);
     assert_int_equal(err.cls, PQL_ERR_RETRY);
     assert_non_null(strstr(err.msg, "127.0.0.1:1"));
     assert_non_null(strstr(err.msg, "refused"));
-    assert_non_null(strstr(log_lines, "trying again in 0.5 s"));
+    assert_non_null(strstr(fixture_lines, "trying again in 0.5 s"));
     pql_kafka_close(kafka);
 }
 
@@ -514,14 +259,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_unreachable),
-        cmocka_unit_test_setup_teardown(test_messages, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wake, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_offsets, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_log, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_transaction, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_transaction_faults, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_large_record, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_commit_timed_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_messages, ports_set_up, ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_wake, ports_set_up, ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_offsets, ports_set_up, ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_log, ports_set_up, ports_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

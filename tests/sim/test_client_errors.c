@@ -1,6 +1,6 @@
 /* What is done about each answer of the transactional client, row by row: which calls follow, and that the
  * same records are there in the end, each once. Which answer of a broker becomes which class is
- * tests/mock/test_client_errors.c. */
+ * tests/mock/test_broker_answers.c. */
 #include "sim/calls.h"
 #include "sim/world.h"
 

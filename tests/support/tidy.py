@@ -99,7 +99,7 @@ def named_tests(path, text):
             if name.endswith((".c", ".py", ".h")):
                 known.add(name)
                 with open(os.path.join(folder, name), encoding="utf-8") as source:
-                    known.update(re.findall(r"(?:cmocka_unit_test\(|def |\[(?=[A-Z_]+\] = ))(\w+)", source.read()))
+                    known.update(re.findall(r"(?:cmocka_unit_test(?:_setup_teardown)?\(|def |\[(?=[A-Z_]+\] = ))(\w+)", source.read()))
     with open(os.path.join(ROOT, "processor", "app", "pipeline.h"), encoding="utf-8") as source:
         known.update(re.findall(r"^    X\((\w+),", source.read(), re.M))
     for number, line in enumerate(text.split("\n"), 1):
