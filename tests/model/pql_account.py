@@ -166,16 +166,24 @@ class View:
             user = self.aliases[user]
         return user
 
+    def hops(self, event):
+        """How many aliases lie between the user of an event and whose it is now."""
+        count, user = 0, event.user
+        while user in self.aliases:
+            count, user = count + 1, self.aliases[user]
+        return count
+
+    def in_time(self, events):
+        """By time; of equal times a user's own after those that an alias brought, else in the order applied."""
+        return sorted(events, key=lambda e: (e.time, -self.hops(e))) if self.aliases else sorted(events, key=lambda e: e.time)
+
     def owner(self, event):
         return None if event.user is None or event.order in self.erased else self.resolve(event.user)
 
     def is_member(self, user):
         """By what came last, in time, of what makes a member and what ends it."""
-        last = None
-        for e in self.by_user[user]:
-            if e.kind in ("track", "identify", "group", "leave_group") and (last is None or e.time >= last.time):
-                last = e
-        return last is not None and last.kind != "leave_group"
+        deciding = [e for e in self.by_user[user] if e.kind in ("track", "identify", "group", "leave_group")]
+        return bool(deciding) and self.in_time(deciding)[-1].kind != "leave_group"
 
     def of(self, user):
         """The events of a subject, in the order applied."""
@@ -225,9 +233,7 @@ class View:
         key = ("attributes", user)
         if key not in self.cache:
             kind, best = "group" if user is None else "identify", {}
-            for e in self.of(user):
-                for path, value in e.traits.items() if e.kind == kind else ():
-                    if value is not None and (path not in best or e.time >= best[path].time):
-                        best[path] = e
+            for e in self.in_time([e for e in self.of(user) if e.kind == kind]):
+                best.update({path: e for path, value in e.traits.items() if value is not None})
             self.cache[key] = {path: Open(e.traits[path]) for path, e in best.items()}
         return self.cache[key]

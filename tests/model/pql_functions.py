@@ -62,7 +62,9 @@ def reduce_events(view, name, events, path, now, window, zone):
         return len({pql_zone.period(zone, name[:-1], e.time) for e in events}) * SCALE
     if name == "streak":
         return streak([pql_zone.day(zone, e.time) for e in events], pql_zone.day(zone, now)) * SCALE
-    in_order = sorted(events, key=lambda e: e.time)      # stable: equal times in the order applied
+    in_order = view.in_time(events)
+    if name == "earliest":
+        in_order = sorted(in_order, key=lambda e: (e.time, view.hops(e)))
     if name == "nth":
         return Time(in_order[window[1] - 1].time) if len(in_order) >= window[1] else None
     if name == "ever":
@@ -118,13 +120,17 @@ class Partial:
         self.whole = None
         self.in_order, self.newest = True, None
 
+    def merge_value(self, into, steps):
+        """The later start per step, of equal ones that with the earlier last event."""
+        mine = self.steps.setdefault(into, {})
+        for step, found in steps.items():
+            if step not in mine or (found[0], -found[1]) > (mine[step][0], -mine[step][1]):
+                mine[step] = found
+        self.in_order = False
+
     def merge(self, other):
-        """The later start per step."""
         for value, steps in other.steps.items():
-            mine = self.steps.setdefault(value, {})
-            for step, found in steps.items():
-                if step not in mine or found[0] > mine[step][0]:
-                    mine[step] = found
+            self.merge_value(value, steps)
         if other.whole is not None:
             self.whole = other.whole if self.whole is None else max(self.whole, other.whole)
         self.in_order = False
@@ -133,28 +139,52 @@ class Partial:
 def sequence(view, user, selector, window, now, program):
     """In the order applied; for each step the partial match with the latest start is kept. What is older than the
     last event of its partial match does not extend it. An alias puts two users' matches together as they are then."""
-    place = view.window(user, window) if window[0] in ("first", "period") else None
-    if window[0] in ("first", "period") and place is None:
-        return False
-    found = {}
-    for e in view.of(user):
-        of = found.setdefault(e.user if user is not None else None, Partial())
-        if e.kind == "alias" and user is not None and e.previous in found:
-            of.merge(found.pop(e.previous))
-        if place and (not place[0] <= e.time < place[1] or (user, window) in e.too_late_for):
-            continue
-        step_in(view, of, e, selector, program)
-    mine = found.get(user, Partial())
+    by = selector[2]
+    if window[0] in ("first", "period"):
+        mine = sequence_kept(view, user, selector, window, program)
+    else:
+        found = {}
+        for e in view.of(user):
+            of = found.setdefault(e.user if user is not None else None, Partial())
+            if e.kind == "alias" and e.previous in (found if user is not None else of.steps):
+                if user is not None:
+                    of.merge(found.pop(e.previous))
+                elif by == "user":
+                    of.merge_value(e.user, of.steps.pop(e.previous))
+            step_in(view, of, e, selector, program, e.user if by == "user" and e.order not in view.erased else None)
+        mine = found.get(user, Partial())
     if mine.in_order:           # then nothing is lost by keeping the latest alone
         last = len(selector[1]) - 1
         assert mine.whole == max((s for m in mine.starts.values() for s in m.get(last, ())), default=None)
     return mine.whole is not None and (window[0] != "rolling" or mine.whole > now - window[1])
 
 
-def step_in(view, partial, e, selector, program):
+def sequence_kept(view, user, selector, window, program):
+    """Where every occurrence is kept, all are matched anew: each user's in the order applied, between two users by time."""
+    place, found = view.window(user, window), {}
+    for e in view.of(user) if place else ():
+        of = found.setdefault(e.user if user is not None else None, [])
+        if e.kind == "alias" and user is not None and e.previous in found:
+            of[:] = merged_by_time(of, found.pop(e.previous))
+        if place[0] <= e.time < place[1] and (user, window) not in e.too_late_for:
+            of.append(e)
+    partial = Partial()
+    for e in found.get(user, ()):
+        step_in(view, partial, e, selector, program)
+    return partial
+
+
+def merged_by_time(mine, other):
+    found = []
+    while mine and other:
+        found.append((mine if mine[0].time <= other[0].time else other).pop(0))
+    return found + mine + other
+
+
+def step_in(view, partial, e, selector, program, value=None):
     _, steps, by, within = selector
     served = [i for i, step in enumerate(steps) if matches(e, step, program)]
-    value = property_of(view, e, by) if by else None
+    value = value or (property_of(view, e, by) if by else None)
     if not served or (by and value is None):
         return
     partial.in_order = partial.in_order and (partial.newest is None or e.time >= partial.newest) and e.applied == e.time

@@ -96,14 +96,16 @@ class Program:
     def instants_after(self, time):
         """When something that happened then may come to count otherwise."""
         found = {time + w for w in self.rolling} | {time + w * n for w in self.prevs for n in (1, 2)}
+        if self.exact_max < 100:        # then there are panes, and they leave when their ends do
+            found |= {(time // -(-w // 1024) + 1) * -(-w // 1024) + w * n for w in self.rolling + self.prevs for n in (1, 2)}
         found |= {time + d + extra for d in self.durations for extra in (0, 1)}
         found |= {pql_zone.period(zone, unit, time)[1] for zone, unit in self.calendars}
         found |= {pql_zone.day_start(zone, pql_zone.day(zone, time) + 2) for zone in self.streaks}
         return found
 
     def is_exact_number(self, subject, call):
-        """Whether nothing cuts its value: a count read as a number keeps all, if some of it in panes."""
-        return call[2] == "count" and ("account" if call[1] else subject, call[2:]) in self.numbers
+        """Whether nothing cuts its value: what is read as a number keeps all, a count some of it in panes; distinct stops."""
+        return call[2] != "distinct" and ("account" if call[1] else subject, call[2:]) in self.numbers
 
     def keeps_of(self, subject, call):
         return self.keeps["account" if call[1] else subject, call[2:]] * SCALE

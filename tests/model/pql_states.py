@@ -77,12 +77,12 @@ class Step(Evaluation):
                 abs(state.score - (state.sent or 0)) < micros_of(publish["min_delta"]):
             state.held = None
             return
-        cause = max(self.cause(definition, user), state.held or EXPIRED)
+        cause = self.cause(definition, user)
         if state.sent_at is not None and self.now < state.sent_at + publish.get("min_interval", 0):
-            state.held = cause
+            state.held = cause if state.held is None else state.held
             self.plan(state.sent_at + publish["min_interval"])
             return
-        state.held = None
+        cause, state.held = max(cause, state.held or EXPIRED), None
         self.record(definition, user, state, "score_changed", state.status, REASONS[cause])
 
     def is_eligible(self, definition, user):
