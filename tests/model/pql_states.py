@@ -21,6 +21,7 @@ class Step(Evaluation):
             gone = self.account.gone.get(user, self.account.gone.get(None))
             if gone:
                 if state.status == "qualified":
+                    state.score = self.score(definition, user) if definition.items else 0
                     self.leave(definition, user, state, gone, CONDITION)
                 self.account.states[definition.name, user] = State(state.version)
             else:
@@ -222,7 +223,7 @@ class Step(Evaluation):
     def expires_at(self, definition, user):
         """When the condition would lapse if nothing more happened; None if it never would, and for other conditions
         than and/or over comparisons of one signal, or the score, with constants."""
-        if definition.once or not is_plain(definition.stay):
+        if definition.once or not is_plain(definition.stay) or not self.holds(definition.stay, user, definition=definition):
             return None
         scored = any(t[0] == "score" for t in walk(definition.stay))
         if scored and any(leaf[0] not in ("fn", "attr", "age") for t in definition.score_trees for leaf in leaves(t)):
