@@ -219,7 +219,8 @@ class Definition:
         self.score_trees = [t for i in self.items for t in (i.when, i.per) if t] + \
             [t for pair in self.multiply for t in pair if t]
         self.conditions = [c for c in (self.eligible, self.qualify, self.stay) if c] + self.score_trees
-        self.others = [when for rows in self.choices.values() for when, _ in rows if when]     # decide nothing
+        self.context = [read(text) for text in source.get("context", [])]
+        self.others = [when for rows in self.choices.values() for when, _ in rows if when] + self.context     # decide nothing
         self.needs = {t[-1] for c in self.conditions + self.others for t in walk(c)
                       if t[0] in ("isdef", "instate", "scoreof", "tierof")}
 

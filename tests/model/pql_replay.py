@@ -93,7 +93,10 @@ def events_text(case):
 
 
 def program_of(case):
-    return Program(case["settings"], case["definitions"])
+    settings = dict(case["settings"])
+    for name, values in settings.pop("of_files", {}).items():
+        settings[name] = dict(settings.get(name, {}), **values)
+    return Program(settings, case["definitions"])
 
 
 def is_refused(event):

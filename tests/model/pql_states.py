@@ -187,7 +187,7 @@ class Step(Evaluation):
                 found, items = found + items, []
             else:
                 found.append(self.evidence(definition, user, row))
-        return found + items
+        return found + items + [dict(self.evidence(definition, user, row), met=True) for row in definition.context]
 
     def item_evidence(self, definition, user, item):
         leaf = self.leaf(self.after, user, definition=definition)

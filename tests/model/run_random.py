@@ -7,6 +7,7 @@ same. A seed decides everything; a case that fails is made smaller and printed w
     run_random.py --cases-program … --seconds 600 --seed 100000             as many as fit
 """
 import argparse
+import concurrent.futures
 import os
 import random
 import sys
@@ -165,41 +166,59 @@ def report(seed, case, problem):
     print(f"again: tests/model/run_random.py --cases-program PROGRAM --seed {seed} --cases 1 --keep DIR", flush=True)
 
 
+class Share:
+    """The cases of one process: every jobs-th from a seed on."""
+
+    def __init__(self, options, index):
+        self.options = options
+        self.seed, self.cases = options.seed + index, -(-(options.cases - index) // options.jobs)
+        self.ran = self.failed = self.records = self.hopeless = 0
+
+    def run(self):
+        began = time.monotonic()
+        options = self.options
+        product = pql_replay.CasesProgram(os.path.abspath(options.cases_program))
+        with tempfile.TemporaryDirectory() as scratch:
+            while (time.monotonic() - began < options.seconds) if options.seconds else self.ran < self.cases:
+                self.one(product, options.keep or scratch, scratch)
+                self.seed += options.jobs
+                if self.failed >= options.failures:
+                    break
+        product.stop()
+        return self.ran, self.failed, self.records, self.hopeless
+
+    def one(self, product, folder, scratch):
+        case, wanted = make_case(self.seed)
+        problem = pql_replay.mismatch(product, rendered(case), folder, wanted)
+        if problem and kind_of(problem) == "refused" and "can never" in problem:
+            self.hopeless += 1      # the checker saw it; nothing ran
+            return
+        self.ran += 1
+        self.records += sum(map(len, wanted))
+        if problem:
+            self.failed += 1
+            report(self.seed, *shrink(product, case, scratch, self.options.shrink_seconds))
+
+
 def main():
     parser = argparse.ArgumentParser(description="random definitions and events, against the model")
     parser.add_argument("--cases-program", required=True, help="model_cases of the build")
-    parser.add_argument("--seed", type=int, default=1, help="of the first case")
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("PQL_TEST_SEED", 1)), help="of the first case")
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--seconds", type=float, help="as many cases as fit, instead of a number")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")
     parser.add_argument("--shrink-seconds", type=float, default=60)
     parser.add_argument("--keep", help="folder for the files of the last case")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; the cases are shared out")
     options = parser.parse_args()
-    product = pql_replay.CasesProgram(os.path.abspath(options.cases_program))
-    began = time.monotonic()
-    ran = failed = records = hopeless = 0
     if options.keep:
         os.makedirs(options.keep, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or scratch
-        seed = options.seed
-        while (time.monotonic() - began < options.seconds) if options.seconds else ran < options.cases:
-            case, wanted = make_case(seed)
-            problem = pql_replay.mismatch(product, rendered(case), folder, wanted)
-            seed += 1
-            if problem and kind_of(problem) == "refused" and "can never" in problem:
-                hopeless += 1       # the checker saw it; nothing ran
-                continue
-            ran += 1
-            records += sum(map(len, wanted))
-            if problem:
-                failed += 1
-                case, problem = shrink(product, case, scratch, options.shrink_seconds)
-                report(seed - 1, case, problem)
-                if failed >= options.failures:
-                    break
-    product.stop()
-    print(f"{ran} cases from seed {options.seed}, {records} transitions, {failed} failed, {hopeless} refused as hopeless, {time.monotonic() - began:.0f} s")
+    began = time.monotonic()
+    with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
+        shares = [pool.submit(Share(options, index).run) for index in range(options.jobs)]
+        ran, failed, records, hopeless = (sum(values) for values in zip(*(share.result() for share in shares)))
+    print(f"{ran} cases from seed {options.seed}, {records} transitions, {failed} failed, {hopeless} refused as hopeless, "
+          f"{time.monotonic() - began:.0f} s")
     return 1 if failed or not ran else 0
 
 

@@ -100,11 +100,9 @@ class Test:
             found = pql_conf.read(source.read())
         settings = self.case["settings"]
         settings.setdefault("files", []).append(path)
-        settings["signals"].update(found.get("signals", {}))
-        settings["parameters"].update({p["name"]: p if "by" in p else p["default"] for p in found.get("parameters", [])})
-        settings.setdefault("periods", []).extend(
-            {k: v.removeprefix("account.") if isinstance(v, str) else v for k, v in p.items()}
-            for m in found.get("mappings", {}).values() for p in m.get("periods", []))
+        named = settings.setdefault("of_files", {"signals": {}, "parameters": {}})
+        named["signals"].update(found.get("signals", {}))
+        named["parameters"].update({p["name"]: p if "by" in p else p["default"] for p in found.get("parameters", [])})
         self.case["definitions"] += [dict(d, of_file=True) for d in found["definitions"] if d.get("mode") != "off"]
 
     def setting(self, name, value):
