@@ -1,0 +1,262 @@
+/* What each function costs: time per event and bytes per subject, beside what it is meant to keep; then how
+ * that grows with definitions that an event does not touch, and with users of an account. Each run's
+ * transitions are checked by their digest.
+ *
+ *   bench_functions [--events N] [--functions | --definitions | --users] */
+#include "bench/source.h"
+#include "core/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Events of 30 days: account i % ACCOUNTS, x twice and y once of three, ten users each, p of 0 … 99.99, s of
+ * 20 texts. */
+enum { ACCOUNTS = 5000, NAME_MAX_BYTES = 160, DEFINITIONS_MAX = 1001 };
+static const int64_t begin_ms = INT64_C(1767225600000), span_ms = INT64_C(30) * 86400000;
+
+static const struct row {
+    const char *qualify;
+    const char
+        *figure; /* bytes that are meant to be kept, n: occurrences in the window, k: how many are wanted */
+    uint64_t digest; /* of 1,000,000 events; 0: unknown */
+} rows[] = {
+    {"count(never, 7d) >= 1", "0", 0},
+    {"count(x, ever) >= 100", "4", 0},
+    {"sum(x.p, ever) >= 5000", "16", 0},
+    {"ever(x)", "8 or 16", 0},
+    {"since(x) > 2h", "8 or 16", 0},
+    {"nth(x, 3) > first_time(y)", "8 n = 24, and 16", 0},
+    {"count(x, 7d) >= 32", "8 k = 400", 0},
+    {"count(x, 7d) * 1 >= 32", "8 n = 250", 0},
+    {"count(x, 7d) < count(x, prev 7d)", "8 in 2 W = 500", 0},
+    {"sum(x.p, 7d) >= 1700", "16 n = 500", 0},
+    {"avg(x.p, 7d) >= 52", "16 n = 500", 0},
+    {"max(x.p, 7d) >= 99", "16 per candidate", 0},
+    {"latest(x.s) = 's3'", "16 + value", 0},
+    {"latest(x.p, 7d) > 90", "16 + value", 0},
+    {"earliest(x.s) = 's3'", "16 + value", 0},
+    {"usage(x.p, 99) >= 1", "16 + value", 0},
+    {"distinct(x.s, 7d) >= 17", "32 k = 640", 0},
+    {"distinct(x.p, 7d) >= 32", "32 k = 1,000", 0},
+    {"distinct(x.p, ever) >= 50", "8 k = 400", 0},
+    {"distinct(x.p, ever) * 1 >= 130", "8 k = 1,070", 0},
+    {"days(any, 14d) >= 14", "12 k = 168", 0},
+    {"weeks(any, 28d) >= 4", "12 k = 60", 0},
+    {"months(any, 60d) >= 2", "12 k = 24", 0},
+    {"streak(any) >= 7", "16", 0},
+    {"count(x, today) >= 5", "4 + 4", 0},
+    {"sum(x.p, this week) >= 1500", "16 + 4", 0},
+    {"count(x, first 7d) >= 30", "8 n = 250, then 4 to 8", 0},
+    {"sequence(y then x, 1d)", "16 (m - 1) + 8 = 24", 0},
+    {"sequence(y then x then y by s within 12h)", "16 (m - 1) + 24 per open value", 0},
+    {"age() > 3d", "9", 0},
+    {"users(count(x, 7d) >= 4) >= 3", "per user 8 k = 400, and a bit", 0},
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+struct made {
+    struct pql_program_conf conf;
+    struct pql_definition_conf definitions[DEFINITIONS_MAX];
+    char texts[DEFINITIONS_MAX][NAME_MAX_BYTES], names[DEFINITIONS_MAX][16];
+    struct pql_program *program;
+};
+
+struct measured {
+    double ns;    /* per event */
+    double bytes; /* per account */
+    uint64_t records, digest;
+};
+
+static void count(void *context, const struct pql_record *record)
+{
+    struct measured *m = context;
+    m->records++;
+    m->digest += source_hash(record->account_id, record->transition == PQL_ENTERED, record->occurred_at);
+}
+
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void define(struct made *made, const char *qualify)
+{
+    size_t i = made->conf.definitions_count++;
+    snprintf(made->names[i], sizeof made->names[i], "d%zu", i);
+    snprintf(made->texts[i], sizeof made->texts[i], "%s", qualify);
+    made->definitions[i] = (struct pql_definition_conf){.name = pql_slice_of(made->names[i]),
+                                                        .subject = PQL_SUBJECT_ACCOUNT,
+                                                        .version = 1,
+                                                        .qualify.text = pql_slice_of(made->texts[i])};
+}
+
+static struct made *made_new(void)
+{
+    struct made *made = calloc(1, sizeof *made);
+    if (!made) abort();
+    made->conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("bench"),
+                                           .settings = pql_settings_default(),
+                                           .definitions = made->definitions};
+    return made;
+}
+
+static void build(struct made *made)
+{
+    struct pql_diags diags;
+    pql_diags_init(&diags);
+    made->program = pql_program_new(&made->conf, &diags);
+    if (!made->program) {
+        pql_diags_print(&diags, stderr);
+        exit(1);
+    }
+    pql_diags_deinit(&diags);
+}
+
+static void made_free(struct made *made)
+{
+    pql_program_free(made->program);
+    free(made);
+}
+
+/* What an event says is made as it comes; `over none` takes that out of the figure. */
+static void apply(struct pql_engine *engine, const struct pql_program *program, uint64_t i, uint64_t events,
+                  uint32_t accounts, uint32_t users)
+{
+    static const char *const names[] = {"x", "y", "x"};
+    const struct pql_names *asked = pql_program_names(program);
+    uint64_t of_account = i / accounts, random = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    struct pql_value properties[4] = {{0}};
+    char account[16], user[16], text[8];
+    int account_len = snprintf(account, sizeof account, "a%u", (unsigned)(i % accounts));
+    int user_len = snprintf(user, sizeof user, "u%u", (unsigned)(random % users));
+    snprintf(text, sizeof text, "s%u", (unsigned)(random / 16 % 20));
+    for (size_t p = 0; p < asked->properties_count && p < 4; p++)
+        properties[p] = pql_slice_is(asked->properties[p], "s")
+                            ? pql_text(pql_slice_of(text))
+                            : pql_number((pql_decimal)(random % 10000) * (PQL_DECIMAL_ONE / 100));
+    struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                              .name = pql_slice_of(names[(of_account + i) % 3]),
+                              .account = {account, (size_t)account_len},
+                              .user = {user, (size_t)user_len},
+                              .time_ms = begin_ms + (int64_t)((double)i * ((double)span_ms / (double)events)),
+                              .properties = properties,
+                              .offset = (int64_t)i};
+    (void)pql_engine_apply(engine, &event);
+}
+
+static struct measured measure(const struct made *made, uint64_t events, uint32_t accounts, uint32_t users)
+{
+    struct measured m = {0};
+    struct pql_engine *engine = pql_engine_new(made->program, count, &m);
+    double begin = cpu_seconds();
+    for (uint64_t i = 0; i < events; i++) apply(engine, made->program, i, events, accounts, users);
+    m.ns = (cpu_seconds() - begin) * 1e9 / (double)events;
+    m.bytes = (double)pql_engine_bytes(engine) / (double)accounts;
+    pql_engine_free(engine);
+    return m;
+}
+
+static bool tell(const struct measured *m, uint64_t digest, bool is_known)
+{
+    bool is_right = !is_known || !digest || m->digest == digest;
+    printf("  %8llu  %016llx%s\n", (unsigned long long)m->records, (unsigned long long)m->digest,
+           is_right ? "" : " WRONG");
+    return is_right;
+}
+
+static bool functions(uint64_t events)
+{
+    struct measured none = {0};
+    bool is_right = true;
+    printf("%-46s %9s %9s %9s  %-32s %8s  %s\n", "function", "ns/event", "over none", "bytes",
+           "meant to keep", "records", "digest");
+    for (size_t i = 0; i < ROWS; i++) {
+        struct made *made = made_new();
+        define(made, rows[i].qualify);
+        build(made);
+        struct measured m = measure(made, events, ACCOUNTS, 10);
+        if (i == 0) none = m;
+        printf("%-46s %9.0f %9.0f %9.0f  %-32s", rows[i].qualify, m.ns, m.ns - none.ns, m.bytes - none.bytes,
+               rows[i].figure);
+        is_right &= tell(&m, rows[i].digest, events == 1000000);
+        made_free(made);
+    }
+    return is_right;
+}
+
+/* Of so many definitions an event touches three at most; the others listen to names that do not come. */
+static bool definitions(uint64_t events)
+{
+    static const struct {
+        int count;
+        uint64_t digest;
+    } sizes[] = {{1, 0}, {10, 0}, {100, 0}, {1000, 0}};
+    bool is_right = true;
+    printf("\n%-46s %9s %9s %10s  %s\n", "definitions, of which an event touches three", "ns/event", "bytes",
+           "records", "digest");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct made *made = made_new();
+        static const char *const touched[] = {"count(x, 7d) >= 32", "days(any, 14d) >= 14",
+                                              "sum(y.p, 7d) >= 800"};
+        for (int d = 0; d < sizes[i].count; d++) {
+            char text[NAME_MAX_BYTES];
+            snprintf(text, sizeof text, "count(other_%d, 7d) >= 2 and distinct(another_%d.s, 7d) >= 3", d, d);
+            define(made, d < 3 ? touched[d] : text);
+        }
+        build(made);
+        struct measured m = measure(made, events, ACCOUNTS, 10);
+        printf("%-46d %9.0f %9.0f  ", sizes[i].count, m.ns, m.bytes);
+        is_right &= tell(&m, sizes[i].digest, events == 1000000);
+        made_free(made);
+    }
+    return is_right;
+}
+
+/* The same events of accounts with so many users. */
+static bool users(uint64_t events)
+{
+    static const struct {
+        uint32_t accounts, users;
+        uint64_t digest;
+    } sizes[] = {{100000, 1, 0}, {100, 1000, 0}, {1, 100000, 0}};
+    bool is_right = true;
+    printf("\n%-46s %9s %9s %10s  %s\n", "accounts x users: users(count(x, 7d) >= 2) >= 3", "ns/event",
+           "bytes/user", "records", "digest");
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct made *made = made_new();
+        define(made, "users(count(x, 7d) >= 2) >= 3");
+        build(made);
+        struct measured m = measure(made, events, sizes[i].accounts, sizes[i].users);
+        char name[64];
+        snprintf(name, sizeof name, "%u x %u", (unsigned)sizes[i].accounts, (unsigned)sizes[i].users);
+        printf("%-46s %9.0f %9.0f  ", name, m.ns, m.bytes / (double)sizes[i].users);
+        is_right &= tell(&m, sizes[i].digest, events == 1000000);
+        made_free(made);
+    }
+    return is_right;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t events = 1000000;
+    bool all = true, is_right = true;
+    const char *only = "";
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--events") && i + 1 < argc)
+            events = strtoull(argv[++i], NULL, 10);
+        else
+            only = argv[i], all = false;
+    }
+    if (!events ||
+        (!all && strcmp(only, "--functions") && strcmp(only, "--definitions") && strcmp(only, "--users"))) {
+        fputs("usage: bench_functions [--events N] [--functions | --definitions | --users]\n", stderr);
+        return 2;
+    }
+    if (all || !strcmp(only, "--functions")) is_right &= functions(events);
+    if (all || !strcmp(only, "--definitions")) is_right &= definitions(events);
+    if (all || !strcmp(only, "--users")) is_right &= users(events);
+    return is_right ? 0 : 1;
+}
