@@ -11,39 +11,38 @@ int pql_agenda_order(const void *a, const void *b)
 }
 
 void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                         bool by_event, const struct pql_expr *via)
+                         enum pql_cause by, const struct pql_expr *via)
 {
     if (engine->change.is_filling) return; /* what is read again is evaluated once, at its end */
     struct pql_agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
-    *item = (struct pql_agenda_item){user, by_event, via};
+    *item = (struct pql_agenda_item){user, by, via};
     pql_heap_push(&engine->agenda, pql_agenda_order, unit->order, item);
 }
 
 void pql_agenda_push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                         bool by_event)
+                         enum pql_cause by)
 {
-    pql_agenda_push_via(engine, unit, user, by_event, NULL);
+    pql_agenda_push_via(engine, unit, user, by, NULL);
 }
 
 void pql_agenda_push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                     bool by_event)
+                     enum pql_cause by)
 {
     if (unit->subject == PQL_SUBJECT_ACCOUNT) {
-        pql_agenda_push_one(engine, unit, NULL, by_event);
+        pql_agenda_push_one(engine, unit, NULL, by);
     } else if (user) {
-        pql_agenda_push_one(engine, unit, user, by_event);
+        pql_agenda_push_one(engine, unit, user, by);
     } else {
         for (size_t i = 0; i < engine->account->users_count; i++)
-            pql_agenda_push_one(engine, unit, engine->account->users[i].user, by_event);
+            pql_agenda_push_one(engine, unit, engine->account->users[i].user, by);
     }
 }
 
 void pql_agenda_push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,
-                         struct pql_user *user, bool by_event)
+                         struct pql_user *user, enum pql_cause by)
 {
     for (size_t i = 0; i < dependents->count; i++)
-        if (dependents->items[i].mask & mask)
-            pql_agenda_push(engine, dependents->items[i].unit, user, by_event);
+        if (dependents->items[i].mask & mask) pql_agenda_push(engine, dependents->items[i].unit, user, by);
 }
 
 /* The value of a quantifier before the instant, noted at its first step in it. */
@@ -73,25 +72,25 @@ void pql_agenda_note(struct pql_engine *engine, const struct pql_expr *via)
     engine->stepped[engine->stepped_count++] = (struct pql_stepped){via, pql_expr_value(via, &scope)};
 }
 
-void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
+void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, enum pql_cause by,
                      uint32_t *counter, bool up)
 {
     for (size_t i = 0; i < dependents->count; i++) pql_agenda_note(engine, dependents->items[i].via);
     *counter = up ? *counter + 1 : *counter - 1;
     for (size_t i = 0; i < dependents->count; i++)
-        pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
+        pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by, dependents->items[i].via);
 }
 
-bool pql_agenda_is_cause(const struct pql_engine *engine, const struct pql_agenda_item *item)
+enum pql_cause pql_agenda_cause(const struct pql_engine *engine, const struct pql_agenda_item *item)
 {
-    if (!item->by_event || !item->via) return item->by_event;
+    if (item->by == PQL_BY_TIME || !item->via) return item->by;
     struct pql_scope scope = account_scope(engine);
     struct pql_value now = pql_expr_value(item->via, &scope);
-    return !pql_value_same(&find_stepped(engine, item->via)->before, &now);
+    return pql_value_same(&find_stepped(engine, item->via)->before, &now) ? PQL_BY_TIME : item->by;
 }
 
 void pql_agenda_push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count,
-                           struct pql_user *user, bool by_event)
+                           struct pql_user *user, enum pql_cause by)
 {
-    for (size_t i = 0; i < count; i++) pql_agenda_push(engine, units[i], user, by_event);
+    for (size_t i = 0; i < count; i++) pql_agenda_push(engine, units[i], user, by);
 }

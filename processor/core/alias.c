@@ -68,7 +68,7 @@ void pql_alias_rename(struct pql_engine *engine, struct pql_user *user, struct p
         *pql_cells_find(state->cells, slot) = cell;
         engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, cell)) - before;
         pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
-        if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, true);
+        if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, PQL_BY_EVENT);
     }
 }
 
@@ -115,7 +115,7 @@ static void merge_cell(struct pql_engine *engine, struct pql_user *into, struct 
     unsigned changed = pql_signal_merge(signal, &cell, given, &now, engine->t_ms);
     engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell));
     *at = cell;
-    pql_agenda_push_all(engine, &def->dependents, changed, into, true);
+    pql_agenda_push_all(engine, &def->dependents, changed, into, PQL_BY_EVENT);
 }
 
 static void merge_cells(struct pql_engine *engine, struct pql_user *into, struct pql_user *from)
@@ -151,7 +151,7 @@ static void merge_standings(struct pql_engine *engine, struct pql_user *into, co
         struct pql_standing *standing = pql_standing_get(engine, definition, into);
         if (!pql_standing_pass_on(standing, given)) continue;
         pql_schedule(engine->account, into, pql_standing_next(definition, standing, engine->t_ms));
-        pql_agenda_push_one(engine, &definition->unit, into, true);
+        pql_agenda_push_one(engine, &definition->unit, into, PQL_BY_EVENT);
     }
 }
 
@@ -161,7 +161,7 @@ static void leave_definitions(struct pql_engine *engine, struct pql_user *user)
     for (size_t d = 0; d < program->conf->definitions_count; d++) {
         const struct pql_standing *standing = pql_standing_of(&user->state, &program->definitions[d]);
         if (standing && standing->status == PQL_QUALIFIED)
-            pql_agenda_push_one(engine, &program->definitions[d].unit, user, true);
+            pql_agenda_push_one(engine, &program->definitions[d].unit, user, PQL_BY_EVENT);
     }
 }
 

@@ -16,7 +16,7 @@ static void window_moved(struct pql_engine *engine, struct pql_user *user, const
     pql_signal_start_moves(&def->signal, *cell, old, &now, engine->t_ms);
     pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
     if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
-        pql_agenda_push_all(engine, &def->dependents, ~0u, user, true);
+        pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_EVENT);
 }
 
 /* Whoever waits for ends of windows is looked at, and waits for another. */
@@ -40,7 +40,7 @@ static void start_moved(struct pql_engine *engine, struct pql_user *user,
         struct pql_first old = pql_first_of(program, engine->account, before, def);
         window_moved(engine, user, def, &old);
     }
-    pql_agenda_push_all(engine, &program->ages[subject].dependents, ~0u, user, true);
+    pql_agenda_push_all(engine, &program->ages[subject].dependents, ~0u, user, PQL_BY_EVENT);
     await_ends(engine, user);
 }
 
@@ -111,7 +111,7 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
     unsigned changed = add_to_cell(engine, &def->signal, slot, occurrence, &first);
     const struct pql_cell *cell = *slot;
     pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
-    if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, true);
+    if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, PQL_BY_EVENT);
 }
 
 /* --- spread: how many users have each value --- */
@@ -127,7 +127,7 @@ uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_
     return pql_hash_slice(pql_value_canonical(&reading.value, scratch), program->key);
 }
 
-void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bool by_event, bool up)
+void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, enum pql_cause by, bool up)
 {
     const struct pql_dependents *dependents = &engine->program->spreads[index]->dependents;
     if (!hash) return;
@@ -136,7 +136,7 @@ void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bo
     pql_account_tally(engine->program, engine->account, index, hash, up);
     engine->store.bytes += pql_tallies_bytes(engine->program, engine->account) - before;
     for (size_t i = 0; i < dependents->count; i++)
-        pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by_event, dependents->items[i].via);
+        pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by, dependents->items[i].via);
 }
 
 /* Those for whom the condition holds go from one value to another, whatever they are. */
@@ -179,7 +179,7 @@ static void change_attribute(struct pql_engine *engine, const struct pql_signal_
     void **slot = pql_cell_of(engine, pql_state_of(engine->account, user), def->slot);
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
     unsigned changed = add_to_cell(engine, &def->signal, slot, &occurrence, NULL);
-    pql_agenda_push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, true);
+    pql_agenda_push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, PQL_BY_EVENT);
 }
 
 /* While events are read again, signals that were kept have them already. */
@@ -304,7 +304,7 @@ struct pql_user *pql_user_get(struct pql_engine *engine, struct pql_slice id, bo
     pql_touch_new_user(engine, account);
     user = pql_account_add(&engine->store, account, id);
     pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_USER],
-                          engine->program->birth_units_count[PQL_SUBJECT_USER], user, true);
+                          engine->program->birth_units_count[PQL_SUBJECT_USER], user, PQL_BY_EVENT);
     return user;
 }
 

@@ -157,7 +157,8 @@ static struct pql_standing *adapt_standing(const struct pql_definition *from, co
     for (size_t i = 0; has_score && tier.len && i < to->score->tiers_count; i++)
         if (pql_slice_eq(to->score->tiers[i]->name.text, tier)) standing->tier = (uint8_t)(i + 1);
     if (has_score && from->score) return standing;
-    standing->is_sent = standing->is_held = standing->held_by_event = false;
+    standing->is_sent = standing->is_held = false;
+    standing->held_by = PQL_BY_TIME;
     return pql_xrealloc(standing, pql_standing_size(to));
 }
 

@@ -66,8 +66,9 @@ struct pql_expr {
     enum pql_expr_op op;
     enum pql_type type;
     bool negated;
-    enum pql_node_kind relation; /* COMPARE: PQL_NODE_EQ … PQL_NODE_GE */
-    enum pql_function function;  /* SIGNAL */
+    enum pql_node_kind relation;   /* COMPARE: PQL_NODE_EQ … PQL_NODE_GE */
+    enum pql_function function;    /* SIGNAL */
+    const struct pql_decay *decay; /* SIGNAL: how what it holds decays; or NULL */
     uint32_t index, of_index, threshold;
     struct pql_value value;      /* CONST */
     const struct pql_zone *zone; /* HOUR, WEEKDAY */
@@ -201,7 +202,8 @@ struct pql_item {
     const struct pql_node *node;
     const struct pql_expr *expr; /* of `when` or `per` */
     bool is_per;
-    uint32_t family; /* index of families */
+    struct pql_decay *decay; /* of its `per`; or NULL */
+    uint32_t family;         /* index of families */
 };
 
 /* Items of no family are one each, without cap. */

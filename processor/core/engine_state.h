@@ -100,7 +100,7 @@ struct pql_engine {
 /* --- trace.c --- */
 /* Tells an evaluation that has just been, if it is of the account that is traced. */
 void pql_trace_unit(const struct pql_engine *engine, const struct pql_unit *unit,
-                    const struct pql_scope *scope, bool by_event, uint64_t records_before);
+                    const struct pql_scope *scope, enum pql_cause by, uint64_t records_before);
 void pql_tracer_free(struct pql_tracer *tracer);
 
 /* --- engine.c --- */

@@ -6,8 +6,8 @@
 
 #include "core/expr.h"
 
-/* Fills evidence, missing, members …, expires_at, reason_text, attributes, route … of a record whose definition,
- * transition and reason are set. Everything lives in scratch. */
+/* Fills evidence, missing, members …, expires_at, reason_text, attributes, route … of a record whose
+ * definition, transition and reason are set. Everything lives in scratch. */
 void pql_evidence_fill(const struct pql_definition *definition, const struct pql_scope *scope,
                        struct pql_arena *scratch, struct pql_record *record);
 

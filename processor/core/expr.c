@@ -68,6 +68,10 @@ void pql_expr_read(const struct pql_expr *expr, const struct pql_scope *scope, s
     const struct pql_signal_def *def = scope->program->signals[expr->index];
     const struct pql_subject_state *state = state_of(scope, def->signal.subject);
     struct pql_first first = pql_first_of(scope->program, scope->account, state, def);
+    if (expr->decay) {
+        pql_signal_read_decayed(&def->signal, expr->decay, cell_of(def, state), &first, scope->t_ms, reading);
+        return;
+    }
     pql_signal_read(&def->signal, cell_of(def, state), &first, scope->t_ms, reading);
     switch (expr->function) {
     case PQL_FN_COUNT:

@@ -1,32 +1,32 @@
 #include "core/instant.h"
 
 /* Users are told when a condition of the account flips. */
-static void evaluate_of_account(struct pql_engine *engine, uint32_t index, bool holds, bool by_event)
+static void evaluate_of_account(struct pql_engine *engine, uint32_t index, bool holds, enum pql_cause by)
 {
     uint32_t *held = &engine->account->holding[index];
     if (holds == (*held != 0)) return;
     *held = holds;
-    pql_agenda_push_all(engine, &engine->program->conditions[index]->dependents, ~0u, NULL, by_event);
+    pql_agenda_push_all(engine, &engine->program->conditions[index]->dependents, ~0u, NULL, by);
 }
 
 static void evaluate_condition(struct pql_engine *engine, uint32_t index, struct pql_user *user,
-                               const struct pql_scope *scope, bool by_event)
+                               const struct pql_scope *scope, enum pql_cause by)
 {
     const struct pql_condition *condition = engine->program->conditions[index];
     if (user && user->state.gone) return; /* its bits are clear */
     bool is_asked = !user || user->state.is_member;
     bool holds = is_asked && pql_expr_holds(condition->expr, scope);
     if (condition->unit.subject == PQL_SUBJECT_ACCOUNT) {
-        evaluate_of_account(engine, index, holds, by_event);
+        evaluate_of_account(engine, index, holds, by);
         return;
     }
     if (holds == pql_user_has(user, index)) return;
     pql_touch_user(engine, engine->account, user);
     user->bits[index / 64] ^= UINT64_C(1) << (index % 64);
-    pql_agenda_step(engine, &condition->dependents, by_event, &engine->account->holding[index], holds);
+    pql_agenda_step(engine, &condition->dependents, by, &engine->account->holding[index], holds);
     for (uint32_t i = 0; i < engine->program->spreads_count; i++)
         if (engine->program->spreads[i]->condition == index)
-            pql_step_tally(engine, i, pql_attribute_hash(engine->program, user, i), by_event, holds);
+            pql_step_tally(engine, i, pql_attribute_hash(engine->program, user, i), by, holds);
 }
 
 void pql_instant_evaluate(struct pql_engine *engine)
@@ -34,22 +34,22 @@ void pql_instant_evaluate(struct pql_engine *engine)
     while (engine->agenda.count) {
         struct pql_heap_entry top = pql_heap_pop(&engine->agenda, pql_agenda_order);
         struct pql_agenda_item item = *(struct pql_agenda_item *)top.item;
-        item.by_event = pql_agenda_is_cause(engine, &item);
+        item.by = pql_agenda_cause(engine, &item);
         while (engine->agenda.count && engine->agenda.entries[0].due == top.due &&
                ((struct pql_agenda_item *)engine->agenda.entries[0].item)->user == item.user) {
             const struct pql_agenda_item *same = pql_heap_pop(&engine->agenda, pql_agenda_order).item;
-            item.by_event = item.by_event || pql_agenda_is_cause(engine, same);
+            item.by = pql_cause_join(item.by, pql_agenda_cause(engine, same));
         }
         const struct pql_unit *unit = engine->program->units[top.due];
         struct pql_scope scope = {
             .program = engine->program, .account = engine->account, .user = item.user, .t_ms = engine->t_ms};
         uint64_t records_before = engine->stats.records;
         if (unit->is_condition)
-            evaluate_condition(engine, unit->index, item.user, &scope, item.by_event);
+            evaluate_condition(engine, unit->index, item.user, &scope, item.by);
         else
             pql_evaluate_definition(engine, &engine->program->definitions[unit->index], item.user, &scope,
-                                    item.by_event);
-        if (engine->tracer) pql_trace_unit(engine, unit, &scope, item.by_event, records_before);
+                                    item.by);
+        if (engine->tracer) pql_trace_unit(engine, unit, &scope, item.by, records_before);
     }
 }
 
@@ -66,7 +66,7 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     pql_timers_fire(engine);
     if (account->state.start == PQL_START_NONE)
         pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],
-                              engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL, true);
+                              engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL, PQL_BY_EVENT);
     for (size_t i = 0; i < count; i++) pql_apply_event(engine, &events[i]);
     pql_instant_evaluate(engine);
     pql_timers_retime(engine);
@@ -79,7 +79,7 @@ static void push_member(struct pql_engine *engine, const struct pql_definition *
 {
     const struct pql_standing *standing = pql_standing_of(pql_state_of(engine->account, user), definition);
     if (standing && standing->status == PQL_QUALIFIED)
-        pql_agenda_push_one(engine, &definition->unit, user, false);
+        pql_agenda_push_one(engine, &definition->unit, user, PQL_BY_TIME);
 }
 
 void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)

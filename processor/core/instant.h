@@ -11,8 +11,8 @@
  *   instant.c    the instant as a whole
  *   settle.c     the same for a change of the program
  *
- * All work on engine->account at engine->t_ms. user NULL: the account itself. by_event: the cause is an
- * event, not time. Thread: the task's. */
+ * All work on engine->account at engine->t_ms. user NULL: the account itself. by: the cause. Thread: the
+ * task's. */
 #ifndef PQL_CORE_INSTANT_H
 #define PQL_CORE_INSTANT_H
 
@@ -32,31 +32,31 @@ static inline enum pql_subject pql_subject_of(const struct pql_user *user)
 
 struct pql_agenda_item {
     struct pql_user *user; /* NULL: the account */
-    bool by_event;
+    enum pql_cause by;
     const struct pql_expr
         *via; /* the cause counts only if the value of this quantifier is another than before */
 };
 
 int pql_agenda_order(const void *a, const void *b);
 void pql_agenda_push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                         bool by_event);
+                         enum pql_cause by);
 /* A unit of users, pushed because of the account, is looked at for every user. */
 void pql_agenda_push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                     bool by_event);
+                     enum pql_cause by);
 void pql_agenda_push_units(struct pql_engine *engine, struct pql_unit *const *units, size_t count,
-                           struct pql_user *user, bool by_event);
+                           struct pql_user *user, enum pql_cause by);
 /* Those who read bits of mask. */
 void pql_agenda_push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,
-                         struct pql_user *user, bool by_event);
+                         struct pql_user *user, enum pql_cause by);
 /* Something behind quantifiers is about to change, and has changed. Whether that is a cause is seen when
  * their readers are evaluated: of several steps one may undo the other. */
 void pql_agenda_note(struct pql_engine *engine, const struct pql_expr *via);
 void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                         bool by_event, const struct pql_expr *via);
+                         enum pql_cause by, const struct pql_expr *via);
 /* Both around a step of a counter. */
-void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, bool by_event,
+void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, enum pql_cause by,
                      uint32_t *counter, bool up);
-bool pql_agenda_is_cause(const struct pql_engine *engine, const struct pql_agenda_item *item);
+enum pql_cause pql_agenda_cause(const struct pql_engine *engine, const struct pql_agenda_item *item);
 
 /* --- timers.c --- */
 
@@ -86,7 +86,7 @@ void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, u
 /* Of the attribute that the spread counts; 0: the user has no such attribute. */
 uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_user *user, uint32_t spread);
 /* One user more or less has that value. */
-void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, bool by_event, bool up);
+void pql_step_tally(struct pql_engine *engine, uint32_t index, uint64_t hash, enum pql_cause by, bool up);
 
 /* --- member.c --- */
 
@@ -140,7 +140,7 @@ void pql_emit_record(struct pql_engine *engine, const struct pql_definition *def
 struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pql_definition *definition,
                                       struct pql_user *user);
 void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
-                             struct pql_user *user, const struct pql_scope *scope, bool by_event);
+                             struct pql_user *user, const struct pql_scope *scope, enum pql_cause by);
 
 /* --- scoring.c --- */
 
@@ -151,7 +151,7 @@ void pql_score_tell(const struct pql_definition *definition, const struct pql_sc
 int64_t pql_score_due(const struct pql_definition *definition, const struct pql_standing *standing);
 /* After the definition was evaluated, which has a score: tier_changed and score_changed. */
 void pql_score_evaluate(struct pql_engine *engine, const struct pql_definition *definition,
-                        struct pql_user *user, pql_decimal now, bool by_event);
+                        struct pql_user *user, pql_decimal now, enum pql_cause by);
 
 /* --- instant.c --- */
 

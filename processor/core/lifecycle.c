@@ -86,7 +86,7 @@ struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pq
 }
 
 static void enter(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                  bool by_event)
+                  enum pql_cause by)
 {
     struct pql_standing *standing = pql_standing_get(engine, definition, user);
     enum pql_status before = standing->status;
@@ -98,11 +98,11 @@ static void enter(struct pql_engine *engine, const struct pql_definition *defini
     pql_sla_begin(definition, standing);
     pql_emit_record(engine, definition, user, standing, PQL_ENTERED, before, PQL_REASON_CONDITION);
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
-    pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by_event);
+    pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by);
 }
 
 static void leave(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                  enum pql_reason reason, bool by_event)
+                  enum pql_reason reason, enum pql_cause by)
 {
     struct pql_standing *standing = pql_standing_get(engine, definition, user);
     standing->status = PQL_STATUS_LEFT;
@@ -110,18 +110,18 @@ static void leave(struct pql_engine *engine, const struct pql_definition *defini
     standing->left_ms = engine->t_ms;
     pql_emit_record(engine, definition, user, standing, PQL_LEFT, PQL_QUALIFIED, reason);
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
-    pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by_event);
+    pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by);
 }
 
 /* The cause is that of the moment when stay failed. */
 static void set_leaving(struct pql_engine *engine, struct pql_user *user, struct pql_standing *standing,
-                        bool is_leaving, bool by_event)
+                        bool is_leaving, enum pql_cause by)
 {
     if (standing->is_leaving == is_leaving) return;
     if (user) pql_touch_user(engine, engine->account, user);
     standing->is_leaving = is_leaving;
     if (!is_leaving) return;
-    standing->leaving_by_event = by_event;
+    standing->leaving_by = by;
     standing->leaving_by_change = engine->change.is_active;
 }
 
@@ -134,42 +134,41 @@ static bool is_eligible(const struct pql_definition *definition, const struct pq
 /* Whether a member may stay, as its own conditions say. */
 static void evaluate_stay(struct pql_engine *engine, const struct pql_definition *definition,
                           struct pql_user *user, struct pql_standing *standing, const struct pql_scope *scope,
-                          bool by_event)
+                          enum pql_cause by)
 {
     bool by_change = engine->change.is_active;
     if (definition->conf->once) return;
     if (!is_eligible(definition, scope)) {
         leave(engine, definition, user, by_change ? PQL_REASON_DEFINITION_CHANGED : PQL_REASON_INELIGIBLE,
-              by_event);
+              by);
         return;
     }
     if (pql_expr_holds(definition->stay, scope)) {
-        set_leaving(engine, user, standing, false, by_event);
+        set_leaving(engine, user, standing, false, by);
         return;
     }
     /* The reason is that of the moment when stay failed, however long min_stay holds the member. */
-    set_leaving(engine, user, standing, true, by_event);
+    set_leaving(engine, user, standing, true, by);
     if (engine->t_ms - standing->qualified_ms < definition->conf->min_stay_ms) {
         pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
         return;
     }
-    bool cause = standing->leaving_by_event;
-    enum pql_reason reason = cause ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED;
+    enum pql_reason reason = pql_reason_of(standing->leaving_by);
     leave(engine, definition, user, standing->leaving_by_change ? PQL_REASON_DEFINITION_CHANGED : reason,
-          cause);
+          standing->leaving_by);
 }
 
 static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
                             struct pql_user *user, struct pql_standing *standing,
-                            const struct pql_scope *scope, bool by_event)
+                            const struct pql_scope *scope, enum pql_cause by)
 {
     enum pql_reason reason;
     if (pql_outcome_bars(definition, standing, engine->t_ms, &reason))
-        leave(engine, definition, user, reason, by_event);
+        leave(engine, definition, user, reason, by);
     else
-        evaluate_stay(engine, definition, user, standing, scope, by_event);
+        evaluate_stay(engine, definition, user, standing, scope, by);
     if (standing->status != PQL_QUALIFIED) return;
-    if (definition->score) pql_score_evaluate(engine, definition, user, scope->score, by_event);
+    if (definition->score) pql_score_evaluate(engine, definition, user, scope->score, by);
     pql_sla_check(engine, definition, user, standing);
 }
 
@@ -182,7 +181,7 @@ static bool has_ended_first(const struct pql_expr *expr, const struct pql_scope 
 }
 
 static void check_missed(struct pql_engine *engine, const struct pql_definition *definition,
-                         struct pql_user *user, const struct pql_scope *scope, bool by_event)
+                         struct pql_user *user, const struct pql_scope *scope, enum pql_cause by)
 {
     const struct pql_subject_state *state = pql_state_of(engine->account, user);
     if (!definition->can_be_missed || !pql_is_not_yet(state, definition)) return;
@@ -194,29 +193,29 @@ static void check_missed(struct pql_engine *engine, const struct pql_definition 
     if (definition->conf->publish_missed)
         pql_emit_record(engine, definition, user, standing, PQL_MISSED, PQL_NOT_YET, PQL_REASON_EXPIRED);
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
-    pql_agenda_push_all(engine, &definition->changed.dependents, ~0u, user, by_event);
+    pql_agenda_push_all(engine, &definition->changed.dependents, ~0u, user, by);
 }
 
 static void evaluate_other(struct pql_engine *engine, const struct pql_definition *definition,
                            struct pql_user *user, const struct pql_standing *standing,
-                           const struct pql_scope *scope, bool by_event)
+                           const struct pql_scope *scope, enum pql_cause by)
 {
     bool cooling = standing && standing->status == PQL_STATUS_LEFT &&
                    engine->t_ms - standing->left_ms < definition->conf->cooldown_ms;
     if (cooling) return;
     if (!pql_expr_holds(definition->qualify, scope)) {
-        check_missed(engine, definition, user, scope, by_event);
+        check_missed(engine, definition, user, scope, by);
         return;
     }
     enum pql_reason reason;
     if (standing && pql_outcome_bars(definition, standing, engine->t_ms, &reason)) return;
     if (!is_eligible(definition, scope)) return;
     if (definition->stay != definition->qualify && !pql_expr_holds(definition->stay, scope)) return;
-    enter(engine, definition, user, by_event);
+    enter(engine, definition, user, by);
 }
 
 void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
-                             struct pql_user *user, const struct pql_scope *scope, bool by_event)
+                             struct pql_user *user, const struct pql_scope *scope, enum pql_cause by)
 {
     void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     struct pql_standing *standing = slot ? *slot : NULL;
@@ -229,9 +228,9 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
     known.scored = definition->score;
     if (definition->score) known.score = pql_score_value(definition->score, scope);
     if (standing && standing->status == PQL_QUALIFIED) {
-        evaluate_member(engine, definition, user, standing, &known, by_event);
+        evaluate_member(engine, definition, user, standing, &known, by);
         return;
     }
-    evaluate_other(engine, definition, user, standing, &known, by_event);
-    if (definition->score) pql_score_evaluate(engine, definition, user, known.score, by_event);
+    evaluate_other(engine, definition, user, standing, &known, by);
+    if (definition->score) pql_score_evaluate(engine, definition, user, known.score, by);
 }

@@ -6,7 +6,7 @@ static void push_units_of(struct pql_engine *engine, struct pql_user *user)
     const struct pql_program *program = engine->program;
     for (size_t i = 0; i < program->units_count; i++)
         if (program->units[i]->subject == PQL_SUBJECT_USER)
-            pql_agenda_push_one(engine, program->units[i], user, true);
+            pql_agenda_push_one(engine, program->units[i], user, PQL_BY_EVENT);
 }
 
 void pql_member_set(struct pql_engine *engine, struct pql_user *user, bool is_member, bool is_new)
@@ -15,7 +15,7 @@ void pql_member_set(struct pql_engine *engine, struct pql_user *user, bool is_me
     if (user->state.is_member == is_member) return;
     pql_touch_user(engine, account, user);
     user->state.is_member = is_member;
-    pql_agenda_step(engine, &engine->program->members_dependents, true, &account->members, is_member);
+    pql_agenda_step(engine, &engine->program->members_dependents, PQL_BY_EVENT, &account->members, is_member);
     if (!is_new) push_units_of(engine, user);
 }
 

@@ -86,7 +86,7 @@ static void answer(struct pql_engine *engine, const struct pql_answer *answer, s
     }
     if (!is_news) return;
     pql_schedule(engine->account, user, pql_standing_next(definition, standing, engine->t_ms));
-    pql_agenda_push_one(engine, &definition->unit, user, true);
+    pql_agenda_push_one(engine, &definition->unit, user, PQL_BY_EVENT);
 }
 
 void pql_apply_outcome(struct pql_engine *engine, struct pql_user *user, const struct pql_event *event,

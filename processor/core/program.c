@@ -29,7 +29,8 @@ static void join_twin(struct pql_program *program, struct pql_signal_def *prev)
     prev->signal.twin = &twin->signal;
     twin->storage = prev;
     for (size_t i = 0; i < twin->dependents.count; i++)
-        pql_build_depend(&prev->dependents, twin->dependents.items[i].unit, PQL_CHANGE_TWIN,
+        pql_build_depend(&prev->dependents, twin->dependents.items[i].unit,
+                         PQL_CHANGE_TWIN | (twin->dependents.items[i].mask & PQL_CHANGE_AGE),
                          twin->dependents.items[i].via);
 }
 

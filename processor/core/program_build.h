@@ -5,6 +5,7 @@
  *   program_choices.c       routes and their like
  *   program_exprs.c         a parsed text ─► expressions; conditions inside quantifiers
  *   program_score.c         items, families, factors, tiers; who reads a score
+ *   program_decay.c         decay of an item's `per`
  *   program_signals.c       a call ─► the signal that keeps what it reads; attributes, periods
  *   program_bounds.c        comparisons with constants: how much is kept, when a value changes by itself
  *   program_outcomes.c      names of outcomes, and what they do
@@ -32,8 +33,9 @@ struct pql_builder {
     uint32_t definition;      /* being compiled */
     enum pql_subject subject; /* whose functions are meant */
     const struct pql_zone *zone;
-    bool *needs;    /* [definitions * definitions]: row needs column */
-    uint32_t *uses; /* conditions of the definition being compiled */
+    const struct pql_decay *decay; /* of the call that is an item's `per`; or NULL */
+    bool *needs;                   /* [definitions * definitions]: row needs column */
+    uint32_t *uses;                /* conditions of the definition being compiled */
     size_t uses_count, uses_capacity;
     struct pql_slice *properties, *attributes[2];
     size_t properties_count, properties_capacity, attributes_count[2], attributes_capacity[2];
@@ -112,6 +114,22 @@ void pql_build_check_score(struct pql_builder *b, const struct pql_node *compari
 const char *pql_build_score_mark(struct pql_builder *b, const struct pql_node *node);
 /* All that a definition says of its score, for its hash. */
 void pql_build_put_score(struct pql_builder *b, const struct pql_definition *definition, struct pql_buf *out);
+
+/* --- program_decay.c --- */
+
+/* The decay that an item asks for; NULL: none, or a message. */
+struct pql_decay *pql_build_decay(struct pql_builder *b, const struct pql_definition_conf *conf,
+                                  const struct pql_item_conf *item, const struct pql_node *per);
+/* Compiles an item for b->unit. */
+const struct pql_expr *pql_build_item(struct pql_builder *b, const struct pql_item *item);
+/* The signal has a reader that decays so. */
+void pql_build_add_decay(struct pql_builder *b, struct pql_signal_def *def, const struct pql_decay *decay);
+/* How what decays is kept in this window: PQL_SIGNAL_KIND_COUNT: as what does not. */
+enum pql_signal_kind pql_build_decaying_kind(const struct pql_node *call);
+/* " half_life 30d step 1d" */
+void pql_build_put_decay(struct pql_builder *b, const struct pql_decay *decay, struct pql_buf *out);
+/* The same, where a signal keeps what it holds by step; else empty. */
+const char *pql_build_decay_mark(struct pql_builder *b, const struct pql_node *call);
 
 /* --- program_definitions.c --- */
 

@@ -59,10 +59,11 @@ struct pql_number {
 
 /* Points for a condition, or for each unit of a number. */
 struct pql_item_conf {
-    struct pql_source family;    /* empty: of none */
-    struct pql_number points;    /* not 0 */
-    struct pql_source when, per; /* one of the two */
-    struct pql_number max;       /* of per: most units that count */
+    struct pql_source family;            /* empty: of none */
+    struct pql_number points;            /* not 0 */
+    struct pql_source when, per;         /* one of the two */
+    struct pql_number max;               /* of per: most units that count */
+    int64_t half_life_ms, fades_over_ms; /* of per: how what it counts decays; 0: not, at most one of them */
 };
 
 struct pql_cap_conf {
@@ -103,6 +104,7 @@ struct pql_definition_conf {
     bool alert;
     const struct pql_item_conf *score; /* items */
     size_t score_count;                /* 0: a definition without score */
+    int64_t decay_step_ms;             /* 0: 1 d, of a half-life below 7 d 1 h */
     const struct pql_multiply_conf *multiply;
     size_t multiply_count;
     const struct pql_cap_conf *caps;

@@ -35,6 +35,11 @@ static struct pql_expr *compile_signal(struct pql_builder *b, const struct pql_n
     expr->function = call->function;
     pql_build_depend(&def->dependents, b->unit, pql_build_shown_bits(call->function), NULL);
     def->signal.shows_mean |= call->function == PQL_FN_AVG;
+    if (b->decay) {
+        expr->decay = b->decay;
+        pql_build_add_decay(b, def, b->decay);
+        pql_build_depend(&def->dependents, b->unit, PQL_CHANGE_AGE, NULL);
+    }
     if (as_number) pql_build_read_as_number(def);
     return expr;
 }

@@ -221,6 +221,7 @@ static bool parse_items(struct pql_builder *b, const struct pql_definition_conf 
                                                   &b->program->arena, b->diags);
         item->family = family_of(score, item->conf->family.text);
         is_good = is_good && item->node;
+        if (item->node && item->is_per) item->decay = pql_build_decay(b, conf, item->conf, item->node);
     }
     return is_good;
 }
@@ -347,6 +348,7 @@ static struct pql_slice text_of(struct pql_builder *b, const struct pql_definiti
         put(b, &out, item->is_per ? " per " : " when ", item->node);
         if (item->conf->max.source.text.len)
             pql_buf_printf(&out, " max %s", number_text(b, item->conf->max.value));
+        if (item->decay) pql_build_put_decay(b, item->decay, &out);
     }
     for (size_t i = 0; i < score->factors_count; i++) {
         put(b, &out, "|times ", score->factors[i].by_node);
@@ -444,7 +446,7 @@ void pql_build_score(struct pql_builder *b, struct pql_definition *definition)
     score->kids = pql_arena_alloc(&b->program->arena,
                                   (score->items_count + 2 * score->factors_count) * sizeof(score->kids[0]));
     for (size_t i = 0; i < score->items_count; i++) {
-        score->items[i].expr = pql_build_expr(b, score->items[i].node);
+        score->items[i].expr = pql_build_item(b, &score->items[i]);
         score->kids[score->kids_count++] = score->items[i].expr;
     }
     for (size_t i = 0; i < score->factors_count; i++) {
@@ -477,7 +479,7 @@ void pql_build_tell(struct pql_builder *b, uint32_t index)
     struct pql_builder outer = *b;
     b->zone = definition->conf->zone;
     b->subject = definition->conf->subject;
-    for (size_t i = 0; i < score->items_count; i++) (void)pql_build_expr(b, score->items[i].node);
+    for (size_t i = 0; i < score->items_count; i++) (void)pql_build_item(b, &score->items[i]);
     for (size_t i = 0; i < score->factors_count; i++) {
         if (score->factors[i].when_node) (void)pql_build_expr(b, score->factors[i].when_node);
         (void)pql_build_expr(b, score->factors[i].by_node);

@@ -119,10 +119,11 @@ static const enum {
     [PQL_WINDOW_QUARTER] = WINDOW_EVER, [PQL_WINDOW_PERIOD] = WINDOW_FIRST,
 };
 
-static enum pql_signal_kind kind_of(const struct pql_node *call)
+static enum pql_signal_kind kind_of(const struct pql_builder *b, const struct pql_node *call)
 {
     const struct signal_row *row = &signal_rows[call->function];
     if (!row->family) return NONE;
+    if (b->decay && pql_build_decaying_kind(call) != NONE) return pql_build_decaying_kind(call);
     if (window_forms[call->window.kind] == WINDOW_ROLLING) return row->rolling;
     if (window_forms[call->window.kind] == WINDOW_FIRST) return row->first;
     if (window_forms[call->window.kind] == WINDOW_EVER) return row->ever;
@@ -228,7 +229,7 @@ static uint32_t use_period(struct pql_builder *b, struct pql_slice name)
 uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
 {
     struct pql_program *program = b->program;
-    enum pql_signal_kind kind = kind_of(call);
+    enum pql_signal_kind kind = kind_of(b, call);
     if (kind == NONE) {
         pql_diag_source(b->diags, PQL_SEVERITY_ERROR, call->source, call->at, call->span,
                         "'%s' is not available with this window in this version",
@@ -237,9 +238,9 @@ uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
     }
     struct pql_slice text = pql_lang_text(call, &program->arena);
     size_t name = strlen(pql_functions[call->function].name);
-    char *key = pql_arena_printf(&program->arena, "%s %s%.*s%s", pql_subject_names[b->subject],
+    char *key = pql_arena_printf(&program->arena, "%s %s%.*s%s%s", pql_subject_names[b->subject],
                                  signal_rows[call->function].family, (int)(text.len - name), text.ptr + name,
-                                 pql_build_zone_mark(b, call));
+                                 pql_build_zone_mark(b, call), pql_build_decay_mark(b, call));
     uint32_t index = signal_find(program, pql_slice_of(key));
     if (index != PQL_NO_INDEX) return index;
     const struct pql_settings *settings = &program->conf->settings;

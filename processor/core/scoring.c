@@ -33,27 +33,26 @@ int64_t pql_score_due(const struct pql_definition *definition, const struct pql_
     return pql_standing_sent(standing)->ms + definition->conf->min_interval_ms;
 }
 
-static enum pql_reason reason_of(const struct pql_engine *engine, bool by_event)
+static enum pql_reason reason_of(const struct pql_engine *engine, enum pql_cause by)
 {
     if (engine->change.is_active) return PQL_REASON_DEFINITION_CHANGED;
-    return by_event ? PQL_REASON_CONDITION : PQL_REASON_EXPIRED;
+    return pql_reason_of(by);
 }
 
 static void emit(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                 enum pql_transition transition, bool by_event)
+                 enum pql_transition transition, enum pql_cause by)
 {
     struct pql_standing *standing = pql_standing_get(engine, definition, user);
-    pql_emit_record(engine, definition, user, standing, transition, standing->status,
-                    reason_of(engine, by_event));
+    pql_emit_record(engine, definition, user, standing, transition, standing->status, reason_of(engine, by));
 }
 
 static void hold(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                 struct pql_standing *standing, bool by_event)
+                 struct pql_standing *standing, enum pql_cause by)
 {
     if (standing->is_held) return;
     if (user) pql_touch_user(engine, engine->account, user);
     standing->is_held = true;
-    standing->held_by_event = by_event; /* the cause is that of the moment */
+    standing->held_by = by; /* the cause is that of the moment */
     pql_schedule(engine->account, user, pql_score_due(definition, standing));
 }
 
@@ -68,7 +67,7 @@ static void release(struct pql_engine *engine, struct pql_user *user, struct pql
  * then is published. */
 static void publish_change(struct pql_engine *engine, const struct pql_definition *definition,
                            struct pql_user *user, struct pql_standing *standing, pql_decimal now,
-                           bool by_event)
+                           enum pql_cause by)
 {
     const struct pql_definition_conf *conf = definition->conf;
     bool is_sent = standing && standing->is_sent;
@@ -76,25 +75,25 @@ static void publish_change(struct pql_engine *engine, const struct pql_definitio
     if ((change < 0 ? -change : change) < conf->min_delta.value) {
         release(engine, user, standing);
     } else if (is_sent && engine->t_ms < pql_standing_sent(standing)->ms + conf->min_interval_ms) {
-        hold(engine, definition, user, standing, by_event);
+        hold(engine, definition, user, standing, by);
     } else {
-        bool was_by_event = standing && standing->is_held && standing->held_by_event;
-        emit(engine, definition, user, PQL_SCORE_CHANGED, by_event || was_by_event);
+        enum pql_cause was_by = standing && standing->is_held ? standing->held_by : PQL_BY_TIME;
+        emit(engine, definition, user, PQL_SCORE_CHANGED, pql_cause_join(by, was_by));
     }
 }
 
 void pql_score_evaluate(struct pql_engine *engine, const struct pql_definition *definition,
-                        struct pql_user *user, pql_decimal now, bool by_event)
+                        struct pql_user *user, pql_decimal now, enum pql_cause by)
 {
     void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     struct pql_standing *standing = slot ? *slot : NULL;
     bool is_member = standing && standing->status == PQL_QUALIFIED;
     if (is_member && pql_tier_at(definition->score, now) != standing->tier) {
-        emit(engine, definition, user, PQL_TIER_CHANGED, by_event);
-        pql_agenda_push_all(engine, &definition->dependents, PQL_STANDING_TIER, user, by_event);
+        emit(engine, definition, user, PQL_TIER_CHANGED, by);
+        pql_agenda_push_all(engine, &definition->dependents, PQL_STANDING_TIER, user, by);
         return;
     }
     bool is_published = is_member || definition->conf->publish_scores == PQL_SCORES_ALL;
     if (definition->conf->min_delta.source.text.len && is_published)
-        publish_change(engine, definition, user, standing, now, by_event);
+        publish_change(engine, definition, user, standing, now, by);
 }

@@ -138,7 +138,7 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
     for (size_t i = 0; i < program->units_count; i++) {
         const struct pql_unit *unit = program->units[i];
         if (!unit->is_condition && engine->change.is_new_definition[unit->index])
-            pql_agenda_push(engine, unit, NULL, false);
+            pql_agenda_push(engine, unit, NULL, PQL_BY_TIME);
     }
     pql_instant_evaluate(engine);
     pql_account_retime(engine, account);

@@ -161,9 +161,9 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
     if (user) pql_touch_user(engine, engine->account, user);
     if (pql_first_next(program, engine->account, user, t - 1) <= t)
         pql_agenda_push_units(engine, program->first_units[subject], program->first_units_count[subject],
-                              user, false);
+                              user, PQL_BY_TIME);
     if (pql_age_next(program, state, subject, t - 1) <= t)
-        pql_agenda_push_all(engine, &program->ages[subject].dependents, ~0u, user, false);
+        pql_agenda_push_all(engine, &program->ages[subject].dependents, ~0u, user, PQL_BY_TIME);
     for (size_t i = 0; i < pql_cells_count(state->cells); i++) {
         uint32_t slot;
         void *cell = pql_cells_at(state->cells, i, &slot);
@@ -171,19 +171,21 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
         if (what & PQL_SLOT_DEFINITION) {
             const struct pql_definition *definition = &program->definitions[what & ~PQL_SLOT_DEFINITION];
             if (lifecycle_next(definition, cell, t - 1) <= t)
-                pql_agenda_push_one(engine, &definition->unit, user, false);
+                pql_agenda_push_one(engine, &definition->unit, user, PQL_BY_TIME);
             if (pql_ago_next(&definition->changed, pql_standing_changed(cell), t - 1) <= t)
-                pql_agenda_push_all(engine, &definition->changed.dependents, ~0u, user, false);
+                pql_agenda_push_all(engine, &definition->changed.dependents, ~0u, user, PQL_BY_TIME);
             continue;
         }
         const struct pql_signal_def *def = program->signals[what];
         if (pql_signal_next_change(&def->signal, cell, t - 1) > t) continue;
+        bool decays = pql_signal_next_decay(&def->signal, cell, t - 1) <= t;
         pql_touch_cell(engine, engine->account, user, slot);
         struct pql_first first = pql_first_of(program, engine->account, state, def);
         size_t before = pql_memory_cost(pql_signal_bytes(&def->signal, cell));
         pql_signal_trim(&def->signal, cell, &first, t);
         engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, cell)) - before;
-        pql_agenda_push_all(engine, &def->dependents, ~0u, user, false);
+        pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_TIME);
+        if (decays) pql_agenda_push_all(engine, &def->dependents, PQL_CHANGE_AGE, user, PQL_BY_DECAY);
     }
 }
 

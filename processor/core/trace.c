@@ -130,7 +130,7 @@ static bool is_traced(const struct pql_tracer *tracer, const struct pql_scope *s
 }
 
 void pql_trace_unit(const struct pql_engine *engine, const struct pql_unit *unit,
-                    const struct pql_scope *scope, bool by_event, uint64_t records_before)
+                    const struct pql_scope *scope, enum pql_cause by, uint64_t records_before)
 {
     struct pql_tracer *tracer = engine->tracer;
     size_t firsts[PQL_TRACE_TREES_MAX];
@@ -138,7 +138,7 @@ void pql_trace_unit(const struct pql_engine *engine, const struct pql_unit *unit
     struct pql_trace trace = {.at_ms = engine->t_ms,
                               .account = scope->account->id,
                               .user = scope->user ? scope->user->id : (struct pql_slice){"", 0},
-                              .by_event = by_event,
+                              .by_event = by == PQL_BY_EVENT,
                               .changed = engine->stats.records != records_before};
     if (engine->source) {
         trace.event = engine->source->name;

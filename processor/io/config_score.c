@@ -34,6 +34,21 @@ static void check_item(const struct pql_options_reader *reader, const struct pql
         pql_setting_diag_value(max, reader->diags, "'max' must be more than 0");
 }
 
+static void check_decay(const struct pql_options_reader *reader, const struct pql_setting *setting,
+                        const struct pql_item_conf *item)
+{
+    static const char *const names[] = {"half_life", "fades_over"};
+    for (int i = 0; i < 2; i++) {
+        const struct pql_setting *decay = pql_setting_find(setting, names[i]);
+        if (decay && !item->per.text.len)
+            pql_setting_diag(decay, reader->diags, PQL_SEVERITY_ERROR,
+                             "'%s' lets the units of 'per' decay, and this item has none", names[i]);
+    }
+    if (item->half_life_ms && item->fades_over_ms)
+        pql_setting_diag(pql_setting_find(setting, "fades_over"), reader->diags, PQL_SEVERITY_ERROR,
+                         "an item has 'half_life' or 'fades_over', not both");
+}
+
 static void read_items(const struct pql_options_reader *reader, const struct pql_setting *list,
                        struct pql_definition_conf *conf)
 {
@@ -43,6 +58,7 @@ static void read_items(const struct pql_options_reader *reader, const struct pql
         if (kid->kind != PQL_SETTING_GROUP) continue;
         pql_options_read(reader, PQL_GROUP_ITEM, kid, &items[i]);
         check_item(reader, kid, &items[i]);
+        check_decay(reader, kid, &items[i]);
     }
     conf->score = items;
     conf->score_count = count;
@@ -154,9 +170,8 @@ static void check_publish(const struct pql_options_reader *reader, const struct 
 void pql_config_score_read(const struct pql_options_reader *reader, const struct pql_setting *definition,
                            struct pql_definition_conf *conf)
 {
-    static const char *const of_score[] = {"multiply", "caps", "tiers", NULL}, *const of_publish[] = {
-                                                                                   "min_delta",
-                                                                                   "min_interval", NULL};
+    static const char *const of_score[] = {"multiply", "caps", "tiers", "decay_step", NULL},
+                             *const of_publish[] = {"min_delta", "min_interval", NULL};
     const struct pql_setting *publish = pql_setting_find(definition, "publish");
     const struct pql_setting *caps = pql_setting_find(definition, "caps");
     read_items(reader, list_of(reader, definition, "score"), conf);

@@ -127,7 +127,7 @@ static void apply(struct pql_engine *engine, const struct pql_program *program, 
 {
     static const char *const names[] = {"x", "y", "x"};
     const struct pql_names *asked = pql_program_names(program);
-    uint64_t of_account = i / accounts, random = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    uint64_t random = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
     struct pql_value properties[4] = {{0}};
     char account[16], user[16], text[8];
     int account_len = snprintf(account, sizeof account, "a%u", (unsigned)(i % accounts));
@@ -138,7 +138,7 @@ static void apply(struct pql_engine *engine, const struct pql_program *program, 
                             ? pql_text(pql_slice_of(text))
                             : pql_number((pql_decimal)(random % 10000) * (PQL_DECIMAL_ONE / 100));
     struct pql_event event = {.kind = PQL_EVENT_TRACK,
-                              .name = pql_slice_of(names[(of_account + i) % 3]),
+                              .name = pql_slice_of(names[random / 7 % 3]),
                               .account = {account, (size_t)account_len},
                               .user = {user, (size_t)user_len},
                               .time_ms = begin_ms + (int64_t)((double)i * ((double)span_ms / (double)events)),

@@ -262,6 +262,95 @@ static void changes_of_the_score_have_a_budget(void **state)
     ended(f);
 }
 
+/* Example 30, and the score after one step. */
+static void an_item_decays(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"d\"; qualify = \"score >= 4\"; decay_step = \"1h\";"
+                "  score = ( { points = 8; per = \"count(x, 30d)\"; half_life = \"1d\"; } );"
+                "  publish = { min_delta = 3.9; }; },"
+                "{ name = \"first\"; qualify = \"score >= 7.6\";" /* the step is an hour by default */
+                "  score = ( { points = 8; per = \"count(x, 30d)\"; half_life = \"1d\"; } );"
+                "  publish = { min_delta = 0.2; }; }");
+    track(f, 10 * HOUR + HOUR / 2, "x", "u");
+    to(f, 60 * (int64_t)DAY);
+    expect(f, "01T10:30 d u entered condition 8 until 02T11:00\n"
+              "01T10:30 first u entered condition 8 until 01T12:00\n"
+              "01T11:00 first u score_changed decayed 7.772256 was 8 until 01T12:00 -\n"
+              "01T12:00 first u left decayed 7.550992 was 7.772256 -\n"
+              "02T10:00 d u score_changed decayed 4 was 8 until 02T11:00 -\n"
+              "02T11:00 d u left decayed 3.886128 was 4 -\n");
+    ended(f);
+}
+
+#define HALVED(WHAT, WINDOW)                                                                                 \
+    "score = ( { points = 8; per = \"" WHAT "(x" WINDOW ")\"; half_life = \"1d\"; } ); "
+
+/* Of the moment when it failed, through whatever it is read, and after anything that happened then. */
+static void the_reason_is_decayed(void **state)
+{
+    (void)state;
+    struct fixture *f = started("{ name = \"held\"; qualify = \"score >= 4\"; min_stay = \"3d\";" HALVED(
+        "count",
+        ", 30d") "},"
+                 "{ name = \"plain\"; qualify = \"score >= 4\";" HALVED(
+                     "count",
+                     ", 30d") "},"
+                              "{ name = \"short\"; qualify = \"score >= 4\";" HALVED(
+                                  "count",
+                                  ", 12h") "},"
+                                           "{ name = \"both\"; qualify = \"score >= 4 and not "
+                                           "ever(y)\";" HALVED(
+                                               "count",
+                                               ", 30d") "},"
+                                                        "{ name = \"team\"; subject = \"account\"; qualify = "
+                                                        "\"users(score(plain) >= 4) >= 1\"; },"
+                                                        "{ name = \"after\"; subject = \"account\"; qualify "
+                                                        "= \"any_user(is(plain))\"; }");
+    track(f, HOUR / 2, "x", "u"); /* 4 until 02T01:00 */
+    track(f, DAY + HOUR, "y", "u");
+    to(f, 60 * (int64_t)DAY);
+    expect(f, "01T00:30 held u entered condition 8 until 02T01:00\n"
+              "01T00:30 plain u entered condition 8 until 02T01:00\n"
+              "01T00:30 short u entered condition 8 until 01T12:30\n"
+              "01T00:30 both u entered condition 8\n"
+              "01T00:30 team entered condition\n"
+              "01T00:30 after entered condition\n"
+              "01T12:30 short u left expired 0 was 8 -\n"
+              "02T01:00 plain u left decayed 3.886128 was 8\n"
+              "02T01:00 both u left condition 3.886128 was 8\n"
+              "02T01:00 team left decayed\n"
+              "02T01:00 after left decayed\n"
+              "04T00:30 held u left decayed 1 was 8 -\n");
+    ended(f);
+}
+
+/* Since ever, in every function, with other steps and evenly. */
+static void what_decays_may_be_of_any_window(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"sum\"; qualify = \"score >= 10\"; decay_step = \"1d\"; stay = \"score >= 3\";"
+                "  score = ( { points = 0.5; per = \"sum(x.p, ever)\"; fades_over = \"4d\"; } ); },"
+                "{ name = \"days\"; qualify = \"score >= 11\"; stay = \"score > 0\";" HALVED(
+                    "days", ", first 7d") "},"
+                                          "{ name = \"most\"; qualify = \"score >= 2\"; score = ( { points = "
+                                          "1; per = \"count(x, ever)\";"
+                                          "  max = 2; half_life = \"1d\"; } ); }");
+    points(f, 0, 8);
+    points(f, DAY, 14);    /* 0.75 x 8 + 14 */
+    points(f, DAY + 1, 0); /* the same day: it ages from here */
+    to(f, 60 * (int64_t)DAY);
+    expect(f, "02 sum u entered condition 10 until 05\n"
+              "02 days u entered condition 12\n"
+              "02T00:00+1ms most u entered condition 2 until 02T08:00\n"
+              "02T08:00 most u left decayed 1.984252 was 2 -\n"
+              "05 sum u left decayed 1.75 was 10 -\n"
+              "22T23:00 days u left decayed 0 was 12 -\n");
+    ended(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +360,9 @@ int main(void)
         cmocka_unit_test(tiers_follow_the_score),
         cmocka_unit_test(factors_round_one_after_the_other),
         cmocka_unit_test(changes_of_the_score_have_a_budget),
+        cmocka_unit_test(an_item_decays),
+        cmocka_unit_test(the_reason_is_decayed),
+        cmocka_unit_test(what_decays_may_be_of_any_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,16 +13,36 @@
 #include "core/compiled.h"
 #include "core/state/aliases.h"
 
+/* Why something is evaluated; of several causes the first of event, decay, time counts. */
+enum pql_cause { PQL_BY_TIME, PQL_BY_EVENT, PQL_BY_DECAY };
+
+static inline enum pql_cause pql_cause_join(enum pql_cause a, enum pql_cause b)
+{
+    if (a == PQL_BY_EVENT || b == PQL_BY_EVENT) return PQL_BY_EVENT;
+    return a == PQL_BY_DECAY ? a : b;
+}
+
+/* The reason that a record gives for it. */
+static inline enum pql_reason pql_reason_of(enum pql_cause by)
+{
+    static const enum pql_reason reasons[] = {[PQL_BY_TIME] = PQL_REASON_EXPIRED,
+                                              [PQL_BY_EVENT] = PQL_REASON_CONDITION,
+                                              [PQL_BY_DECAY] = PQL_REASON_DECAYED};
+    return reasons[by];
+}
+
 /* Where a subject stands with a definition; absent: not_yet, nothing ever. */
 struct pql_standing {
     enum pql_status status;
-    bool is_leaving;                          /* stay has failed, min_stay is not over */
-    bool leaving_by_event, leaving_by_change; /* else by time */
-    bool is_converted;                        /* by an outcome, until one reopens it */
-    bool is_unanswered;                       /* the deadline of `sla` runs, from qualified_ms */
-    bool is_sent;                             /* a record has told the score: struct pql_sent */
-    bool is_held, held_by_event; /* a change of the score waits for min_interval; its cause, else time */
-    uint8_t tier;                /* of a member: 1 + place from the lowest; 0: none */
+    bool is_leaving; /* stay has failed, min_stay is not over */
+    bool leaving_by_change;
+    enum pql_cause leaving_by;
+    bool is_converted;  /* by an outcome, until one reopens it */
+    bool is_unanswered; /* the deadline of `sla` runs, from qualified_ms */
+    bool is_sent;       /* a record has told the score: struct pql_sent */
+    bool is_held;       /* a change of the score waits for min_interval */
+    enum pql_cause held_by;
+    uint8_t tier; /* of a member: 1 + place from the lowest; 0: none */
     uint32_t count;
     int64_t first_ms, qualified_ms, left_ms; /* PQL_NO_TIME */
     int64_t version;

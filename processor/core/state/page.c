@@ -98,12 +98,14 @@ static void save_standing(const struct pql_standing *standing, struct pql_buf *o
 {
     bool is_disqualified = standing->disqualified_ms != PQL_NO_TIME;
     pql_buf_u8(out, (uint8_t)standing->status);
-    pql_buf_varint(out, (uint64_t)standing->is_leaving | (uint64_t)standing->leaving_by_event << 1 |
-                            (uint64_t)standing->leaving_by_change << 2 |
-                            (uint64_t)standing->is_converted << 3 | (uint64_t)standing->is_unanswered << 4 |
-                            (uint64_t)is_disqualified << 5 | (uint64_t)(standing->tier != 0) << 6 |
-                            (uint64_t)standing->is_sent << 7 | (uint64_t)standing->is_held << 8 |
-                            (uint64_t)standing->held_by_event << 9);
+    pql_buf_varint(out,
+                   (uint64_t)standing->is_leaving | (uint64_t)(standing->leaving_by == PQL_BY_EVENT) << 1 |
+                       (uint64_t)standing->leaving_by_change << 2 | (uint64_t)standing->is_converted << 3 |
+                       (uint64_t)standing->is_unanswered << 4 | (uint64_t)is_disqualified << 5 |
+                       (uint64_t)(standing->tier != 0) << 6 | (uint64_t)standing->is_sent << 7 |
+                       (uint64_t)standing->is_held << 8 | (uint64_t)(standing->held_by == PQL_BY_EVENT) << 9 |
+                       (uint64_t)(standing->leaving_by == PQL_BY_DECAY) << 10 |
+                       (uint64_t)(standing->held_by == PQL_BY_DECAY) << 11);
     pql_buf_varint(out, standing->count);
     pql_buf_zigzag(out, standing->first_ms);
     pql_buf_zigzag(out, standing->qualified_ms);

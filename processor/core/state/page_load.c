@@ -142,22 +142,28 @@ static void load_score(struct pql_reader *reader, const struct pql_definition *d
 }
 
 /* definition NULL: one that a change removed. */
+static enum pql_cause cause_of(uint64_t by_event, uint64_t by_decay)
+{
+    if (by_event & 1) return PQL_BY_EVENT;
+    return by_decay & 1 ? PQL_BY_DECAY : PQL_BY_TIME;
+}
+
 static struct pql_standing *load_standing(struct pql_reader *reader, const struct pql_definition *definition)
 {
-    enum { FLAGS = 1 << 10, DISQUALIFIED = 1 << 5, TIER = 1 << 6 };
+    enum { FLAGS = 1 << 12, DISQUALIFIED = 1 << 5, TIER = 1 << 6 };
     struct pql_standing *standing = pql_standing_new(definition);
     uint8_t status = pql_read_u8(reader);
     uint64_t flags = pql_read_varint(reader);
     if (status >= PQL_STATUS_COUNT || flags >= FLAGS) reader->failed = true;
     standing->status = reader->failed ? PQL_NOT_YET : (enum pql_status)status;
     standing->is_leaving = flags & 1;
-    standing->leaving_by_event = flags >> 1 & 1;
+    standing->leaving_by = cause_of(flags >> 1, flags >> 10);
     standing->leaving_by_change = flags >> 2 & 1;
     standing->is_converted = flags >> 3 & 1;
     standing->is_unanswered = flags >> 4 & 1;
     standing->is_sent = flags >> 7 & 1;
     standing->is_held = flags >> 8 & 1;
-    standing->held_by_event = flags >> 9 & 1;
+    standing->held_by = cause_of(flags >> 9, flags >> 11);
     standing->count = (uint32_t)pql_read_varint(reader);
     standing->first_ms = pql_read_zigzag(reader);
     standing->qualified_ms = pql_read_zigzag(reader);

@@ -177,9 +177,7 @@ static int64_t next_plain(const struct pql_signal *signal, const struct pql_cell
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
     if (!cell) return INT64_MAX;
-    int64_t plain = next_plain(signal, cell, t_ms);
-    if (!signal->decays_count) return plain;
-    int64_t decay = pql_signal_next_decay(signal, cell, t_ms);
+    int64_t plain = next_plain(signal, cell, t_ms), decay = pql_signal_next_decay(signal, cell, t_ms);
     return decay < plain ? decay : plain;
 }
 

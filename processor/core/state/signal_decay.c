@@ -145,16 +145,22 @@ static int64_t newest_of(const struct pql_signal *signal, const struct pql_cell 
     return reading.last_at == PQL_NO_TIME ? t_ms : reading.last_at;
 }
 
-int64_t pql_signal_next_decay(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+static int64_t next_decay(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
-    int64_t due = INT64_MAX;
-    if (!cell || !signal->decays_count) return due;
-    int64_t newest = newest_of(signal, cell, t_ms);
+    int64_t due = INT64_MAX, newest = signal->decays_count ? newest_of(signal, cell, t_ms) : PQL_NO_TIME;
     for (size_t i = 0; i < signal->decays_count && newest != PQL_NO_TIME; i++) {
         int64_t next = pql_decay_next(signal->decays[i], t_ms);
         if (next < due && pql_decay_at(signal->decays[i], newest, t_ms)) due = next;
     }
     return due;
+}
+
+int64_t pql_signal_next_decay(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
+{
+    if (!cell) return INT64_MAX;
+    int64_t own = next_decay(signal, cell, t_ms);
+    int64_t of_twin = signal->twin ? next_decay(signal->twin, cell, t_ms) : INT64_MAX;
+    return of_twin < own ? of_twin : own;
 }
 
 unsigned pql_decay_change(const struct pql_signal *signal, int64_t before_ms, int64_t now_ms)
