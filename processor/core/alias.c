@@ -90,7 +90,8 @@ static void leave_conditions(struct pql_engine *engine, struct pql_user *user)
     for (uint32_t c = 0; c < program->conditions_count; c++) {
         if (!pql_user_has(user, c)) continue;
         user->bits[c / 64] ^= UINT64_C(1) << (c % 64);
-        pql_agenda_step(engine, &program->conditions[c]->dependents, true, &account->holding[c], false);
+        pql_agenda_step(engine, &program->conditions[c]->dependents, PQL_BY_EVENT, &account->holding[c],
+                        false);
     }
     pql_member_set(engine, user, false, true);
 }

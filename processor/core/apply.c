@@ -25,7 +25,7 @@ static void await_ends(struct pql_engine *engine, struct pql_user *user)
     const struct pql_program *program = engine->program;
     enum pql_subject subject = pql_subject_of(user);
     pql_agenda_push_units(engine, program->first_units[subject], program->first_units_count[subject], user,
-                          true);
+                          PQL_BY_EVENT);
     pql_schedule(engine->account, user, pql_first_next(program, engine->account, user, engine->t_ms));
 }
 
