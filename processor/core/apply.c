@@ -19,13 +19,14 @@ static void window_moved(struct pql_engine *engine, struct pql_user *user, const
         pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_EVENT);
 }
 
-/* Whoever waits for ends of windows is looked at, and waits for another. */
+/* Whoever waits for ends of windows is looked at, and waits for another. That an end is elsewhere is no
+ * cause: where a value changed with it, window_moved has said so. */
 static void await_ends(struct pql_engine *engine, struct pql_user *user)
 {
     const struct pql_program *program = engine->program;
     enum pql_subject subject = pql_subject_of(user);
     pql_agenda_push_units(engine, program->first_units[subject], program->first_units_count[subject], user,
-                          PQL_BY_EVENT);
+                          PQL_BY_TIME);
     pql_schedule(engine->account, user, pql_first_next(program, engine->account, user, engine->t_ms));
 }
 

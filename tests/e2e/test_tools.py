@@ -1,6 +1,7 @@
 """The tools for people who have no files: replay --from-kafka, and what else reads topics without being asked to run."""
 import json
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -27,6 +28,11 @@ def records_of(done):
 
 def place(record):
     return record["source"] and (record["source"]["topic"], record["source"]["partition"], record["source"]["offset"])
+
+
+def events_of(done):
+    """How many events a replay has read, as it says."""
+    return int(re.search(r"^([\d,]+) events", done.stderr, re.M)[1].replace(",", ""))
 
 
 class Tools(unittest.TestCase):
@@ -119,7 +125,7 @@ class Replay(Tools):
 
         def events(*flags):
             done = self.succeeds("replay", "--from-kafka", "--config", job.config_path, *flags)
-            return int(done.stderr.splitlines()[-1].split()[0])
+            return events_of(done)
 
         self.assertEqual(events(), 150)
         self.assertEqual(events("--since", text), 50)
@@ -145,10 +151,10 @@ class Replay(Tools):
             producer.produce(job.topic, value, key, partition)
         producer.flush(10)
         done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
-        self.assertEqual(int(done.stderr.splitlines()[-1].split()[0]), 30)
+        self.assertEqual(events_of(done), 30)
         producer.commit_transaction(30)  # would fail, had the reading waited for the end of its time
         done = self.succeeds("replay", "--from-kafka", "--config", job.config_path)
-        self.assertEqual(int(done.stderr.splitlines()[-1].split()[0]), 50)
+        self.assertEqual(events_of(done), 50)
 
     def test_what_cannot_be_read_is_named(self):
         job = scenario.Scenario("tools-absent", self.folder.name)
