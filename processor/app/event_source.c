@@ -115,7 +115,9 @@ static int decode(struct pql_event_source *source, struct pql_source_event *out,
                                   .timestamp_ms = out->record.timestamp_ms,
                                   .input = (uint32_t)out->input,
                                   .partition = out->partition,
-                                  .offset = out->record.offset};
+                                  .offset = out->record.offset,
+                                  .has_user_events = source->setup->config->inputs[out->input].user_events ==
+                                                     PQL_USER_EVENTS_ALL_PARTITIONS};
     if (pql_decoder_wants_headers(decoder))
         pql_event_source_headers(source, &message.headers, &message.headers_count);
     if (pql_inputs_decode(source->inputs, decoder, out->record.value, &message, SCHEMA_MS, &source->scratch,

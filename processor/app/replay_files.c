@@ -121,6 +121,7 @@ static int event_of(struct files *files, struct pql_slice row, const struct pql_
     const struct pql_config *config = files->replay->setup.config;
     for (size_t i = 0; place && i < config->inputs_count; i++)
         if (pql_slice_is(place->topic, config->inputs[i].topic)) message.input = (uint32_t)i;
+    message.has_user_events = config->inputs[message.input].user_events == PQL_USER_EVENTS_ALL_PARTITIONS;
     if (place) {
         message.has_key = place->has_key;
         message.key = place->key;

@@ -57,6 +57,7 @@ struct pql_wiring {
 /* The decoders of one task. */
 struct decoders {
     const struct pql_wiring *wiring;
+    const struct pql_input_conf *inputs; /* of the program */
     size_t count;
     struct pql_decoder *items[];
 };
@@ -73,6 +74,7 @@ static struct decoders *try_open(const struct wired *wired, struct pql_err *err)
     size_t count = wired->setup->config->inputs_count;
     struct decoders *decoders = pql_xcalloc(1, sizeof(*decoders) + count * sizeof(decoders->items[0]));
     decoders->wiring = wired->wiring;
+    decoders->inputs = wired->setup->config->inputs;
     decoders->count = count;
     for (size_t i = 0; i < count; i++)
         if (!(decoders->items[i] = pql_inputs_decoder(wired->inputs, i, err))) {
@@ -103,7 +105,9 @@ static int decode(void *opened, const struct pql_message_view *view, struct pql_
                                   .timestamp_ms = view->timestamp_ms,
                                   .input = view->input,
                                   .partition = view->partition,
-                                  .offset = view->offset};
+                                  .offset = view->offset,
+                                  .has_user_events = decoders->inputs[view->input].user_events ==
+                                                     PQL_USER_EVENTS_ALL_PARTITIONS};
     if (pql_decoder_wants_headers(decoder))
         ports->message_headers(ports->self, view, arena, &message.headers, &message.headers_count);
     return pql_decoder_apply(decoder, view->value, &message, arena, event, err);

@@ -34,6 +34,9 @@ static void add_link(struct pql_engine *engine, struct pql_slice from, struct pq
     pql_aliases_add(&account->aliases, key, from, to);
     engine->store.bytes += pql_aliases_bytes(account->aliases) - before;
     pql_snapshot_aliases(engine, account);
+    if (!engine->store.places.is_kept) return;
+    pql_places_add(&engine->store.places, pql_hash_slice(from, key), account->index);
+    pql_places_add(&engine->store.places, pql_hash_slice(to, key), account->index);
 }
 
 /* --- by user --- */

@@ -359,11 +359,18 @@ static void apply_event(struct pql_engine *engine, const struct pql_event *event
     if (event->kind == PQL_EVENT_OUTCOME) pql_apply_outcome(engine, user, event, listener);
 }
 
+static bool is_member(const struct pql_engine *engine, struct pql_slice id)
+{
+    const struct pql_user *user = pql_account_find(&engine->store, engine->account, id);
+    return user && user->state.is_member;
+}
+
 /* The event is of the user that its id means. */
 void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
 {
     struct pql_event of_user = *event;
     of_user.user = pql_alias_user(engine, engine->account, event->user);
+    if (event->is_of_members && !is_member(engine, of_user.user)) return;
     if (event->kind == PQL_EVENT_ALIAS) of_user.user = pql_arena_copy(&engine->scratch, of_user.user);
     apply_event(engine, of_user.user.ptr == event->user.ptr ? event : &of_user);
     engine->source = event;

@@ -318,6 +318,14 @@ void pql_engine_fill_stop(struct pql_engine *engine)
     if (engine->change.is_filling) note_known_from(engine, engine->seen);
 }
 
+static void fill_account(struct pql_engine *engine, const struct pql_event *event)
+{
+    struct pql_account *account = pql_store_find(&engine->store, event->account);
+    if (pql_engine_ignores(engine, account, event)) return;
+    if (!account) account = pql_store_add(&engine->store, event->account);
+    pql_instant_fill(engine, account, event);
+}
+
 void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, int64_t from_ms)
 {
     PQL_ASSERT(engine->change.is_active && !engine->work.order);
@@ -328,10 +336,10 @@ void pql_engine_fill(struct pql_engine *engine, const struct pql_event *event, i
     bool is_waiting = engine->complete == PQL_NO_TIME || event->time_ms > engine->complete;
     if (event->kind == PQL_EVENT_CLOCK || is_waiting || is_repeated(engine, event)) return;
     if (is_late_again(engine, event)) return;
-    struct pql_account *account = pql_store_find(&engine->store, event->account);
-    if (pql_engine_ignores(engine, account, event)) return;
-    if (!account) account = pql_store_add(&engine->store, event->account);
-    pql_instant_fill(engine, account, event);
+    if (event->account.len)
+        fill_account(engine, event);
+    else
+        pql_everywhere_apply(engine, event, fill_account);
 }
 
 /* --- saved form: from when on things are known, and what a change has still to do --- */

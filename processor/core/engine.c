@@ -90,8 +90,8 @@ bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_accoun
     return pql_expr_holds(ignore, &scope);
 }
 
-/* Applies one event by itself at t. */
-static void apply_alone(struct pql_engine *engine, int64_t t_ms, const struct pql_event *event)
+/* Applies one event of an account by itself, at the present instant. */
+static void apply_to_account(struct pql_engine *engine, const struct pql_event *event)
 {
     struct pql_account *account = pql_store_find(&engine->store, event->account);
     if (pql_engine_ignores(engine, account, event)) {
@@ -99,7 +99,15 @@ static void apply_alone(struct pql_engine *engine, int64_t t_ms, const struct pq
         return;
     }
     if (!account) account = pql_store_add(&engine->store, event->account);
-    pql_instant(engine, account, t_ms, event, 1);
+    pql_instant(engine, account, engine->complete, event, 1);
+}
+
+static void apply_alone(struct pql_engine *engine, const struct pql_event *event)
+{
+    if (event->account.len)
+        apply_to_account(engine, event);
+    else
+        pql_everywhere_apply(engine, event, apply_to_account);
 }
 
 /* All waiting events of one account and instant, then one evaluation. */
@@ -139,6 +147,10 @@ struct instant {
 static bool next_instant(struct pql_engine *engine, int64_t upto_ms, struct instant *out)
 {
     const struct pql_waiting *waiting = pql_reorder_first(&engine->reorder);
+    while (waiting && !waiting->event.account.len && waiting->event.time_ms <= upto_ms) {
+        pql_everywhere_expand(engine);
+        waiting = pql_reorder_first(&engine->reorder);
+    }
     struct pql_account *account = first_timer(engine);
     bool timer_first = account && (!waiting || account->timer_ms < waiting->event.time_ms ||
                                    (account->timer_ms == waiting->event.time_ms &&
@@ -493,7 +505,7 @@ static void take_in_order(struct pql_engine *engine, const struct pql_event *eve
     }
     if (event->time_ms > engine->complete) engine->ticked = false;
     engine->complete = event->time_ms;
-    apply_alone(engine, event->time_ms, event);
+    apply_alone(engine, event);
 }
 
 static bool tick(struct pql_engine *engine, enum pql_work_kind kind, int64_t t_ms,
@@ -526,7 +538,7 @@ enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_ev
     engine->stats.events++;
     remember(engine, event, id);
     if (late)
-        apply_alone(engine, engine->complete, event);
+        apply_alone(engine, event);
     else
         take_in_order(engine, event);
     return late ? PQL_APPLY_LATE : PQL_APPLY_DONE;

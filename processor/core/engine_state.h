@@ -114,6 +114,14 @@ bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_accoun
 struct pql_slice pql_alias_user(const struct pql_engine *engine, const struct pql_account *account,
                                 struct pql_slice id);
 
+/* --- everywhere.c --- */
+typedef void pql_everywhere_each(struct pql_engine *engine, const struct pql_event *event);
+/* An event without an account: each with every account of which its user is a member, by their bytes. */
+void pql_everywhere_apply(struct pql_engine *engine, const struct pql_event *event,
+                          pql_everywhere_each *each);
+/* The first waiting event has no account: it becomes one for each. */
+void pql_everywhere_expand(struct pql_engine *engine);
+
 /* --- change.c --- */
 /* Of the records of a definition at engine->t_ms, of engine->account and user. */
 int64_t pql_complete_since(const struct pql_engine *engine, const struct pql_definition *definition,

@@ -28,6 +28,7 @@ struct pql_event {
     struct pql_slice id;            /* message id; empty: absent */
     struct pql_value value;         /* of an outcome, or null; for those who count outcomes, not the engine */
     int64_t time_ms;                /* event time, UTC */
+    bool is_of_members; /* it named no account: nothing where the user is no member (core/everywhere.c) */
     /* Values of the program's property names (struct pql_names of the program), null where absent. NULL:
      * none. */
     const struct pql_value *properties;

@@ -25,6 +25,7 @@ enum pql_engine_upgrade { PQL_UPGRADE_AUTO, PQL_UPGRADE_MANUAL };
 enum pql_clock_mode { PQL_CLOCK_WALL, PQL_CLOCK_EVENTS }; /* EVENTS: no ticks */
 enum pql_on_bad_input { PQL_BAD_INPUT_BLOCK, PQL_BAD_INPUT_EXIT };
 enum pql_partitioning { PQL_PARTITIONING_MURMUR2, PQL_PARTITIONING_CRC32, PQL_PARTITIONING_TRUSTED };
+enum pql_user_events { PQL_USER_EVENTS_ACCOUNT, PQL_USER_EVENTS_ALL_PARTITIONS };
 enum pql_json_times { PQL_JSON_RFC3339, PQL_JSON_MS };
 
 struct pql_input_conf {
@@ -36,6 +37,7 @@ struct pql_input_conf {
     const char *reader_schema; /* file with the schema that writers' are resolved to (aliases, defaults);
                                   NULL: none */
     int partitioning;          /* enum pql_partitioning */
+    int user_events;           /* enum pql_user_events */
     int64_t max_future_ms;
     int64_t start; /* without a committed offset: PQL_OFFSET_EARLIEST, PQL_OFFSET_LATEST, or a time in ms */
 };

@@ -37,6 +37,7 @@ static const char *const clock_words[] = {"wall", "events", NULL};
 static const char *const bad_input_words[] = {"block", "exit", NULL};
 static const char *const format_words[] = {"avro", "json", NULL};
 static const char *const framing_words[] = {"auto", "prefix", "single_object", "bare", "header", NULL};
+static const char *const user_events_words[] = {"account", "all_partitions", NULL};
 static const char *const partitioning_words[] = {"murmur2", "crc32", "trusted", NULL};
 static const char *const json_time_words[] = {"rfc3339", "ms", NULL};
 static const char *const unit_words[] = {"ms", "s", "us", NULL};
@@ -158,7 +159,9 @@ const struct pql_option pql_options[] = {
     DURATION(INPUT, "max_future", AT(pql_input_conf, max_future_ms), NULL, 0, 100 * YEAR, RESULTS,
              "As the setting of that name below, for this input."),
     TEXT(INPUT, "start", START, AT(pql_input_conf, start), NULL, SHOWN, "\"2026-03-01T00:00:00Z\"", "As the setting of that name below, for this input."),
-    ABSENT(INPUT, "user_events", "identify and forget of a user, written to every partition"),
+    WORD(INPUT, "user_events", AT(pql_input_conf, user_events), "account", user_events_words, RESULTS,
+         "Where identify and forget of a user are: account (with its account, in its partition), all_partitions (without an "
+         "account they are in every partition, and mean every account of which the user is a member)."),
     TEXT(ROOT, "schemas", SOURCES, AT(root_fields, schemas), NULL, RESULTS | SHOWN | CONTENT, "[ \"product_event.avsc\" ]",
          "Files of writer schemas (.avsc) for values without a registry: found by fingerprint, the first for bare values."),
     TEXT(ROOT, "start", START, AT(pql_config, start), "earliest", 0, NULL,

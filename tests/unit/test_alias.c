@@ -428,6 +428,232 @@ static void all_that_is_known_is_as_if_they_had_been_one(void **state)
     for (int round = 0; round < 150; round++) as_if(round % 2);
 }
 
+/* --- many ids --- */
+
+/* Every id of a giant account becomes one of a thousand users', the others stay; then they are one chain. */
+static void a_giant_account_is_merged_user_by_user(void **state)
+{
+    (void)state;
+    enum { USERS = 20000, KEPT = 1000 };
+    struct fixture *f = fixture_new();
+    define(f, "d", PQL_SUBJECT_USER, "count(x, 7d) >= 3 or distinct(x.n, ever) >= 2");
+    define(f, "n", PQL_SUBJECT_ACCOUNT, "members() = 1 and users(count(x, 7d) >= 1) = 1");
+    start(f);
+    char id[16], other[16];
+    struct pql_value n = pql_number(PQL_DECIMAL_ONE);
+    struct pql_event event = {
+        .kind = PQL_EVENT_TRACK, .name = pql_slice_of("x"), .account = pql_slice_of("a")};
+    for (int i = 0; i < USERS; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        event.user = pql_slice_of(id);
+        event.properties = &n;
+        event.time_ms = i;
+        (void)pql_engine_apply(f->engine, &event);
+    }
+    reload(f);
+    uint64_t before = pql_engine_bytes(f->engine);
+    event = (struct pql_event){.kind = PQL_EVENT_ALIAS, .account = event.account, .time_ms = USERS};
+    for (int i = KEPT; i < USERS; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        snprintf(other, sizeof other, "u%d", i % KEPT);
+        event.previous_user = pql_slice_of(id);
+        event.user = pql_slice_of(other);
+        (void)pql_engine_apply(f->engine, &event);
+        if (i == USERS / 2) reload(f);
+    }
+    assert_int_equal(pql_engine_stats(f->engine).users, KEPT);
+    assert_true(pql_engine_bytes(f->engine) < before / 2);
+    for (int i = 0; i + 1 < KEPT; i++) {
+        snprintf(id, sizeof id, "u%d", i);
+        snprintf(other, sizeof other, "u%d", i + 1);
+        event.previous_user = pql_slice_of(id);
+        event.user = pql_slice_of(other);
+        (void)pql_engine_apply(f->engine, &event);
+    }
+    assert_int_equal(pql_engine_stats(f->engine).users, 1);
+    assert_int_equal(pql_engine_bytes_off(f->engine), 0);
+    reload(f);
+    f->log.len = 0;
+    track(f, "y", "u0", USERS + 1);
+    expect(f, "");
+    look(f);
+    assert_non_null(strstr(f->log.ptr, "d a/u999"));
+    assert_non_null(strstr(f->log.ptr, "n a/"));
+    fixture_free(f);
+}
+
+/* --- events of a user without an account --- */
+
+static struct fixture *roles_new(int64_t lateness_ms)
+{
+    struct fixture *f = fixture_new();
+    f->conf.settings.lateness_ms = lateness_ms;
+    define(f, "admin", PQL_SUBJECT_USER, "user.role = 'admin'");
+    define(f, "two", PQL_SUBJECT_ACCOUNT, "users(user.role = 'admin' and count(x, 1d) >= 1) >= 2");
+    start(f);
+    return f;
+}
+
+static void identify_everywhere(struct fixture *f, const char *user, const char *role, int64_t t_ms)
+{
+    struct pql_value value = pql_text(pql_slice_of(role));
+    apply(f, &(struct pql_event){.kind = PQL_EVENT_IDENTIFY,
+                                 .user = pql_slice_of(user),
+                                 .user_attributes = &value,
+                                 .time_ms = t_ms});
+}
+
+static void of(struct fixture *f, enum pql_event_kind kind, const char *account, const char *user,
+               int64_t t_ms)
+{
+    apply(f, &(struct pql_event){.kind = kind,
+                                 .name = pql_slice_of(kind == PQL_EVENT_TRACK ? "x" : ""),
+                                 .account = pql_slice_of(account),
+                                 .user = pql_slice_of(user),
+                                 .time_ms = t_ms});
+}
+
+static void an_event_without_an_account_is_of_all_where_the_user_is_a_member(void **state)
+{
+    (void)state;
+    struct fixture *f = roles_new(0);
+    of(f, PQL_EVENT_TRACK, "c", "u", 1);
+    of(f, PQL_EVENT_TRACK, "b", "v", 2);
+    of(f, PQL_EVENT_TRACK, "a", "u", 3);
+    of(f, PQL_EVENT_TRACK, "d", "u", 4);
+    of(f, PQL_EVENT_LEAVE_GROUP, "d", "u", 5);
+    identify_everywhere(f, "u", "admin", 6);
+    expect(f, "entered admin a/u\nentered admin c/u\n");
+    identify_everywhere(f, "w", "admin", 7); /* nobody */
+    of(f, PQL_EVENT_TRACK, "e", "u", 8);     /* it came later: its role there is not known */
+    expect(f, "");
+    reload(f);
+    apply(f, &(struct pql_event){.kind = PQL_EVENT_ALIAS,
+                                 .account = pql_slice_of("b"),
+                                 .previous_user = pql_slice_of("old"),
+                                 .user = pql_slice_of("v"),
+                                 .time_ms = 9});
+    identify_everywhere(f, "old", "admin", 10); /* v in b */
+    expect(f, "entered admin b/v\n");
+    identify_everywhere(f, "u", "staff", 8); /* late */
+    identify_everywhere(f, "u", "staff", 11);
+    expect(f, "left admin a/u condition\nleft admin c/u condition\n");
+    fixture_free(f);
+}
+
+/* The same as if the producer had written one event to each account, where the user is a member in the order
+ * of time and arrival. */
+enum { MIXED = 90, ACCOUNTS = 3, USERS_OF_MIXED = 3, WINDOW = 40 };
+
+struct mixed {
+    struct pql_event event;
+    struct pql_value role;
+};
+
+static const char *const account_ids[ACCOUNTS] = {"a", "b", "c"};
+
+static struct mixed mixed_new(int64_t t_ms)
+{
+    struct mixed m = {.role = pql_text(pql_slice_of(draw(2) ? "admin" : "staff"))};
+    uint32_t kind = draw(8);
+    m.event = (struct pql_event){.kind = kind < 4   ? PQL_EVENT_TRACK
+                                         : kind < 5 ? PQL_EVENT_LEAVE_GROUP
+                                                    : PQL_EVENT_IDENTIFY,
+                                 .name = pql_slice_of(kind < 4 ? "x" : ""),
+                                 .account = pql_slice_of(kind < 6 ? account_ids[draw(ACCOUNTS)] : ""),
+                                 .user = pql_slice_of(ids[draw(USERS_OF_MIXED)]),
+                                 .time_ms = t_ms - (int64_t)draw(WINDOW)};
+    return m;
+}
+
+static size_t index_in(const char *const *list, struct pql_slice id)
+{
+    size_t i = 0;
+    while (!pql_slice_is(id, list[i])) i++;
+    return i;
+}
+
+/* Is the user of event `at` a member of the account once all before it are applied? */
+static bool was_member(const struct mixed *log, size_t at, size_t account)
+{
+    const struct mixed *latest = NULL;
+    for (size_t i = 0; i < MIXED; i++) {
+        const struct pql_event *event = &log[i].event;
+        bool is_before =
+            event->time_ms < log[at].event.time_ms || (event->time_ms == log[at].event.time_ms && i < at);
+        bool is_of_it = event->account.len && index_in(account_ids, event->account) == account &&
+                        pql_slice_eq(event->user, log[at].event.user);
+        if (!is_before || !is_of_it) continue;
+        if (!latest || event->time_ms >= latest->event.time_ms) latest = &log[i];
+    }
+    return latest && latest->event.kind != PQL_EVENT_LEAVE_GROUP;
+}
+
+/* A snapshot that is taken bit by bit while events go on. */
+struct running {
+    bool is_open;
+    uint64_t digest;
+    struct pql_buf bytes;
+};
+
+static void snapshot_goes_on(struct fixture *f, struct running *running)
+{
+    if (!running->is_open) {
+        running->is_open = true;
+        running->digest = pql_engine_digest(f->engine);
+        pql_snapshot_begin(f->engine, 1, 0);
+    }
+    if (draw(2) || !pql_snapshot_step(f->engine, &running->bytes, 1)) return;
+    struct pql_engine *loaded = pql_engine_new(f->program, note, f);
+    assert_int_equal(pql_snapshot_load(loaded, running->bytes.ptr, running->bytes.len, NULL), 0);
+    assert_int_equal(pql_snapshot_loaded(loaded, NULL), 0);
+    assert_int_equal(pql_engine_digest(loaded), running->digest);
+    pql_engine_free(loaded);
+    pql_buf_deinit(&running->bytes);
+    *running = (struct running){0};
+}
+
+static void apply_in_parts(struct fixture *f, const struct pql_event *event, struct running *running)
+{
+    pql_engine_set_limit(f->engine, 1);
+    while (pql_engine_apply(f->engine, event) == PQL_APPLY_PART) {
+        snapshot_goes_on(f, running);
+        if (!running->is_open && draw(3) == 0) reload(f);
+        pql_engine_set_limit(f->engine, 1);
+    }
+    snapshot_goes_on(f, running);
+}
+
+static void with_lateness_they_take_their_place_among_the_others(void **state)
+{
+    (void)state;
+    static struct mixed log[MIXED];
+    for (int round = 0; round < 60; round++) {
+        struct fixture *everywhere = roles_new(WINDOW), *each = roles_new(WINDOW);
+        struct running running = {0};
+        for (size_t i = 0; i < MIXED; i++) log[i] = mixed_new(1000 + (int64_t)i * 4 / (1 + round % 4));
+        for (size_t i = 0; i < MIXED; i++) {
+            struct pql_event event = log[i].event;
+            if (event.kind == PQL_EVENT_IDENTIFY) event.user_attributes = &log[i].role;
+            apply_in_parts(everywhere, &event, &running);
+            for (size_t a = 0; !log[i].event.account.len && a < ACCOUNTS; a++) {
+                event.account = pql_slice_of(account_ids[a]);
+                if (was_member(log, i, a)) (void)pql_engine_apply(each->engine, &event);
+            }
+            if (log[i].event.account.len) (void)pql_engine_apply(each->engine, &event);
+        }
+        pql_engine_finish(everywhere->engine);
+        pql_engine_finish(each->engine);
+        pql_engine_tick(everywhere->engine, 5000);
+        pql_engine_tick(each->engine, 5000);
+        pql_buf_u8(&each->log, 0);
+        expect(everywhere, each->log.ptr);
+        fixture_free(everywhere);
+        fixture_free(each);
+        pql_buf_deinit(&running.bytes);
+    }
+}
+
 int main(void)
 {
     const char *given = getenv("PQL_TEST_SEED");
@@ -439,6 +665,9 @@ int main(void)
         cmocka_unit_test(a_start_that_is_explicit_holds_and_windows_follow_it),
         cmocka_unit_test(what_quantifiers_count_follows),
         cmocka_unit_test(all_that_is_known_is_as_if_they_had_been_one),
+        cmocka_unit_test(a_giant_account_is_merged_user_by_user),
+        cmocka_unit_test(an_event_without_an_account_is_of_all_where_the_user_is_a_member),
+        cmocka_unit_test(with_lateness_they_take_their_place_among_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

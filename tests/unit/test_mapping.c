@@ -267,6 +267,22 @@ static void outcomes_of_a_crm(void **state)
     assert_int_equal(event.value.kind, PQL_NULL);
 }
 
+static void a_users_event_may_be_of_all_accounts(void **state)
+{
+    (void)state;
+    struct pql_message message = no_message;
+    message.has_user_events = true;
+    assert_int_equal(
+        apply(preset("canonical"), "{\"type\":\"identify\",\"user_id\":\"u\",\"occurred_at\":5}", &message),
+        0);
+    assert_event(PQL_EVENT_IDENTIFY, "", "", "u", "", 5);
+    assert_int_equal(
+        apply(preset("canonical"), "{\"event\":\"x\",\"user_id\":\"u\",\"occurred_at\":5}", &message), -1);
+    assert_string_equal(err.reason, "no_account");
+    assert_int_equal(apply(preset("canonical"), "{\"type\":\"identify\",\"occurred_at\":5}", &message), -1);
+    assert_string_equal(err.reason, "no_account");
+}
+
 static void times_in_every_form(void **state)
 {
     (void)state;
@@ -420,6 +436,7 @@ int main(void)
         cmocka_unit_test(outcomes_of_a_crm),
         cmocka_unit_test(a_clock_needs_only_a_time),
         cmocka_unit_test(what_lacks_is_named),
+        cmocka_unit_test(a_users_event_may_be_of_all_accounts),
         cmocka_unit_test(times_in_every_form),
         cmocka_unit_test(the_brokers_time_where_there_is_no_other),
         cmocka_unit_test(kinds_and_names_are_translated),

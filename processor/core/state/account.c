@@ -218,6 +218,7 @@ void pql_store_deinit(struct pql_store *store, const struct pql_program *program
         if (store->accounts[i]) account_free(program, store->accounts[i]);
     free(store->accounts);
     free(store->slots);
+    pql_places_drop(&store->places);
     *store = (struct pql_store){0};
 }
 
@@ -379,6 +380,7 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
     users_index_grow(account);
     store->bytes += users_bytes(account);
     store->users_count++;
+    if (store->places.is_kept) pql_places_add(&store->places, hash, account->index);
     return user;
 }
 
@@ -556,5 +558,5 @@ uint64_t pql_store_walk(const struct pql_store *store, const struct pql_program 
 uint64_t pql_store_bytes(const struct pql_store *store)
 {
     return store->bytes + pql_memory_cost(store->capacity * sizeof(struct pql_account *)) +
-           pql_memory_cost(store->slots_capacity * sizeof *store->slots);
+           pql_memory_cost(store->slots_capacity * sizeof *store->slots) + pql_places_bytes(&store->places);
 }

@@ -12,6 +12,7 @@
 #include "base/heap.h"
 #include "core/compiled.h"
 #include "core/state/aliases.h"
+#include "core/state/places.h"
 
 /* Why something is evaluated; of several causes the first of event, decay, time counts. */
 enum pql_cause { PQL_BY_TIME, PQL_BY_EVENT, PQL_BY_DECAY };
@@ -165,6 +166,7 @@ struct pql_store {
     uint64_t bytes; /* of accounts, users and their cells: see pql_store_recount */
     uint64_t key;
     size_t conditions_count;
+    struct pql_places places; /* accounts of users, once events without an account ask for them */
 };
 
 void pql_store_init(struct pql_store *store, const struct pql_program *program);

@@ -5,7 +5,7 @@
 #include "core/hash.h"
 #include <stdlib.h>
 
-static struct pql_slice id_of(const struct pql_aliases *aliases, uint32_t i)
+struct pql_slice pql_aliases_id(const struct pql_aliases *aliases, uint32_t i)
 {
     return (struct pql_slice){aliases->ids + aliases->nodes[i].id_at, aliases->nodes[i].id_len};
 }
@@ -16,7 +16,7 @@ static uint32_t *place_of(const struct pql_aliases *aliases, uint64_t key, struc
     size_t mask = aliases->index_capacity - 1;
     for (size_t i = (size_t)pql_hash_slice(id, key) & mask;; i = (i + 1) & mask) {
         uint32_t *at = &aliases->index[i];
-        if (!*at || pql_slice_eq(id_of(aliases, *at - 1), id)) return at;
+        if (!*at || pql_slice_eq(pql_aliases_id(aliases, *at - 1), id)) return at;
     }
 }
 
@@ -40,7 +40,7 @@ static uint32_t end_of(struct pql_aliases *aliases, uint32_t i)
 struct pql_slice pql_aliases_user(struct pql_aliases *aliases, uint64_t key, struct pql_slice id)
 {
     uint32_t i = pql_aliases_find(aliases, key, id);
-    return i == PQL_ALIAS_NONE ? id : id_of(aliases, end_of(aliases, i));
+    return i == PQL_ALIAS_NONE ? id : pql_aliases_id(aliases, end_of(aliases, i));
 }
 
 static void index_grow(struct pql_aliases *aliases, uint64_t key)
@@ -51,7 +51,7 @@ static void index_grow(struct pql_aliases *aliases, uint64_t key)
     while (aliases->index_capacity / 2 <= aliases->count) aliases->index_capacity *= 2;
     aliases->index = pql_xcalloc(aliases->index_capacity, sizeof *aliases->index);
     for (uint32_t i = 0; i < aliases->count; i++)
-        if (aliases->nodes[i].id_len) *place_of(aliases, key, id_of(aliases, i)) = i + 1;
+        if (aliases->nodes[i].id_len) *place_of(aliases, key, pql_aliases_id(aliases, i)) = i + 1;
 }
 
 static void set_id(struct pql_aliases *aliases, uint32_t i, struct pql_slice id)
@@ -87,7 +87,7 @@ static uint32_t node_of(struct pql_aliases *aliases, uint64_t key, struct pql_sl
     if (i != PQL_ALIAS_NONE) return i;
     i = add_node(aliases, id);
     index_grow(aliases, key);
-    *place_of(aliases, key, id_of(aliases, i)) = i + 1;
+    *place_of(aliases, key, pql_aliases_id(aliases, i)) = i + 1;
     return i;
 }
 
@@ -118,7 +118,7 @@ static void compact(struct pql_aliases *aliases, uint64_t key)
     uint32_t *moved = pql_xcalloc(old.count, sizeof *moved);
     *aliases = (struct pql_aliases){0};
     for (uint32_t i = 0; i < old.count; i++)
-        if (old.nodes[i].id_len) moved[i] = add_node(aliases, id_of(&old, i));
+        if (old.nodes[i].id_len) moved[i] = add_node(aliases, pql_aliases_id(&old, i));
     for (uint32_t i = 0; i < old.count; i++) {
         if (!old.nodes[i].id_len) continue;
         struct pql_alias_node *node = &aliases->nodes[moved[i]];
@@ -141,7 +141,7 @@ bool pql_aliases_forget(struct pql_aliases *aliases, uint64_t key, struct pql_sl
     uint32_t i = first;
     do {
         uint32_t next = aliases->nodes[i].ring;
-        if (each) each(context, id_of(aliases, i));
+        if (each) each(context, pql_aliases_id(aliases, i));
         memset(aliases->ids + aliases->nodes[i].id_at, 0, aliases->nodes[i].id_len);
         aliases->nodes[i] = (struct pql_alias_node){.target = i, .jump = i, .ring = i};
         aliases->forgotten_count++;
@@ -173,7 +173,7 @@ size_t pql_aliases_bytes(const struct pql_aliases *aliases)
 void pql_aliases_save(const struct pql_aliases *aliases, size_t from, size_t upto, struct pql_buf *out)
 {
     for (size_t i = from; i < upto; i++) {
-        pql_buf_slice(out, id_of(aliases, (uint32_t)i));
+        pql_buf_slice(out, pql_aliases_id(aliases, (uint32_t)i));
         pql_buf_varint(out, aliases->nodes[i].target);
     }
 }

@@ -33,6 +33,8 @@ struct pql_slice pql_aliases_user(struct pql_aliases *aliases, uint64_t key, str
 /* From now on `from` means what `to` does. Both mean themselves, and are not the same. *aliases is made when
  * NULL. */
 void pql_aliases_add(struct pql_aliases **aliases, uint64_t key, struct pql_slice from, struct pql_slice to);
+/* Empty: the user was forgotten. */
+struct pql_slice pql_aliases_id(const struct pql_aliases *aliases, uint32_t node);
 /* The node of an id; PQL_ALIAS_NONE: no alias names it. */
 #define PQL_ALIAS_NONE UINT32_MAX
 uint32_t pql_aliases_find(const struct pql_aliases *aliases, uint64_t key, struct pql_slice id);

@@ -12,7 +12,7 @@ static int order_of(const void *a, const void *b)
 }
 
 /* The texts and arrays of an event, in one order for counting, copying, saving and loading. */
-enum { TEXTS = 5, LISTS = 3 };
+enum { TEXTS = 5, LISTS = 3, OF_MEMBERS = 128 /* beside the kind */ };
 
 static void parts_of(struct pql_event *event, const struct pql_names *names, struct pql_slice *texts[TEXTS],
                      const struct pql_value **lists[LISTS], size_t counts[LISTS])
@@ -74,8 +74,8 @@ static void link_out(struct pql_reorder *reorder, struct pql_waiting *waiting)
     *(waiting->next ? &waiting->next->previous : &reorder->newest) = waiting->previous;
 }
 
-static void add(struct pql_reorder *reorder, const struct pql_event *event, const struct pql_names *names,
-                uint64_t arrival)
+void pql_reorder_put(struct pql_reorder *reorder, const struct pql_event *event,
+                     const struct pql_names *names, uint64_t arrival, uint32_t made)
 {
     struct pql_event copy = *event;
     copy.value = pql_null();
@@ -107,6 +107,7 @@ static void add(struct pql_reorder *reorder, const struct pql_event *event, cons
     }
     waiting->event = copy;
     waiting->arrival = arrival;
+    waiting->made = made;
     waiting->counted_bytes = fields;
     reorder->bytes += fields;
     link_in(reorder, waiting);
@@ -124,7 +125,7 @@ uint64_t pql_reorder_taken(const struct pql_reorder *reorder, const struct pql_n
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names)
 {
-    add(reorder, event, names, reorder->arrivals++);
+    pql_reorder_put(reorder, event, names, reorder->arrivals++, 0);
 }
 
 const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder)
@@ -238,7 +239,7 @@ void pql_reorder_save(const struct pql_waiting *waiting, const struct pql_names 
     size_t counts[LISTS];
     parts_of(&copy, names, texts, lists, counts);
     pql_buf_varint(out, waiting->arrival);
-    pql_buf_u8(out, (uint8_t)copy.kind);
+    pql_buf_u8(out, (uint8_t)(copy.kind | (copy.is_of_members ? OF_MEMBERS : 0)));
     pql_buf_zigzag(out, copy.time_ms);
     pql_buf_varint(out, copy.input);
     pql_buf_zigzag(out, copy.partition);
@@ -261,6 +262,8 @@ static void load_event(struct pql_reorder *reorder, const struct pql_names *name
     uint64_t arrival = pql_read_varint(reader);
     uint8_t kind = pql_read_u8(reader);
     if (arrival >= reorder->arrivals) reader->failed = true;
+    event.is_of_members = kind & OF_MEMBERS;
+    kind &= OF_MEMBERS - 1;
     if (kind >= PQL_EVENT_KIND_COUNT) reader->failed = true;
     event.kind = (enum pql_event_kind)kind;
     event.time_ms = pql_read_zigzag(reader);
@@ -274,7 +277,7 @@ static void load_event(struct pql_reorder *reorder, const struct pql_names *name
         for (size_t j = 0; j < counts[i]; j++) values[j] = load_value(reader);
         *lists[i] = values;
     }
-    if (!reader->failed) add(reorder, &event, names, arrival);
+    if (!reader->failed) pql_reorder_put(reorder, &event, names, arrival, 0);
 }
 
 void pql_reorder_load(struct pql_reorder *reorder, const struct pql_names *names, struct pql_reader *reader)

@@ -12,7 +12,8 @@ struct pql_waiting {
     struct pql_event event;              /* its slices and arrays lie in this block */
     struct pql_waiting *previous, *next; /* by arrival */
     uint64_t arrival;                    /* how many came before it, ever */
-    uint64_t counted_bytes;              /* 64 + length of the mapped fields, alike in every build */
+    uint32_t made; /* instead of another one, after this snapshot began: it is none of that; 0: it arrived */
+    uint64_t counted_bytes; /* 64 + length of the mapped fields, alike in every build */
 };
 
 struct pql_reorder {
@@ -29,6 +30,9 @@ uint64_t pql_reorder_taken(const struct pql_reorder *reorder, const struct pql_n
 /* Takes a copy of the event. */
 void pql_reorder_add(struct pql_reorder *reorder, const struct pql_event *event,
                      const struct pql_names *names);
+/* The same of one that stands for another, at its place. */
+void pql_reorder_put(struct pql_reorder *reorder, const struct pql_event *event,
+                     const struct pql_names *names, uint64_t arrival, uint32_t made);
 /* The first one, or NULL; stays inside. */
 const struct pql_waiting *pql_reorder_first(const struct pql_reorder *reorder);
 /* Takes it out; the caller frees it with free(). */

@@ -322,7 +322,8 @@ static void write_waiting(struct pql_engine *engine, const struct pql_waiting *w
 /* Events from at_waiting on are not written yet; those that came after S stand behind, and are none of it. */
 static void pass_waiting(struct pql_snapshot *s)
 {
-    s->at_waiting = s->at_waiting->next;
+    do s->at_waiting = s->at_waiting->next;
+    while (s->at_waiting && s->at_waiting->made == s->number);
     if (s->at_waiting && s->at_waiting->arrival >= s->arrivals) s->at_waiting = NULL;
 }
 
@@ -330,7 +331,7 @@ void pql_touch_waiting(struct pql_engine *engine, const struct pql_waiting *wait
 {
     struct pql_snapshot *s = &engine->snapshot;
     if (!s->is_running || !s->at_waiting || waiting->arrival < s->at_waiting->arrival ||
-        waiting->arrival >= s->arrivals)
+        waiting->arrival >= s->arrivals || waiting->made == s->number)
         return;
     if (s->at_waiting == waiting) pass_waiting(s);
     write_waiting(engine, waiting, NULL);

@@ -417,11 +417,18 @@ static struct pql_value *apply_names(const struct apply *a, const struct field *
     return values;
 }
 
+/* Of a user, for all accounts. */
+static bool is_everywhere(const struct apply *a, const struct pql_event *event)
+{
+    bool is_kind = event->kind == PQL_EVENT_IDENTIFY || event->kind == PQL_EVENT_FORGET;
+    return a->message->has_user_events && is_kind && event->user.len;
+}
+
 static int check_present(const struct apply *a, const struct pql_event *event)
 {
     if (needs[event->kind].needs_name && !event->name.len)
         return reject(a, PQL_REJECT_NO_EVENT, "no path of the mapping's event is present");
-    if (needs[event->kind].needs_account && !event->account.len)
+    if (needs[event->kind].needs_account && !event->account.len && !is_everywhere(a, event))
         return reject(a, PQL_REJECT_NO_ACCOUNT, "no path of the mapping's account is present");
     if (needs[event->kind].needs_user && !event->user.len)
         return reject(a, PQL_REJECT_NO_USER, "no path of the mapping's user is present");

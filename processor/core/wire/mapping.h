@@ -63,6 +63,7 @@ struct pql_message {
     uint32_t input;
     int32_t partition;
     int64_t offset;
+    bool has_user_events; /* identify and forget of a user may lack the account: they are in all partitions */
 };
 
 struct pql_mapping;

@@ -34,6 +34,7 @@ static const struct pql_kind_alias posthog_kinds[] = {
     {TEXT("$set"), PQL_EVENT_IDENTIFY, TEXT("")},
     {TEXT("$groupidentify"), PQL_EVENT_GROUP, TEXT("")},
     {TEXT("$create_alias"), PQL_EVENT_ALIAS, TEXT("")},
+    {TEXT("$merge_dangerously"), PQL_EVENT_ALIAS, TEXT("")},
     {TEXT("$pageview"), PQL_EVENT_TRACK, TEXT("page_viewed")},
     {TEXT("$screen"), PQL_EVENT_TRACK, TEXT("screen_viewed")},
     {TEXT("*"), PQL_EVENT_TRACK, TEXT("")},
