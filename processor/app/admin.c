@@ -82,8 +82,12 @@ static void put_number(struct pql_buf *out, const char *name, int64_t number, bo
 static void answer_metrics(struct pql_admin *admin, struct pql_server_answer *answer)
 {
     struct view view = view_of(admin);
+    struct pql_scoreboard_view scores = admin->runner
+                                            ? pql_pipeline_scores(pql_runner_pipeline(admin->runner))
+                                            : (struct pql_scoreboard_view){0};
     answer->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    pql_metrics_write(&view.stats, view.tasks, view.lags, view.count, pql_wall_ms(), &answer->body);
+    pql_metrics_write(&view.stats, &scores, view.tasks, view.lags, view.count, pql_wall_ms(), &answer->body);
+    pql_scoreboard_view_free(&scores);
     view_deinit(&view);
 }
 

@@ -104,6 +104,7 @@ static bool take_released(struct pql_pipeline *p)
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
         if (is_let_go(task)) {
+            pql_scoreboard_end(p->scoreboard, task->partition);
             if (!pql_park(p, task)) {
                 p->gone = pql_xgrow(p->gone, &p->gone_capacity, p->gone_count + 1, sizeof(struct pql_task *));
                 p->gone[p->gone_count++] = task;

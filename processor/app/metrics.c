@@ -131,9 +131,122 @@ static void write_tasks(const struct pql_task_standing *tasks, const struct pql_
     }
 }
 
-void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_task_standing *tasks,
-                       const struct pql_task_lag *lags, size_t tasks_count, int64_t now_ms,
-                       struct pql_buf *out)
+/* Of each definition, version and segment. */
+#define ROW(member) offsetof(struct pql_scoreboard_row, member)
+static const struct {
+    const char *name;
+    size_t at;
+    const char *help;
+} per_row[] = {
+    {"pqlstream_qualified", ROW(qualified), "Entries into a definition."},
+    {"pqlstream_converted", ROW(converted), "Members that left since they converted."},
+    {"pqlstream_converted_unqualified", ROW(unforeseen), "Conversions of who was no member then."},
+};
+
+static void put_label(struct pql_buf *out, const char *name, struct pql_slice text)
+{
+    pql_buf_printf(out, "%s=\"", name);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"' || text.ptr[i] == '\\' || text.ptr[i] == '\n') pql_buf_text(out, "\\");
+        pql_buf_put(out, text.ptr[i] == '\n' ? "n" : &text.ptr[i], 1);
+    }
+    pql_buf_text(out, "\"");
+}
+
+static void put_row_labels(struct pql_buf *out, const struct pql_scoreboard_row *row)
+{
+    put_label(out, "definition", row->definition);
+    pql_buf_printf(out, ",version=\"%" PRId32 "\"", row->version);
+    if (row->segment.len) pql_buf_text(out, ",");
+    if (row->segment.len) put_label(out, "segment", row->segment);
+}
+
+static void write_days(const struct pql_scoreboard_row *row, struct pql_buf *out)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < PQL_CONVERT_BUCKETS; i++) {
+        sum += row->days[i];
+        pql_buf_text(out, "pqlstream_days_to_convert_bucket{");
+        put_row_labels(out, row);
+        if (i + 1 < PQL_CONVERT_BUCKETS)
+            pql_buf_printf(out, ",le=\"%d.0\"} %" PRIu64 "\n", pql_convert_days[i], sum);
+        else
+            pql_buf_printf(out, ",le=\"+Inf\"} %" PRIu64 "\n", sum);
+    }
+    pql_buf_text(out, "pqlstream_days_to_convert_count{");
+    put_row_labels(out, row);
+    pql_buf_printf(out, "} %" PRIu64 "\npqlstream_days_to_convert_sum{", sum);
+    put_row_labels(out, row);
+    pql_buf_printf(out, "} %.6f\n", row->days_sum);
+}
+
+static void write_rows(const struct pql_scoreboard_view *scores, struct pql_buf *out)
+{
+    for (size_t m = 0; m < sizeof per_row / sizeof *per_row; m++) {
+        head(out, per_row[m].name, COUNTER, NULL, per_row[m].help);
+        for (size_t i = 0; i < scores->rows_count; i++) {
+            uint64_t value;
+            memcpy(&value, (const char *)&scores->rows[i] + per_row[m].at, sizeof value);
+            pql_buf_printf(out, "%s_total{", per_row[m].name);
+            put_row_labels(out, &scores->rows[i]);
+            pql_buf_printf(out, "} %" PRIu64 "\n", value);
+        }
+    }
+    pql_buf_text(out, "# TYPE pqlstream_days_to_convert histogram\n"
+                      "# HELP pqlstream_days_to_convert Days from entering a definition to converting.\n");
+    for (size_t i = 0; i < scores->rows_count; i++) write_days(&scores->rows[i], out);
+}
+
+/* Of each definition. */
+typedef double definition_value(const struct pql_scoreboard_definition *definition);
+
+static double members(const struct pql_scoreboard_definition *definition)
+{
+    return (double)definition->members;
+}
+
+static double entries_today(const struct pql_scoreboard_definition *definition)
+{
+    return (double)definition->today;
+}
+
+static double entries_usual(const struct pql_scoreboard_definition *definition)
+{
+    return definition->days ? definition->usual : -1;
+}
+
+static const struct {
+    const char *name, *help;
+    definition_value *value;
+} per_definition[] = {
+    {"pqlstream_members", "Users or accounts that are qualified by a definition.", members},
+    {"pqlstream_entries_today", "Live entries into a definition since midnight, UTC.", entries_today},
+    {"pqlstream_entries_usual", "Their mean over up to seven days before, seen by this process.",
+     entries_usual},
+};
+
+static void write_definitions(const struct pql_scoreboard_view *scores, struct pql_buf *out)
+{
+    for (size_t m = 0; m < sizeof per_definition / sizeof *per_definition; m++) {
+        head(out, per_definition[m].name, GAUGE, NULL, per_definition[m].help);
+        for (size_t i = 0; i < scores->definitions_count; i++) {
+            const struct pql_scoreboard_definition *definition = &scores->definitions[i];
+            double value = per_definition[m].value(definition);
+            if (value < 0) continue;
+            pql_buf_printf(out, "%s{", per_definition[m].name);
+            put_label(out, "definition", definition->definition);
+            pql_buf_printf(out, ",version=\"%" PRId32 "\"} %.10g\n", definition->version, value);
+        }
+    }
+    head(out, "pqlstream_sign_ups", COUNTER, NULL, "Users and accounts that the input says signed up.");
+    for (int subject = 0; subject < 2; subject++)
+        pql_buf_printf(out, "pqlstream_sign_ups_total{subject=\"%s\"} %" PRIu64 "\n",
+                       pql_subject_names[subject], scores->sign_ups[subject]);
+}
+
+void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_scoreboard_view *scores,
+                       const struct pql_task_standing *tasks, const struct pql_task_lag *lags,
+                       size_t tasks_count, int64_t now_ms, struct pql_buf *out)
 {
     head(out, "pqlstream_build", GAUGE, NULL, "The version that runs, as a label; always 1.");
     pql_buf_text(out, "pqlstream_build{version=\"" PQL_VERSION "\"} 1\n");
@@ -141,5 +254,7 @@ void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_
     head(out, "pqlstream_last_commit_seconds", GAUGE, "seconds", "How long the last transaction took.");
     pql_buf_printf(out, "pqlstream_last_commit_seconds %.6f\n", (double)stats->last_commit_us / 1e6);
     write_tasks(tasks, lags, tasks_count, now_ms, out);
+    write_rows(scores, out);
+    write_definitions(scores, out);
     pql_buf_text(out, "# EOF\n");
 }

@@ -7,8 +7,8 @@
 #include "app/monitor.h"
 
 /* The text, "# EOF" included. now_ms: wall clock. Thread: any. */
-void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_task_standing *tasks,
-                       const struct pql_task_lag *lags, size_t tasks_count, int64_t now_ms,
-                       struct pql_buf *out);
+void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_scoreboard_view *scores,
+                       const struct pql_task_standing *tasks, const struct pql_task_lag *lags,
+                       size_t tasks_count, int64_t now_ms, struct pql_buf *out);
 
 #endif

@@ -217,6 +217,21 @@ void pql_output_record(void *context, const struct pql_record *record)
     task->hash += pql_checkpoint_hash(record->event_id, strlen(record->event_id));
     if (task->phase != PQL_PHASE_LIVE) return; /* a replay: it was published when it happened */
     pql_task_open_epoch(task)->transitions++;
+    pql_scoreboard_record(w->pipeline->scoreboard, task->partition, record, w->wall_ms);
     publish_live(w, task, record);
     stop_in_time(w, task);
 }
+
+static void signed_up(void *context, enum pql_subject subject)
+{
+    struct pql_task *task = context;
+    if (task->phase == PQL_PHASE_LIVE) pql_scoreboard_signed_up(task->owner->pipeline->scoreboard, subject);
+}
+
+static void converted_unqualified(void *context, const struct pql_definition_conf *conf)
+{
+    struct pql_task *task = context;
+    if (task->phase == PQL_PHASE_LIVE) pql_scoreboard_unforeseen(task->owner->pipeline->scoreboard, conf);
+}
+
+const struct pql_watch pql_output_watch = {signed_up, converted_unqualified};

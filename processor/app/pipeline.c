@@ -224,6 +224,7 @@ static void init_locks(struct pql_pipeline *p)
 {
     pthread_condattr_t attributes;
     pthread_mutex_init(&p->lock, NULL);
+    p->scoreboard = pql_scoreboard_new();
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attributes);
@@ -309,6 +310,7 @@ void pql_pipeline_free(struct pql_pipeline *p)
     free(p->keeper_turns);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
+    pql_scoreboard_free(p->scoreboard);
     free(p);
 }
 
@@ -422,6 +424,11 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     out->transaction_bytes_max = p->committer.size_max;
     out->last_commit_us = (int64_t)p->committer.took_us;
     pql_unlock(p);
+}
+
+struct pql_scoreboard_view pql_pipeline_scores(struct pql_pipeline *p)
+{
+    return pql_scoreboard_view(p->scoreboard);
 }
 
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *count)

@@ -13,6 +13,7 @@
 #ifndef PQL_APP_PIPELINE_H
 #define PQL_APP_PIPELINE_H
 
+#include "app/scoreboard.h"
 #include "app/edition.h"
 #include "core/program.h"
 #include "core/record.h"
@@ -209,6 +210,9 @@ void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats
 
 /* Frees the state of all tasks that were taken away, for memory is short; how many. Thread: any. */
 size_t pql_pipeline_give_up_parked(struct pql_pipeline *pipeline);
+
+/* How definitions do; see scoreboard.h. Thread: any. */
+struct pql_scoreboard_view pql_pipeline_scores(struct pql_pipeline *pipeline);
 
 /* Where each task stands. *count of them, freed by the caller. Thread: any. */
 struct pql_task_standing {

@@ -19,6 +19,7 @@
 
 #include "app/epoch.h"
 #include "app/pipeline.h"
+#include "app/scoreboard.h"
 #include "core/engine.h"
 #include "core/state/base.h"
 #include <pthread.h>
@@ -366,6 +367,7 @@ struct pql_pipeline {
     struct pql_err stop_err;
     bool is_done;
 
+    struct pql_scoreboard *scoreboard;
     struct pql_worker *workers;
     size_t *keeper_turns;
     struct pql_committer committer;
@@ -465,6 +467,7 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
 /* --- outputs.c --- */
 /* What an engine calls for each record; context: the task. Discards during a replay. */
 pql_emit pql_output_record;
+extern const struct pql_watch pql_output_watch;
 void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
                             const struct pql_message_view *message, const char *reason, const char *words);
 

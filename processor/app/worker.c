@@ -103,6 +103,7 @@ static void note_lag_at_most(struct pql_worker *w, struct pql_task *task)
 static void begin_live(struct pql_worker *w, struct pql_task *task)
 {
     task->last_snapshot_us = task->last_seal_us = task->last_record_us = w->now_us;
+    pql_scoreboard_begin(w->pipeline->scoreboard, task->partition, task->engine);
     if (w->pipeline->conf->inputs_count > 1) pql_task_open_epoch(task)->moved = true;
     if (task->semantics < w->pipeline->conf->semantics && !w->pipeline->conf->engine_upgrade)
         pql_log(PQL_LOG_WARN, "the task stays at an older version of the engine",

@@ -575,6 +575,11 @@ void pql_engine_finish(struct pql_engine *engine)
 
 /* --- what is told --- */
 
+void pql_engine_watch(struct pql_engine *engine, const struct pql_watch *watch)
+{
+    engine->watch = watch;
+}
+
 void pql_engine_set_origin(struct pql_engine *engine, enum pql_origin origin)
 {
     engine->origin = origin;

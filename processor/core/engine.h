@@ -20,8 +20,16 @@ struct pql_engine;
  * _finish. It may call pql_engine_pause, and nothing else of the engine. */
 typedef void pql_emit(void *context, const struct pql_record *record);
 
+/* What no record tells, for counters: called during the same calls with emit's context, or not at all. Events
+ * that are read again (fill) are not told. */
+struct pql_watch {
+    void (*signed_up)(void *context, enum pql_subject subject); /* for the first time */
+    void (*converted_unqualified)(void *context, const struct pql_definition_conf *conf);
+};
+
 struct pql_engine *pql_engine_new(const struct pql_program *program, pql_emit *emit, void *context);
 void pql_engine_free(struct pql_engine *engine);
+void pql_engine_watch(struct pql_engine *engine, const struct pql_watch *watch); /* must outlive the engine */
 
 enum pql_applied {
     PQL_APPLY_DONE,      /* taken: processed at once, or waiting in the reorder buffer */

@@ -94,6 +94,7 @@ struct pql_engine {
 
     struct pql_engine_stats stats;
     struct pql_snapshot snapshot;
+    const struct pql_watch *watch; /* NULL: nobody counts */
     struct pql_tracer *tracer; /* NULL: nobody looks on */
 };
 

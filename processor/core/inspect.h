@@ -15,6 +15,9 @@ typedef void pql_see(void *context, const struct pql_seen *known);
 /* Every account, each before its users, in the order of appearance. Users are there only if the program keeps
  * any. */
 void pql_engine_each(const struct pql_engine *engine, pql_see *see, void *context);
-bool pql_program_keeps_users(const struct pql_program *program);
+
+/* Adds how many are qualified by each definition of the engine's program. Walks all of the state. */
+void pql_engine_count_members(const struct pql_engine *engine, uint64_t *by_definition);
+const struct pql_program *pql_engine_program(const struct pql_engine *engine);
 
 #endif

@@ -57,8 +57,10 @@ def metrics(text):
             found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"\})? (\S+)', line)
             assert found, line
             name = found[1]
-            family = name[:-len("_total")] if families.get(name.removesuffix("_total")) == "counter" else name
-            assert families[family] == ("counter" if name.endswith("_total") else "gauge"), line
+            kinds = {"_total": "counter", "_bucket": "histogram", "_count": "histogram", "_sum": "histogram"}
+            suffix = next((s for s, kind in kinds.items() if families.get(name.removesuffix(s)) == kind
+                           and name.endswith(s)), "")
+            assert families[name[:len(name) - len(suffix)]] == kinds.get(suffix, "gauge"), line
             samples[found[1] + (found[2] or "")] = float(found[3])
     return samples
 
@@ -107,6 +109,7 @@ class Admin(unittest.TestCase):
         self.assertEqual([t["phase"] for t in found["tasks"]], ["live"] * job.partitions)
         self.assertEqual(sum(t["committed"][job.topic] for t in found["tasks"]), sent)
         self.assertEqual(found["app"], "admin-open")
+        self.check_scores(job, samples)
         definitions = json.loads(ask(self.port, "/definitions")[2])
         self.assertTrue(all(d["qualify"] and d["explained"] for d in definitions))
         for path in ("/", "/status", "/definitions", "/metrics"):
@@ -114,6 +117,27 @@ class Admin(unittest.TestCase):
         program.stop()
         with self.assertRaises(OSError):
             ask(self.port, "/live")
+        # Another process: members are those of the state, counters begin again.
+        program = job.run()
+        self.addCleanup(lambda: program.process.poll() is None and program.kill())
+        self.wait(lambda: ask(self.port, "/ready")[0] == 200)
+        again = metrics(ask(self.port, "/metrics")[2])
+        members = lambda all_of: {k: v for k, v in all_of.items() if k.startswith("pqlstream_members{")}
+        self.assertEqual(members(again), members(samples))
+        self.assertEqual([k for k in again if k.startswith("pqlstream_qualified_total")], [])
+        program.stop()
+
+    def check_scores(self, job, samples):
+        """Entries, members and sign-ups of the metrics against the records and events."""
+        records = [r for topic in ("pql", "pqa") for r in job.records()[topic]]
+        for name in {r["definition"] for r in records}:
+            labels = f'{{definition="{name}",version="1"}}'
+            entered = sum(r["definition"] == name and r["transition"] == "entered" for r in records)
+            left = sum(r["definition"] == name and r["transition"] == "left" for r in records)
+            self.assertEqual(samples["pqlstream_qualified_total" + labels], entered)
+            self.assertEqual(samples["pqlstream_members" + labels], entered - left)
+        users = {(e["account_id"], e["user_id"]) for e in EVENTS if e["event"] == "signed_up"}
+        self.assertEqual(samples['pqlstream_sign_ups_total{subject="user"}'], len(users))
 
     def test_wrong_questions(self):
         _, program = self.start("admin-wrong")
