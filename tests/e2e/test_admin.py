@@ -54,7 +54,7 @@ def metrics(text):
             assert name not in families, line
             families[name] = kind
         elif not line.startswith("#"):
-            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"\})? (\S+)', line)
+            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? (\S+)', line)
             assert found, line
             name = found[1]
             kinds = {"_total": "counter", "_bucket": "histogram", "_count": "histogram", "_sum": "histogram"}
