@@ -3,6 +3,7 @@
 #include "app/task.h"
 
 #include "core/reasons.h"
+#include "core/score.h"
 #include "core/wire/encode.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -180,8 +181,9 @@ static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
     bool is_state_only = t == PQL_SCORE_CHANGED || t == PQL_SNAPSHOT;
     bool is_state =
         is_state_only || t == PQL_ENTERED || t == PQL_LEFT || t == PQL_TIER_CHANGED || t == PQL_MISSED;
-    bool is_alert = definition && definition->alert && record->origin == PQL_ORIGIN_LIVE &&
-                    (t == PQL_ENTERED || t == PQL_TIER_CHANGED || t == PQL_SLA_BREACHED);
+    bool is_news = t == PQL_ENTERED || t == PQL_SLA_BREACHED ||
+                   (t == PQL_TIER_CHANGED && definition && pql_tier_rises(definition, record));
+    bool is_alert = is_news && definition && definition->alert && record->origin == PQL_ORIGIN_LIVE;
     if (!is_state_only)
         publish(w, task, record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA, record);
     if (is_state) publish(w, task, PQL_OUT_STATE, record);

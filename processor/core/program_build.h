@@ -6,6 +6,7 @@
  *   program_exprs.c         a parsed text ─► expressions; conditions inside quantifiers
  *   program_score.c         items, families, factors, tiers; who reads a score
  *   program_decay.c         decay of an item's `per`
+ *   program_score_range.c   what a score can come to, and what it never can
  *   program_signals.c       a call ─► the signal that keeps what it reads; attributes, periods
  *   program_bounds.c        comparisons with constants: how much is kept, when a value changes by itself
  *   program_outcomes.c      names of outcomes, and what they do
@@ -108,8 +109,6 @@ void pql_build_score(struct pql_builder *b, struct pql_definition *definition);
 void pql_build_tell(struct pql_builder *b, uint32_t definition);
 /* Once all definitions are compiled. */
 void pql_build_join_scores(struct pql_builder *b);
-/* A comparison of a score with a number that can never hold is an error. */
-void pql_build_check_score(struct pql_builder *b, const struct pql_node *comparison);
 /* What tells a text that reads scores from the same one of other items; empty where it reads none. */
 const char *pql_build_score_mark(struct pql_builder *b, const struct pql_node *node);
 /* All that a definition says of its score, for its hash. */
@@ -130,6 +129,22 @@ enum pql_signal_kind pql_build_decaying_kind(const struct pql_node *call);
 void pql_build_put_decay(struct pql_builder *b, const struct pql_decay *decay, struct pql_buf *out);
 /* The same, where a signal keeps what it holds by step; else empty. */
 const char *pql_build_decay_mark(struct pql_builder *b, const struct pql_node *call);
+
+/* --- program_score_range.c --- */
+
+struct pql_range pql_build_units(const struct pql_item *item);
+/* Of the positive items of a family together, without its cap. */
+struct pql_range pql_build_positive(const struct pql_family *family);
+/* Once families and factors are known. */
+void pql_build_score_range(struct pql_score *score);
+const char *pql_build_number_text(struct pql_builder *b, pql_decimal number);
+/* "the items add up to at most 15, times the factors to at most 22.5" */
+const char *pql_build_limit_text(struct pql_builder *b, const struct pql_definition *definition,
+                                 bool is_high);
+/* A comparison of a score with a number that can never hold is an error. */
+void pql_build_check_score(struct pql_builder *b, const struct pql_node *comparison);
+/* So is one of tier(D) with a text that is none of D's tiers. */
+void pql_build_check_tier(struct pql_builder *b, const struct pql_node *comparison);
 
 /* --- program_definitions.c --- */
 

@@ -318,6 +318,7 @@ static const struct pql_expr *compile_comparison(struct pql_builder *b, const st
     struct pql_expr *expr = expr_new(b, op, node);
     expr->relation = node->kind;
     pql_build_check_score(b, node);
+    pql_build_check_tier(b, node);
     size_t value_kid = op == PQL_EXPR_COMPARE && node->kids[0]->kind == PQL_NODE_CONST ? 1 : 0;
     const struct pql_node *call = pql_build_compared_call(node, value_kid);
     if (!call) {
@@ -354,6 +355,22 @@ static const struct pql_expr *compile_attribute(struct pql_builder *b, const str
     return expr;
 }
 
+/* A comparison of a score of the account with nothing of the user: one bit of the account, too, so that users
+ * are visited when it flips and not with every change of the score. */
+enum { ACCOUNT_SCORE = 1, SOMETHING_ELSE = 2 };
+static unsigned made_of(const struct pql_builder *b, const struct pql_node *node)
+{
+    if (node->kind == PQL_NODE_CONST || node->kind == PQL_NODE_ACCOUNT_ATTR) return 0;
+    bool is_score = node->kind == PQL_NODE_CALL && node->function == PQL_FN_SCORE;
+    if (is_score && b->program->conf->definitions[node->definition].subject == PQL_SUBJECT_ACCOUNT)
+        return ACCOUNT_SCORE;
+    bool is_made = node->kind >= PQL_NODE_NEG && node->kind <= PQL_NODE_BETWEEN;
+    unsigned of = is_made ? 0 : SOMETHING_ELSE;
+    for (size_t i = 0; i < node->kids_count; i++)
+        of |= node->kids[i]->type == PQL_TYPE_BOOL ? SOMETHING_ELSE : made_of(b, node->kids[i]);
+    return of;
+}
+
 const struct pql_expr *pql_build_expr(struct pql_builder *b, const struct pql_node *node)
 {
     /* Nodes whose kids are compiled alike, and the op they become. */
@@ -375,8 +392,8 @@ const struct pql_expr *pql_build_expr(struct pql_builder *b, const struct pql_no
         [PQL_NODE_IS_NULL] = PQL_EXPR_IS_NULL,
     };
     struct pql_expr *expr;
-    bool is_one_bit =
-        b->subject == PQL_SUBJECT_USER && node->type == PQL_TYPE_BOOL && pql_build_is_of_account(node);
+    bool is_one_bit = b->subject == PQL_SUBJECT_USER && node->type == PQL_TYPE_BOOL &&
+                      (pql_build_is_of_account(node) || made_of(b, node) == ACCOUNT_SCORE);
     if (is_one_bit) return compile_of_account(b, node);
     switch (node->kind) {
     case PQL_NODE_CONST:

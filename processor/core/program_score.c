@@ -1,159 +1,8 @@
-/* Scores: items to families with their caps, factors, tiers; what a score can come to, and what it never can;
- * who reads it. */
+/* Scores: items to families with their caps, factors, tiers; who reads a score. */
 #include "core/program_build.h"
 
 #include "core/hash.h"
 #include <stdlib.h>
-
-/* --- ranges --- */
-
-static struct pql_range exactly(pql_decimal value)
-{
-    return (struct pql_range){true, true, value, value};
-}
-
-static struct pql_range plus(struct pql_range a, struct pql_range b)
-{
-    return (struct pql_range){a.has_low && b.has_low, a.has_high && b.has_high, pql_decimal_add(a.low, b.low),
-                              pql_decimal_add(a.high, b.high)};
-}
-
-static struct pql_range times(struct pql_range a, pql_decimal by)
-{
-    struct pql_range up = {a.has_low, a.has_high, pql_decimal_mul(a.low, by), pql_decimal_mul(a.high, by)};
-    if (by > 0) return up;
-    if (by == 0) return exactly(0);
-    return (struct pql_range){up.has_high, up.has_low, up.high, up.low};
-}
-
-static struct pql_range either(struct pql_range a, struct pql_range b)
-{
-    return (struct pql_range){a.has_low && b.has_low, a.has_high && b.has_high, a.low < b.low ? a.low : b.low,
-                              a.high > b.high ? a.high : b.high};
-}
-
-/* Is the value never below 0? */
-static bool is_amount(const struct pql_node *node)
-{
-    static const enum pql_function amounts[] = {PQL_FN_COUNT,  PQL_FN_DISTINCT, PQL_FN_DAYS,  PQL_FN_WEEKS,
-                                                PQL_FN_MONTHS, PQL_FN_STREAK,   PQL_FN_USERS, PQL_FN_SHARE,
-                                                PQL_FN_SPREAD, PQL_FN_MEMBERS};
-    for (size_t i = 0; node->kind == PQL_NODE_CALL && i < sizeof amounts / sizeof *amounts; i++)
-        if (amounts[i] == node->function) return true;
-    return node->kind == PQL_NODE_CONST && node->value.kind == PQL_NUMBER && node->value.number >= 0;
-}
-
-static struct pql_range units_of(const struct pql_item *item)
-{
-    bool has_max = item->conf->max.source.text.len > 0;
-    if (!item->is_per) return (struct pql_range){true, true, 0, PQL_DECIMAL_ONE};
-    return (struct pql_range){is_amount(item->node), has_max, 0, item->conf->max.value};
-}
-
-/* Of the positive items of a family together, without its cap. */
-static struct pql_range positive_of(const struct pql_family *family)
-{
-    struct pql_range sum = exactly(0);
-    for (size_t i = 0; i < family->items_count; i++)
-        if (family->items[i]->conf->points.value > 0)
-            sum = plus(sum, times(units_of(family->items[i]), family->items[i]->conf->points.value));
-    return sum;
-}
-
-static struct pql_range family_range(const struct pql_family *family)
-{
-    struct pql_range sum = positive_of(family);
-    if (family->has_cap && (!sum.has_high || sum.high > family->cap)) {
-        sum.has_high = true;
-        sum.high = family->cap;
-    }
-    for (size_t i = 0; i < family->items_count; i++)
-        if (family->items[i]->conf->points.value < 0)
-            sum = plus(sum, times(units_of(family->items[i]), family->items[i]->conf->points.value));
-    return sum;
-}
-
-static void find_range(struct pql_score *score)
-{
-    score->sum = exactly(0);
-    for (size_t i = 0; i < score->families_count; i++)
-        score->sum = plus(score->sum, family_range(&score->families[i]));
-    score->range = score->sum;
-    for (size_t i = 0; i < score->factors_count; i++) {
-        const struct pql_factor *factor = &score->factors[i];
-        struct pql_range after = {0};
-        if (factor->by_node->kind == PQL_NODE_CONST && factor->by_node->value.kind == PQL_NUMBER)
-            after = times(score->range, factor->by_node->value.number);
-        score->range = factor->when_node ? either(score->range, after) : after;
-    }
-}
-
-/* --- what can never be --- */
-
-static const char *number_text(struct pql_builder *b, pql_decimal number)
-{
-    char digits[PQL_DECIMAL_TEXT_MAX];
-    size_t len = pql_decimal_text(number, digits);
-    return pql_arena_copy(&b->program->arena, (struct pql_slice){digits, len}).ptr;
-}
-
-/* "the items add up to at most 15, times the factors to at most 22.5" */
-static const char *limit_text(struct pql_builder *b, const struct pql_definition *definition, bool is_high)
-{
-    const struct pql_score *score = definition->score;
-    const char *word = is_high ? "most" : "least", *of = "", *factors = "";
-    const struct pql_range *sum = &score->sum, *range = &score->range;
-    if (definition != &b->program->definitions[b->definition])
-        of = pql_arena_printf(&b->program->arena, " of '%.*s'", PQL_SLICE_ARG(definition->conf->name));
-    if (score->factors_count)
-        factors = pql_arena_printf(&b->program->arena, ", times the factors to at %s %s", word,
-                                   number_text(b, is_high ? range->high : range->low));
-    bool has_sum = is_high ? sum->has_high : sum->has_low;
-    if (!has_sum) /* factors alone bound it */
-        return pql_arena_printf(&b->program->arena, "the score%s is at %s %s", of, word,
-                                number_text(b, is_high ? range->high : range->low));
-    return pql_arena_printf(&b->program->arena, "the items%s add up to at %s %s%s", of, word,
-                            number_text(b, is_high ? sum->high : sum->low), factors);
-}
-
-/* Of `value relation c`: 1 always, -1 never, 0 as it comes; *is_high: by the upper bound. */
-static int outcome(enum pql_node_kind relation, const struct pql_range *r, pql_decimal c, bool *is_high)
-{
-    bool is_above = r->has_high && c > r->high, is_below = r->has_low && c < r->low;
-    bool is_top = r->has_high && c == r->high, is_bottom = r->has_low && c == r->low;
-    *is_high = is_above || (is_top && (relation == PQL_NODE_GT || relation == PQL_NODE_LE));
-    if (relation == PQL_NODE_EQ) return is_above || is_below ? -1 : 0;
-    if (relation == PQL_NODE_NE) return is_above || is_below ? 1 : 0;
-    if (relation == PQL_NODE_GE) return is_above ? -1 : is_below || is_bottom ? 1 : 0;
-    if (relation == PQL_NODE_GT) return is_above || is_top ? -1 : is_below ? 1 : 0;
-    if (relation == PQL_NODE_LE) return is_above || is_top ? 1 : is_below ? -1 : 0;
-    return is_above ? 1 : is_below || is_bottom ? -1 : 0;
-}
-
-static const struct pql_definition *scored_by(const struct pql_builder *b, const struct pql_node *node)
-{
-    bool is_call = node->kind == PQL_NODE_CALL && node->function == PQL_FN_SCORE;
-    if (!is_call && node->kind != PQL_NODE_SCORE) return NULL;
-    return &b->program->definitions[is_call ? node->definition : b->definition];
-}
-
-void pql_build_check_score(struct pql_builder *b, const struct pql_node *node)
-{
-    if (node->kind < PQL_NODE_EQ || node->kind > PQL_NODE_GE) return;
-    bool is_turned = node->kids[0]->kind == PQL_NODE_CONST;
-    const struct pql_definition *definition = scored_by(b, node->kids[is_turned]);
-    const struct pql_node *bound = node->kids[!is_turned];
-    bool is_high = false;
-    if (!definition || !definition->score || bound->kind != PQL_NODE_CONST || bound->value.kind != PQL_NUMBER)
-        return;
-    enum pql_node_kind relation = is_turned ? pql_build_mirrored(node->kind) : node->kind;
-    int always = outcome(relation, &definition->score->range, bound->value.number, &is_high);
-    if (!always) return;
-    struct pql_slice text = pql_lang_text(node, &b->program->arena);
-    pql_diag_source(b->diags, always < 0 ? PQL_SEVERITY_ERROR : PQL_SEVERITY_WARNING, node->source, node->at,
-                    node->span, "'%.*s' %s: %s", PQL_SLICE_ARG(text),
-                    always < 0 ? "can never hold" : "always holds", limit_text(b, definition, is_high));
-}
 
 static void say(struct pql_builder *b, const struct pql_source *at, const char *format, ...) PQL_PRINTF(3, 4);
 static void say(struct pql_builder *b, const struct pql_source *at, const char *format, ...)
@@ -258,11 +107,12 @@ static void default_cap(struct pql_family *family)
     if (!family->name.len) return;
     for (size_t i = 0; i < family->items_count; i++) {
         pql_decimal points = family->items[i]->conf->points.value;
-        struct pql_range range = times(units_of(family->items[i]), points);
+        struct pql_range units = pql_build_units(family->items[i]);
         if (points < 0) continue;
-        family->has_cap = range.has_high;
-        if (!range.has_high) return;
-        if (range.high > family->cap) family->cap = range.high;
+        family->has_cap = units.has_high;
+        if (!units.has_high) return;
+        pql_decimal most = pql_decimal_mul(units.high, points);
+        if (most > family->cap) family->cap = most;
     }
 }
 
@@ -289,13 +139,14 @@ static void take_caps(struct pql_builder *b, const struct pql_definition_conf *c
         const struct pql_cap_conf *cap = &conf->caps[i];
         struct pql_family *family = find_family(b, score, &cap->family);
         if (!family) continue;
-        struct pql_range sum = positive_of(family);
+        struct pql_range sum = pql_build_positive(family);
         family->has_cap = cap->cap.source.text.len > 0;
         family->cap = cap->cap.value;
         if (family->has_cap && sum.has_high && family->cap > sum.high)
             say(b, &cap->cap.source,
                 "a cap of %s can never be reached: the positive items of '%.*s' add up to at most %s",
-                number_text(b, family->cap), PQL_SLICE_ARG(family->name), number_text(b, sum.high));
+                pql_build_number_text(b, family->cap), PQL_SLICE_ARG(family->name),
+                pql_build_number_text(b, sum.high));
     }
 }
 
@@ -319,7 +170,7 @@ static void take_tiers(struct pql_builder *b, const struct pql_definition *defin
         score->tiers[i] = tier;
         if (score->range.has_high && tier->at.value > score->range.high)
             say(b, &tier->name, "tier '%.*s' can never be reached: %s", PQL_SLICE_ARG(tier->name.text),
-                limit_text(b, definition, true));
+                pql_build_limit_text(b, definition, true));
     }
     qsort(score->tiers, score->tiers_count, sizeof(score->tiers[0]), by_bar);
 }
@@ -342,12 +193,12 @@ static struct pql_slice text_of(struct pql_builder *b, const struct pql_definiti
     for (size_t i = 0; i < score->items_count; i++) {
         const struct pql_item *item = &score->items[i];
         const struct pql_family *family = &score->families[item->family];
-        pql_buf_printf(&out, "|%s %.*s", number_text(b, item->conf->points.value),
+        pql_buf_printf(&out, "|%s %.*s", pql_build_number_text(b, item->conf->points.value),
                        PQL_SLICE_ARG(family->name));
-        if (family->has_cap) pql_buf_printf(&out, " to %s", number_text(b, family->cap));
+        if (family->has_cap) pql_buf_printf(&out, " to %s", pql_build_number_text(b, family->cap));
         put(b, &out, item->is_per ? " per " : " when ", item->node);
         if (item->conf->max.source.text.len)
-            pql_buf_printf(&out, " max %s", number_text(b, item->conf->max.value));
+            pql_buf_printf(&out, " max %s", pql_build_number_text(b, item->conf->max.value));
         if (item->decay) pql_build_put_decay(b, item->decay, &out);
     }
     for (size_t i = 0; i < score->factors_count; i++) {
@@ -407,9 +258,9 @@ void pql_build_put_score(struct pql_builder *b, const struct pql_definition *def
     }
     for (size_t i = 0; i < score->tiers_count; i++)
         pql_buf_printf(out, "|tier %.*s %s", PQL_SLICE_ARG(score->tiers[i]->name.text),
-                       number_text(b, score->tiers[i]->at.value));
+                       pql_build_number_text(b, score->tiers[i]->at.value));
     if (conf->min_delta.source.text.len)
-        pql_buf_printf(out, "|%s %lld %d", number_text(b, conf->min_delta.value),
+        pql_buf_printf(out, "|%s %lld %d", pql_build_number_text(b, conf->min_delta.value),
                        (long long)conf->min_interval_ms, conf->publish_scores);
 }
 
@@ -433,7 +284,7 @@ void pql_build_parse_score(struct pql_builder *b, uint32_t index)
     gather_families(arena, score);
     for (size_t i = 0; i < score->families_count; i++) default_cap(&score->families[i]);
     take_caps(b, conf, score);
-    find_range(score);
+    pql_build_score_range(score);
     definition->score = score;
     take_tiers(b, definition, score);
     score->text = text_of(b, conf, score);

@@ -402,10 +402,12 @@ static void expect_record(void *context, const struct pql_record *record)
     struct pql_slice k = {key.ptr, key.len};
     int n = snprintf(value, sizeof value, "%s %" PRId64, record->event_id, record->version);
     bool is_user = record->subject == PQL_SUBJECT_USER;
-    if (record->transition != PQL_SNAPSHOT)
+    enum pql_transition t = record->transition;
+    bool is_rise = t == PQL_TIER_CHANGED && pql_slice_is(record->tier, "high");
+    if (t != PQL_SNAPSHOT && t != PQL_SCORE_CHANGED)
         add_line(lines, is_user ? PQL_OUT_PQL : PQL_OUT_PQA, k, value, (size_t)n);
     add_line(lines, PQL_OUT_STATE, k, value, (size_t)n);
-    if (!is_user && record->transition == PQL_ENTERED && record->origin == PQL_ORIGIN_LIVE)
+    if (!is_user && (t == PQL_ENTERED || is_rise) && record->origin == PQL_ORIGIN_LIVE)
         add_line(lines, PQL_OUT_ALERTS, k, value, (size_t)n);
     pql_buf_deinit(&key);
 }

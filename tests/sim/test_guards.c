@@ -792,7 +792,7 @@ static void expect_fill_ended(struct world *world, struct world_process *process
     run_until_committed(world, process);
     assert_int_equal(journaled_fills(world, &is_given_up), 1);
     assert_int_equal(is_given_up, expected);
-    world_run(world, process, 5000);
+    world_run(world, process, 60000); /* also all that time alone does */
     assert_true(pql_pipeline_inspect(process->pipeline, 0, &digest, &place));
     world_kill(process);
     process = start_with(world, 1, 3);

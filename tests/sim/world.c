@@ -75,16 +75,44 @@ static void define(struct world_program *p, const char *name, enum pql_subject s
                                          .qualify = {pql_slice_of(qualify), NULL, NULL, 0}};
 }
 
+#define WORDS(words)                                                                                         \
+    {                                                                                                        \
+        (words), sizeof(words) - 1                                                                           \
+    }
+#define NUMBER(digits, number)                                                                               \
+    {                                                                                                        \
+        .value = (number) * (pql_decimal)1000000, .source.text = WORDS(digits)                               \
+    }
+
+/* Points that come and go by time, tiers, and changes of score that wait for one another. */
+static void give_score(struct pql_definition_conf *conf)
+{
+    static const struct pql_item_conf items[] = {
+        {.points = NUMBER("1", 1), .per.text = WORDS("count(x, 20s)")}};
+    static const struct pql_tier_conf tiers[] = {{.name.text = WORDS("low"), .at = NUMBER("6", 6)},
+                                                 {.name.text = WORDS("high"), .at = NUMBER("8", 8)}};
+    static const struct pql_number min_delta = NUMBER("2", 2);
+    conf->score = items;
+    conf->score_count = 1;
+    conf->tiers = tiers;
+    conf->tiers_count = 2;
+    conf->publish_scores = PQL_SCORES_ALL;
+    conf->min_delta = min_delta;
+    conf->min_interval_ms = 3000;
+}
+
 static void define_all(struct world *world)
 {
     struct world_program *p = world->programs;
     define(&p[0], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 4");
     define(&p[0], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
     define(&p[1], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 3");
-    define(&p[1], "busy", PQL_SUBJECT_ACCOUNT, "count(x, 20s) >= 6");
+    define(&p[1], "busy", PQL_SUBJECT_ACCOUNT, "score >= 6");
     define(&p[2], "crew", PQL_SUBJECT_ACCOUNT, "users(is(person)) >= 1 and count(x, 8s) >= 2");
     define(&p[2], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
-    define(&p[2], "busy", PQL_SUBJECT_ACCOUNT, "count(x, 20s) >= 6");
+    define(&p[2], "busy", PQL_SUBJECT_ACCOUNT, "score >= 6");
+    give_score(&p[1].definitions[1]);
+    give_score(&p[2].definitions[2]);
 }
 
 static void make_programs(struct world *world)
