@@ -83,6 +83,7 @@ static void retire_member(struct pql_engine *engine, const struct pql_retired *r
     record.reason_text = pql_slice_of(pql_reason_names[PQL_REASON_DEFINITION_REMOVED]);
     pql_publish_record(engine, &record);
     if (standing->version > engine->version_floor) engine->version_floor = standing->version;
+    engine->store.bytes -= pql_memory_cost(pql_standing_size(NULL));
     free(standing);
 }
 

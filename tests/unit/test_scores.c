@@ -351,6 +351,312 @@ static void what_decays_may_be_of_any_window(void **state)
     ended(f);
 }
 
+/* The definition that others read: 5 points for a, 2 for each b of a day, at most 3. */
+#define ACTIVATION(subject)                                                                                  \
+    "{ name = \"activation\"; subject = \"" subject "\"; qualify = \"score >= 8\";"                          \
+    "  score = ( { points = 5; when = \"ever(a)\"; }, { points = 2; per = \"count(b, 1d)\"; max = 3; } );"   \
+    "  tiers = ( { name = \"some\"; at = 8; }, { name = \"all\"; at = 11; } ); },"
+
+static void group(struct fixture *f, int64_t t_ms, int fit)
+{
+    struct pql_value value = pql_number(pql_decimal_of_int(fit));
+    apply(f, (struct pql_event){.kind = PQL_EVENT_GROUP, .time_ms = t_ms, .account_attributes = &value});
+}
+
+static void other_definitions_read_scores(void **state)
+{
+    (void)state;
+    struct fixture *f = started(
+        "{ name = \"team\"; subject = \"account\"; qualify = \"users(score(activation) >= 7) >= 2\"; },"
+        "{ name = \"fit\"; qualify = \"account.icp_fit * score(activation) >= 60\"; },"
+        "{ name = \"top\"; qualify = \"tier(activation) = 'all'\"; }," ACTIVATION(
+            "user") "{ name = \"sum\"; qualify = \"score >= 10\"; score = ( { points = 1; per = "
+                    "\"score(activation)\";"
+                    " } ); }");
+    group(f, 0, 5);
+    track(f, HOUR, "a", "u");
+    track(f, HOUR, "a", "v");
+    track(f, 2 * HOUR, "b", "u");
+    track(f, 3 * HOUR, "b", "v"); /* two of them have 7 */
+    group(f, 4 * HOUR, 10);       /* 7 x 10 */
+    track(f, 5 * HOUR, "b", "u"); /* 9 */
+    track(f, 6 * HOUR, "b", "u"); /* 11 */
+    track(f, 7 * HOUR, "b", "u"); /* 11: at most 3 count */
+    to(f, 10 * (int64_t)DAY);
+    expect(f, "01T03:00 team entered condition\n"
+              "01T04:00 fit u entered condition\n"
+              "01T04:00 fit v entered condition\n"
+              "01T05:00 activation u entered condition 9 some until 02T02:00\n"
+              "01T06:00 activation u tier_changed condition 11 was 9 all after some until 02T05:00\n"
+              "01T06:00 top u entered condition\n"
+              "01T06:00 sum u entered condition 11 until 02T02:00\n"
+              "02T03:00 team left expired -\n"
+              "02T03:00 fit v left expired -\n"
+              "02T05:00 activation u tier_changed expired 9 was 11 some after all until 02T06:00 -\n"
+              "02T05:00 top u left expired -\n"
+              "02T05:00 sum u left expired 9 was 11 -\n"
+              "02T06:00 activation u left expired 7 was 9 after some -\n"
+              "02T07:00 fit u left expired -\n");
+    ended(f);
+}
+
+/* Of the account: users are visited when the comparison flips. */
+static void users_read_the_score_of_their_account(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started(ACTIVATION("account") "{ name = \"d\"; qualify = \"score(activation) >= 7 and "
+                                      "ever(login)\"; },"
+                                      "{ name = \"e\"; qualify = \"score(activation) * count(login, ever) >= "
+                                      "18\"; }");
+    track(f, 0, "login", "u");
+    track(f, HOUR, "login", "v");
+    track(f, 2 * HOUR, "a", "w");
+    track(f, 3 * HOUR, "b", "w");
+    track(f, 4 * HOUR, "b", "w");
+    track(f, 5 * HOUR, "login", "u"); /* 9 x 2 */
+    to(f, 10 * (int64_t)DAY);
+    expect(f, "01T03:00 d u entered condition\n"
+              "01T03:00 d v entered condition\n"
+              "01T04:00 activation entered condition 9 some until 02T03:00\n"
+              "01T05:00 e u entered condition\n"
+              "02T03:00 activation left expired 7 was 9 after some -\n"
+              "02T03:00 e u left expired -\n"
+              "02T04:00 d u left expired -\n"
+              "02T04:00 d v left expired -\n");
+    ended(f);
+}
+
+#define POINT(name, per)                                                                                     \
+    "{ name = \"" name "\"; qualify = \"score >= 1\"; score = ( { points = 1; " per "; } ); }"
+
+static void expect_circle(const char *definitions, const char *circle)
+{
+    struct fixture f = {0};
+    struct pql_buf text = {0};
+    pql_diags_init(&f.diags);
+    pql_buf_printf(&text, HEAD "definitions = (%s);\n", definitions);
+    struct pql_config_request request = {
+        .path = "program", .program = {text.ptr, text.len}, .today_ms = PQL_NO_TIME};
+    f.config = pql_config_load(&request, &f.diags);
+    assert_non_null(f.config);
+    assert_null(pql_program_new(&f.config->program, &f.diags));
+    assert_int_equal(f.diags.count, 1);
+    assert_string_equal(f.diags.items[0].message, circle);
+    pql_buf_deinit(&text);
+    pql_diags_deinit(&f.diags);
+    pql_config_free(f.config);
+}
+
+static void definitions_in_a_circle_are_refused(void **state)
+{
+    (void)state;
+    expect_circle(POINT("a", "per = \"score(b)\"") "," POINT("b", "per = \"score(c)\"") "," POINT(
+                      "c", "when = \"is(a)\"") ", { name = \"d\"; qualify = \"score(a) >= 1\"; }",
+                  "definitions refer to each other in a circle: a -> b -> c -> a");
+    expect_circle(POINT("a", "when = \"account.any_user(score(b) > 2)\"") "," POINT(
+                      "b", "when = \"account.any_user(score(a) > 2)\""),
+                  "definitions refer to each other in a circle: a -> b -> a");
+}
+
+/* With min_stay the lowest tier holds below all bars; `once` keeps a member whose tier still follows. */
+static void tiers_hold_as_long_as_somebody_stays(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"m\"; qualify = \"score >= 8\"; min_stay = \"1d\";" POINTS
+                "  tiers = ( { name = \"low\"; at = 4; }, { name = \"high\"; at = 10; } ); },"
+                "{ name = \"o\"; qualify = \"score >= 8\"; once = true;" POINTS
+                "  tiers = ( { name = \"low\"; at = 4; }, { name = \"high\"; at = 10; } ); }");
+    points(f, 0, 12);
+    points(f, HOUR, -11);
+    points(f, 2 * HOUR, 20);
+    points(f, 3 * HOUR, -20);
+    to(f, 2 * (int64_t)DAY);
+    expect(f, "01 m u entered condition 12 high\n"
+              "01 o u entered condition 12 high\n"
+              "01T01:00 m u tier_changed condition 1 was 12 low after high\n"
+              "01T01:00 o u tier_changed condition 1 was 12 low after high\n"
+              "01T02:00 m u tier_changed condition 21 was 1 high after low\n"
+              "01T02:00 o u tier_changed condition 21 was 1 high after low\n"
+              "01T03:00 m u tier_changed condition 1 was 21 low after high\n"
+              "01T03:00 o u tier_changed condition 1 was 21 low after high\n"
+              "02 m u left condition 1 was 1 after low -\n");
+    ended(f);
+}
+
+/* The score is known once all of its items are. */
+static void a_score_can_be_missed(void **state)
+{
+    (void)state;
+    const char *one = "{ name = \"d\"; qualify = \"score >= 8\"; publish = { missed = true; };"
+                      "  score = ( { points = 5; when = \"count(a, first 7d) >= 1\"; },"
+                      "            { points = 3; per = \"count(b, first 3d)\"; } ); }";
+    struct fixture *f = started(one);
+    track(f, 0, "a", "u");
+    to(f, 20 * (int64_t)DAY);
+    expect(f, "08 d u missed expired 5 -\n");
+    ended(f);
+    f = started("{ name = \"d\"; qualify = \"score >= 8\"; publish = { missed = true; };"
+                "  score = ( { points = 5; when = \"count(a, first 7d) >= 1\"; }, { points = 3; when = "
+                "\"ever(b)\"; } ); }");
+    track(f, 0, "a", "u");
+    to(f, 20 * (int64_t)DAY);
+    expect(f, "");
+    ended(f);
+}
+
+static void nothing_is_no_points_and_no_factor(void **state)
+{
+    (void)state;
+    struct fixture *f = started(
+        "{ name = \"d\"; qualify = \"score >= 3\"; multiply = ( { by = \"avg(y.p, 7d)\"; } );"
+        "  score = ( { points = 1; per = \"avg(x.p, 7d)\"; }, { points = 2; when = \"ever(a)\"; } ); }");
+    struct pql_value four = pql_number(pql_decimal_of_int(4));
+    track(f, 0, "a", "u"); /* 2 */
+    apply(f, (struct pql_event){
+                 .name = pql_slice_of("y"), .user = pql_slice_of("u"), .time_ms = HOUR, .properties = &four});
+    to(f, 10 * (int64_t)DAY);
+    expect(f, "01T01:00 d u entered condition 8 until 08T01:00\n"
+              "08T01:00 d u left expired 2 was 8 -\n");
+    ended(f);
+}
+
+/* Everybody's score, also of those for whom nothing has happened yet but who get points for that. */
+static void scores_of_all_are_published(void **state)
+{
+    (void)state;
+    struct fixture *f = started(
+        "{ name = \"d\"; qualify = \"score >= 90\"; publish = { scores = \"all\"; min_delta = 2; };"
+        "  score = ( { points = 100; when = \"ever(z)\"; }, { points = 3; when = \"not ever(a)\"; } ); }");
+    track(f, 0, "login", "u");
+    track(f, DAY, "a", "u");
+    expect(f, "01 d u score_changed condition 3\n"
+              "02 d u score_changed condition 0 was 3\n");
+    ended(f);
+}
+
+/* --- another program under the state --- */
+
+static void change(struct fixture *f, const char *definitions)
+{
+    struct pql_err err = {0};
+    f->old_config = f->config;
+    f->old_program = f->program;
+    struct pql_program *program = compile(f, definitions);
+    assert_non_null(program);
+    f->program = program;
+    assert_int_equal(pql_engine_change(f->engine, program, &err), 0);
+    while (!pql_engine_settle(f->engine)) continue;
+    reload(f);
+}
+
+static void a_changed_score_is_looked_at_at_once(void **state)
+{
+    (void)state;
+    const char *team = "{ name = \"team\"; subject = \"account\"; qualify = \"users(score(d) >= 8) >= 1\"; },"
+                       "{ name = \"same\"; qualify = \"score(d) >= 8\"; },";
+    char first[2000], second[2000];
+    snprintf(first, sizeof first, "%s%s", team,
+             "{ name = \"d\"; qualify = \"score >= 8\"; " POINTS
+             "  tiers = ( { name = \"low\"; at = 2; }, { name = \"high\"; at = 12; } ); }");
+    snprintf(
+        second, sizeof second, "%s%s", team,
+        "{ name = \"d\"; qualify = \"score >= 5\"; score = ( { points = 0.5; per = \"sum(x.p, ever)\"; } );"
+        "  tiers = ( { name = \"high\"; at = 6.5; }, { name = \"new\"; at = 1; }, { name = \"low\"; at = 3; "
+        "} ); }");
+    struct fixture *f = started(first);
+    points(f, 0, 12);
+    change(f, second);
+    expect(f, "01 d u entered condition 12 high\n"
+              "01 team entered condition\n"
+              "01 same u entered condition\n"
+              "01 d u tier_changed definition_changed 6 was 12 low after high -\n"
+              "01 team left definition_changed -\n"
+              "01 same u left definition_changed -\n");
+    ended(f);
+}
+
+static void a_definition_comes_to_a_score_and_loses_it(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"d\"; qualify = \"ever(x)\"; }, { name = \"gone\"; qualify = \"score >= 1\";"
+                "  score = ( { points = 1; when = \"ever(x)\"; } ); tiers = ( { name = \"t\"; at = 1; } ); },"
+                "{ name = \"e\"; qualify = \"score >= 1\"; score = ( { points = 1; when = \"ever(x)\"; } );"
+                "  tiers = ( { name = \"t\"; at = 1; } ); }");
+    points(f, 0, 3);
+    change(
+        f,
+        "{ name = \"d\"; qualify = \"ever(x) and score < 50\"; score = ( { points = 7; when = \"ever(x)\"; },"
+        "  { points = 90; when = \"ever(z)\"; } ); tiers = ( { name = \"s\"; at = 1; } ); },"
+        "{ name = \"e\"; qualify = \"ever(x)\"; }");
+    points(f, DAY, 4);
+    to(f, 20 * (int64_t)DAY);
+    expect(f, "01 d u entered condition\n"
+              "01 gone u entered condition 1 t\n"
+              "01 e u entered condition 1 t\n"
+              "01 gone u left definition_removed -\n"
+              "01 d u tier_changed definition_changed 7 s -\n");
+    ended(f);
+}
+
+/* --- what records say --- */
+
+static void keep_words(void *context, const struct pql_record *record)
+{
+    struct pql_buf *log = &((struct fixture *)context)->log;
+    pql_buf_printf(log, "%.*s\n", PQL_SLICE_ARG(record->reason_text));
+    for (size_t i = 0; i < record->evidence_count; i++) {
+        const struct pql_evidence *row = &record->evidence[i];
+        pql_buf_printf(log, "  %.*s %s", PQL_SLICE_ARG(row->signal), row->met ? "met" : "not met");
+        if (row->has_points) put_number(log, "points ", row->points);
+        if (row->value.kind == PQL_NUMBER) put_number(log, "value ", row->value.number);
+        if (row->threshold.kind == PQL_NUMBER) put_number(log, "threshold ", row->threshold.number);
+        pql_buf_text(log, "\n");
+    }
+    for (size_t i = 0; i < record->missing_count; i++)
+        pql_buf_printf(log, "  missing %.*s\n", PQL_SLICE_ARG(record->missing[i]));
+}
+
+static void records_say_what_gave_the_points(void **state)
+{
+    (void)state;
+    struct fixture *f = calloc(1, sizeof *f);
+    pql_diags_init(&f->diags);
+    f->program = compile(f, "{ name = \"d\"; qualify = \"score >= 8 and ever(login)\"; stay = \"score >= 6\";"
+                            "  context = [ \"count(c, ever)\" ];"
+                            "  score = ( { points = 5; when = \"count(campaign_sent, 14d) >= 1\"; },"
+                            "            { points = 1.5; per = \"count(b, 1d)\"; max = 2; },"
+                            "            { points = -4; when = \"ever(c) or ever(d)\"; } ); }");
+    assert_non_null(f->program);
+    f->engine = pql_engine_new(f->program, keep_words, f);
+    const char *events[] = {"login", "campaign_sent", "b", "b", "b", "c"};
+    for (int i = 0; i < 6; i++) {
+        struct pql_event event = {.name = pql_slice_of(events[i]),
+                                  .user = pql_slice_of("u"),
+                                  .account = pql_slice_of("A"),
+                                  .time_ms = i * HOUR};
+        (void)pql_engine_apply(f->engine, &event);
+    }
+    expect(f,
+           "score 8 (needs 8): 5 for 1 campaign sent in 14 days and 3 for 2 b in 1 day and login\n"
+           "  count(campaign_sent, 14d) met points 5 value 1 threshold 1\n"
+           "  count(b, 1d) met points 3 value 2\n"
+           "  ever(c) or ever(d) not met points 0\n"
+           "  ever(login) met\n"
+           "  count(c, ever) met value 0\n"
+           "score 4 (needs 6): 5 for 1 campaign sent in 14 days and 3 for 3 b in 1 day and -4 for ever(c) or "
+           "ever(d)\n"
+           "  count(campaign_sent, 14d) met points 5 value 1 threshold 1\n"
+           "  count(b, 1d) met points 3 value 3\n"
+           "  ever(c) or ever(d) met points -4\n"
+           "  ever(login) met\n"
+           "  count(c, ever) met value 1\n"
+           "  missing score >= 8\n");
+    ended(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +669,16 @@ int main(void)
         cmocka_unit_test(an_item_decays),
         cmocka_unit_test(the_reason_is_decayed),
         cmocka_unit_test(what_decays_may_be_of_any_window),
+        cmocka_unit_test(other_definitions_read_scores),
+        cmocka_unit_test(users_read_the_score_of_their_account),
+        cmocka_unit_test(definitions_in_a_circle_are_refused),
+        cmocka_unit_test(tiers_hold_as_long_as_somebody_stays),
+        cmocka_unit_test(a_score_can_be_missed),
+        cmocka_unit_test(nothing_is_no_points_and_no_factor),
+        cmocka_unit_test(scores_of_all_are_published),
+        cmocka_unit_test(a_changed_score_is_looked_at_at_once),
+        cmocka_unit_test(a_definition_comes_to_a_score_and_loses_it),
+        cmocka_unit_test(records_say_what_gave_the_points),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
