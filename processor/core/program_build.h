@@ -44,6 +44,7 @@ struct pql_builder {
     size_t attribute_signals_capacity[2];
     struct pql_expr **scores; /* all that are read */
     size_t scores_count, scores_capacity;
+    bool is_telling;       /* what is read is of another definition, which needs it itself */
     struct pql_told *told; /* who is told of what a score is made of */
     size_t told_count, told_capacity;
 };

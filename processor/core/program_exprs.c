@@ -46,8 +46,7 @@ static struct pql_expr *compile_signal(struct pql_builder *b, const struct pql_n
 
 static void need_definition(struct pql_builder *b, uint32_t index)
 {
-    if (b->definition == PQL_NO_INDEX) return;
-    if (b->definition == index) return; /* through another's score, which is a need of its own */
+    if (b->definition == PQL_NO_INDEX || b->is_telling) return;
     b->needs[b->definition * b->program->conf->definitions_count + index] = true;
 }
 

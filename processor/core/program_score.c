@@ -330,6 +330,7 @@ void pql_build_tell(struct pql_builder *b, uint32_t index)
     struct pql_builder outer = *b;
     b->zone = definition->conf->zone;
     b->subject = definition->conf->subject;
+    b->is_telling = true;
     for (size_t i = 0; i < score->items_count; i++) (void)pql_build_item(b, &score->items[i]);
     for (size_t i = 0; i < score->factors_count; i++) {
         if (score->factors[i].when_node) (void)pql_build_expr(b, score->factors[i].when_node);
@@ -337,6 +338,7 @@ void pql_build_tell(struct pql_builder *b, uint32_t index)
     }
     b->zone = outer.zone;
     b->subject = outer.subject;
+    b->is_telling = outer.is_telling;
 }
 
 /* Only now are all of them compiled. */

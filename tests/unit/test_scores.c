@@ -454,8 +454,8 @@ static void definitions_in_a_circle_are_refused(void **state)
     expect_circle(POINT("a", "per = \"score(b)\"") "," POINT("b", "per = \"score(c)\"") "," POINT(
                       "c", "when = \"is(a)\"") ", { name = \"d\"; qualify = \"score(a) >= 1\"; }",
                   "definitions refer to each other in a circle: a -> b -> c -> a");
-    expect_circle(POINT("a", "when = \"account.any_user(score(b) > 2)\"") "," POINT(
-                      "b", "when = \"account.any_user(score(a) > 2)\""),
+    expect_circle(POINT("a", "when = \"account.any_user(score(b) >= 1)\"") "," POINT(
+                      "b", "when = \"account.any_user(score(a) >= 1)\""),
                   "definitions refer to each other in a circle: a -> b -> a");
 }
 
