@@ -10,8 +10,8 @@ int pql_agenda_order(const void *a, const void *b)
     return c ? c : (x->state.gone == 0) - (y->state.gone == 0); /* who is gone, before who came with its id */
 }
 
-void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
-                         enum pql_cause by, const struct pql_expr *via)
+static void push_item(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                      enum pql_cause by, const struct pql_expr *via)
 {
     if (engine->change.is_filling) return; /* what is read again is evaluated once, at its end */
     struct pql_agenda_item *item = pql_arena_alloc(&engine->scratch, sizeof *item);
@@ -19,23 +19,29 @@ void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit,
     pql_heap_push(&engine->agenda, pql_agenda_order, unit->order, item);
 }
 
+void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
+                         enum pql_cause by, const struct pql_expr *via)
+{
+    if (unit->subject == PQL_SUBJECT_ACCOUNT) {
+        push_item(engine, unit, NULL, by, via);
+    } else if (user) {
+        push_item(engine, unit, user, by, via);
+    } else {
+        for (size_t i = 0; i < engine->account->users_count; i++)
+            push_item(engine, unit, engine->account->users[i].user, by, via);
+    }
+}
+
 void pql_agenda_push_one(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
                          enum pql_cause by)
 {
-    pql_agenda_push_via(engine, unit, user, by, NULL);
+    push_item(engine, unit, user, by, NULL);
 }
 
 void pql_agenda_push(struct pql_engine *engine, const struct pql_unit *unit, struct pql_user *user,
                      enum pql_cause by)
 {
-    if (unit->subject == PQL_SUBJECT_ACCOUNT) {
-        pql_agenda_push_one(engine, unit, NULL, by);
-    } else if (user) {
-        pql_agenda_push_one(engine, unit, user, by);
-    } else {
-        for (size_t i = 0; i < engine->account->users_count; i++)
-            pql_agenda_push_one(engine, unit, engine->account->users[i].user, by);
-    }
+    pql_agenda_push_via(engine, unit, user, by, NULL);
 }
 
 void pql_agenda_push_all(struct pql_engine *engine, const struct pql_dependents *dependents, unsigned mask,

@@ -427,6 +427,29 @@ static void users_read_the_score_of_their_account(void **state)
     ended(f);
 }
 
+/* Whoever of the users reads it is told of what the quantifier counts. */
+static void users_read_a_score_that_counts_users(void **state)
+{
+    (void)state;
+    struct fixture *f =
+        started("{ name = \"d1\"; qualify = \"ever(login)\"; eligible = \"score(d0) * count(login, ever) < "
+                "1.5\"; },"
+                "{ name = \"d0\"; subject = \"account\"; qualify = \"score >= 5\";"
+                "  score = ( { points = 1; per = \"users(count(y, 1d) >= 1)\"; } ); }");
+    track(f, 0, "login", "u");
+    track(f, HOUR, "y", "v");
+    track(f, 2 * HOUR, "login", "v");
+    track(f, 3 * HOUR, "y", "w");
+    to(f, 10 * (int64_t)DAY);
+    expect(f, "01 d1 u entered condition\n"
+              "01T02:00 d1 v entered condition\n"
+              "01T03:00 d1 u left ineligible\n"
+              "01T03:00 d1 v left ineligible\n"
+              "02T01:00 d1 u entered condition -\n"
+              "02T01:00 d1 v entered condition -\n");
+    ended(f);
+}
+
 #define POINT(name, per)                                                                                     \
     "{ name = \"" name "\"; qualify = \"score >= 1\"; score = ( { points = 1; " per "; } ); }"
 
@@ -671,6 +694,7 @@ int main(void)
         cmocka_unit_test(what_decays_may_be_of_any_window),
         cmocka_unit_test(other_definitions_read_scores),
         cmocka_unit_test(users_read_the_score_of_their_account),
+        cmocka_unit_test(users_read_a_score_that_counts_users),
         cmocka_unit_test(definitions_in_a_circle_are_refused),
         cmocka_unit_test(tiers_hold_as_long_as_somebody_stays),
         cmocka_unit_test(a_score_can_be_missed),
