@@ -1,6 +1,7 @@
 /* check: what a configuration means, without touching anything. */
 #include "app/setup.h"
 
+#include "core/explain.h"
 #include "io/config_options.h"
 
 static void print_inputs(const struct pql_config *config)
@@ -25,12 +26,23 @@ static void print_outputs(const struct pql_config *config)
     }
 }
 
+/* What does not follow from the events that touch it: visits to all users, values that may be approximate. */
+static void print_notes(const struct pql_program *program, size_t index)
+{
+    struct pql_explanation explanation;
+    pql_explain_init(&explanation, program, index);
+    for (size_t i = 0; i < explanation.costs_count; i++)
+        printf("    %.*s\n", PQL_SLICE_ARG(explanation.costs[i]));
+    pql_explain_deinit(&explanation);
+}
+
 static void print_definitions(const struct pql_setup *setup)
 {
     for (size_t i = 0; i < pql_program_definitions_count(setup->program); i++) {
         const struct pql_definition_conf *conf = pql_program_definition(setup->program, i);
         printf("definition %.*s (%s): %.*s\n", PQL_SLICE_ARG(conf->name), pql_subject_names[conf->subject],
                PQL_SLICE_ARG(conf->qualify.text));
+        print_notes(setup->program, i);
     }
 }
 

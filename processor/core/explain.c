@@ -256,7 +256,9 @@ static void cost_of_signal(struct pql_explanation *explanation, const struct pql
                  PQL_SLICE_ARG(def->text));
     if (!def->is_attribute && def->selector && def->selector->any)
         add_cost(explanation, "every activity event updates %.*s", PQL_SLICE_ARG(def->text));
-    if (signal->has_panes)
+    bool reads_panes =
+        signal->read_as_number || signal->kind == PQL_SIGNAL_SUM || signal->window.kind == PQL_WINDOW_PREV;
+    if (signal->has_panes && reads_panes)
         add_cost(explanation, "%.*s is exact for the newest %u occurrences and approximate beyond",
                  PQL_SLICE_ARG(def->text), signal->exact_max);
 }

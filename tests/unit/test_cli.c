@@ -78,6 +78,52 @@ static void test_check(void **state)
     assert_non_null(strstr(out, "1 definition, no errors, 0 warnings"));
 }
 
+/* What may be less than exact is named, with the definition. */
+static void test_check_names_what_may_be_approximate(void **state)
+{
+    (void)state;
+    write_file("c.conf",
+               CONFIG "exact_max = 200;\ndefinitions = (\n"
+                      "  { name = \"bar\"; qualify = \"count(x, 7d) >= 300\"; },\n"
+                      "  { name = \"total\"; qualify = \"sum(x.p, 30d) >= 5\"; },\n"
+                      "  { name = \"falls\"; qualify = \"count(x, 7d) < count(x, prev 7d)\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    const char *bar = strstr(out, "definition bar (user)"), *total = strstr(out, "definition total (user)"),
+               *falls = strstr(out, "definition falls (user)");
+    assert_true(bar && total && falls);
+    const char *of_total =
+        strstr(out, "    sum(x.p, 30d) is exact for the newest 200 occurrences and approximate beyond\n");
+    const char *of_prev = strstr(out, "    count(x, prev 7d) is exact for the newest 300 occurrences and ");
+    assert_true(of_total > total && of_total < falls && of_prev > falls);
+}
+
+static void test_check_of_decay(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG
+               "definitions = (\n"
+               "  { name = \"a\"; qualify = \"score > 1\"; score = (\n"
+               "    { points = 1; per = \"2 * count(x, 7d)\"; half_life = \"1d\"; },\n"
+               "    { points = 1; per = \"avg(x.p, 7d)\"; fades_over = \"1d\"; },\n"
+               "    { points = 1; when = \"ever(x)\"; half_life = \"1d\"; },\n"
+               "    { points = 1; per = \"days(x, 7d)\"; half_life = \"1d\"; fades_over = \"1d\"; } ); },\n"
+               "  { name = \"b\"; qualify = \"ever(x)\"; decay_step = \"1h\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, ": 'half_life' lets the units of 'per' decay, and this item has none\n"));
+    assert_non_null(strstr(err, ": an item has 'half_life' or 'fades_over', not both\n"));
+    assert_non_null(strstr(err, ": 'decay_step' is about a score, and this definition has none; "));
+    write_file("c.conf", CONFIG "definitions = ( { name = \"a\"; qualify = \"score > 1\"; score = (\n"
+                                "    { points = 1; per = \"2 * count(x, 7d)\"; half_life = \"1d\"; },\n"
+                                "    { points = 1; per = \"avg(x.p, 7d)\"; fades_over = \"1d\"; } ); } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    assert_non_null(strstr(err, ":26: what decays is one count, sum, days or distinct; without 'half_life' "
+                                "'per' may be any number\n"
+                                "    { points = 1; per = \"2 * count(x, 7d)\"; half_life = \"1d\"; },\n"
+                                "                         ^^^^^^^^^^^^^^^^\n"));
+    assert_non_null(
+        strstr(err, ":26: what decays is one count, sum, days or distinct; without 'fades_over' "));
+}
+
 /* Settings, properties of librdkafka and conditions: all of their errors in one run. */
 static void test_check_says_all_errors(void **state)
 {
@@ -368,6 +414,8 @@ int main(void)
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_check_names_what_may_be_approximate),
+        cmocka_unit_test(test_check_of_decay),
         cmocka_unit_test(test_check_says_all_errors),
         cmocka_unit_test(test_check_says_each_error_once),
         cmocka_unit_test(test_check_warns_of_names_without_a_path),
