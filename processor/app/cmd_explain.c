@@ -5,7 +5,6 @@
 #include "core/explain.h"
 #include "core/lang/lang.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char *find_definition(const struct pql_setup *setup, const char *name, size_t *index)
@@ -24,19 +23,30 @@ static const char *find_definition(const struct pql_setup *setup, const char *na
     return nearest ? nearest : "";
 }
 
-static const char *topic_of(const struct pql_setup *setup, enum pql_output output)
+enum { TOPICS_MAX = 3 };
+
+/* Where records of a definition go. */
+static size_t topics_of(const struct pql_setup *setup, const struct pql_definition_conf *conf,
+                        struct pql_slice topics[TOPICS_MAX])
 {
-    return setup->config->outputs[output].topic;
+    const struct pql_output_conf *outputs = setup->config->outputs;
+    bool is_shadow = conf->mode == PQL_MODE_SHADOW;
+    enum pql_output first = conf->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA;
+    topics[0] = pql_slice_of(outputs[is_shadow ? PQL_OUT_SHADOW : first].topic);
+    topics[1] = pql_slice_of(outputs[PQL_OUT_STATE].topic);
+    topics[2] = pql_slice_of(outputs[PQL_OUT_ALERTS].topic);
+    return is_shadow ? 1 : 2 + (size_t)conf->alert;
 }
 
 static void print_page(const struct pql_setup *setup, size_t index)
 {
     const struct pql_definition_conf *conf = pql_program_definition(setup->program, index);
     pql_program_explain(setup->program, index, stdout);
-    printf("  records go to\n    %s, %s%s%s\n\n",
-           topic_of(setup, conf->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA),
-           topic_of(setup, PQL_OUT_STATE), conf->alert ? ", " : "",
-           conf->alert ? topic_of(setup, PQL_OUT_ALERTS) : "");
+    struct pql_slice topics[TOPICS_MAX];
+    size_t count = topics_of(setup, conf, topics);
+    printf("  records go to\n    ");
+    for (size_t i = 0; i < count; i++) printf("%s%.*s", i ? ", " : "", PQL_SLICE_ARG(topics[i]));
+    printf("\n\n");
 }
 
 /* --- JSON --- */
@@ -95,13 +105,8 @@ static void print_json(const struct pql_setup *setup, size_t index)
     json_signals(&explanation, &out);
     pql_report_count(&out, "standing_bytes", explanation.standing_bytes);
     json_texts("costs", explanation.costs, explanation.costs_count, &out);
-    pql_report_open(&out, "topics", '[');
-    pql_report_text(
-        &out, NULL,
-        pql_slice_of(topic_of(setup, conf->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA)));
-    pql_report_text(&out, NULL, pql_slice_of(topic_of(setup, PQL_OUT_STATE)));
-    if (conf->alert) pql_report_text(&out, NULL, pql_slice_of(topic_of(setup, PQL_OUT_ALERTS)));
-    pql_report_close(&out, ']');
+    struct pql_slice topics[TOPICS_MAX];
+    json_texts("topics", topics, topics_of(setup, conf, topics), &out);
     pql_report_close(&out, '}');
     pql_buf_text(&out, "\n");
     pql_report_print(&out, stdout);

@@ -190,15 +190,17 @@ static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
     if (is_alert) publish(w, task, PQL_OUT_ALERTS, record);
 }
 
-static void publish_live(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
+static void publish_as_wanted(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
 {
     const struct pql_definition_conf *definition = definition_of(task->edition->program, record->definition);
-    if (definition && definition->mode != PQL_MODE_LIVE) return;
     if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
     struct pql_record aged = *record;
     if (aged.origin == PQL_ORIGIN_LIVE && w->wall_ms - aged.occurred_at > w->pipeline->conf->alert_max_age_ms)
         aged.origin = PQL_ORIGIN_BACKFILL;
-    publish_everywhere(w, task, definition, &aged);
+    if (!record->is_shadow)
+        publish_everywhere(w, task, definition, &aged);
+    else if (record->transition != PQL_SCORE_CHANGED) /* of the state topic, where it has no state */
+        publish(w, task, PQL_OUT_SHADOW, &aged);
 }
 
 /* A long input stops here, unless it only repeats what a journal says. */
@@ -220,7 +222,7 @@ void pql_output_record(void *context, const struct pql_record *record)
     if (task->phase != PQL_PHASE_LIVE) return; /* a replay: it was published when it happened */
     pql_task_open_epoch(task)->transitions++;
     pql_scoreboard_record(w->pipeline->scoreboard, task->partition, record, w->wall_ms);
-    publish_live(w, task, record);
+    publish_as_wanted(w, task, record);
     stop_in_time(w, task);
 }
 

@@ -21,16 +21,17 @@ static void flush_out(struct pql_replay *replay)
     replay->out.len = 0;
 }
 
-/* What goes to the topics of transitions; changes of a score and refreshed states go to the state topic
- * alone. */
+/* What goes to the topics of transitions: those of shadow definitions go to their own; changes of a score and
+ * refreshed states go to the state topic alone. */
 static void emit(void *context, const struct pql_record *record)
 {
     struct pql_replay *replay = context;
     if (record->transition == PQL_SNAPSHOT) replay->refreshed(replay->refreshed_context, record);
     if (record->transition == PQL_SCORE_CHANGED || record->transition == PQL_SNAPSHOT) return;
     pql_workbench_record(&replay->bench, record);
+    replay->shadowed += record->is_shadow;
     replay->records++;
-    if (replay->is_quiet) return;
+    if (replay->is_quiet || record->is_shadow) return;
     pql_encode_record(replay->encoder, record, pql_wall_ms(), &replay->out);
     pql_buf_text(&replay->out, "\n");
     if (replay->out.len > OUT_BYTES) flush_out(replay);
@@ -186,6 +187,8 @@ void pql_replay_summary(struct pql_replay *replay)
         fprintf(stderr, " in %.1f s (%s/s)", seconds,
                 pql_count_text((uint64_t)((double)replay->events / seconds), text));
     fprintf(stderr, ", %s records", pql_count_text(replay->records, text));
+    if (replay->shadowed)
+        fprintf(stderr, " (%s of shadow definitions not shown)", pql_count_text(replay->shadowed, text));
     fprintf(stderr, ", %s refused", pql_count_text(replay->refused_total, text));
     for (int i = 0; i < PQL_REJECT_COUNT; i++)
         if (replay->refused[i])

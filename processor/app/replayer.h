@@ -37,7 +37,7 @@ struct pql_replay {
     struct pql_buf out;
     bool out_failed;
     struct pql_arena scratch; /* of one event */
-    uint64_t events, records, refused[PQL_REJECT_COUNT], refused_total;
+    uint64_t events, records, shadowed, refused[PQL_REJECT_COUNT], refused_total;
     struct pql_progress progress;
     bool tells_digest;
     bool is_quiet;  /* no records on standard output */

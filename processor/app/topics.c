@@ -24,9 +24,13 @@ static const struct output_plan {
     const struct pql_kafka_extra *settings;
     size_t count;
 } output_plans[] = {
-    [PQL_OUT_PQL] = {keeps, 1},          [PQL_OUT_PQA] = {keeps, 1},
-    [PQL_OUT_STATE] = {compacts, 1},     [PQL_OUT_ALERTS] = {keeps, 1},
-    [PQL_OUT_DLQ] = {keeps_for_ever, 2}, [PQL_OUT_CHECKPOINT] = {checkpoint, 6},
+    [PQL_OUT_PQL] = {keeps, 1},
+    [PQL_OUT_PQA] = {keeps, 1},
+    [PQL_OUT_STATE] = {compacts, 1},
+    [PQL_OUT_ALERTS] = {keeps, 1},
+    [PQL_OUT_SHADOW] = {keeps, 1},
+    [PQL_OUT_DLQ] = {keeps_for_ever, 2},
+    [PQL_OUT_CHECKPOINT] = {checkpoint, 6},
 };
 _Static_assert(sizeof(output_plans) / sizeof(*output_plans) == PQL_OUT_COUNT, "one plan per output");
 

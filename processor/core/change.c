@@ -17,7 +17,8 @@ enum { HASH_LEN = 16 };
 /* What becomes of each slot of the old program. */
 struct moves {
     const struct pql_program *from, *to;
-    uint32_t *slots[2];      /* PQL_NO_INDEX: freed */
+    uint32_t *slots[2]; /* PQL_NO_INDEX: freed */
+    uint32_t *heirs[2]; /* of a definition that goes live, or out of it: the other's slot; or PQL_NO_INDEX */
     uint32_t *conditions;    /* by index of the old program */
     struct pql_since *since; /* by signal of the new program */
     struct pql_since now;    /* what is new is known from here on */
@@ -25,12 +26,16 @@ struct moves {
 
 /* --- tables --- */
 
-static uint32_t definition_in(const struct pql_program *program, struct pql_slice name,
-                              enum pql_subject subject)
+/* One that goes live, or out of it, is another: its members leave where they were told of, and enter where
+ * they are told of from now on. */
+static uint32_t definition_in(const struct pql_program *program, const struct pql_definition_conf *wanted,
+                              bool in_its_mode)
 {
     for (uint32_t i = 0; i < program->conf->definitions_count; i++) {
         const struct pql_definition_conf *conf = program->definitions[i].conf;
-        if (conf->subject == subject && pql_slice_eq(conf->name, name)) return i;
+        if (conf->subject == wanted->subject && (conf->mode == wanted->mode) == in_its_mode &&
+            pql_slice_eq(conf->name, wanted->name))
+            return i;
     }
     return PQL_NO_INDEX;
 }
@@ -58,7 +63,9 @@ static uint32_t add_retired(struct pql_change *change, const struct pql_retired 
 
 static uint32_t retire(struct pql_engine *engine, const struct pql_definition *definition)
 {
-    struct pql_retired retired = {.version = definition->conf->version, .subject = definition->conf->subject};
+    struct pql_retired retired = {.version = definition->conf->version,
+                                  .subject = definition->conf->subject,
+                                  .is_shadow = definition->conf->mode == PQL_MODE_SHADOW};
     memcpy(retired.hash, definition->hash, sizeof retired.hash);
     return add_retired(&engine->change, &retired, definition->conf->name);
 }
@@ -80,9 +87,12 @@ static void move_definition(struct pql_engine *engine, struct moves *m, uint32_t
 {
     const struct pql_definition *definition = &m->from->definitions[index];
     enum pql_subject subject = definition->conf->subject;
-    uint32_t to = definition_in(m->to, definition->conf->name, subject);
+    uint32_t to = definition_in(m->to, definition->conf, true);
     uint32_t *slot = &m->slots[subject][definition->slot];
+    m->heirs[subject][definition->slot] = PQL_NO_INDEX;
     if (to == PQL_NO_INDEX) {
+        uint32_t heir = definition_in(m->to, definition->conf, false);
+        if (heir != PQL_NO_INDEX) m->heirs[subject][definition->slot] = m->to->definitions[heir].slot;
         *slot = (uint32_t)m->to->slots_count[subject] + retire(engine, definition);
         return;
     }
@@ -125,7 +135,10 @@ static void make_moves(struct pql_engine *engine, const struct pql_program *to, 
                         .conditions = pql_xcalloc(from->conditions_count + 1, sizeof *m->conditions),
                         .since = pql_xcalloc(to->signals_count + 1, sizeof *m->since),
                         .now = {engine->seen, (uint32_t)engine->store.count}};
-    for (int s = 0; s < 2; s++) m->slots[s] = pql_xcalloc(from->slots_count[s] + 1, sizeof *m->slots[s]);
+    for (int s = 0; s < 2; s++) {
+        m->slots[s] = pql_xcalloc(from->slots_count[s] + 1, sizeof *m->slots[s]);
+        m->heirs[s] = pql_xcalloc(from->slots_count[s] + 1, sizeof *m->heirs[s]);
+    }
     for (size_t i = 0; i < to->signals_count; i++) m->since[i] = m->now;
     for (uint32_t i = 0; i < from->signals_count; i++) move_signal(engine, m, i);
     for (uint32_t i = 0; i < from->conf->definitions_count; i++) move_definition(engine, m, i);
@@ -136,6 +149,8 @@ static void free_moves(struct moves *m)
 {
     free(m->slots[0]);
     free(m->slots[1]);
+    free(m->heirs[0]);
+    free(m->heirs[1]);
     free(m->conditions);
 }
 
@@ -168,6 +183,18 @@ static bool has_to_leave(const struct moves *m, enum pql_subject subject, uint32
     return slot < m->to->slots_count[subject] || standing->status == PQL_QUALIFIED;
 }
 
+/* What outcomes said of a subject holds whatever the mode. */
+static void inherit(struct pql_subject_state *state, uint32_t heir, const struct pql_standing *standing)
+{
+    bool is_bare = !standing->is_converted && standing->disqualified_ms == PQL_NO_TIME;
+    if (heir == PQL_NO_INDEX || is_bare) return;
+    struct pql_standing *own = pql_xcalloc(1, sizeof *own);
+    own->first_ms = own->qualified_ms = own->left_ms = PQL_NO_TIME;
+    own->is_converted = standing->is_converted;
+    own->disqualified_ms = standing->disqualified_ms;
+    *pql_cells_get(&state->cells, heir) = own;
+}
+
 static void move_cells(struct pql_engine *engine, const struct moves *m, enum pql_subject subject,
                        struct pql_subject_state *state)
 {
@@ -180,6 +207,7 @@ static void move_cells(struct pql_engine *engine, const struct moves *m, enum pq
         what = m->from->slots[subject][slot];
         uint32_t to = m->slots[subject][slot];
         if (what & PQL_SLOT_DEFINITION) {
+            inherit(state, m->heirs[subject][slot], cell);
             if (has_to_leave(m, subject, to, cell))
                 *pql_cells_get(&state->cells, to) = adapt_standing(
                     pql_program_standing(m->from, what),
@@ -377,7 +405,7 @@ static void save_retired(const struct pql_retired *retired, struct pql_buf *out)
 {
     pql_buf_slice(out, retired->name);
     pql_buf_varint(out, (uint64_t)retired->version);
-    pql_buf_u8(out, (uint8_t)retired->subject);
+    pql_buf_u8(out, (uint8_t)(retired->subject | retired->is_shadow << 1));
     pql_buf_put(out, retired->hash, HASH_LEN);
 }
 
@@ -388,14 +416,15 @@ static void load_retired(struct pql_change *change, struct pql_reader *reader)
     for (uint64_t i = 0; i < count && !reader->failed; i++) {
         struct pql_slice name = pql_read_slice(reader);
         struct pql_retired retired = {.version = (int32_t)pql_read_varint(reader)};
-        uint8_t subject = pql_read_u8(reader);
+        uint8_t flags = pql_read_u8(reader);
         const char *hash = pql_read_bytes(reader, HASH_LEN);
-        if (reader->failed || subject > PQL_SUBJECT_ACCOUNT || !hash) {
+        if (reader->failed || flags > 3 || !hash) {
             reader->failed = true;
             return;
         }
         memcpy(retired.hash, hash, HASH_LEN);
-        retired.subject = (enum pql_subject)subject;
+        retired.subject = flags & 1 ? PQL_SUBJECT_ACCOUNT : PQL_SUBJECT_USER;
+        retired.is_shadow = flags & 2;
         add_retired(change, &retired, name);
     }
 }

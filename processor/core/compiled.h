@@ -267,6 +267,7 @@ struct pql_listener {
 struct pql_program {
     struct pql_arena arena;
     const struct pql_program_conf *conf;
+    struct pql_lang_env env; /* what names mean in its conditions */
     struct pql_names names;
     struct pql_uuid space;
     uint64_t key; /* of hashes */

@@ -37,6 +37,7 @@ struct pql_retired {
     struct pql_slice name; /* its own copy */
     int32_t version;
     enum pql_subject subject;
+    bool is_shadow;
     char hash[17];
 };
 

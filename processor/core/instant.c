@@ -93,6 +93,7 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
     engine->origin = PQL_ORIGIN_REFRESH;
     for (size_t d = 0; d < program->conf->definitions_count; d++) {
         const struct pql_definition *definition = &program->definitions[d];
+        if (definition->conf->mode == PQL_MODE_SHADOW) continue; /* it has no state that is published */
         if (definition->unit.subject == PQL_SUBJECT_ACCOUNT) push_member(engine, definition, NULL);
         for (size_t i = 0; definition->unit.subject == PQL_SUBJECT_USER && i < account->users_count; i++)
             push_member(engine, definition, account->users[i].user);

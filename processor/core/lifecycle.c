@@ -61,6 +61,7 @@ void pql_emit_record(struct pql_engine *engine, const struct pql_definition *def
     record.definition = conf->name;
     record.definition_version = conf->version;
     record.definition_hash = definition->hash_slice;
+    record.is_shadow = conf->mode == PQL_MODE_SHADOW;
     record.subject = conf->subject;
     record.transition = transition;
     record.reason = reason;

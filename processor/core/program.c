@@ -163,14 +163,16 @@ struct pql_program *pql_program_new(const struct pql_program_conf *conf, struct 
     }
     struct pql_builder b = {.program = program, .diags = diags, .definition = PQL_NO_INDEX};
     b.needs = pql_xcalloc(n * n + 1, sizeof *b.needs);
-    b.env = (struct pql_lang_env){known,
-                                  n,
-                                  conf->signals,
-                                  conf->signals_count,
-                                  conf->parameters,
-                                  conf->parameters_count,
-                                  period_names(program),
-                                  conf->periods_count};
+    program->env = (struct pql_lang_env){.definitions = known,
+                                         .definitions_count = n,
+                                         .signals = conf->signals,
+                                         .signals_count = conf->signals_count,
+                                         .parameters = conf->parameters,
+                                         .parameters_count = conf->parameters_count,
+                                         .periods = period_names(program),
+                                         .periods_count = conf->periods_count,
+                                         .off = conf->off,
+                                         .off_count = conf->off_count};
     compile_all(&b);
     free(b.needs);
     free(b.properties);
@@ -233,6 +235,10 @@ size_t pql_program_definitions_count(const struct pql_program *program)
 const struct pql_definition_conf *pql_program_definition(const struct pql_program *program, size_t index)
 {
     return &program->conf->definitions[index];
+}
+const struct pql_lang_env *pql_program_env(const struct pql_program *program)
+{
+    return &program->env;
 }
 struct pql_slice pql_program_text(const struct pql_program *program)
 {

@@ -21,6 +21,9 @@ struct pql_slice pql_program_app(const struct pql_program *program);
 size_t pql_program_definitions_count(const struct pql_program *program);
 const struct pql_definition_conf *pql_program_definition(const struct pql_program *program, size_t index);
 
+/* What names mean in its conditions. */
+const struct pql_lang_env *pql_program_env(const struct pql_program *program);
+
 /* The text of the conf: stored with the state, and a difference to the configuration is a change. */
 struct pql_slice pql_program_text(const struct pql_program *program);
 

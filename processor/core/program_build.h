@@ -29,7 +29,6 @@ struct pql_told {
 struct pql_builder {
     struct pql_program *program;
     struct pql_diags *diags;
-    struct pql_lang_env env;
     struct pql_unit *unit;    /* being compiled; NULL inside where and ignore */
     uint32_t definition;      /* being compiled */
     enum pql_subject subject; /* whose functions are meant */

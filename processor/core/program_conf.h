@@ -124,7 +124,8 @@ struct pql_definition_conf {
 /* What conditions know of a definition. */
 static inline struct pql_lang_definition pql_definition_known(const struct pql_definition_conf *conf)
 {
-    return (struct pql_lang_definition){conf->name, conf->subject, conf->score_count, conf->tiers_count};
+    return (struct pql_lang_definition){conf->name, conf->subject, conf->score_count, conf->tiers_count,
+                                        conf->mode == PQL_MODE_SHADOW};
 }
 
 struct pql_label {
@@ -144,6 +145,8 @@ struct pql_program_conf {
     struct pql_settings settings;
     const struct pql_definition_conf *definitions;
     size_t definitions_count;
+    const struct pql_slice *off; /* names of those whose mode is off, which are not among them */
+    size_t off_count;
     const struct pql_lang_signal *signals;
     size_t signals_count;
     const struct pql_lang_parameter *parameters;

@@ -8,7 +8,7 @@ const struct pql_expr *pql_build_text(struct pql_builder *b, const struct pql_so
 {
     if (!source->text.len) return NULL;
     const struct pql_node *node =
-        pql_lang_parse(&b->env, source, place, b->definition, &b->program->arena, b->diags);
+        pql_lang_parse(&b->program->env, source, place, b->definition, &b->program->arena, b->diags);
     return node ? pql_build_expr(b, node) : NULL;
 }
 
@@ -20,8 +20,8 @@ static void compile_context(struct pql_builder *b, struct pql_definition *defini
         pql_arena_alloc(&b->program->arena, conf->context_count * sizeof(definition->context[0]));
     b->unit = NULL;
     for (size_t i = 0; i < conf->context_count; i++) {
-        const struct pql_node *node = pql_lang_parse_value(&b->env, &conf->context[i], place, b->definition,
-                                                           &b->program->arena, b->diags);
+        const struct pql_node *node = pql_lang_parse_value(&b->program->env, &conf->context[i], place,
+                                                           b->definition, &b->program->arena, b->diags);
         if (node) definition->context[definition->context_count++] = pql_build_expr(b, node);
     }
 }

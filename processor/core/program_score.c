@@ -31,8 +31,8 @@ static const struct pql_node *parse_number(struct pql_builder *b, const struct p
                                                       [PQL_TYPE_DURATION] = "a duration",
                                                       [PQL_TYPE_TIME] = "a time",
                                                       [PQL_TYPE_NULL] = "null"};
-    const struct pql_node *node =
-        pql_lang_parse_value(&b->env, source, item_place(conf), b->definition, &b->program->arena, b->diags);
+    const struct pql_node *node = pql_lang_parse_value(&b->program->env, source, item_place(conf),
+                                                       b->definition, &b->program->arena, b->diags);
     if (!node) return NULL;
     if (node->type != PQL_TYPE_NUMBER && node->type != PQL_TYPE_OPEN) {
         say(b, source, "'%s' needs a number, but this is %s", name, words[node->type]);
@@ -66,8 +66,8 @@ static bool parse_items(struct pql_builder *b, const struct pql_definition_conf 
         bool is_given = item->is_per || item->conf->when.text.len > 0; /* else it was said */
         item->node = item->is_per ? parse_number(b, conf, &item->conf->per, "per")
                      : !is_given  ? NULL
-                                 : pql_lang_parse(&b->env, &item->conf->when, item_place(conf), b->definition,
-                                                  &b->program->arena, b->diags);
+                                  : pql_lang_parse(&b->program->env, &item->conf->when, item_place(conf),
+                                                   b->definition, &b->program->arena, b->diags);
         item->family = family_of(score, item->conf->family.text);
         is_good = is_good && item->node;
         if (item->node && item->is_per) item->decay = pql_build_decay(b, conf, item->conf, item->node);
@@ -83,8 +83,8 @@ static bool parse_factors(struct pql_builder *b, const struct pql_definition_con
         const struct pql_multiply_conf *multiply = &conf->multiply[i];
         struct pql_factor *factor = &score->factors[i];
         if (multiply->when.text.len)
-            factor->when_node = pql_lang_parse(&b->env, &multiply->when, item_place(conf), b->definition,
-                                               &b->program->arena, b->diags);
+            factor->when_node = pql_lang_parse(&b->program->env, &multiply->when, item_place(conf),
+                                               b->definition, &b->program->arena, b->diags);
         factor->by_node = parse_number(b, conf, &multiply->by, "by");
         is_good = is_good && factor->by_node && (factor->when_node || !multiply->when.text.len);
     }

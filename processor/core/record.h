@@ -73,6 +73,7 @@ struct pql_record {
     struct pql_slice definition;
     int32_t definition_version;
     struct pql_slice definition_hash; /* hex */
+    bool is_shadow; /* of a shadow definition: where it goes, no field of what is published */
     enum pql_subject subject;
     struct pql_slice account_id;
     struct pql_slice user_id; /* empty: absent */

@@ -77,6 +77,7 @@ static void retire_member(struct pql_engine *engine, const struct pql_retired *r
     record.definition = retired->name;
     record.definition_version = retired->version;
     record.definition_hash = (struct pql_slice){retired->hash, 16};
+    record.is_shadow = retired->is_shadow;
     record.subject = retired->subject;
     record.transition = PQL_LEFT;
     record.reason = PQL_REASON_DEFINITION_REMOVED;
@@ -138,8 +139,10 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
     settle_timers(engine);
     for (size_t i = 0; i < program->units_count; i++) {
         const struct pql_unit *unit = program->units[i];
-        if (!unit->is_condition && engine->change.is_new_definition[unit->index])
-            pql_agenda_push(engine, unit, NULL, PQL_BY_TIME);
+        if (unit->is_condition || !engine->change.is_new_definition[unit->index]) continue;
+        pql_agenda_push(engine, unit, NULL, PQL_BY_TIME);
+        /* One that took the place of another of its name may have fewer members than its readers know. */
+        pql_agenda_push_all(engine, &program->definitions[unit->index].dependents, ~0u, NULL, PQL_BY_TIME);
     }
     pql_instant_evaluate(engine);
     pql_account_retime(engine, account);

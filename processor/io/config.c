@@ -204,19 +204,29 @@ static void read_output_schema(struct loader *loader, const struct pql_setting *
 
 static void read_outputs(struct loader *loader)
 {
-    static const char *const names[PQL_OUT_COUNT] = {
-        [PQL_OUT_PQL] = "pql",       [PQL_OUT_PQA] = "pqa", [PQL_OUT_STATE] = "state",
-        [PQL_OUT_ALERTS] = "alerts", [PQL_OUT_DLQ] = "dlq", [PQL_OUT_CHECKPOINT] = "checkpoint"};
+    static const char *const names[PQL_OUT_COUNT] = {[PQL_OUT_PQL] = "pql",
+                                                     [PQL_OUT_PQA] = "pqa",
+                                                     [PQL_OUT_STATE] = "state",
+                                                     [PQL_OUT_ALERTS] = "alerts",
+                                                     [PQL_OUT_SHADOW] = "shadow",
+                                                     [PQL_OUT_DLQ] = "dlq",
+                                                     [PQL_OUT_CHECKPOINT] = "checkpoint"};
     const struct pql_setting *outputs = group_of(loader->root, "outputs");
     int nothing;
     pql_options_read(&loader->reader, PQL_GROUP_OUTPUTS, outputs, &nothing);
     for (size_t i = 0; i < PQL_OUT_COUNT; i++) {
         struct pql_output_conf *out = &loader->config->outputs[i];
         const struct pql_setting *setting = group_of(outputs, names[i]);
-        bool is_bytes = i == PQL_OUT_DLQ || i == PQL_OUT_CHECKPOINT;
-        pql_options_read(&loader->reader, is_bytes ? PQL_GROUP_OUTPUT_BYTES : PQL_GROUP_OUTPUT, setting, out);
-        if (!out->topic)
+        bool is_bytes = i == PQL_OUT_DLQ || i == PQL_OUT_CHECKPOINT,
+             is_alike = i == PQL_OUT_SHADOW && !setting;
+        if (is_alike)
+            *out = loader->config->outputs[PQL_OUT_PQL];
+        else
+            pql_options_read(&loader->reader, is_bytes ? PQL_GROUP_OUTPUT_BYTES : PQL_GROUP_OUTPUT, setting,
+                             out);
+        if (!out->topic || is_alike)
             out->topic = pql_arena_printf(loader->reader.arena, "%s.%s", loader->config->app, names[i]);
+        if (is_alike) continue;
         out->schema_id = -1;
         if (is_bytes) continue;
         read_output_format(loader, setting, out);

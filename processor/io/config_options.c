@@ -229,7 +229,7 @@ const struct pql_option pql_options[] = {
 
     /* --- results --- */
     INT(ROOT, "exact_max", AT(pql_config, program.settings.exact_max), "1000", 1, 10000000, RESULTS, "Occurrences of a rolling signal that are kept one by one."),
-    INT(ROOT, "evidence_max", AT(pql_config, program.settings.evidence_max), "50", 0, 10000, RESULTS, "Most rows of evidence in a record."),
+    INT(ROOT, "evidence_max", AT(pql_config, program.settings.evidence_max), "50", 0, 10000, RESULTS, "Occurrences of a signal that are kept at least, however few a condition needs, so that evidence says how many there were."),
     DURATION(ROOT, "alert_max_age", AT(pql_config, alert_max_age_ms), "1h", 0, 100 * YEAR, 0,
              "What is published longer than this after it happened counts as back-fill and alerts nobody."),
     GROUP(ROOT, "outputs", GROUP, OUTPUTS, 0, "Output topics."),
@@ -237,6 +237,7 @@ const struct pql_option pql_options[] = {
     GROUP(OUTPUTS, "pqa", GROUP, OUTPUT, 0, "Transitions of account definitions."),
     GROUP(OUTPUTS, "state", GROUP, OUTPUT, 0, "Current state; compacted, the last value wins."),
     GROUP(OUTPUTS, "alerts", GROUP, OUTPUT, 0, "What definitions with `alert` newly say."),
+    GROUP(OUTPUTS, "shadow", GROUP, OUTPUT, 0, "Transitions of definitions whose mode is shadow; absent: as pql is."),
     GROUP(OUTPUTS, "dlq", GROUP, OUTPUT_BYTES, 0, "Records that could not be used, as they came."),
     GROUP(OUTPUTS, "checkpoint", GROUP, OUTPUT_BYTES, 0, "State of pqlstream itself."),
     TEXT(OUTPUT, "topic", STRING, AT(pql_output_conf, topic), NULL, SHOWN, "\"acme-pql.%s\"", "Name; else app, a dot and the output's name."),
@@ -301,7 +302,7 @@ const struct pql_option pql_options[] = {
     DURATION(DEFINITION, "sla", AT(definition_fields, conf.sla_ms), "0s", 0, 100 * YEAR, RESULTS, "Time after entering within which a member is to be acknowledged; 0s: no deadline. When it is over there is a record sla_breached, also for the topic of alerts."),
     TEXT(DEFINITION, "acknowledge_on", SOURCES, AT(definition_fields, conf.outcomes[PQL_OUTCOME_ACKNOWLEDGES]), NULL, RESULTS | SHOWN, "[ \"contacted\" ]", "Outcomes that meet that deadline. Leaving, and so a conversion, ends it too."),
     INT(DEFINITION, "version", AT(definition_fields, conf.version), "1", 1, INT32_MAX, RESULTS, "Number of the definition, shown in records."),
-    WORD(DEFINITION, "mode", AT(definition_fields, conf.mode), "live", mode_words, RESULTS, "off: not evaluated. (shadow is not in this version.)"),
+    WORD(DEFINITION, "mode", AT(definition_fields, conf.mode), "live", mode_words, RESULTS, "shadow: evaluated, and published to the topic of shadow definitions alone, to be compared with what is live; off: not evaluated."),
     BOOL(DEFINITION, "alert", AT(definition_fields, conf.alert), "false", RESULTS, "Entries, rises to a higher tier and missed deadlines go to the topic of alerts as well."),
     TEXT(DEFINITION, "reason", SOURCE, AT(definition_fields, conf.reason), NULL, RESULTS | SHOWN, "\"sent {1} invitations in the first week\"", "Words of the reason; {1} and so on are rows of evidence. Absent: made from the condition."),
     TEXT(DEFINITION, "context", SOURCES, AT(definition_fields, context), NULL, RESULTS | SHOWN | CONDITION, "[ \"latest(report_run.name)\" ]", "Expressions that decide nothing and are shown in the evidence."),

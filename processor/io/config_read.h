@@ -11,6 +11,8 @@ enum pql_config_names { PQL_CONFIG_ACTIVITY, PQL_CONFIG_START_EVENTS, PQL_CONFIG
 struct pql_config_rules {
     struct pql_definition_conf *definitions;
     size_t definitions_count, definitions_capacity;
+    struct pql_slice *off; /* names of definitions that are */
+    size_t off_count, off_capacity;
     struct pql_lang_signal *signals;
     size_t signals_count, signals_capacity;
     struct pql_lang_parameter *parameters;

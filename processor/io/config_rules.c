@@ -10,6 +10,7 @@
 void pql_config_rules_deinit(struct pql_config_rules *rules)
 {
     free(rules->definitions);
+    free(rules->off);
     free(rules->signals);
     free(rules->parameters);
     free(rules->mappings);
@@ -52,9 +53,6 @@ static void check_definition(const struct pql_options_reader *reader, const stru
 {
     const struct pql_definition_conf *conf = &fields->conf;
     int64_t review_ms;
-    if (conf->mode == PQL_MODE_SHADOW)
-        say(reader, &conf->name_source, PQL_SEVERITY_ERROR, "'%s': mode = \"shadow\" is not in this version",
-            conf->name_source.text.ptr);
     if (fields->review_by.text.len == 0) return;
     if (fields->review_by.text.len != 10 || !pql_time_parse(fields->review_by.text, &review_ms))
         say(reader, &fields->review_by, PQL_SEVERITY_ERROR,
@@ -105,6 +103,7 @@ static void read_definition(const struct pql_options_reader *reader, const struc
         if (fields.conf.name.len && pql_slice_eq(rules->definitions[i].name, fields.conf.name))
             say(reader, &fields.conf.name_source, PQL_SEVERITY_ERROR, "a definition '%s' is there already",
                 fields.conf.name.ptr);
+    if (fields.conf.mode == PQL_MODE_OFF) *ADD(rules, off) = fields.conf.name;
     if (fields.conf.mode != PQL_MODE_OFF && fields.conf.name.len && fields.conf.qualify.text.len)
         *ADD(rules, definitions) = fields.conf;
 }
@@ -484,6 +483,8 @@ void pql_config_rules_finish(const struct pql_options_reader *reader, const stru
     program->definitions =
         copy_array(arena, rules->definitions, rules->definitions_count, sizeof *rules->definitions);
     program->definitions_count = rules->definitions_count;
+    program->off = copy_array(arena, rules->off, rules->off_count, sizeof *rules->off);
+    program->off_count = rules->off_count;
     program->signals = copy_array(arena, rules->signals, rules->signals_count, sizeof *rules->signals);
     program->signals_count = rules->signals_count;
     program->parameters =

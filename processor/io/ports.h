@@ -41,6 +41,7 @@ enum pql_output {
     PQL_OUT_PQA,
     PQL_OUT_STATE,
     PQL_OUT_ALERTS,
+    PQL_OUT_SHADOW,
     PQL_OUT_DLQ,
     PQL_OUT_CHECKPOINT,
     PQL_OUT_COUNT,

@@ -20,7 +20,7 @@ struct pql_kafka_ports_conf fixture_conf(struct fixture *fx)
         .log = {.write = fixture_log},
         .inputs = fixture_inputs,
         .inputs_count = 2,
-        .outputs = {"a.pql", "a.pqa", "a.state", "a.alerts", "a.dlq", "a.checkpoint"},
+        .outputs = {"a.pql", "a.pqa", "a.state", "a.alerts", "a.shadow", "a.dlq", "a.checkpoint"},
         .workers_count = 2,
     };
 }
@@ -46,7 +46,7 @@ int ports_set_up(void **state)
     fx->ports = pql_kafka_ports_new(&conf, &err);
     assert_non_null(fx->ports);
     fx->table = pql_kafka_ports_table(fx->ports);
-    const int64_t sizes[PQL_OUT_COUNT] = {1000000, 1000000, 3000, 1000000, 1000000, 1000000};
+    const int64_t sizes[PQL_OUT_COUNT] = {1000000, 1000000, 3000, 1000000, 1000000, 1000000, 1000000};
     assert_int_equal(fx->table.set_sizes(fx->table.self, sizes, &err), 0);
     *state = fx;
     return 0;

@@ -71,8 +71,8 @@ static void load(struct fixture *fx, const char *settings)
 
 static void make_topics(struct fixture *fx)
 {
-    static const char *const names[] = {"events",   "t.pql", "t.pqa",       "t.state",
-                                        "t.alerts", "t.dlq", "t.checkpoint"};
+    static const char *const names[] = {"events",   "t.pql",    "t.pqa", "t.state",
+                                        "t.alerts", "t.shadow", "t.dlq", "t.checkpoint"};
     struct pql_err err;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         assert_int_equal(pql_kafka_mock_create_topic(fx->mock, names[i], PARTITIONS, &err), 0);
@@ -300,8 +300,9 @@ static void test_unequal_partitions(void **state)
     struct pql_err err;
     load(fx, "");
     assert_int_equal(pql_kafka_mock_create_topic(fx->mock, "t.checkpoint", PARTITIONS + 1, &err), 0);
-    static const char *const names[] = {"events", "t.pql", "t.pqa", "t.state", "t.alerts", "t.dlq"};
-    for (size_t i = 0; i < 6; i++)
+    static const char *const names[] = {"events",   "t.pql",    "t.pqa", "t.state",
+                                        "t.alerts", "t.shadow", "t.dlq"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         assert_int_equal(pql_kafka_mock_create_topic(fx->mock, names[i], PARTITIONS, &err), 0);
     refuses(fx, "t.checkpoint", "pqlstream topics --config");
 }

@@ -30,6 +30,12 @@ count previous expires sla_due value (comma separated, of the evidence) at_least
         qualify = cuont(x, 7d) >= 1
     errors
         qualify:1: unknown function 'cuont'; did you mean 'count'?        column within the text of the condition
+
+    %%WARN never                             one that `check` takes, with exactly these warnings
+    definition d user
+        qualify = count(x, 7d) < 0
+    warnings
+        qualify:1: this can never hold: count is a whole number and never below 0
 """
 import argparse
 import datetime
@@ -87,8 +93,8 @@ def split_words(line):
 
 
 class Test:
-    def __init__(self, name, must_fail, where):
-        self.name, self.must_fail, self.where = name, must_fail, where
+    def __init__(self, name, must_fail, where, exit_code=0):
+        self.name, self.must_fail, self.where, self.exit_code = name, must_fail, where, exit_code
         self.case = {"settings": {"signals": {}, "parameters": {}}, "definitions": [], "events": [],
                      "advance": duration_ms("100d"), "partitions": 1}
         self.expected, self.errors = [], []
@@ -185,8 +191,9 @@ def read_tests(path):
             continue
         try:
             if line.startswith("%%"):
-                must_fail = line.startswith("%%FAIL")
-                tests.append(Test(line[6 if must_fail else 2:].strip(), must_fail, f"{os.path.basename(path)}:{number}"))
+                checks = line.startswith(("%%FAIL", "%%WARN"))
+                tests.append(Test(line[6 if checks else 2:].strip(), checks, f"{os.path.basename(path)}:{number}",
+                                  2 if line.startswith("%%FAIL") else 0))
                 block = "settings"
                 continue
             test = tests[-1]
@@ -195,7 +202,7 @@ def read_tests(path):
                 if words[0] == "definition":
                     test.case["definitions"].append({"name": words[1], "subject": words[2]})
                     block = "definition"
-                elif line in ("events", "expect", "expect none", "errors"):
+                elif line in ("events", "expect", "expect none", "errors", "warnings"):
                     block = words[0]
                 elif words[0] == "period":      # period trial = trial_started_at 14d, or two attributes
                     start, end = words[3:]
@@ -289,12 +296,14 @@ def run_check(binary, test, folder):
     found = []
     for match in re.finditer(r"^(?:.*case\.conf):(\d+):(\d+): (.*)$", done.stderr + done.stdout, re.M):
         line, column = int(match.group(1)), int(match.group(2))
-        field = re.match(r'\s*(\w+) = (?:\[ )?"', lines[line - 1])
+        field = None
+        for text in re.finditer(r'(\w+) = (?:\[ )?"', lines[line - 1]):
+            field = text if text.end() < column else field
         where = f"{field.group(1)}:{column - field.end()}" if field else f"line {lines[line - 1].strip()}"
-        found.append(f"{where}: {match.group(3)}")
-    if done.returncode == 2 and found == test.errors:
+        found.append(f"{where}: {match.group(3) if test.exit_code else match.group(3).removeprefix('warning: ')}")
+    if done.returncode == test.exit_code and found == test.errors:
         return None
-    return "\n".join([f"  exit code {done.returncode}, expected 2 and:"] + ["    " + e for e in test.errors]
+    return "\n".join([f"  exit code {done.returncode}, expected {test.exit_code} and:"] + ["    " + e for e in test.errors]
                      + ["  got:"] + ["    " + f for f in found] + ([] if found else [done.stderr[-2000:]]))
 
 

@@ -791,6 +791,7 @@ static int output_facts(void *self, enum pql_output output, struct pql_topic_fac
     if (output == PQL_OUT_CHECKPOINT)
         facts->max_message_bytes = ((struct model_client *)self)->model->checkpoint_bytes_max;
     snprintf(facts->id, sizeof facts->id, "output-%d", (int)output);
+    if (output == PQL_OUT_CHECKPOINT) snprintf(facts->id, sizeof facts->id, MODEL_CHECKPOINT_ID);
     return 0;
 }
 

@@ -14,6 +14,8 @@
 
 #include "io/ports.h"
 
+#define MODEL_CHECKPOINT_ID "checkpoint" /* of the topic */
+
 enum { MODEL_INPUTS_MAX = 2, MODEL_PARTITIONS_MAX = 4, MODEL_MEMBERS_MAX = 16 };
 
 /* splitmix64 */

@@ -111,7 +111,7 @@ static void adopt_task(struct sim *s, const struct pql_tool *tool, int32_t parti
     struct pql_err err;
     for (uint32_t i = 0; i < s->plan->inputs_count; i++) model->has_offset[i][partition] = false;
     bool is_read = !pql_tool_read(tool, partition, &task, &err);
-    if (is_read && task.end > task.low && !pql_tool_adopt(tool, &task, "output-5", positions, &err)) {
+    if (is_read && task.end > task.low && !pql_tool_adopt(tool, &task, MODEL_CHECKPOINT_ID, positions, &err)) {
         for (uint32_t i = 0; i < s->plan->inputs_count; i++) {
             model->has_offset[i][partition] = true;
             model->offsets[i][partition].offset = positions[i].offset;
@@ -404,6 +404,11 @@ static void expect_record(void *context, const struct pql_record *record)
     bool is_user = record->subject == PQL_SUBJECT_USER;
     enum pql_transition t = record->transition;
     bool is_rise = t == PQL_TIER_CHANGED && pql_slice_is(record->tier, "high");
+    if (record->is_shadow) {
+        add_line(lines, PQL_OUT_SHADOW, k, value, (size_t)n);
+        pql_buf_deinit(&key);
+        return;
+    }
     if (t != PQL_SNAPSHOT && t != PQL_SCORE_CHANGED)
         add_line(lines, is_user ? PQL_OUT_PQL : PQL_OUT_PQA, k, value, (size_t)n);
     add_line(lines, PQL_OUT_STATE, k, value, (size_t)n);

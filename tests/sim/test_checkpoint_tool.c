@@ -136,7 +136,7 @@ static void adopt_and_run(struct scene *s)
     struct pql_position position;
     struct pql_err err;
     assert_int_equal(pql_tool_read(&s->tool, 0, &task, &err), 0);
-    assert_int_equal(pql_tool_adopt(&s->tool, &task, "output-5", &position, &err), 0);
+    assert_int_equal(pql_tool_adopt(&s->tool, &task, MODEL_CHECKPOINT_ID, &position, &err), 0);
     pql_tool_task_deinit(&task);
     s->world.model.has_offset[0][0] = true;
     s->world.model.offsets[0][0].offset = position.offset;
@@ -248,7 +248,7 @@ static void nothing_to_adopt_is_said(void **state)
     s.world.model.outputs[PQL_OUT_CHECKPOINT][0].low =
         model_end(&s.world.model.outputs[PQL_OUT_CHECKPOINT][0]);
     assert_int_equal(pql_tool_read(&s.tool, 0, &task, &err), 0);
-    assert_int_equal(pql_tool_adopt(&s.tool, &task, "output-5", &position, &err), -1);
+    assert_int_equal(pql_tool_adopt(&s.tool, &task, MODEL_CHECKPOINT_ID, &position, &err), -1);
     assert_non_null(strstr(err.msg, "nothing to adopt"));
     pql_tool_task_deinit(&task);
     scene_deinit(&s);

@@ -62,7 +62,7 @@ static int encode(void *context, enum pql_output output, const struct pql_record
     return 0;
 }
 
-/* A definition that stays, ones that come, go and are edited, a signal that is new. */
+/* A definition that stays, ones that come, go, are edited and go into shadow mode, a signal that is new. */
 static void define(struct world_program *p, const char *name, enum pql_subject subject, const char *qualify)
 {
     struct pql_definition_conf *conf = &p->definitions[p->conf.definitions_count++];
@@ -113,6 +113,7 @@ static void define_all(struct world *world)
     define(&p[2], "busy", PQL_SUBJECT_ACCOUNT, "score >= 6");
     give_score(&p[1].definitions[1]);
     give_score(&p[2].definitions[2]);
+    p[2].definitions[1].mode = PQL_MODE_SHADOW; /* live again in the first */
 }
 
 static void make_programs(struct world *world)
@@ -168,8 +169,8 @@ static int compile(void *context, struct pql_slice text, struct pql_edition **ed
 static void make_conf(struct world *world)
 {
     static const char *const inputs[MODEL_INPUTS_MAX] = {"input-0", "input-1"};
-    static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql",    "sim.pqa", "sim.state",
-                                                       "sim.alerts", "sim.dlq", "sim.checkpoint"};
+    static const char *const outputs[PQL_OUT_COUNT] = {"sim.pql",    "sim.pqa", "sim.state",     "sim.alerts",
+                                                       "sim.shadow", "sim.dlq", "sim.checkpoint"};
     for (uint32_t i = 0; i < world->plan->inputs_count; i++)
         world->inputs[i] = (struct pql_pipeline_input){
             .topic = inputs[i], .start = PQL_OFFSET_EARLIEST, .partition_of = pql_partition_murmur2};

@@ -32,6 +32,7 @@ static void note(void *context, const struct pql_record *record)
                    PQL_SLICE_ARG(record->user_id), (long long)record->occurred_at,
                    pql_origin_names[record->origin]);
     if (record->transition == PQL_LEFT) pql_buf_printf(&f->log, " %s", pql_reason_names[record->reason]);
+    if (record->is_shadow) pql_buf_text(&f->log, " in shadow");
     if (record->complete_since != PQL_NO_TIME)
         pql_buf_printf(&f->log, " since %lld", (long long)record->complete_since);
     pql_buf_text(&f->log, "\n");
@@ -198,6 +199,63 @@ static void renaming_is_leaving_and_entering_with_signals_kept(void **state)
     change_to(f, 1);
     expect(f, "left old a/ @2000 definition_change definition_removed\n"
               "entered new a/ @2000 definition_change\n");
+    fixture_free(f);
+}
+
+/* Who reads the topics is told that members left where they were, and that they entered where they are now;
+ * the signals stay. */
+static void going_live_is_leaving_in_shadow_and_entering(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    for (size_t i = 0; i < 3; i++) {
+        define(f, i, "d", PQL_SUBJECT_USER, "count(x, 1h) >= 2")->mode =
+            i == 1 ? PQL_MODE_LIVE : PQL_MODE_SHADOW;
+        define(f, i, "e", PQL_SUBJECT_ACCOUNT, "users(is(d)) >= 1");
+    }
+    start(f);
+    track(f, "x", "a", "u", 1000);
+    track(f, "x", "a", "u", 2000);
+    expect(f, "entered d a/u @2000 live in shadow\nentered e a/ @2000 live\n");
+    change_to(f, 1);
+    expect(f, "left d a/u @2000 definition_change definition_removed in shadow\n"
+              "entered d a/u @2000 definition_change\n");
+    track(f, "x", "a", "u", 3000);
+    change_to(f, 2);
+    expect(f, "left d a/u @3000 definition_change definition_removed\n"
+              "entered d a/u @3000 definition_change in shadow\n");
+    pql_engine_refresh(f->engine);
+    expect(f, "snapshot e a/ @3000 refresh\n");
+    pql_engine_tick(f->engine, 2000 + HOUR);
+    expect(f, "left d a/u @3602000 live expired in shadow\nleft e a/ @3602000 live expired\n");
+    fixture_free(f);
+}
+
+/* A customer that was won is no lead once the definition goes live, and no more where it goes back. */
+static void what_outcomes_said_holds_whatever_the_mode(void **state)
+{
+    (void)state;
+    static const struct pql_source won = {.text = {"closed_won", 10}};
+    struct fixture *f = fixture_new();
+    for (size_t i = 0; i < 2; i++) {
+        struct pql_definition_conf *conf = define(f, i, "d", PQL_SUBJECT_ACCOUNT, "count(x, 1h) >= 1");
+        conf->mode = i == 1 ? PQL_MODE_LIVE : PQL_MODE_SHADOW;
+        conf->outcomes[PQL_OUTCOME_CONVERTS] = (struct pql_path_list){&won, 1};
+    }
+    start(f);
+    track(f, "x", "a", "", 1000);
+    track(f, "x", "b", "", 1000);
+    struct pql_event outcome = event_of("closed_won", "a", "", 2000);
+    outcome.kind = PQL_EVENT_OUTCOME;
+    pql_engine_apply(f->engine, &outcome);
+    f->log.len = 0;
+    change_to(f, 1);
+    expect(f, "left d b/ @2000 definition_change definition_removed in shadow\n"
+              "entered d b/ @2000 definition_change\n");
+    track(f, "x", "a", "", 3000);
+    change_to(f, 0);
+    expect(f, "left d b/ @3000 definition_change definition_removed\n"
+              "entered d b/ @3000 definition_change in shadow\n");
     fixture_free(f);
 }
 
@@ -504,6 +562,8 @@ int main(void)
         cmocka_unit_test(a_threshold_is_edited_and_the_signal_is_kept),
         cmocka_unit_test(a_removed_definition_takes_leave_of_its_members),
         cmocka_unit_test(renaming_is_leaving_and_entering_with_signals_kept),
+        cmocka_unit_test(going_live_is_leaving_in_shadow_and_entering),
+        cmocka_unit_test(what_outcomes_said_holds_whatever_the_mode),
         cmocka_unit_test(a_new_signal_is_incomplete_until_its_window_is_over),
         cmocka_unit_test(a_longer_memory_is_complete_only_from_now),
         cmocka_unit_test(users_that_were_not_kept_are_unknown),

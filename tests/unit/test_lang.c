@@ -14,10 +14,10 @@
     }
 
 static const struct pql_lang_definition definitions[] = {
-    {LITERAL("collaborator"), PQL_SUBJECT_USER, true, true},
-    {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT, true, true},
-    {LITERAL("self"), PQL_SUBJECT_USER, true, true},
-    {LITERAL("plain"), PQL_SUBJECT_USER, false, false},
+    {.name = LITERAL("collaborator"), .subject = PQL_SUBJECT_USER, .has_score = true, .has_tiers = true},
+    {.name = LITERAL("team_query"), .subject = PQL_SUBJECT_ACCOUNT, .has_score = true, .has_tiers = true},
+    {.name = LITERAL("self"), .subject = PQL_SUBJECT_USER, .has_score = true, .has_tiers = true},
+    {.name = LITERAL("plain"), .subject = PQL_SUBJECT_USER, .has_score = false, .has_tiers = false},
 };
 enum { SELF = 2 };
 
@@ -48,16 +48,22 @@ static const struct pql_lang_signal signals[] = {
 };
 
 static const struct pql_lang_parameter parameters[] = {
-    {LITERAL("bar"), {.kind = PQL_NUMBER, .number = 8000000}},
-    {LITERAL("days"), {.kind = PQL_DURATION, .ms = INT64_C(21) * 86400000}},
-    {LITERAL("plan"), {.kind = PQL_TEXT, .text = {"trial", 5}}},
+    {.name = LITERAL("bar"), .value = {.kind = PQL_NUMBER, .number = 8000000}},
+    {.name = LITERAL("days"), .value = {.kind = PQL_DURATION, .ms = INT64_C(21) * 86400000}},
+    {.name = LITERAL("plan"), .value = {.kind = PQL_TEXT, .text = {"trial", 5}}},
 };
 static const struct pql_slice periods[] = {LITERAL("trial")};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 static const struct pql_lang_env env = {
-    definitions, COUNT(definitions), signals, COUNT(signals),
-    parameters,  COUNT(parameters),  periods, COUNT(periods),
+    .definitions = definitions,
+    .definitions_count = COUNT(definitions),
+    .signals = signals,
+    .signals_count = COUNT(signals),
+    .parameters = parameters,
+    .parameters_count = COUNT(parameters),
+    .periods = periods,
+    .periods_count = COUNT(periods),
 };
 
 struct fixture {

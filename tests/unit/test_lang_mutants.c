@@ -68,19 +68,25 @@ static const char *const pieces[] = {
         }                                                                                                    \
     }
 static const struct pql_lang_definition definitions[] = {
-    {LITERAL("collaborator"), PQL_SUBJECT_USER, true, true},
-    {LITERAL("team_query"), PQL_SUBJECT_ACCOUNT, true, true},
-    {LITERAL("self"), PQL_SUBJECT_USER, true, true}};
+    {.name = LITERAL("collaborator"), .subject = PQL_SUBJECT_USER, .has_score = true, .has_tiers = true},
+    {.name = LITERAL("team_query"), .subject = PQL_SUBJECT_ACCOUNT, .has_score = true, .has_tiers = true},
+    {.name = LITERAL("self"), .subject = PQL_SUBJECT_USER, .has_score = true, .has_tiers = true}};
 static const struct pql_lang_signal signals[] = {SIGNAL("active", "count(any, 7d) >= 3 or user.x = 1"),
                                                  SIGNAL("paid", "one_of(order, renewal) where amount > 0"),
                                                  SIGNAL("loop", "$active and $loop")};
 static const struct pql_lang_parameter parameters[] = {
-    {LITERAL("bar"), {.kind = PQL_NUMBER, .number = 8000000}},
-    {LITERAL("days"), {.kind = PQL_DURATION, .ms = INT64_C(21) * 86400000}}};
+    {.name = LITERAL("bar"), .value = {.kind = PQL_NUMBER, .number = 8000000}},
+    {.name = LITERAL("days"), .value = {.kind = PQL_DURATION, .ms = INT64_C(21) * 86400000}}};
 static const struct pql_slice periods[] = {LITERAL("trial")};
 static const struct pql_lang_env env = {
-    definitions, COUNT(definitions), signals, COUNT(signals),
-    parameters,  COUNT(parameters),  periods, COUNT(periods),
+    .definitions = definitions,
+    .definitions_count = COUNT(definitions),
+    .signals = signals,
+    .signals_count = COUNT(signals),
+    .parameters = parameters,
+    .parameters_count = COUNT(parameters),
+    .periods = periods,
+    .periods_count = COUNT(periods),
 };
 
 static uint64_t random_state;

@@ -14,7 +14,7 @@
     }
 
 static const struct pql_lang_definition definitions[] = {
-    {LITERAL("collaborator"), PQL_SUBJECT_USER, true, true}};
+    {.name = LITERAL("collaborator"), .subject = PQL_SUBJECT_USER, .has_score = true, .has_tiers = true}};
 static const struct pql_lang_env env = {.definitions = definitions, .definitions_count = COUNT(definitions)};
 static const struct pql_label labels[] = {{LITERAL("invite_sent"), LITERAL("teammates invited")},
                                           {LITERAL("project_created"), LITERAL("projects")}};

@@ -25,7 +25,7 @@ enum pql_place {
 struct pql_lang_definition {
     struct pql_slice name;
     enum pql_subject subject;
-    bool has_score, has_tiers;
+    bool has_score, has_tiers, is_shadow;
 };
 
 /* What names mean. Signals are parsed where they are used, since place decides what they may contain. */
@@ -44,6 +44,8 @@ struct pql_lang_env {
     size_t parameters_count;
     const struct pql_slice *periods; /* names of the mapping's periods */
     size_t periods_count;
+    const struct pql_slice *off; /* names of definitions that are there and not evaluated */
+    size_t off_count;
 };
 
 /* The checked tree of a boolean expression (an open value is one too), or NULL after errors. The source must

@@ -99,6 +99,24 @@ static void spread_arguments(struct pql_parser *p, struct pql_node *call, struct
     pql_parse_add_kid(p, kids, member_condition(p));
 }
 
+static bool is_off(const struct pql_lang_env *env, struct pql_slice name)
+{
+    for (size_t i = 0; i < env->off_count; i++)
+        if (pql_slice_eq(env->off[i], name)) return true;
+    return false;
+}
+
+/* What is published follows from what is on trial. */
+static void warn_of_shadow(struct pql_parser *p, const struct pql_node *call, size_t at)
+{
+    const struct pql_lang_env *env = p->all->env;
+    if (call->definition == UINT32_MAX || !env->definitions[call->definition].is_shadow) return;
+    if (p->all->self == UINT32_MAX || env->definitions[p->all->self].is_shadow) return;
+    pql_diag_source(p->all->diags, PQL_SEVERITY_WARNING, p->source, at, p->end - at,
+                    "'%.*s' is in shadow mode: what is published here follows from a definition on trial",
+                    PQL_SLICE_ARG(call->text));
+}
+
 static void definition_argument(struct pql_parser *p, struct pql_node *call)
 {
     const struct pql_lang_env *env = p->all->env;
@@ -108,7 +126,11 @@ static void definition_argument(struct pql_parser *p, struct pql_node *call)
     if (p->is_broken) return;
     for (size_t i = 0; i < env->definitions_count; i++)
         if (pql_slice_eq(env->definitions[i].name, call->text)) call->definition = (uint32_t)i;
-    if (call->definition == UINT32_MAX) {
+    if (call->definition == UINT32_MAX && is_off(env, call->text)) {
+        PQL_COMPLAIN(p, at, p->end - at,
+                     "'%.*s' is off and not evaluated: give it mode = \"live\" or \"shadow\"",
+                     PQL_SLICE_ARG(call->text));
+    } else if (call->definition == UINT32_MAX) {
         const char **words = pql_arena_alloc(p->all->arena, (env->definitions_count + 1) * sizeof *words);
         for (size_t i = 0; i < env->definitions_count; i++)
             words[i] = pql_arena_copy(p->all->arena, env->definitions[i].name).ptr;
@@ -128,6 +150,7 @@ static void definition_argument(struct pql_parser *p, struct pql_node *call)
     } else if (call->function == PQL_FN_TIER && !env->definitions[call->definition].has_tiers) {
         PQL_COMPLAIN(p, at, p->end - at, "'%.*s' has no tiers", PQL_SLICE_ARG(call->text));
     }
+    warn_of_shadow(p, call, at);
 }
 
 static void values(struct pql_parser *p, struct pql_node *call, struct pql_kids *kids)
