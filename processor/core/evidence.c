@@ -181,6 +181,7 @@ static void fill_row(const struct pql_row *row, const struct pql_scope *scope, s
 
 static int64_t lapse_of(const struct pql_definition *definition, struct pql_scope scope)
 {
+    if (!pql_expr_holds(definition->stay, &scope)) return PQL_NO_TIME; /* min_stay holds what has lapsed */
     for (int i = 0; i < EXPIRY_STEPS_MAX; i++) {
         int64_t next = pql_expr_next_change(definition->stay, &scope);
         if (next == INT64_MAX) return PQL_NO_TIME;
