@@ -37,6 +37,14 @@ static void emit(void *context, const struct pql_record *record)
     if (replay->out.len > OUT_BYTES) flush_out(replay);
 }
 
+static void converted_unqualified(void *context, const struct pql_definition_conf *conf)
+{
+    struct pql_replay *replay = context;
+    pql_workbench_unforeseen(&replay->bench, conf);
+}
+
+static const struct pql_watch watch = {.converted_unqualified = converted_unqualified};
+
 /* --- tasks --- */
 
 void pql_replay_grow(struct pql_replay *replay, size_t count)
@@ -47,6 +55,7 @@ void pql_replay_grow(struct pql_replay *replay, size_t count)
         struct pql_replay_task *task = &replay->tasks[replay->tasks_count];
         *task = (struct pql_replay_task){.engine = pql_engine_new(replay->setup.program, emit, replay)};
         pql_engine_set_origin(task->engine, PQL_ORIGIN_BACKFILL);
+        pql_engine_watch(task->engine, &watch);
         if (replay->traces)
             pql_engine_trace(task->engine, pql_slice_of(replay->traced_account),
                              pql_slice_of(replay->traced_user), pql_trace_print, replay->traces);

@@ -1,5 +1,6 @@
 #include "app/workbench.h"
 
+#include "base/date.h"
 #include "core/hash.h"
 
 #include <stdlib.h>
@@ -210,7 +211,9 @@ void pql_workbench_record(struct pql_workbench *bench, const struct pql_record *
     struct pql_definition_tally *tally = &bench->tallies[definition];
     if (record->transition == PQL_LEFT) {
         tally->left++;
-        tally->converted += record->reason == PQL_REASON_CONVERTED;
+        if (record->reason != PQL_REASON_CONVERTED) return;
+        tally->converted++;
+        tally->days += (double)(record->occurred_at - record->qualified_at) / PQL_DAY_MS;
         return;
     }
     if (record->transition != PQL_ENTERED && record->transition != PQL_TIER_CHANGED) return;
@@ -222,4 +225,9 @@ void pql_workbench_record(struct pql_workbench *bench, const struct pql_record *
                   record->occurred_at);
     }
     note_tier(bench, of, record);
+}
+
+void pql_workbench_unforeseen(struct pql_workbench *bench, const struct pql_definition_conf *conf)
+{
+    bench->tallies[pql_workbench_definition(bench, conf->name)].unforeseen++;
 }

@@ -63,6 +63,8 @@ struct pql_mark {
 /* What a definition's records say in sum. */
 struct pql_definition_tally {
     uint64_t entered, left, converted; /* records */
+    uint64_t unforeseen;               /* conversions of who was no member */
+    double days;                       /* from entering to converting, of `converted` in sum */
     uint64_t ever;                     /* cases */
     struct pql_words tiers, segments;
 };
@@ -84,6 +86,8 @@ void pql_workbench_deinit(struct pql_workbench *bench);
 /* Each record of the engines, and each event before they see it. */
 void pql_workbench_record(struct pql_workbench *bench, const struct pql_record *record);
 void pql_workbench_event(struct pql_workbench *bench, const struct pql_event *event);
+
+void pql_workbench_unforeseen(struct pql_workbench *bench, const struct pql_definition_conf *conf);
 
 /* NULL: nothing is remembered of it. */
 const struct pql_person *pql_workbench_find(const struct pql_workbench *bench, struct pql_slice account,

@@ -5,6 +5,7 @@
 #include "core/wire/rfc3339.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 enum { RATE_MIN_PERCENT = 5, RATE_MAX_PERCENT = 15, DATE_LEN = 10 };
@@ -145,7 +146,11 @@ static void put_definition(struct pql_buf *out, const struct summary *summary, s
     pql_buf_printf(out, "%s)", summary->has_sign_ups[conf->subject] ? " of sign-ups" : "");
     pql_buf_printf(out, ", %s qualified at the end; %s entries",
                    pql_count_text(tally->entered - tally->left, a), pql_count_text(tally->entered, b));
-    if (tally->converted) pql_buf_printf(out, ", %s converted", pql_count_text(tally->converted, a));
+    if (tally->converted)
+        pql_buf_printf(out, ", %s converted after %.1f days", pql_count_text(tally->converted, a),
+                       tally->days / (double)tally->converted);
+    if (tally->unforeseen)
+        pql_buf_printf(out, ", %s converted unqualified", pql_count_text(tally->unforeseen, a));
     pql_buf_text(out, "\n");
     struct pql_buf warning = {0};
     warn(sum, &warning);
@@ -209,6 +214,9 @@ static void json_definition(struct pql_buf *out, const struct summary *summary, 
     pql_report_count(out, "entered", tally->entered);
     pql_report_count(out, "left", tally->left);
     pql_report_count(out, "converted", tally->converted);
+    pql_report_count(out, "converted_unqualified", tally->unforeseen);
+    pql_report_number(out, "mean_days_to_convert",
+                      tally->converted ? tally->days / (double)tally->converted : NAN, 3);
     json_words(out, "tiers", &tally->tiers, sum->tiers, sum->sign_ups);
     json_words(out, "segments", &tally->segments, sum->segments, sum->sign_ups);
     json_weeks(out, sum);

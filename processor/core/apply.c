@@ -77,8 +77,8 @@ void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t ran
     if (user) pql_touch_user(engine, engine->account, user);
     state->start = (uint8_t)rank;
     state->start_ms = time_ms;
-    if (engine->watch && !engine->change.is_filling && before.start < PQL_START_BY_USER &&
-        rank >= PQL_START_BY_USER)
+    if (engine->watch && engine->watch->signed_up && !engine->change.is_filling &&
+        before.start < PQL_START_BY_USER && rank >= PQL_START_BY_USER)
         engine->watch->signed_up(engine->context, pql_subject_of(user));
     if (moved) start_moved(engine, user, &before);
     pql_schedule(engine->account, user, pql_first_next(engine->program, engine->account, user, engine->t_ms));

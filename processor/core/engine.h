@@ -21,7 +21,7 @@ struct pql_engine;
 typedef void pql_emit(void *context, const struct pql_record *record);
 
 /* What no record tells, for counters: called during the same calls with emit's context, or not at all. Events
- * that are read again (fill) are not told. */
+ * that are read again (fill) are not told. NULL: not wanted. */
 struct pql_watch {
     void (*signed_up)(void *context, enum pql_subject subject); /* for the first time */
     void (*converted_unqualified)(void *context, const struct pql_definition_conf *conf);

@@ -80,7 +80,8 @@ static void answer(struct pql_engine *engine, const struct pql_answer *answer, s
     if (answer->effects & 1U << PQL_OUTCOME_ACKNOWLEDGES) standing->is_unanswered = false;
     if ((answer->effects & 1U << PQL_OUTCOME_CONVERTS) && set_flag(&standing->is_converted, true)) {
         is_news = true;
-        if (engine->watch && !engine->change.is_filling && standing->status != PQL_QUALIFIED)
+        if (engine->watch && engine->watch->converted_unqualified && !engine->change.is_filling &&
+            standing->status != PQL_QUALIFIED)
             engine->watch->converted_unqualified(engine->context, definition->conf);
     }
     if (answer->effects & 1U << PQL_OUTCOME_REOPENS) is_news |= set_flag(&standing->is_converted, false);

@@ -63,6 +63,17 @@ class Readme(unittest.TestCase):
         self.assertEqual([[r[f] for f in fields if r.get(f)] for r in records],
                          [line.split() for line in shown.splitlines()])
 
+    def test_judging_a_definition(self):
+        """Every command of the section prints a report."""
+        self.write("first.conf", blocks(FIRST, "conf")[0])
+        self.write("other.conf", blocks(FIRST, "conf")[0].replace(">= 2\"; },", ">= 1\"; },"))
+        self.write("events.jsonl", blocks(FIRST, "json")[0])
+        commands = blocks(section("Judge a definition before it runs"), "sh")[0].splitlines()
+        reports = [self.pqlstream(*self.arguments(command)) for command in commands]
+        for part, report in zip(("50.0 %", "qualified at 2026-03-02T10:30:00.000Z", "count(invite_sent, 7d): 2",
+                                 "1 later by first.conf", "precision", "which users qualify"), reports, strict=True):
+            self.assertIn(part, report)
+
     def steps(self, config, topic, encode):
         """The numbered steps: check, topics, run, events from elsewhere, Ctrl-C, run again."""
         self.write("first.conf", config)
