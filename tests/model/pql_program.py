@@ -218,6 +218,7 @@ class Definition:
                         if isinstance(source[n], (list, tuple)) else [(None, source[n])] for n in CHOICES if source.get(n)}
         self.score_trees = [t for i in self.items for t in (i.when, i.per) if t] + \
             [t for pair in self.multiply for t in pair if t]
+        self.may_miss = any(t[0] == "fn" and t[4] and t[4][0] in ("first", "period") for c in [self.qualify] + self.score_trees for t in walk(c))
         self.conditions = [c for c in (self.eligible, self.qualify, self.stay) if c] + self.score_trees
         self.context = [read(text) for text in source.get("context", [])]
         self.others = [when for rows in self.choices.values() for when, _ in rows if when] + self.context     # decide nothing

@@ -57,7 +57,7 @@ class Step(Evaluation):
                 self.holds(definition.stay, user, definition=definition) and \
                 self.holds(definition.qualify, user, definition=definition):
             self.enter(definition, user, state)
-        elif state.status == "not_yet" and self.is_missed(definition, user):
+        elif state.status == "not_yet" and definition.may_miss and self.is_missed(definition, user):
             state.status, state.changed_at = "missed", self.now
             self.misses[(definition.name, user)] = self.cause(definition, user)
             self.plan_after()
@@ -95,14 +95,13 @@ class Step(Evaluation):
             self.leave(definition, user, state, state.outcome, CONDITION)
             return
         if not definition.once:
-            cause = self.cause(definition, user)
             if not self.is_eligible(definition, user):
-                self.leave(definition, user, state, "ineligible", max(cause, self.membership_changed(user)))
+                self.leave(definition, user, state, "ineligible", max(self.cause(definition, user), self.membership_changed(user)))
                 return
             if self.holds(definition.stay, user, definition=definition):
                 state.pending = None
             else:
-                state.pending = cause if state.pending is None else state.pending
+                state.pending = self.cause(definition, user) if state.pending is None else state.pending
                 if self.now >= state.entered_at + definition.min_stay:
                     self.leave(definition, user, state, REASONS[state.pending], state.pending)
                     return

@@ -12,6 +12,7 @@ Duration = namedtuple("Duration", "ms")
 Time = namedtuple("Time", "ms")
 Open = namedtuple("Open", "value")      # of a property or attribute: int millionths, str or bool
 UNKNOWN = object()
+OPERATORS = frozenset("num str bool null dur and or not neg bit usage arith cmp in between text isnull if param coalesce at_least".split())
 
 
 def time_of(value):
@@ -155,8 +156,12 @@ def canonical(value):
 
 def evaluate(tree, leaf, value=None):
     """A tree's value; leaf(tree) gives that of what is no operator, value(tree) that of a part."""
-    value = value or (lambda part: evaluate(part, leaf))
     kind = tree[0]
+    if kind not in OPERATORS:
+        return leaf(tree)
+    value = value or (lambda part: evaluate(part, leaf))
+    if kind == "cmp":
+        return compare(tree[1], value(tree[2]), value(tree[3]))
     if kind == "num" or kind == "str" or kind == "bool":
         return tree[1]
     if kind == "null":
@@ -177,8 +182,6 @@ def evaluate(tree, leaf, value=None):
         return arithmetic("/", value(tree[1]), value(tree[2]))
     if kind == "arith":
         return arithmetic(tree[1], value(tree[2]), value(tree[3]))
-    if kind == "cmp":
-        return compare(tree[1], value(tree[2]), value(tree[3]))
     if kind == "in":
         left = value(tree[2])
         items = [value(t) for t in tree[3]]
@@ -204,9 +207,8 @@ def evaluate(tree, leaf, value=None):
         return value(next((v for is_, v in tree[2] if compare("=", of, value(is_))), tree[3]))
     if kind == "coalesce":
         return next((v for v in (value(t) for t in tree[1]) if v is not None), None)
-    if kind == "at_least":
-        return sum(truth(value(t)) for t in tree[2]) >= tree[1]
-    return leaf(tree)
+    assert kind == "at_least"
+    return sum(truth(value(t)) for t in tree[2]) >= tree[1]
 
 
 def three_valued(tree, leaf):

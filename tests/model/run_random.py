@@ -3,7 +3,7 @@
 same. A seed decides everything; a case that fails is made smaller and printed with the command that runs it again.
 
     run_random.py --cases-program build/asan/tests/model_cases              cases 1 to 300
-    run_random.py --cases-program … --seed 17 --cases 1 --keep DIR          one case, its files left in DIR
+    run_random.py --cases-program … --seed 17 --cases 1 --keep DIR          one seed, its files left in DIR
     run_random.py --cases-program … --seconds 600 --seed 100000             as many as fit
 """
 import argparse
@@ -20,14 +20,7 @@ from random_names import DAY, FEATURES, HOUR, LONG_GRACE, RARE_SPANS, SPANS, STA
 from random_rules import make_definitions, render
 
 
-def make_case(seed):
-    """Most random conditions never change; the first of a few attempts in which something happens is taken."""
-    for attempt in range(6):
-        case = attempt_case(random.Random(f"{seed}/{attempt}"))
-        wanted = pql_replay.model_records(rendered(case))
-        if sum(len(records) for records in wanted) > 2:
-            break
-    return case, wanted
+ATTEMPTS = 6        # for one seed
 
 
 def attempt_case(rng):
@@ -188,7 +181,15 @@ class Share:
         return self.ran, self.failed, self.records, self.hopeless
 
     def one(self, product, folder, scratch):
-        case, wanted = make_case(self.seed)
+        """Most random conditions never change: attempts are made until something happens. All are compared."""
+        for attempt in range(ATTEMPTS):
+            case = attempt_case(random.Random(f"{self.seed}/{attempt}"))
+            wanted = pql_replay.model_records(rendered(case))
+            self.compare(product, case, wanted, folder, scratch)
+            if sum(map(len, wanted)) > 2:
+                break
+
+    def compare(self, product, case, wanted, folder, scratch):
         problem = pql_replay.mismatch(product, rendered(case), folder, wanted)
         if problem and kind_of(problem) == "refused" and "can never" in problem:
             self.hopeless += 1      # the checker saw it; nothing ran
