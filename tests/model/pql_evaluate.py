@@ -150,15 +150,11 @@ class Evaluation:
         return max(found, DECAYED) if definition.decays and self.has_decayed(definition, user) else found
 
     def has_decayed(self, definition, user):
-        """Whether a step boundary at this instant took something from an item."""
-        if self.now % definition.decay_step:
-            return False
-        occurrences = self.weighed(self.after, user, self.now)
-
-        def units(item, now):
-            found = pql_score.decayed_units(item, definition.decay_step, occurrences(item.per), now)
-            return found if item.max is None else min(found, item.max)
-        return any(units(item, self.now) != units(item, self.now - 1) for item in definition.items if item.decays)
+        """Whether a step boundary at this instant took something from what an item had just before."""
+        occurrences = self.weighed(self.before, user, self.now - 1)
+        return any(pql_score.decayed_units(item, occurrences(item.per), self.now) !=
+                   pql_score.decayed_units(item, occurrences(item.per), self.now - 1)
+                   for item in definition.items if item.decays and self.now % item.step == 0)
 
     def changed(self, tree, user):
         kind = tree[0]

@@ -181,7 +181,7 @@ class Model:
         for definition in self.program.definitions:
             for item in definition.items if definition.decays else ():
                 if item.decays and self.program.still_decays(view, item, definition, now):
-                    self.plan(account, now, (now // definition.decay_step + 1) * definition.decay_step)
+                    self.plan(account, now, (now // item.step + 1) * item.step)
 
     def is_ignored(self, account, event):
         if self.program.ignore is None:

@@ -132,8 +132,7 @@ class Program:
     def still_decays(self, view, item, definition, now):
         for user in view.users if definition.subject == "user" and not item.per[1] else [None]:
             occurrences = weighed(view, user, item.per, now, self)
-            if any(value and weight(item, definition.decay_step, now // definition.decay_step - time // definition.decay_step)
-                   for time, value in occurrences):
+            if any(value and weight(item, now // item.step - time // item.step) for time, value in occurrences):
                 return True
         return False
 
@@ -167,7 +166,7 @@ def parameter(value):
 class Item:
     """Of a score."""
 
-    def __init__(self, source, read):
+    def __init__(self, source, read, decay_step):
         self.family = source.get("family")
         self.points = micros_of(source["points"])
         self.when = read(source["when"]) if "when" in source else None
@@ -175,6 +174,8 @@ class Item:
         self.max = micros_of(source["max"]) if "max" in source else None
         self.half_life, self.fades_over = source.get("half_life"), source.get("fades_over")
         self.decays = bool(self.half_life or self.fades_over)
+        if self.decays:
+            self.step = decay_step or (DAY if (self.half_life or self.fades_over) >= 7 * DAY else HOUR)
 
     def most(self):
         """The most that it can give; None: no end."""
@@ -203,13 +204,11 @@ class Definition:
         self.publish = dict(source.get("publish", {}))
         if source.get("publish_missed"):
             self.publish["missed"] = True
-        self.items = [Item(i, read) for i in source.get("score", [])]
+        self.items = [Item(i, read, source.get("decay_step")) for i in source.get("score", [])]
         self.multiply = [(read(m["when"]) if "when" in m else None, read(str(m["by"]))) for m in source.get("multiply", [])]
         self.caps = self.family_caps(source.get("caps", {}))
         self.tiers = sorted(((micros_of(t["at"]), t["name"]) for t in source.get("tiers", [])), reverse=True)
         self.decays = any(i.decays for i in self.items)
-        longest = max((i.half_life or i.fades_over for i in self.items if i.decays), default=0)
-        self.decay_step = source.get("decay_step") or (DAY if longest >= 7 * DAY else HOUR)
         self.convert_on, self.disqualify_on, self.reopen_on, self.acknowledge_on = (
             source.get(n, []) for n in ("convert_on", "disqualify_on", "reopen_on", "acknowledge_on"))
         self.disqualify_for = source.get("disqualify_for", 90 * DAY)

@@ -18,10 +18,10 @@ def half_life_weight(steps, step, half_life):
         if steps * step < 40 * half_life else 0
 
 
-def weight(item, step, steps):
+def weight(item, steps):
     if item.half_life:
-        return half_life_weight(steps, step, item.half_life)
-    return max(0, SCALE - round_half_even(steps * step * SCALE, item.fades_over))
+        return half_life_weight(steps, item.step, item.half_life)
+    return max(0, SCALE - round_half_even(steps * item.step * SCALE, item.fades_over))
 
 
 def weighed(view, user, call, now, program):
@@ -43,11 +43,11 @@ def weighed(view, user, call, now, program):
     return [(time, SCALE) for time in last.values()]
 
 
-def decayed_units(item, step, occurrences, now):
-    return round_half_even(sum(value * weight(item, step, now // step - time // step) for time, value in occurrences), SCALE)
+def decayed_units(item, occurrences, now):
+    return round_half_even(sum(value * weight(item, now // item.step - time // item.step) for time, value in occurrences), SCALE)
 
 
-def item_value(item, value, occurrences, step, now):
+def item_value(item, value, occurrences, now):
     """In millionths, or UNKNOWN; value(tree) gives that of a condition or number, occurrences(call) what decays."""
     if item.per is None:
         held = value(item.when)
@@ -57,7 +57,7 @@ def item_value(item, value, occurrences, step, now):
     units = occurrences(item.per) if item.decays else value(item.per)
     if units is UNKNOWN:
         return UNKNOWN
-    units = decayed_units(item, step, units, now) if item.decays else number(units) or 0
+    units = decayed_units(item, units, now) if item.decays else number(units) or 0
     if item.max is not None:
         units = min(units, item.max)
     return arithmetic("*", units, item.points)
@@ -67,7 +67,7 @@ def score_value(definition, value, occurrences, now):
     """The whole score in millionths, or UNKNOWN."""
     families, total = {}, 0
     for item in definition.items:
-        given = item_value(item, value, occurrences, definition.decay_step, now)
+        given = item_value(item, value, occurrences, now)
         if given is UNKNOWN:
             return UNKNOWN
         if item.family and item.points > 0:

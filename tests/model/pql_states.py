@@ -6,7 +6,7 @@ from pql_evaluate import CONDITION, EXPIRED, REASONS, Evaluation, is_plain, rows
 from pql_functions import folded, inside
 from pql_lang import SCALE, leaves, walk
 from pql_program import COUNTED, micros_of
-from pql_score import item_value, tier_of
+from pql_score import decayed_units, item_value, tier_of
 from pql_value import UNKNOWN, evaluate
 
 CHANGES_MAX = 64        # that the product follows to find expires_at
@@ -190,7 +190,7 @@ class Step(Evaluation):
 
     def item_evidence(self, definition, user, item):
         leaf = self.leaf(self.after, user, definition=definition)
-        points = item_value(item, lambda tree: evaluate(tree, leaf), self.weighed(self.after, user, self.now), definition.decay_step, self.now)
+        points = item_value(item, lambda tree: evaluate(tree, leaf), self.weighed(self.after, user, self.now), self.now)
         when = item.when[1] if item.when and item.when[0] == "bit" else item.when
         if item.per is None and when[0] in COMPARISONS:
             found = self.evidence(definition, user, when)
@@ -199,6 +199,8 @@ class Step(Evaluation):
                      "met": self.holds(item.when, user)}
         else:
             found = dict(self.evidence(definition, user, item.per), met=points != 0)
+            if item.decays:
+                found["value"] = decayed_units(item, self.weighed(self.after, user, self.now)(item.per), self.now)
         return dict(found, points=Decimal(points) / SCALE)
 
     def evidence(self, definition, user, row):
@@ -230,7 +232,9 @@ class Step(Evaluation):
         times = {at for e in self.after.events for at in self.program.instants_after(e.time)}
         for start in (self.after.start(user), self.after.start(None)):
             times |= {start + d + extra for d in self.program.durations for extra in (0, 1)}
-        if scored and definition.decays:
-            first = self.now // definition.decay_step + 1
-            times |= {(first + n) * definition.decay_step for n in range(CHANGES_MAX)}
-        return next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t, definition=definition)), None)
+        for step in {item.step for item in definition.items if scored and item.decays}:
+            times |= {(self.now // step + 1 + n) * step for n in range(CHANGES_MAX)}
+        found = next((t for t in sorted(times) if t > self.now and not self.holds(definition.stay, user, now=t, definition=definition)), None)
+        steps = [item.step for item in definition.items if scored and item.decays]
+        too_far = steps and (found is None or sum(found // step - self.now // step for step in steps) > CHANGES_MAX - 14)
+        return UNKNOWN if too_far else found
