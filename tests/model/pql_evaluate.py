@@ -176,8 +176,11 @@ class Evaluation:
     def definition_changed(self, tree, user):
         definition = self.program.by_name[tree[-1]]
         key = (definition.name, user if definition.subject == "user" else None)
-        if tree[0] in ("scoreof", "tierof"):
-            return max(self.scores.get(key, EXPIRED), self.flips.get(key, EXPIRED) if tree[0] == "tierof" else EXPIRED)
+        if tree[0] == "scoreof":        # whoever reads a score reads what it is made of
+            found = max(self.caused(t, key[1]) for t in definition.score_trees)
+            return max(found, DECAYED) if self.has_decayed(definition, key[1]) else found
+        if tree[0] == "tierof":
+            return max(self.scores.get(key, EXPIRED), self.flips.get(key, EXPIRED))
         return max(self.flips.get(key, EXPIRED), self.misses.get(key, EXPIRED) if tree[0] == "instate" else EXPIRED)
 
     def quantifier_changed(self, tree):
