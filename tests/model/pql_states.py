@@ -27,6 +27,7 @@ class Step(Evaluation):
             else:
                 self.step(definition, user, state)
                 self.publish_score(definition, user, state)
+                self.breach(definition, user, state)
             state.outcome = None
         self.account.gone = {}
         self.account.was = self.values_now()
@@ -106,6 +107,8 @@ class Step(Evaluation):
                     self.leave(definition, user, state, REASONS[state.pending], state.pending)
                     return
         self.change_tier(definition, user, state)
+
+    def breach(self, definition, user, state):
         if state.sla_due is not None and self.now >= state.sla_due:
             self.record(definition, user, state, "sla_breached", "qualified", "expired")
             state.sla_due = None
