@@ -144,13 +144,21 @@ static void merge_membership(struct pql_engine *engine, struct pql_user *into, b
     pql_member_set(engine, into, is_member, is_new);
 }
 
+/* NULL: the definition is of accounts, or the user has nothing to do with it. */
+static const struct pql_standing *standing_of(const struct pql_user *user,
+                                              const struct pql_definition *definition)
+{
+    bool of_users = definition->conf->subject == PQL_SUBJECT_USER;
+    return of_users ? pql_standing_of(&user->state, definition) : NULL;
+}
+
 /* What outcomes have decided is of the one user now. */
 static void merge_standings(struct pql_engine *engine, struct pql_user *into, const struct pql_user *from)
 {
     const struct pql_program *program = engine->program;
     for (size_t d = 0; d < program->conf->definitions_count; d++) {
         const struct pql_definition *definition = &program->definitions[d];
-        const struct pql_standing *given = pql_standing_of(&from->state, definition);
+        const struct pql_standing *given = standing_of(from, definition);
         if (!given || !(given->is_converted || given->disqualified_ms != PQL_NO_TIME)) continue;
         struct pql_standing *standing = pql_standing_get(engine, definition, into);
         if (!pql_standing_pass_on(standing, given)) continue;
@@ -163,7 +171,7 @@ static void leave_definitions(struct pql_engine *engine, struct pql_user *user)
 {
     const struct pql_program *program = engine->program;
     for (size_t d = 0; d < program->conf->definitions_count; d++) {
-        const struct pql_standing *standing = pql_standing_of(&user->state, &program->definitions[d]);
+        const struct pql_standing *standing = standing_of(user, &program->definitions[d]);
         if (standing && standing->status == PQL_QUALIFIED)
             pql_agenda_push_one(engine, &program->definitions[d].unit, user, PQL_BY_EVENT);
     }

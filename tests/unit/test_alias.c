@@ -165,6 +165,20 @@ static void a_latched_member_leaves_too(void **state)
     fixture_free(f);
 }
 
+/* Definitions of accounts and of users have slots of the same numbers. */
+static void only_definitions_of_users_are_left(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    define(f, "n", PQL_SUBJECT_ACCOUNT, "distinct(x.user, first 1h) >= 3");
+    define(f, "d", PQL_SUBJECT_USER, "not ever(never)");
+    start(f);
+    track(f, "x", "v", 1);
+    alias(f, "v", "u", 2);
+    expect(f, "entered d a/v\nentered d a/u\nleft d a/v merged\n");
+    fixture_free(f);
+}
+
 static void ids_in_chains_and_circles_mean_one_user(void **state)
 {
     (void)state;
@@ -661,6 +675,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_both_count_and_the_previous_user_leaves),
         cmocka_unit_test(a_latched_member_leaves_too),
+        cmocka_unit_test(only_definitions_of_users_are_left),
         cmocka_unit_test(ids_in_chains_and_circles_mean_one_user),
         cmocka_unit_test(a_start_that_is_explicit_holds_and_windows_follow_it),
         cmocka_unit_test(what_quantifiers_count_follows),
