@@ -86,7 +86,7 @@ size_t pql_pipeline_give_up_parked(struct pql_pipeline *p)
 void pql_park_expire(struct pql_pipeline *p)
 {
     uint64_t now = now_us(p), most = (uint64_t)p->conf->park_ms * 1000;
-    if (p->parked_count && now > most) (void)give_up_before(p, now - most);
+    if (now > most) (void)give_up_before(p, now - most);
 }
 
 /* --- back again --- */

@@ -1,6 +1,6 @@
 /* The pipeline with its threads, on the modelled Kafka behind one lock: what the steps share must hold under
  * real interleaving. Rebalances and faults meanwhile; everything is committed at the end, and it ends in
- * order. */
+ * order. Another thread asks meanwhile how it stands. */
 #include "base/log.h"
 #include "sim/calls.h"
 #include "sim/world.h"
@@ -60,6 +60,44 @@ static void *run(void *pipeline)
     return NULL;
 }
 
+/* As the admin endpoint, the monitor and a signal do, all the time. */
+struct observer {
+    struct pql_pipeline *pipeline;
+    struct world_program *programs; /* that take turns */
+    bool stops;                     /* under the lock */
+    uint64_t looks;
+};
+
+static bool is_observed(const struct observer *o)
+{
+    lock();
+    bool stops = o->stops;
+    unlock();
+    return !stops;
+}
+
+static void *observe(void *context)
+{
+    struct observer *o = context;
+    for (; is_observed(o); o->looks++) {
+        struct pql_pipeline_stats stats;
+        int64_t revision;
+        size_t count;
+        pql_pipeline_stats(o->pipeline, &stats);
+        free(pql_pipeline_standing(o->pipeline, &count));
+        (void)pql_pipeline_program(o->pipeline, &revision);
+        if (o->looks % 100 == 50) pql_pipeline_refresh(o->pipeline);
+        if (o->looks % 500 == 250) {
+            uint64_t turn = o->looks / 500 + 1;
+            pql_pipeline_revise(o->pipeline, &o->programs[turn % 2].edition, 1 + (int64_t)turn,
+                                PQL_OFFSET_EARLIEST);
+        }
+        pql_pipeline_give_up_parked(o->pipeline);
+        nap();
+    }
+    return NULL;
+}
+
 /* Time passes while the threads work; true once `done` says so. */
 static bool pass_time_until(struct world *world, bool (*done)(const struct world *world))
 {
@@ -93,7 +131,7 @@ static void threads(void **state)
     struct model_client *client;
     enum pql_stop stop;
     struct pql_err err = {0};
-    pthread_t thread;
+    pthread_t thread, observing;
     world_init(&world, &plan);
     world.conf.keepers = 2;
     world.conf.edition = &world.programs[0].edition;
@@ -105,7 +143,9 @@ static void threads(void **state)
     calls_wrap(&calls);
     struct pql_pipeline *pipeline = pql_pipeline_new(&calls.table, &world.conf, &err);
     assert_non_null(pipeline);
+    struct observer observer = {.pipeline = pipeline, .programs = world.programs};
     assert_int_equal(pthread_create(&thread, NULL, run, pipeline), 0);
+    assert_int_equal(pthread_create(&observing, NULL, observe, &observer), 0);
     lock();
     world.model.faults = (struct model_faults){
         .retry = 0.01, .abortable = 0.01, .lost_commit = 0.02, .seek = 0.1, .ack = 0.05, .rebalance = 0.002};
@@ -125,6 +165,11 @@ static void threads(void **state)
     assert_true(pql_pipeline_finished(pipeline, &stop, &err));
     assert_int_equal(stop, PQL_STOP_CLEAN);
     pthread_join(thread, NULL);
+    lock();
+    observer.stops = true;
+    unlock();
+    pthread_join(observing, NULL);
+    assert_true(observer.looks > 100);
     pql_pipeline_free(pipeline);
     model_client_free(client);
     world_deinit(&world);
