@@ -235,6 +235,7 @@ int64_t pql_kafka_transaction_timeout_ms(const struct pql_kafka_conf *conf)
         if (!strcmp(conf->properties[i].name, "transaction.timeout.ms") &&
             applies(&conf->properties[i], PQL_KAFKA_TXN))
             value = conf->properties[i].value;
+    PQL_ASSERT(value);
     return strtoll(value, NULL, 10);
 }
 

@@ -79,6 +79,7 @@ static int parse_target(struct pql_http *http, const char *text, struct pql_err 
     curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
     curl_url_set(url, CURLUPART_FRAGMENT, NULL, 0);
     target->base = url_part(url, CURLUPART_URL, 0);
+    PQL_ASSERT(target->base); /* of what was parsed it lacks memory only */
     for (size_t len = strlen(target->base); len && target->base[len - 1] == '/'; len--)
         target->base[len - 1] = 0;
     http->targets_count++;
