@@ -76,8 +76,14 @@
     X(worker_wait)                                                                                           \
     X(worker_wake)                                                                                           \
     X(worker_poll)                                                                                           \
-    X(message_headers) X(message_release) X(group_facts) X(assignment_lost) X(plain_acks) X(log_close)       \
-        X(wall_ms) X(mono_us)
+    X(message_headers)                                                                                       \
+    X(message_release)                                                                                       \
+    X(group_facts)                                                                                           \
+    X(assignment_lost)                                                                                       \
+    X(plain_acks)                                                                                            \
+    X(log_close)                                                                                             \
+    X(wall_ms)                                                                                               \
+    X(mono_us)
 
 #define CALLS_ENUM_FAILING(name, params, args) CALL_##name,
 #define CALLS_ENUM_OTHER(name) CALL_##name,
