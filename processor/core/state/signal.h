@@ -9,15 +9,17 @@
  *   sum, avg           (time, decimal), and their total
  *   min, max           (time, decimal) of those that no newer one beats, the best first
  *   prev W             as count and sum, over 2 W
- *   beyond exact_max   of a sum, a prev W, and a count that is read as a number: the newest so many one by
- * one, older ones as number and sum per 1/1024 of the window (a pane); these count as if they had been at the
- * end of their pane, and the reading is approximate first W            the value, and (time, value) one by
- * one until the window cannot move any more ever forms         a number, a set, a pair of times, the n
- * earliest times today, this …      the ever form, and the number of the day, week, month or quarter sequence
- * per step the partial match with the latest start, per value of `by`; the latest whole streak the newest
- * day, 64 days up to it as bits, the length of the run before them decaying           the same; since ever
- * (step, number, sum), or the last time of each value or day; in first W those of a step together once the
- * window cannot move
+ *   beyond exact_max   of a sum, a prev W, and a count that is read as a number: the newest so many one
+ *                      by one, older ones as number and sum per 1/1024 of the window (a pane); these count
+ *                      as if they had been at the end of their pane, and the reading is approximate
+ *   first W            the value, and (time, value) one by one until the window cannot move any more
+ *   ever forms         a number, a set, a pair of times, the n earliest times
+ *   today, this …      the ever form, and the number of the day, week, month or quarter
+ *   sequence           per step, and value of `by`, the partial match with the latest start; the latest
+ *                      whole one
+ *   streak             the newest day, 64 days up to it as bits, the length of the run before them
+ *   decaying           the same; since ever (step, number, sum), or the last time of each value or day;
+ *                      in first W those of a step together once the window cannot move
  *
  * Reading is pure: it looks through what has expired but is not trimmed yet. State is trimmed only when an
  * occurrence is added and when a true change is due, so that its bytes are a function of the log alone.

@@ -1,18 +1,21 @@
 /* 1. Two users become one: what is kept of the one's occurrences goes to the other, as if they had been its
  * own.
  *
- *   kept one by one (newest k times, values, candidates)   added as late occurrences are: of two lists of the
- *                   newest k the newest k, so that min(true value, k) stays exact
- *   numbers, extremes, first and last times, n earliest   combined, exact
- *   by step         the steps of both, added up
- *   streak          days that either knows; a run before the 64 days goes on where either one's does
- *   latest, earliest   by time; at equal times the user's own holds
- *   sequence        per step (and value of `by`) the match with the later start; events that began nothing
- * for their own user are not known any more, so they end no match that the other began first W         both
- * windows have moved to the user's present start before. Occurrences one by one as above; of a window that is
- * closed the values: numbers are combined, of different things the larger number holds, because which they
- * were is not kept sequence in first W   its events are kept: matched anew, in the order of each user and by
- * time between both
+ *   kept one by one      (newest k times, values, candidates) added as late occurrences are: of two lists
+ *                        of the newest k the newest k, so that min(true value, k) stays exact
+ *   numbers, extremes,   combined, exact
+ *   times, n earliest
+ *   by step              the steps of both, added up
+ *   streak               days that either knows; a run before the 64 days goes on where either one's does
+ *   latest, earliest     by time; at equal times the user's own holds
+ *   sequence             per step (and value of `by`) the match with the later start; events that began
+ *                        nothing for their own user are not known any more, so they end no match that
+ *                        the other began
+ *   first W              both windows have moved to the user's present start before. Occurrences one by one
+ *                        as above; of a window that is closed the values: numbers are combined, of different
+ *                        things the larger number holds, because which they were is not kept
+ *   sequence in first W  its events are kept: matched anew, in the order of each user and by time between
+ *                        both
  *
  * The smaller list goes into the larger one: chains of aliases cost what is kept, not more.
  *
