@@ -225,13 +225,17 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
             leave(engine, definition, user, (enum pql_reason)user->state.gone, true);
         return;
     }
-    struct pql_scope known = *scope;
-    known.scored = definition->score;
-    if (definition->score) known.score = pql_score_value(definition->score, scope);
+    struct pql_scope known;
+    if (definition->score) {
+        known = *scope;
+        known.scored = definition->score;
+        known.score = pql_score_value(definition->score, scope);
+        scope = &known;
+    }
     if (standing && standing->status == PQL_QUALIFIED) {
-        evaluate_member(engine, definition, user, standing, &known, by);
+        evaluate_member(engine, definition, user, standing, scope, by);
         return;
     }
-    evaluate_other(engine, definition, user, standing, &known, by);
-    if (definition->score) pql_score_evaluate(engine, definition, user, known.score, by);
+    evaluate_other(engine, definition, user, standing, scope, by);
+    if (definition->score) pql_score_evaluate(engine, definition, user, scope->score, by);
 }

@@ -450,6 +450,123 @@ static void users_read_a_score_that_counts_users(void **state)
     ended(f);
 }
 
+/* --- what is refused: the messages, each with its place in `definitions`, which begins in line 3 --- */
+
+static void expect_messages(const char *definitions, const char *messages)
+{
+    struct fixture f = {0};
+    struct pql_buf text = {0}, said = {0};
+    pql_diags_init(&f.diags);
+    pql_buf_printf(&text, HEAD "definitions = (\n%s);\n", definitions);
+    struct pql_config_request request = {
+        .path = "program", .program = {text.ptr, text.len}, .today_ms = PQL_NO_TIME};
+    f.config = pql_config_load(&request, &f.diags);
+    assert_non_null(f.config);
+    struct pql_program *program = pql_program_new(&f.config->program, &f.diags);
+    pql_program_free(program);
+    for (size_t i = 0; i < f.diags.count; i++) {
+        const struct pql_diag *diag = &f.diags.items[i];
+        pql_buf_printf(&said, "%d:%d: %s%s\n", diag->line - 3, diag->column,
+                       diag->severity == PQL_SEVERITY_WARNING ? "warning: " : "", diag->message);
+    }
+    pql_buf_u8(&said, 0);
+    assert_string_equal(said.ptr, messages);
+    pql_buf_deinit(&text);
+    pql_buf_deinit(&said);
+    pql_diags_deinit(&f.diags);
+    pql_config_free(f.config);
+}
+
+static void items_that_say_too_much_or_too_little(void **state)
+{
+    (void)state;
+    expect_messages(
+        "{ name = \"a\"; qualify = \"score >= 1\"; score = (\n"
+        "  { points = 5; when = \"ever(x)\"; per = \"count(x, 7d)\"; },\n"
+        "  { points = 0; when = \"ever(x)\"; },\n"
+        "  { points = 3; },\n"
+        "  { points = 1; when = \"ever(x)\"; max = 3; },\n"
+        "  { points = 1; per = \"count(x, 7d)\"; max = -1; },\n"
+        "  { points = \"five\"; when = \"ever(x)\"; },\n"
+        "  { points = 1e3; when = \"ever(x)\"; },\n"
+        "  { when = \"ever(x)\"; },\n"
+        "  { points = 1; per = \"ever(x)\"; },\n"
+        "  { points = 1; per = \"since(x)\"; },\n"
+        "  { points = 1; per = \"account.count(x, 7d)\"; },\n"
+        "  { points = 1; when = \"score > 3\"; } ); }",
+        "2:3: an item has 'when' or 'per', not both\n"
+        "3:14: 'points' is 0: the item would do nothing\n"
+        "4:3: an item needs 'when' (a condition) or 'per' (a number)\n"
+        "5:35: 'max' limits the units of 'per', and this item has none\n"
+        "6:45: 'max' must be more than 0\n"
+        "7:5: 'points' must be a number\n"
+        "8:14: 'points' must be a number of digits and a point, as in 5 or -2.5\n"
+        "9:3: 'points' is missing\n"
+        "10:24: 'per' needs a number, but this is a condition; write it as 'when'\n"
+        "11:24: 'per' needs a number, but this is a duration\n"
+        "12:24: a value of the account must end in a condition of its own before it meets the user's, as in "
+        "account.count(…) >= 100\n"
+        "13:25: a score cannot be made of itself\n");
+}
+
+static void what_can_never_be(void **state)
+{
+    (void)state;
+    expect_messages(
+        "{ name = \"b\"; score = ( { family = \"usage\"; points = 5; when = \"ever(x)\"; },\n"
+        "  { family = \"usage\"; points = 7; when = \"ever(y)\"; }, { points = 8; when = \"ever(z)\"; } );\n"
+        "  caps = { usage = 20; usge = 3; };\n"
+        "  tiers = ( { name = \"hot\"; at = 80; } );\n"
+        "  qualify = \"score >= 80 or 80 <= score or score >= 0 or score < 0\"; },\n"
+        "{ name = \"c\"; qualify = \"score(b) > 90 or score = -5 or tier(b) in ('hto')\"; score = (\n"
+        "  { points = 2; per = \"count(x, 7d)\"; max = 3; }, { points = -4; when = \"ever(y)\"; } );\n"
+        "  multiply = ( { by = 1.5; }, { when = \"ever(z)\"; by = 2; } ); stay = \"score > 18\"; }",
+        "3:20: a cap of 20 can never be reached: the positive items of 'usage' add up to at most 12\n"
+        "3:24: no item is of family 'usge'; did you mean 'usage'?\n"
+        "4:23: tier 'hot' can never be reached: the items add up to at most 20\n"
+        "5:14: 'score >= 80' can never hold: the items add up to at most 20\n"
+        "5:29: '80 <= score' can never hold: the items add up to at most 20\n"
+        "5:44: warning: 'score >= 0' always holds: the items add up to at least 0\n"
+        "5:58: 'score < 0' can never hold: the items add up to at least 0\n"
+        "6:26: 'score(b) > 90' can never hold: the items of 'b' add up to at most 20\n"
+        "6:69: 'b' has no tier 'hto'; did you mean 'hot'?\n"
+        "8:72: 'score > 18' can never hold: the items add up to at most 6, times the factors to at most "
+        "18\n");
+}
+
+static void what_has_no_items_to_be_about(void **state)
+{
+    (void)state;
+    expect_messages(
+        "{ name = \"a\"; qualify = \"ever(x)\"; caps = { x = 3; };\n"
+        "  multiply = ( { by = 2; } );\n"
+        "  tiers = ( { name = \"hot\"; at = 1; } ); publish = { min_delta = 5; }; },\n"
+        "{ name = \"b\"; qualify = \"ever(x)\"; score = ( ); }",
+        "2:3: 'multiply' is about a score, and this definition has none; give it items: score = ( { points = "
+        "5; "
+        "when = \"…\"; } )\n"
+        "1:36: 'caps' is about a score, and this definition has none; give it items: score = ( { points = 5; "
+        "when "
+        "= \"…\"; } )\n"
+        "3:3: 'tiers' is about a score, and this definition has none; give it items: score = ( { points = 5; "
+        "when = \"…\"; } )\n"
+        "3:54: 'min_delta' is about a score, and this definition has none; give it items: score = ( { points "
+        "= 5; "
+        "when = \"…\"; } )\n"
+        "4:36: 'score' is empty\n");
+    expect_messages(
+        "{ name = \"a\"; qualify = \"score >= 1\"; score = ( { points = 5; when = \"ever(x)\"; } );\n"
+        "  tiers = ( { name = \"hot\"; at = 3; }, { name = \"hot\"; at = 1; }, { name = \"cold\"; at = 3; } "
+        ");\n"
+        "  publish = { scores = \"all\"; }; caps = { f = \"nil\"; }; }",
+        "2:50: a tier 'hot' is there already\n"
+        "2:89: tier 'hot' begins at this score already\n"
+        "3:43: a cap is a number above 0, or \"none\", as in caps = { f = 5; }\n"
+        "3:15: warning: 'scores' does nothing without 'min_delta', from which on changes of the score are "
+        "published\n"
+        "3:43: no item is of family 'f'\n");
+}
+
 #define POINT(name, per)                                                                                     \
     "{ name = \"" name "\"; qualify = \"score >= 1\"; score = ( { points = 1; " per "; } ); }"
 
@@ -695,6 +812,9 @@ int main(void)
         cmocka_unit_test(other_definitions_read_scores),
         cmocka_unit_test(users_read_the_score_of_their_account),
         cmocka_unit_test(users_read_a_score_that_counts_users),
+        cmocka_unit_test(items_that_say_too_much_or_too_little),
+        cmocka_unit_test(what_can_never_be),
+        cmocka_unit_test(what_has_no_items_to_be_about),
         cmocka_unit_test(definitions_in_a_circle_are_refused),
         cmocka_unit_test(tiers_hold_as_long_as_somebody_stays),
         cmocka_unit_test(a_score_can_be_missed),
