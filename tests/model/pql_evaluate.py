@@ -147,14 +147,22 @@ class Evaluation:
 
     def cause(self, definition, user):
         found = max((self.caused(c, user) for c in definition.conditions), default=EXPIRED)
+        if definition.decays and self.source is not None and self.is_younger(definition, user):
+            found = CONDITION
         return max(found, DECAYED) if definition.decays and self.has_decayed(definition, user) else found
 
     def has_decayed(self, definition, user):
-        """Whether a step boundary at this instant took something from what an item had just before."""
-        occurrences = self.weighed(self.before, user, self.now - 1)
-        return any(pql_score.decayed_units(item, occurrences(item.per), self.now) !=
-                   pql_score.decayed_units(item, occurrences(item.per), self.now - 1)
-                   for item in definition.items if item.decays and self.now % item.step == 0)
+        """Whether this instant is a step of an item that just before had something which still weighed."""
+        last = self.now - 1
+        occurrences = self.weighed(self.before, user, last)
+        return any(pql_score.weight(item, last // item.step - time // item.step)
+                   for item in definition.items if item.decays and self.now % item.step == 0 for time, _ in occurrences(item.per))
+
+    def is_younger(self, definition, user):
+        """Whether an event made a day or value of a decaying item count from later on."""
+        before, after = self.weighed(self.before, user, self.now), self.weighed(self.after, user, self.now)
+        return any(pql_score.decayed_units(item, before(item.per), self.now) != pql_score.decayed_units(item, after(item.per), self.now)
+                   for item in definition.items if item.decays)
 
     def changed(self, tree, user):
         kind = tree[0]
