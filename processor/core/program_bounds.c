@@ -47,14 +47,31 @@ bool pql_build_is_ago(enum pql_function function)
     return function == PQL_FN_SINCE || function == PQL_FN_AGE || function == PQL_FN_IN_STATE_FOR;
 }
 
+/* A parameter with `by` is an if or coalesce of constants: values are its kids from `first` on. */
+static bool is_choice(const struct pql_node *node, size_t *first)
+{
+    *first = node->function == PQL_FN_IF;
+    return node->kind == PQL_NODE_CALL && node->text.len &&
+           (node->function == PQL_FN_IF || node->function == PQL_FN_COALESCE);
+}
+
 static bool is_constant_for(const struct pql_node *node, enum pql_function function)
 {
     enum pql_kind kind = pql_build_is_ago(function) ? PQL_DURATION : PQL_NUMBER;
-    return node->kind == PQL_NODE_CONST && node->value.kind == kind;
+    size_t first;
+    if (!is_choice(node, &first)) return node->kind == PQL_NODE_CONST && node->value.kind == kind;
+    for (size_t i = first; i < node->kids_count; i++)
+        if (node->kids[i]->type != PQL_TYPE_NULL && !is_constant_for(node->kids[i], function)) return false;
+    return true;
 }
 
 static bool is_in_range(struct pql_builder *b, const struct pql_node *constant)
 {
+    size_t first;
+    bool is_good = true;
+    for (size_t i = 0; is_choice(constant, &first) && first + i < constant->kids_count; i++)
+        is_good &= is_in_range(b, constant->kids[first + i]);
+    if (is_choice(constant, &first)) return is_good;
     if (constant->value.kind != PQL_NUMBER) return true;
     if (ceil_of(constant->value.number) <= COUNT_MAX && constant->value.number < PQL_DECIMAL_MAX) return true;
     pql_diag_source(b->diags, PQL_SEVERITY_ERROR, constant->source, constant->at, constant->span,
@@ -73,6 +90,17 @@ const struct pql_node *pql_build_compared_call(const struct pql_node *node, size
     return call;
 }
 
+/* A parameter counts with each of its values. */
+static void note_value(const struct pql_compared *what, enum pql_node_kind relation,
+                       const struct pql_node *constant)
+{
+    size_t first;
+    if (is_choice(constant, &first))
+        for (size_t i = first; i < constant->kids_count; i++) note_value(what, relation, constant->kids[i]);
+    else if (constant->value.kind != PQL_NULL)
+        note_relation(what, relation, &constant->value);
+}
+
 enum pql_node_kind pql_build_mirrored(enum pql_node_kind relation)
 {
     if (relation == PQL_NODE_LT) return PQL_NODE_GT;
@@ -87,13 +115,13 @@ void pql_build_note_constants(struct pql_builder *b, const struct pql_node *node
     for (size_t i = 0; i < node->kids_count; i++)
         if (i != value_kid && !is_in_range(b, node->kids[i])) return;
     if (node->kind == PQL_NODE_BETWEEN) {
-        note_relation(what, PQL_NODE_GE, &node->kids[1]->value);
-        note_relation(what, PQL_NODE_LE, &node->kids[2]->value);
+        note_value(what, PQL_NODE_GE, node->kids[1]);
+        note_value(what, PQL_NODE_LE, node->kids[2]);
     } else if (node->kind == PQL_NODE_IN) {
-        for (size_t i = 1; i < node->kids_count; i++) note_relation(what, PQL_NODE_EQ, &node->kids[i]->value);
+        for (size_t i = 1; i < node->kids_count; i++) note_value(what, PQL_NODE_EQ, node->kids[i]);
     } else {
         enum pql_node_kind relation = value_kid ? pql_build_mirrored(node->kind) : node->kind;
-        note_relation(what, relation, &node->kids[1 - value_kid]->value);
+        note_value(what, relation, node->kids[1 - value_kid]);
     }
 }
 

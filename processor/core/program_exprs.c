@@ -333,7 +333,8 @@ static const struct pql_expr *compile_comparison(struct pql_builder *b, const st
     struct pql_compared what = compared_of(b, kids[value_kid]);
     if (!what.bounds) return expr;
     pql_build_note_constants(b, node, value_kid, &what);
-    if (op != PQL_EXPR_COMPARE || !what.def || call->function == PQL_FN_SINCE) return expr;
+    bool is_plain = op == PQL_EXPR_COMPARE && kids[1 - value_kid]->op == PQL_EXPR_CONST;
+    if (!is_plain || !what.def || call->function == PQL_FN_SINCE) return expr;
     if (value_kid) { /* 5 <= count(…) is count(…) >= 5 */
         const struct pql_expr *constant = kids[0];
         kids[0] = kids[1];

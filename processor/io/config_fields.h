@@ -50,7 +50,7 @@ struct choice_fields {
 };
 
 struct parameter_fields {
-    struct pql_source name;
+    struct pql_source name, by;
 };
 
 #endif

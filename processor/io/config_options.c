@@ -347,8 +347,10 @@ const struct pql_option pql_options[] = {
     GROUP(ROOT, "parameters", LIST, PARAMETER, RESULTS | RULES, "Named constants: $days as a window, $bar in conditions."),
     TEXT(PARAMETER, "name", NAME, AT(parameter_fields, name), NULL, REQUIRED | RESULTS, "\"days\"", "Used as $name."),
     TEXT(PARAMETER, "default", ANY, NO_MEMBER, NULL, REQUIRED | RESULTS, "\"21d\"", "A number, a text, or a duration such as \"21d\"."),
-    ABSENT(PARAMETER, "by", "values by attribute"),
-    ABSENT(PARAMETER, "values", "values by attribute"),
+    TEXT(PARAMETER, "by", SOURCE, AT(parameter_fields, by), NULL, RESULTS | SHOWN, "\"account.segment\"", "Attribute that decides which of `values` counts; such a parameter is no window."),
+    GROUP(PARAMETER, "values", LIST, VALUE, RESULTS, "The values, by those of the attribute; `default` for any other, and where it is absent."),
+    TEXT(VALUE, "is", ANY, NO_MEMBER, NULL, REQUIRED | RESULTS, "\"enterprise\"", "Value of the attribute: a text, a number, true or false."),
+    TEXT(VALUE, "value", ANY, NO_MEMBER, NULL, REQUIRED | RESULTS, "\"60d\"", "What the parameter is then; of the same type as `default`."),
 };
 /* clang-format on */
 const size_t pql_options_count = sizeof pql_options / sizeof *pql_options;
@@ -906,6 +908,7 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_CAPS] = "definitions[].caps.",
     [PQL_GROUP_SIGNALS] = "signals.",
     [PQL_GROUP_PARAMETER] = "parameters[].",
+    [PQL_GROUP_VALUE] = "parameters[].values[].",
 };
 
 void pql_options_print(FILE *out)

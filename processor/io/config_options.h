@@ -32,6 +32,7 @@ enum pql_option_group {
     PQL_GROUP_CAPS,    /* names are the user's */
     PQL_GROUP_SIGNALS, /* names are the user's */
     PQL_GROUP_PARAMETER,
+    PQL_GROUP_VALUE, /* of a parameter */
     PQL_GROUP_COUNT,
 };
 
@@ -108,6 +109,10 @@ const struct pql_option *pql_option_find(enum pql_option_group group, const char
 /* A setting of type CHOICES into its member; in config_choices.c. */
 void pql_config_choices_read(const struct pql_options_reader *reader, const struct pql_setting *setting,
                              struct pql_choices_conf *out);
+
+/* One of `parameters`, but for its name; in config_parameters.c. */
+void pql_config_parameter_read(const struct pql_options_reader *reader, const struct pql_setting *setting,
+                               struct pql_lang_parameter *out);
 
 bool pql_option_is_root(const char *name); /* for pql_setting_override_environment */
 /* Says that setting's name is none of the group's, with the nearest. */

@@ -141,32 +141,14 @@ static void read_signals(const struct pql_options_reader *reader, const struct p
     }
 }
 
-static struct pql_value parameter_value(const struct pql_options_reader *reader,
-                                        const struct pql_setting *setting)
-{
-    int64_t ms;
-    pql_decimal number;
-    bool is_text = setting->kind == PQL_SETTING_TEXT;
-    if ((!is_text || setting->is_override) && pql_decimal_of_text(setting->value.text, &number))
-        return pql_number(number);
-    if (is_text)
-        return pql_duration_parse(setting->value.text, &ms) ? pql_duration(ms)
-                                                            : pql_text(setting->value.text);
-    pql_setting_diag_value(setting, reader->diags,
-                           "'default' must be a number (digits and a point), a text, or a "
-                           "duration in quotes");
-    return pql_null();
-}
-
 static void read_parameter(const struct pql_options_reader *reader, const struct pql_setting *setting,
                            struct pql_config_rules *rules)
 {
-    struct parameter_fields fields = {0};
-    pql_options_read(reader, PQL_GROUP_PARAMETER, setting, &fields);
-    const struct pql_setting *value = pql_setting_find(setting, "default");
-    if (!value || !fields.name.text.len) return;
-    check_constant_name(reader, rules, fields.name.text, setting);
-    *ADD(rules, parameters) = (struct pql_lang_parameter){fields.name.text, parameter_value(reader, value)};
+    struct pql_lang_parameter parameter = {0};
+    pql_config_parameter_read(reader, setting, &parameter);
+    if (!parameter.name.len || parameter.value.kind == PQL_NULL) return;
+    check_constant_name(reader, rules, parameter.name, setting);
+    *ADD(rules, parameters) = parameter;
 }
 
 /* --- mappings --- */

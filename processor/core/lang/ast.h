@@ -141,7 +141,8 @@ struct pql_node {
     size_t kids_count;
     struct pql_value value; /* CONST */
     struct pql_slice text;  /* PROPERTY, attributes; spread: the attribute's name; is, was … : the
-                               definition's;  property('…') is a PROPERTY */
+                               definition's; of if and coalesce that stand for a parameter with `by`: its
+                               name, and all values are constants; property('…') is a PROPERTY */
     /* CALL only: */
     enum pql_function function;
     struct pql_selector selector; /* event functions */

@@ -252,13 +252,21 @@ static bool is_comparison(enum pql_node_kind kind)
     return (kind >= PQL_NODE_EQ && kind <= PQL_NODE_GE) || kind == PQL_NODE_IN || kind == PQL_NODE_BETWEEN;
 }
 
+/* A parameter with `by` is one of several constants. */
+static bool is_fixed(const struct pql_node *node)
+{
+    bool is_choice = node->kind == PQL_NODE_CALL &&
+                     (node->function == PQL_FN_IF || node->function == PQL_FN_COALESCE) && node->text.len;
+    return node->kind == PQL_NODE_CONST || is_choice;
+}
+
 static void check_clocks(struct pql_parser *p, const struct pql_node *node)
 {
     for (size_t i = 0; i < node->kids_count; i++) {
         if (!is_clock(node->kids[i])) continue;
         bool is_allowed = is_comparison(node->kind);
         for (size_t j = 0; j < node->kids_count; j++)
-            if (j != i && node->kids[j]->kind != PQL_NODE_CONST) is_allowed = false;
+            if (j != i && !is_fixed(node->kids[j])) is_allowed = false;
         if (is_allowed) continue;
         const char *name = pql_functions[node->kids[i]->function].name;
         BLAME(p, node, node->kids[i], "%s can only be compared with a constant, as in %s(…) > 14d", name,

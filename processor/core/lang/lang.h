@@ -40,6 +40,11 @@ struct pql_lang_env {
     const struct pql_lang_parameter {
         struct pql_slice name;
         struct pql_value value; /* NUMBER, TEXT or DURATION ("21d" in the configuration is a duration) */
+        struct pql_source by;   /* "account.segment"; an empty text: one value for all */
+        const struct pql_lang_value {
+            struct pql_value is, value; /* of an attribute, and what the parameter is then */
+        } * values;
+        size_t values_count;
     } * parameters;
     size_t parameters_count;
     const struct pql_slice *periods; /* names of the mapping's periods */

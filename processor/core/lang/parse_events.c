@@ -93,6 +93,52 @@ static struct pql_node *parameter(struct pql_parser *p, size_t at, const struct 
     return pql_parse_constant(p, at, types[value->kind], *value);
 }
 
+/* if and coalesce that stand for the parameter. */
+static struct pql_node *parameter_call(struct pql_parser *p, size_t at, enum pql_function function,
+                                       struct pql_slice name, const struct pql_kids *kids)
+{
+    struct pql_node *call = pql_parse_new_node(p, PQL_NODE_CALL, at);
+    call->function = function;
+    call->text = name;
+    return pql_parse_finish(p, call, kids);
+}
+
+static const struct pql_node *parameter_attribute(struct pql_parser *p, size_t at, struct pql_slice by)
+{
+    bool is_user = by.ptr[0] == 'u';
+    size_t skip = strlen(is_user ? "user." : "account.");
+    struct pql_node *attribute =
+        pql_parse_new_node(p, is_user ? PQL_NODE_USER_ATTR : PQL_NODE_ACCOUNT_ATTR, at);
+    attribute->type = PQL_TYPE_OPEN;
+    attribute->text = (struct pql_slice){by.ptr + skip, by.len - skip};
+    return pql_parse_finish(p, attribute, &(struct pql_kids){0});
+}
+
+/* $bar by account.segment is coalesce(if(account.segment = 'enterprise', 12, null), …, default). */
+static struct pql_node *parameter_by(struct pql_parser *p, size_t at, const struct pql_lang_parameter *param)
+{
+    struct pql_kids values = {0};
+    if (param->by.text.ptr[0] == 'u' && p->scope == PQL_SCOPE_ACCOUNT) {
+        PQL_MISPLACED(p, at, p->end - at,
+                      "$%.*s goes by %.*s: it stands inside users(…), any_user(…) or share(…) in an account "
+                      "definition",
+                      PQL_SLICE_ARG(param->name), PQL_SLICE_ARG(param->by.text));
+        return pql_parse_nothing(p, at);
+    }
+    for (size_t i = 0; i < param->values_count; i++) {
+        struct pql_kids sides = {0}, branches = {0};
+        pql_parse_add_kid(p, &sides, parameter_attribute(p, at, param->by.text));
+        pql_parse_add_kid(p, &sides, parameter(p, at, &param->values[i].is));
+        struct pql_node *is = pql_parse_new_node(p, PQL_NODE_EQ, at);
+        pql_parse_add_kid(p, &branches, pql_parse_finish(p, is, &sides));
+        pql_parse_add_kid(p, &branches, parameter(p, at, &param->values[i].value));
+        pql_parse_add_kid(p, &branches, pql_parse_constant(p, at, PQL_TYPE_NULL, pql_null()));
+        pql_parse_add_kid(p, &values, parameter_call(p, at, PQL_FN_IF, param->name, &branches));
+    }
+    pql_parse_add_kid(p, &values, parameter(p, at, &param->value));
+    return parameter_call(p, at, PQL_FN_COALESCE, param->name, &values);
+}
+
 /* After '$'. Empty after a message. */
 static struct pql_slice dollar_name(struct pql_parser *p)
 {
@@ -113,7 +159,8 @@ struct pql_node *pql_parse_dollar(struct pql_parser *p)
     if (!name.len) return pql_parse_nothing(p, at);
     const struct pql_lang_signal *signal = find_signal(p->all->env, name);
     const struct pql_lang_parameter *param = find_parameter(p->all->env, name);
-    if (!signal && param) return parameter(p, at, &param->value);
+    if (!signal && param)
+        return param->values_count ? parameter_by(p, at, param) : parameter(p, at, &param->value);
     struct pql_parser in;
     if (!signal) unknown_dollar(p, at, name);
     if (!signal || !open_signal(p, at, signal, &in)) return pql_parse_nothing(p, at);
@@ -293,6 +340,9 @@ int64_t pql_parse_span(struct pql_parser *p)
     const struct pql_lang_parameter *param = find_parameter(p->all->env, name);
     if (name.len && !param && !find_signal(p->all->env, name))
         unknown_dollar(p, at, name);
+    else if (param && param->values_count)
+        PQL_COMPLAIN(p, at, p->end - at, "a window needs a parameter of one value; $%.*s has others by %.*s",
+                     PQL_SLICE_ARG(name), PQL_SLICE_ARG(param->by.text));
     else if (name.len && (!param || param->value.kind != PQL_DURATION || param->value.ms <= 0))
         PQL_COMPLAIN(p, at, p->end - at, "a window needs a parameter that is a duration, such as \"21d\"");
     return param && param->value.kind == PQL_DURATION && param->value.ms > 0 ? param->value.ms : 1;
