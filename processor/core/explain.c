@@ -474,7 +474,8 @@ static void add_clauses(struct pql_explanation *explanation, const struct pql_de
     add_span(explanation, "deadline", conf->sla_ms);
     add_outcomes(explanation);
     if (conf->mode == PQL_MODE_SHADOW)
-        add_clause(explanation, "shadow", PQL_SLICE_LITERAL("evaluated and counted, not published"), none);
+        add_clause(explanation, "shadow",
+                   PQL_SLICE_LITERAL("evaluated and counted, published to the shadow topic alone"), none);
 }
 
 void pql_explain_init(struct pql_explanation *explanation, const struct pql_program *program, size_t index)

@@ -105,6 +105,24 @@ static void test_json(void **state)
     assert_has(err, "--format xml: must be text or json");
 }
 
+static void test_shadow(void **state)
+{
+    (void)state;
+    write_file(
+        "shadow.conf",
+        "app = \"acme\"; inputs = ( { topic = \"events\"; format = \"json\"; } );\n"
+        "definitions = ( { name = \"d\"; mode = \"shadow\"; qualify = \"count(login, 7d) >= 1\"; } );\n");
+    assert_int_equal(run("pqlstream explain --config %s", path_of("shadow.conf")), PQL_EXIT_OK);
+    assert_has(out, "  shadow          evaluated and counted, published to the shadow topic alone\n");
+    assert_has(out, "  records go to\n    acme.shadow\n");
+    write_file("one.jsonl", "{\"event\":\"login\",\"account_id\":\"A\",\"user_id\":\"a\",\"occurred_at\":"
+                            "\"2026-01-05T00:00:00Z\"}\n");
+    assert_int_equal(
+        run("pqlstream replay --config %s --at 2026-01-06 %s", path_of("shadow.conf"), path_of("one.jsonl")),
+        PQL_EXIT_OK);
+    assert_has(out, "d, version 1: a shadow definition, whose members are not listed\n");
+}
+
 /* Every kind of name is missed once, and found once more. */
 static void test_sample(void **state)
 {
@@ -156,9 +174,8 @@ static void test_sample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_page),
-        cmocka_unit_test(test_page_of_calendars_and_sequences),
-        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_page),   cmocka_unit_test(test_page_of_calendars_and_sequences),
+        cmocka_unit_test(test_json),   cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_sample),
     };
     return cmocka_run_group_tests(tests, prepare, tear_down);
