@@ -153,7 +153,7 @@ class Model:
         source = None
         for event in events:
             event.user = account.resolve(event.user)
-            if self.is_ignored(account, event):
+            if event.kind != "forget" and self.is_ignored(account, event):
                 continue
             self.apply(account, event, now)
             source = event
@@ -205,6 +205,9 @@ class Model:
         if special:
             for at in special(event, self.program, now):
                 self.plan(account, now, at)
+        if event.kind == "forget":
+            account.events = [e for e in account.events if e is not event]
+            return
         view = account.view(self.program)
         for user in {event.user, None} if self.program.firsts else ():
             for window in self.program.firsts:
