@@ -71,9 +71,9 @@ static const char *field_of(const char *reason)
         enum pql_reject reject;
         const char *field;
     } rows[] = {
-        {PQL_REJECT_NO_EVENT, "event"}, {PQL_REJECT_NO_ACCOUNT, "account"},    {PQL_REJECT_NO_USER, "user"},
-        {PQL_REJECT_BAD_TIME, "time"},  {PQL_REJECT_FUTURE_TIME, "time"},      {PQL_REJECT_LATE, "time"},
-        {PQL_REJECT_BAD_KIND, "kind"},  {PQL_REJECT_UNSUPPORTED_KIND, "kind"},
+        {PQL_REJECT_NO_EVENT, "event"}, {PQL_REJECT_NO_ACCOUNT, "account"}, {PQL_REJECT_NO_USER, "user"},
+        {PQL_REJECT_BAD_TIME, "time"},  {PQL_REJECT_FUTURE_TIME, "time"},   {PQL_REJECT_LATE, "time"},
+        {PQL_REJECT_BAD_KIND, "kind"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(pql_rejects[rows[i].reject].word, reason)) return rows[i].field;

@@ -37,6 +37,16 @@ struct pql_heap_entry pql_heap_pop(struct pql_heap *heap, pql_heap_order *order)
     return top;
 }
 
+void pql_heap_filter(struct pql_heap *heap, pql_heap_order *order, pql_heap_keeps *keeps)
+{
+    size_t count = heap->count;
+    heap->count = 0;
+    for (size_t i = 0; i < count; i++) { /* what is pushed never gets ahead of what is read */
+        struct pql_heap_entry entry = heap->entries[i];
+        if (keeps(&entry)) pql_heap_push(heap, order, entry.due, entry.item);
+    }
+}
+
 void pql_heap_deinit(struct pql_heap *heap)
 {
     free(heap->entries);

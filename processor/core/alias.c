@@ -63,6 +63,7 @@ void pql_alias_rename(struct pql_engine *engine, struct pql_user *user, struct p
         struct pql_cell *cell = pql_cells_at(state->cells, i, &slot);
         uint32_t what = pql_program_slot(program, (int)pql_subject_of(user), slot);
         if (what & PQL_SLOT_DEFINITION || program->signals[what]->path != PQL_PATH_USER) continue;
+        if (engine->change.is_filling && !engine->change.is_new_signal[what]) continue;
         const struct pql_signal_def *def = program->signals[what];
         struct pql_first first = pql_first_of(program, engine->account, state, def);
         size_t before = pql_memory_cost(pql_signal_bytes(&def->signal, cell));
@@ -85,7 +86,7 @@ static void step_spreads(struct pql_engine *engine, const struct pql_user *user,
             pql_step_tally(engine, i, pql_attribute_hash(program, user, i), true, up);
 }
 
-static void leave_conditions(struct pql_engine *engine, struct pql_user *user)
+void pql_user_uncount(struct pql_engine *engine, struct pql_user *user)
 {
     const struct pql_program *program = engine->program;
     struct pql_account *account = engine->account;
@@ -184,7 +185,7 @@ static void merge_users(struct pql_engine *engine, struct pql_slice to, struct p
     struct pql_user *into = pql_user_get(engine, to, &is_new);
     pql_touch_removal(engine, account, from);
     pql_touch_user(engine, account, into);
-    leave_conditions(engine, from);
+    pql_user_uncount(engine, from);
     pql_alias_rename(engine, from, from->id, into->id);
     step_spreads(engine, into, false);
     pql_start_set(engine, into, from->state.start, from->state.start_ms);

@@ -349,6 +349,10 @@ static void apply_event(struct pql_engine *engine, const struct pql_event *event
 {
     const struct pql_program *program = engine->program;
     const struct pql_listener *listener = pql_program_listener(program, event->name);
+    if (event->kind == PQL_EVENT_FORGET) {
+        pql_forget(engine, event);
+        return;
+    }
     if (event->kind == PQL_EVENT_ALIAS) pql_alias_apply(engine, event->previous_user, event->user);
     struct pql_user *user = user_of(engine, event);
     if (event->kind == PQL_EVENT_IDENTIFY && user)
@@ -374,7 +378,7 @@ void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
     struct pql_event of_user = *event;
     of_user.user = pql_alias_user(engine, engine->account, event->user);
     if (event->is_of_members && !is_member(engine, of_user.user)) return;
+    engine->source = event;
     if (event->kind == PQL_EVENT_ALIAS) of_user.user = pql_arena_copy(&engine->scratch, of_user.user);
     apply_event(engine, of_user.user.ptr == event->user.ptr ? event : &of_user);
-    engine->source = event;
 }

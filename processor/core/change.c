@@ -134,7 +134,7 @@ static void make_moves(struct pql_engine *engine, const struct pql_program *to, 
                         .to = to,
                         .conditions = pql_xcalloc(from->conditions_count + 1, sizeof *m->conditions),
                         .since = pql_xcalloc(to->signals_count + 1, sizeof *m->since),
-                        .now = {engine->seen, (uint32_t)engine->store.count}};
+                        .now = {engine->seen, engine->store.appeared}};
     for (int s = 0; s < 2; s++) {
         m->slots[s] = pql_xcalloc(from->slots_count[s] + 1, sizeof *m->slots[s]);
         m->heirs[s] = pql_xcalloc(from->slots_count[s] + 1, sizeof *m->heirs[s]);
@@ -156,10 +156,11 @@ static void free_moves(struct moves *m)
 
 /* --- subjects --- */
 
-static void drop_standing(struct pql_engine *engine, struct pql_standing *standing)
+/* Of a definition that stays, or one that ever had a record: its last word is yet to be said. */
+static bool is_needed(const struct moves *m, enum pql_subject subject, uint32_t slot,
+                      const struct pql_standing *standing)
 {
-    if (standing->version > engine->version_floor) engine->version_floor = standing->version;
-    free(standing);
+    return slot < m->to->slots_count[subject] || standing->version;
 }
 
 /* Tiers go by their names; one that is gone is no tier. What has no score now knows nothing of one. */
@@ -177,26 +178,20 @@ static struct pql_standing *adapt_standing(const struct pql_definition *from, co
     return pql_xrealloc(standing, pql_standing_size(to));
 }
 
-static bool has_to_leave(const struct moves *m, enum pql_subject subject, uint32_t slot,
-                         const struct pql_standing *standing)
-{
-    return slot < m->to->slots_count[subject] || standing->status == PQL_QUALIFIED;
-}
-
 /* What outcomes said of a subject holds whatever the mode. */
-static void inherit(struct pql_subject_state *state, uint32_t heir, const struct pql_standing *standing)
+static void inherit(const struct moves *m, enum pql_subject subject, struct pql_subject_state *state,
+                    uint32_t heir, const struct pql_standing *standing)
 {
     bool is_bare = !standing->is_converted && standing->disqualified_ms == PQL_NO_TIME;
     if (heir == PQL_NO_INDEX || is_bare) return;
-    struct pql_standing *own = pql_xcalloc(1, sizeof *own);
-    own->first_ms = own->qualified_ms = own->left_ms = PQL_NO_TIME;
+    struct pql_standing *own =
+        pql_standing_new(pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, heir)));
     own->is_converted = standing->is_converted;
     own->disqualified_ms = standing->disqualified_ms;
     *pql_cells_get(&state->cells, heir) = own;
 }
 
-static void move_cells(struct pql_engine *engine, const struct moves *m, enum pql_subject subject,
-                       struct pql_subject_state *state)
+static void move_cells(const struct moves *m, enum pql_subject subject, struct pql_subject_state *state)
 {
     struct pql_cells *old = state->cells;
     state->cells = NULL;
@@ -207,13 +202,13 @@ static void move_cells(struct pql_engine *engine, const struct moves *m, enum pq
         what = m->from->slots[subject][slot];
         uint32_t to = m->slots[subject][slot];
         if (what & PQL_SLOT_DEFINITION) {
-            inherit(state, m->heirs[subject][slot], cell);
-            if (has_to_leave(m, subject, to, cell))
+            inherit(m, subject, state, m->heirs[subject][slot], cell);
+            if (is_needed(m, subject, to, cell))
                 *pql_cells_get(&state->cells, to) = adapt_standing(
                     pql_program_standing(m->from, what),
                     pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, to)), cell);
             else
-                drop_standing(engine, cell);
+                free(cell);
             continue;
         }
         const struct pql_signal *signal = &m->from->signals[what]->signal;
@@ -229,11 +224,11 @@ static void move_cells(struct pql_engine *engine, const struct moves *m, enum pq
     free(old);
 }
 
-static void move_account(struct pql_engine *engine, const struct moves *m, struct pql_account *account)
+static void move_account(const struct moves *m, struct pql_account *account)
 {
-    move_cells(engine, m, PQL_SUBJECT_ACCOUNT, &account->state);
+    move_cells(m, PQL_SUBJECT_ACCOUNT, &account->state);
     for (size_t i = 0; i < account->users_count; i++)
-        move_cells(engine, m, PQL_SUBJECT_USER, &account->users[i].user->state);
+        move_cells(m, PQL_SUBJECT_USER, &account->users[i].user->state);
     account->timers.count = 0;
     account->timer_ms = INT64_MAX;
     pql_account_bury(m->from, account);
@@ -280,7 +275,8 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
     engine->change.known_ms = engine->seen;
     make_moves(engine, program, &m);
     engine->timers.count = 0;
-    for (size_t i = 0; i < engine->store.count; i++) move_account(engine, &m, engine->store.accounts[i]);
+    pql_bury_accounts(engine);
+    for (size_t i = 0; i < engine->store.count; i++) move_account(&m, engine->store.accounts[i]);
     for (size_t i = 0; i < engine->store.count; i++) pql_account_drop_tallies(old, engine->store.accounts[i]);
     pql_store_change(&engine->store, program, m.conditions);
     pql_reorder_rename(&engine->reorder, &old->names, &program->names);
@@ -350,7 +346,8 @@ static void fill_account(struct pql_engine *engine, const struct pql_event *even
 {
     struct pql_account *account = pql_store_find(&engine->store, event->account);
     if (pql_engine_ignores(engine, account, event)) return;
-    if (!account) account = pql_store_add(&engine->store, event->account);
+    if (!account && event->kind == PQL_EVENT_FORGET) return;
+    if (!account) account = pql_account_appears(engine, event->account);
     pql_instant_fill(engine, account, event);
 }
 
@@ -482,7 +479,7 @@ struct asked {
 
 static int64_t users_since(const struct pql_engine *engine)
 {
-    bool is_whole = engine->account->index >= engine->users_since.accounts;
+    bool is_whole = engine->account->number >= engine->users_since.accounts;
     return is_whole ? PQL_NO_TIME : engine->users_since.ms;
 }
 
@@ -508,7 +505,7 @@ static int64_t signal_since(const struct asked *a, const struct pql_expr *expr)
     bool by_start = of_user && signal->window.kind == PQL_WINDOW_FIRST;
     bool is_explicit = is_known && state->start == PQL_START_EXPLICIT;
     int64_t users = by_start && !is_explicit ? users_since(engine) : PQL_NO_TIME;
-    if (since.ms == PQL_NO_TIME || engine->account->index >= since.accounts) return users;
+    if (since.ms == PQL_NO_TIME || engine->account->number >= since.accounts) return users;
     int64_t begins_ms = pql_signal_begins(signal, engine->t_ms);
     if (begins_ms != PQL_NO_TIME) return begins_ms >= since.ms ? PQL_NO_TIME : since.ms;
     if (signal->window.kind == PQL_WINDOW_FIRST)

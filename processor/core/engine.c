@@ -23,6 +23,8 @@ void pql_engine_free(struct pql_engine *engine)
     if (!engine) return;
     pql_snapshot_deinit(&engine->snapshot);
     pql_store_deinit(&engine->store, engine->program);
+    pql_bury_accounts(engine);
+    free(engine->gone);
     pql_heap_deinit(&engine->timers);
     pql_reorder_deinit(&engine->reorder);
     pql_dedup_deinit(&engine->dedup);
@@ -78,7 +80,7 @@ bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_accoun
                         const struct pql_event *event)
 {
     const struct pql_expr *ignore = engine->program->ignore;
-    if (!ignore) return false;
+    if (!ignore || event->kind == PQL_EVENT_FORGET) return false; /* an erasure is for whatever is there */
     struct pql_event of_user = *event;
     struct pql_scope scope = {.program = engine->program,
                               .account = account,
@@ -98,7 +100,8 @@ static void apply_to_account(struct pql_engine *engine, const struct pql_event *
         engine->stats.ignored++;
         return;
     }
-    if (!account) account = pql_store_add(&engine->store, event->account);
+    if (!account && event->kind == PQL_EVENT_FORGET) return; /* there is nothing to forget */
+    if (!account) account = pql_account_appears(engine, event->account);
     pql_instant(engine, account, engine->complete, event, 1);
 }
 
@@ -127,11 +130,11 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
         engine->taken[taken] = pql_reorder_take(&engine->reorder);
         if (pql_engine_ignores(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
-        else
+        else if (account || count || next->event.kind != PQL_EVENT_FORGET)
             engine->events[count++] = engine->taken[taken]->event;
         taken++;
     }
-    if (count && !account) account = pql_store_add(&engine->store, id);
+    if (count && !account) account = pql_account_appears(engine, id);
     if (count) pql_instant(engine, account, t_ms, engine->events, count);
     for (size_t i = 0; i < taken; i++) free(engine->taken[i]);
 }
@@ -615,5 +618,6 @@ uint64_t pql_engine_bytes(const struct pql_engine *engine)
 {
     return pql_store_bytes(&engine->store) + pql_dedup_bytes(&engine->dedup) +
            pql_dedup_bytes(&engine->change.filled) + heap_bytes(&engine->timers) +
+           engine->gone_count * pql_memory_cost(sizeof(struct pql_account)) +
            pql_reorder_taken(&engine->reorder, &engine->program->names) + engine->snapshot.early_bytes;
 }

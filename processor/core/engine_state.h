@@ -58,7 +58,7 @@ struct pql_change {
 
 struct pql_engine {
     const struct pql_program *program;
-    pql_emit *emit;
+    pql_emit *emit, *erased; /* erased: or NULL */
     void *context;
     enum pql_origin origin;
 
@@ -68,6 +68,9 @@ struct pql_engine {
                          happened */
     struct pql_store store;
     struct pql_heap timers; /* of accounts */
+    struct pql_account *
+        *gone; /* taken away, but timers may still name them: nothing but the struct is left */
+    size_t gone_count, gone_capacity;
     struct pql_reorder reorder;
     struct pql_dedup dedup;
     struct pql_work work;
@@ -96,7 +99,7 @@ struct pql_engine {
     struct pql_engine_stats stats;
     struct pql_snapshot snapshot;
     const struct pql_watch *watch; /* NULL: nobody counts */
-    struct pql_tracer *tracer; /* NULL: nobody looks on */
+    struct pql_tracer *tracer;     /* NULL: nobody looks on */
 };
 
 /* --- trace.c --- */
@@ -136,6 +139,9 @@ int pql_change_begin(struct pql_engine *engine, const struct pql_program *progra
 void pql_change_close(struct pql_engine *engine);
 void pql_change_init(struct pql_engine *engine);
 void pql_change_deinit(struct pql_engine *engine);
+
+/* --- forget.c --- */
+void pql_bury_accounts(struct pql_engine *engine); /* no timer names them any more */
 
 /* --- instant.c, timers.c, apply.c, settle.c --- */
 /* Settles one account: bits of new conditions, timers, records. */

@@ -64,14 +64,18 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     engine->source = NULL;
     engine->stepped_count = 0;
     pql_timers_fire(engine);
-    if (account->state.start == PQL_START_NONE)
-        pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],
-                              engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL, PQL_BY_EVENT);
-    for (size_t i = 0; i < count; i++) pql_apply_event(engine, &events[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (account->state.start == PQL_START_NONE)
+            pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],
+                                  engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL,
+                                  PQL_BY_EVENT);
+        pql_apply_event(engine, &events[i]);
+    }
     pql_instant_evaluate(engine);
     pql_timers_retime(engine);
     if (account->gone_count) pql_account_bury(engine->program, account);
     pql_account_retime(engine, account);
+    if (account->state.start == PQL_START_NONE) pql_remove_account(engine, account);
 }
 
 static void push_member(struct pql_engine *engine, const struct pql_definition *definition,

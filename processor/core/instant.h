@@ -125,8 +125,24 @@ void pql_alias_apply(struct pql_engine *engine, struct pql_slice previous, struc
 void pql_alias_rename(struct pql_engine *engine, struct pql_user *user, struct pql_slice from,
                       struct pql_slice to);
 
+/* --- forget.c --- */
+
+/* The user of the event, or all of the account. */
+void pql_forget(struct pql_engine *engine, const struct pql_event *event);
+/* An account of which nothing is left, at the end of the instant. */
+void pql_remove_account(struct pql_engine *engine, struct pql_account *account);
+/* The state of a key goes. user: empty, of the account. */
+void pql_erase_key(struct pql_engine *engine, struct pql_slice definition, enum pql_subject subject,
+                   struct pql_slice user, const struct pql_standing *standing);
+
+/* Quantifiers count it no more: no condition holds for it, it is no member. */
+void pql_user_uncount(struct pql_engine *engine, struct pql_user *user);
+
 /* --- lifecycle.c --- */
 
+/* A member leaves. */
+void pql_leave(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+               enum pql_reason reason, enum pql_cause by);
 /* A version is above that of every earlier record of the key. */
 void pql_next_version(const struct pql_engine *engine, struct pql_standing *standing);
 /* What every record says; the definition's part is the caller's. */

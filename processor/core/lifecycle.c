@@ -102,8 +102,8 @@ static void enter(struct pql_engine *engine, const struct pql_definition *defini
     pql_agenda_push_all(engine, &definition->dependents, ~0u, user, by);
 }
 
-static void leave(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
-                  enum pql_reason reason, enum pql_cause by)
+void pql_leave(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
+               enum pql_reason reason, enum pql_cause by)
 {
     struct pql_standing *standing = pql_standing_get(engine, definition, user);
     standing->status = PQL_STATUS_LEFT;
@@ -140,8 +140,8 @@ static void evaluate_stay(struct pql_engine *engine, const struct pql_definition
     bool by_change = engine->change.is_active;
     if (definition->conf->once) return;
     if (!is_eligible(definition, scope)) {
-        leave(engine, definition, user, by_change ? PQL_REASON_DEFINITION_CHANGED : PQL_REASON_INELIGIBLE,
-              by);
+        pql_leave(engine, definition, user, by_change ? PQL_REASON_DEFINITION_CHANGED : PQL_REASON_INELIGIBLE,
+                  by);
         return;
     }
     if (pql_expr_holds(definition->stay, scope)) {
@@ -155,8 +155,8 @@ static void evaluate_stay(struct pql_engine *engine, const struct pql_definition
         return;
     }
     enum pql_reason reason = pql_reason_of(standing->leaving_by);
-    leave(engine, definition, user, standing->leaving_by_change ? PQL_REASON_DEFINITION_CHANGED : reason,
-          standing->leaving_by);
+    pql_leave(engine, definition, user, standing->leaving_by_change ? PQL_REASON_DEFINITION_CHANGED : reason,
+              standing->leaving_by);
 }
 
 static void evaluate_member(struct pql_engine *engine, const struct pql_definition *definition,
@@ -165,7 +165,7 @@ static void evaluate_member(struct pql_engine *engine, const struct pql_definiti
 {
     enum pql_reason reason;
     if (pql_outcome_bars(definition, standing, engine->t_ms, &reason))
-        leave(engine, definition, user, reason, by);
+        pql_leave(engine, definition, user, reason, by);
     else
         evaluate_stay(engine, definition, user, standing, scope, by);
     if (standing->status != PQL_QUALIFIED) return;
@@ -221,8 +221,11 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
     void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     struct pql_standing *standing = slot ? *slot : NULL;
     if (user && user->state.gone) {
-        if (standing && standing->status == PQL_QUALIFIED)
-            leave(engine, definition, user, (enum pql_reason)user->state.gone, true);
+        enum pql_reason reason = (enum pql_reason)user->state.gone;
+        if (!standing || standing->status != PQL_QUALIFIED) return;
+        pql_leave(engine, definition, user, reason, PQL_BY_EVENT);
+        if (reason == PQL_REASON_FORGOTTEN)
+            pql_erase_key(engine, definition->conf->name, PQL_SUBJECT_USER, user->id, standing);
         return;
     }
     struct pql_scope known;

@@ -17,7 +17,6 @@
     X(NO_USER, "no_user", "this kind of event needs a user")                                                 \
     X(BAD_TIME, "bad_time", "the time is absent or unreadable")                                              \
     X(BAD_KIND, "bad_kind", "the kind is not one that the mapping knows")                                    \
-    X(UNSUPPORTED_KIND, "unsupported_kind", "this version does not apply events of this kind")               \
     X(FUTURE_TIME, "future_time", "the time is further ahead than max_future")                               \
     X(TOO_LARGE, "too_large", "an output record would exceed the topic's max.message.bytes")                 \
     X(LATE, "late", "late beyond lateness, and late_policy is dead_letter")

@@ -67,9 +67,8 @@ static void settle_timers(struct pql_engine *engine)
 
 /* The last record of a member of a definition that is gone. There is nothing left to give as evidence. */
 static void retire_member(struct pql_engine *engine, const struct pql_retired *retired, struct pql_user *user,
-                          uint32_t slot)
+                          struct pql_standing *standing)
 {
-    struct pql_standing *standing = *pql_cells_find(pql_state_of(engine->account, user)->cells, slot);
     standing->status = PQL_STATUS_LEFT;
     standing->left_ms = engine->t_ms;
     pql_next_version(engine, standing);
@@ -83,8 +82,15 @@ static void retire_member(struct pql_engine *engine, const struct pql_retired *r
     record.reason = PQL_REASON_DEFINITION_REMOVED;
     record.reason_text = pql_slice_of(pql_reason_names[PQL_REASON_DEFINITION_REMOVED]);
     pql_publish_record(engine, &record);
-    if (standing->version > engine->version_floor) engine->version_floor = standing->version;
-    engine->store.bytes -= pql_memory_cost(pql_standing_size(NULL));
+}
+
+static void retire(struct pql_engine *engine, const struct pql_retired *retired, struct pql_user *user,
+                   uint32_t slot)
+{
+    struct pql_standing *standing = *pql_cells_find(pql_state_of(engine->account, user)->cells, slot);
+    if (standing->status == PQL_QUALIFIED) retire_member(engine, retired, user, standing);
+    pql_erase_key(engine, retired->name, retired->subject, user ? user->id : (struct pql_slice){"", 0},
+                  standing);
     free(standing);
 }
 
@@ -97,7 +103,7 @@ static void settle_retired(struct pql_engine *engine)
         const struct pql_retired *retired = &engine->change.retired[r];
         uint32_t slot = (uint32_t)slots[retired->subject] + r;
         if (retired->subject == PQL_SUBJECT_ACCOUNT) {
-            if (pql_cells_find(account->state.cells, slot)) retire_member(engine, retired, NULL, slot);
+            if (pql_cells_find(account->state.cells, slot)) retire(engine, retired, NULL, slot);
             continue;
         }
         for (size_t i = 0; i < account->users_count; i++)
@@ -108,7 +114,7 @@ static void settle_retired(struct pql_engine *engine)
             }
         while (engine->agenda.count) {
             struct pql_agenda_item *item = pql_heap_pop(&engine->agenda, pql_agenda_order).item;
-            retire_member(engine, retired, item->user, slot);
+            retire(engine, retired, item->user, slot);
         }
     }
     pql_cells_cut(account->state.cells, (uint32_t)slots[PQL_SUBJECT_ACCOUNT]);
@@ -128,11 +134,14 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account)
     engine->stepped_count = 0;
     engine->origin = PQL_ORIGIN_DEFINITION_CHANGE;
     engine->change.is_filling = false;
+    pql_account_count_timers(&engine->store, account);
+    engine->store.bytes -= pql_account_bytes(&engine->store, program, account);
     settle_retired(engine);
     if (!program->keeps_users && account->users_count) {
         pql_account_drop_users(&engine->store, program, account);
         pql_snapshot_drop_users(engine, account);
     }
+    engine->store.bytes += pql_account_bytes(&engine->store, program, account);
     settle_signals(engine, NULL);
     for (size_t i = 0; i < account->users_count; i++) settle_signals(engine, account->users[i].user);
     settle_conditions(engine);

@@ -218,7 +218,7 @@ static void what_lacks_is_named(void **state)
         {"{\"type\":\"outcome\",\"event\":\"won\",\"occurred_at\":1}", PQL_REJECT_NO_ACCOUNT},
         {"{\"type\":\"leave_group\",\"account_id\":\"a\",\"occurred_at\":1}", PQL_REJECT_NO_USER},
         {"{\"type\":\"leave_group\",\"user_id\":\"u\",\"occurred_at\":1}", PQL_REJECT_NO_ACCOUNT},
-        {"{\"type\":\"forget\"}", PQL_REJECT_UNSUPPORTED_KIND},
+        {"{\"type\":\"forget\",\"user_id\":\"u\",\"occurred_at\":1}", PQL_REJECT_NO_ACCOUNT},
         {"{\"type\":\"alias\",\"user_id\":\"u\",\"previous_id\":\"p\"}", PQL_REJECT_NO_ACCOUNT},
         {"{\"type\":\"alias\",\"account_id\":\"a\",\"previous_id\":\"p\"}", PQL_REJECT_NO_USER},
         {"{\"type\":\"alias\",\"account_id\":\"a\",\"user_id\":\"u\"}", PQL_REJECT_NO_USER},

@@ -120,15 +120,23 @@ static void apply(struct pql_engine *engine, struct moment *m)
         event.user_attributes = &role;
         event.id = (struct pql_slice){"", 0};
         (void)pql_engine_apply(engine, &event);
+        event.user_attributes = NULL;
     }
     if (draw(12) == 0) {
         static const char *const outcomes[] = {"won", "reopened", "unfit", "other"};
         event.kind = draw(3) ? PQL_EVENT_OUTCOME : PQL_EVENT_LEAVE_GROUP;
         event.name = pql_slice_of(outcomes[draw(4)]);
         event.id = (struct pql_slice){"", 0};
-        event.user_attributes = NULL;
         if (event.kind == PQL_EVENT_OUTCOME && draw(4) == 0) event.user.len = 0;
         (void)pql_engine_apply(engine, &event);
+    }
+    if (draw(30) ==
+        0) { /* of a user, of a small account; once in a long while of the busy and of the giant one */
+        bool is_busy = kind >= 8, is_giant = kind >= 5;
+        event.kind = PQL_EVENT_FORGET;
+        event.user = draw(3) ? pql_slice_of(user) : (struct pql_slice){"", 0};
+        if (draw(event.user.len ? is_busy ? 60 : 1 : is_giant ? 300 : 1) == 0)
+            (void)pql_engine_apply(engine, &event);
     }
     if (draw(50) == 0) pql_engine_tick(engine, m->clock += draw(8) ? 0 : (int64_t)draw(20) * DAY);
     m->seed = seed;

@@ -132,6 +132,22 @@ static void cells_free(const struct pql_program *program, enum pql_subject subje
     free(cells);
 }
 
+void pql_cells_clear(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; cells && i < cells->count; i++) {
+        uint16_t slot = slots_of(cells)[i];
+        uint32_t what = pql_program_slot(program, (int)subject, slot);
+        if (!(what & PQL_SLOT_DEFINITION)) {
+            pql_signal_free(&program->signals[what]->signal, cells->pointers[i]);
+            continue;
+        }
+        cells->pointers[kept] = cells->pointers[i];
+        slots_of(cells)[kept++] = slot;
+    }
+    if (cells) cells->count = kept;
+}
+
 void pql_store_init(struct pql_store *store, const struct pql_program *program)
 {
     *store = (struct pql_store){.key = program->key, .conditions_count = program->conditions_count};
@@ -196,7 +212,8 @@ static void free_gone(const struct pql_program *program, struct pql_account *acc
     account->gone_count = account->gone_capacity = 0;
 }
 
-static void account_free(const struct pql_program *program, struct pql_account *account)
+/* All of it but the struct. */
+static void strip(const struct pql_program *program, struct pql_account *account)
 {
     for (size_t i = 0; i < account->users_count; i++)
         if (account->users[i].user) user_free(program, account->users[i].user);
@@ -209,13 +226,15 @@ static void account_free(const struct pql_program *program, struct pql_account *
     pql_account_drop_tallies(program, account);
     pql_large_free(account->large);
     pql_heap_deinit(&account->timers);
-    free(account);
 }
 
 void pql_store_deinit(struct pql_store *store, const struct pql_program *program)
 {
     for (size_t i = 0; i < store->count; i++)
-        if (store->accounts[i]) account_free(program, store->accounts[i]);
+        if (store->accounts[i]) {
+            strip(program, store->accounts[i]);
+            free(store->accounts[i]);
+        }
     free(store->accounts);
     free(store->slots);
     pql_places_drop(&store->places);
@@ -293,7 +312,38 @@ static struct pql_account *account_new(struct pql_store *store, struct pql_slice
 
 struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id)
 {
-    return pql_store_place(store, id, (uint32_t)store->count);
+    struct pql_account *account = pql_store_place(store, id, (uint32_t)store->count);
+    account->number = store->appeared++;
+    return account;
+}
+
+/* Those behind a slot that becomes free are found from their own place on without a gap. */
+static void slot_remove(struct pql_store *store, const struct pql_account *account)
+{
+    size_t mask = store->slots_capacity - 1, hole = (size_t)account->hash & mask;
+    while (store->slots[hole].account != account) hole = (hole + 1) & mask;
+    for (size_t i = (hole + 1) & mask; store->slots[i].account; i = (i + 1) & mask) {
+        size_t home = (size_t)store->slots[i].hash & mask;
+        if (((i - home) & mask) < ((i - hole) & mask)) continue;
+        store->slots[hole] = store->slots[i];
+        hole = i;
+    }
+    store->slots[hole] = (struct pql_store_slot){0};
+}
+
+void pql_store_remove(struct pql_store *store, const struct pql_program *program, struct pql_account *account)
+{
+    struct pql_account *last = store->accounts[store->count - 1];
+    pql_account_count_timers(store, account);
+    store->bytes -= pql_account_bytes(store, program, account);
+    store->users_count -= account->users_count;
+    slot_remove(store, account);
+    last->index = account->index;
+    store->accounts[last->index] = last;
+    store->count--;
+    pql_places_drop(&store->places);
+    account->timer_ms = INT64_MAX;
+    strip(program, account);
 }
 
 struct pql_account *pql_store_place(struct pql_store *store, struct pql_slice id, uint32_t index)
@@ -496,6 +546,14 @@ void pql_account_drop_users(struct pql_store *store, const struct pql_program *p
     account->members = 0;
     account->timers.count = 0;
     for (size_t i = 0; i < store->conditions_count; i++) account->holding[i] = 0;
+}
+
+void pql_account_clear(const struct pql_program *program, struct pql_account *account)
+{
+    cells_free(program, PQL_SUBJECT_ACCOUNT, account->state.cells);
+    pql_aliases_free(account->aliases);
+    account->aliases = NULL;
+    account->state = new_state();
 }
 
 /* --- what it takes --- */

@@ -4,8 +4,9 @@
  *                   │                signals, attributes (struct pql_cell), standings (struct pql_standing)
  *                   └─hash─► user ─► cells, one bit per condition
  *
- * Slots are of the program (compiled.h). Iteration is by the order of appearance, which is the log's; where a
- * user is taken away the last one takes its place. Owner: the engine. Thread: the task's. */
+ * Slots are of the program (compiled.h). Iteration is by the order of appearance, but that the last one takes
+ * the place of one that is taken away: a function of the log all the same. Owner: the engine. Thread: the
+ * task's. */
 #ifndef PQL_CORE_STATE_ACCOUNT_H
 #define PQL_CORE_STATE_ACCOUNT_H
 
@@ -74,6 +75,8 @@ void *pql_cells_take(struct pql_cells *cells, uint32_t slot);
 size_t pql_cells_count(const struct pql_cells *cells);
 /* Forgets the pointers of slots from `slot` on; what they point to is the caller's. */
 void pql_cells_cut(struct pql_cells *cells, uint32_t slot);
+/* Frees the signals of a subject; standings stay. */
+void pql_cells_clear(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells);
 void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot); /* by ascending slot */
 
 enum pql_start { PQL_START_NONE, PQL_START_ASSUMED, PQL_START_BY_USER, PQL_START_EXPLICIT };
@@ -144,6 +147,7 @@ struct pql_account {
     struct pql_user_ref *users;
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     uint32_t users_count, users_capacity, users_index_capacity;
+    uint32_t number;   /* how many accounts had appeared before it, those included that are gone */
     uint32_t *holding; /* by condition: members for whom it holds; of the account's own: 1 if it does */
     struct pql_tally *tallies;   /* by spread; NULL: nothing in any */
     struct pql_heap timers;      /* of users */
@@ -157,6 +161,7 @@ struct pql_account {
 struct pql_store {
     struct pql_account **accounts;
     size_t count, capacity;
+    uint32_t appeared; /* accounts, ever */
     struct pql_store_slot {
         uint64_t hash;
         struct pql_account *account;
@@ -173,6 +178,10 @@ void pql_store_init(struct pql_store *store, const struct pql_program *program);
 void pql_store_deinit(struct pql_store *store, const struct pql_program *program);
 struct pql_account *pql_store_find(const struct pql_store *store, struct pql_slice id);
 struct pql_account *pql_store_add(struct pql_store *store, struct pql_slice id);
+/* Takes the account out; the last one takes its place. All of it is freed but the struct with its id, which
+ * is the caller's: timers may name it. What pages know of positions is the caller's, too (snapshot.h). */
+void pql_store_remove(struct pql_store *store, const struct pql_program *program,
+                      struct pql_account *account);
 struct pql_user *pql_account_find(const struct pql_store *store, const struct pql_account *account,
                                   struct pql_slice id);
 struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *account, struct pql_slice id);
@@ -200,6 +209,8 @@ void pql_store_change(struct pql_store *store, const struct pql_program *program
 /* Frees all users of the account. */
 void pql_account_drop_users(struct pql_store *store, const struct pql_program *program,
                             struct pql_account *account);
+/* Frees all of the account itself: it is as if it had just appeared. */
+void pql_account_clear(const struct pql_program *program, struct pql_account *account);
 void pql_large_free(struct pql_large *large);
 
 static inline bool pql_user_has(const struct pql_user *user, uint32_t condition)

@@ -68,6 +68,7 @@ void pql_page_task(const struct pql_engine *engine, struct pql_buf *buf)
     pql_buf_u8(buf, engine->ticked);
     save_work(&engine->work, buf);
     pql_buf_varint(buf, engine->store.count);
+    pql_buf_varint(buf, engine->store.appeared);
     pql_buf_varint(buf, engine->reorder.heap.count);
     pql_buf_varint(buf, engine->reorder.arrivals);
     pql_buf_varint(buf, dedup->buckets_count - first);
@@ -172,6 +173,7 @@ static bool save_head(const struct pql_program *program, const struct pql_accoun
     begin(buf, type);
     pql_buf_varint(buf, account->index);
     pql_buf_slice(buf, account->id);
+    pql_buf_varint(buf, account->number);
     pql_buf_zigzag(buf, account->instant_ms);
     pql_buf_varint(buf, account->users_count);
     pql_buf_varint(buf, account->aliases ? account->aliases->count : 0);

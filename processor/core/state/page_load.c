@@ -75,6 +75,7 @@ static void load_task(struct loader *l)
     engine->ticked = ticked == 1;
     load_work(&engine->work, reader);
     engine->snapshot.accounts_count = pql_read_varint(reader);
+    engine->store.appeared = (uint32_t)pql_read_varint(reader);
     engine->snapshot.waiting_count = pql_read_varint(reader);
     engine->reorder.arrivals = pql_read_varint(reader);
     uint64_t buckets = pql_read_varint(reader);
@@ -252,11 +253,18 @@ static void load_account(struct loader *l, bool is_large)
     struct pql_engine *engine = l->engine;
     uint64_t index = pql_read_varint(&l->reader);
     struct pql_slice id = pql_read_slice(&l->reader);
+    uint64_t number = pql_read_varint(&l->reader);
     int64_t instant_ms = pql_read_zigzag(&l->reader);
     uint64_t users = pql_read_varint(&l->reader), aliases = pql_read_varint(&l->reader);
-    if (l->reader.failed || index >= engine->snapshot.accounts_count || users > USERS_MAX ||
-        aliases > USERS_MAX || (!is_large && users + aliases > pql_reader_left(&l->reader))) {
+    bool is_gone = index >= engine->snapshot.accounts_count; /* others have been taken away since */
+    if (l->reader.failed || number > UINT32_MAX || (is_gone && !engine->snapshot.is_older) ||
+        users > USERS_MAX || aliases > USERS_MAX ||
+        (!is_large && users + aliases > pql_reader_left(&l->reader))) {
         refuse(l);
+        return;
+    }
+    if (is_gone) {
+        supersede(l);
         return;
     }
     if (index < engine->store.count && engine->store.accounts[index]) {
@@ -269,6 +277,7 @@ static void load_account(struct loader *l, bool is_large)
         return;
     }
     keep(l, &account->page);
+    account->number = (uint32_t)number;
     account->instant_ms = instant_ms;
     pql_account_reserve(account, (size_t)users);
     if (aliases) account->aliases = pql_aliases_reserve((size_t)aliases);
@@ -292,9 +301,9 @@ static struct pql_account *account_of(struct loader *l)
     const struct pql_store *store = &l->engine->store;
     uint64_t index = pql_read_varint(&l->reader);
     struct pql_account *account = index < store->count ? store->accounts[index] : NULL;
-    if (l->reader.failed || !account)
+    if (l->reader.failed || (!account && !l->engine->snapshot.is_older))
         refuse(l);
-    else if (!account->large)
+    else if (!account || !account->large)
         supersede(l);
     return account && account->large ? account : NULL;
 }

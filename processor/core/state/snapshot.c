@@ -47,6 +47,24 @@ static bool take_early(struct pql_snapshot *s, struct pql_buf *out, size_t end)
     return false;
 }
 
+/* --- pages that are taken away --- */
+
+/* At S it was there: it counts until the snapshot in progress is complete. */
+static void let_go(struct pql_snapshot *s, uint64_t hash)
+{
+    if (s->is_running)
+        s->gone_sum += hash;
+    else
+        s->sum -= hash;
+}
+
+static void end_run(struct pql_snapshot *s)
+{
+    s->is_running = false;
+    s->sum -= s->gone_sum;
+    s->gone_sum = 0;
+}
+
 /* --- one page --- */
 
 static bool has_turn(const struct pql_snapshot *s, uint64_t number)
@@ -248,7 +266,7 @@ static void let_cells_go(struct pql_engine *engine, struct pql_account *account,
     if (from == upto) return;
     for (size_t i = from; i < upto; i++) {
         touch_cell_page(engine, account, &large->cells[i]);
-        engine->snapshot.sum -= large->cells[i].page.hash;
+        let_go(&engine->snapshot, large->cells[i].page.hash);
     }
     memmove(large->cells + from, large->cells + upto, (large->cells_count - upto) * sizeof *large->cells);
     large->cells_count -= upto - from;
@@ -263,7 +281,7 @@ void pql_touch_removal(struct pql_engine *engine, struct pql_account *account, c
     touch_block(engine, account, last / PQL_PAGE_USERS_MAX);
     let_cells_go(engine, account, user->state.position + 1);
     let_cells_go(engine, account, last + 1);
-    if (last % PQL_PAGE_USERS_MAX == 0) engine->snapshot.sum -= large->blocks[--large->blocks_count].hash;
+    if (last % PQL_PAGE_USERS_MAX == 0) let_go(&engine->snapshot, large->blocks[--large->blocks_count].hash);
 }
 
 static void touch_aliases(struct pql_engine *engine, struct pql_account *account, size_t block)
@@ -288,7 +306,8 @@ void pql_snapshot_aliases(struct pql_engine *engine, struct pql_account *account
     large->aliases = pql_xgrow(large->aliases, &large->aliases_capacity, blocks, sizeof *large->aliases);
     while (large->aliases_count < blocks)
         large->aliases[large->aliases_count++] = (struct pql_page){.changed = engine->snapshot.number};
-    while (large->aliases_count > blocks) engine->snapshot.sum -= large->aliases[--large->aliases_count].hash;
+    while (large->aliases_count > blocks)
+        let_go(&engine->snapshot, large->aliases[--large->aliases_count].hash);
 }
 
 void pql_touch_all(struct pql_engine *engine, struct pql_account *account)
@@ -307,10 +326,32 @@ void pql_snapshot_drop_users(struct pql_engine *engine, struct pql_account *acco
     struct pql_large *large = account->large;
     if (!large) return;
     size_t own = pql_large_find(large, 1, 0);
-    for (size_t i = 0; i < large->blocks_count; i++) engine->snapshot.sum -= large->blocks[i].hash;
-    for (size_t i = own; i < large->cells_count; i++) engine->snapshot.sum -= large->cells[i].page.hash;
+    for (size_t i = 0; i < large->blocks_count; i++) let_go(&engine->snapshot, large->blocks[i].hash);
+    for (size_t i = own; i < large->cells_count; i++) let_go(&engine->snapshot, large->cells[i].page.hash);
     large->blocks_count = 0;
     large->cells_count = own;
+}
+
+struct pql_account *pql_account_appears(struct pql_engine *engine, struct pql_slice id)
+{
+    struct pql_account *account = pql_store_add(&engine->store, id);
+    account->page.changed = engine->snapshot.number;
+    return account;
+}
+
+/* Pages say which account they are of by its position: those of the last one are all to be written again. */
+void pql_account_disappears(struct pql_engine *engine, struct pql_account *account)
+{
+    struct pql_snapshot *s = &engine->snapshot;
+    pql_touch_all(engine, account);
+    pql_touch_all(engine, engine->store.accounts[engine->store.count - 1]);
+    let_go(s, account->page.hash);
+    pql_snapshot_drop_users(engine, account);
+    for (size_t i = 0; account->large && i < account->large->cells_count; i++)
+        let_go(s, account->large->cells[i].page.hash);
+    for (size_t i = 0; account->large && i < account->large->aliases_count; i++)
+        let_go(s, account->large->aliases[i].hash);
+    pql_store_remove(&engine->store, engine->program, account);
 }
 
 static void write_waiting(struct pql_engine *engine, const struct pql_waiting *waiting, struct pql_buf *out)
@@ -426,7 +467,8 @@ static size_t groups_of(const struct pql_snapshot *s, const struct pql_account *
 static bool next_account(struct pql_engine *engine, struct pql_buf *out, size_t *looks)
 {
     struct pql_snapshot *s = &engine->snapshot;
-    for (; s->at_account < s->accounts_count; s->at_account++, s->at_group = 0) {
+    size_t count = s->accounts_count < engine->store.count ? s->accounts_count : engine->store.count;
+    for (; s->at_account < count; s->at_account++, s->at_group = 0) {
         struct pql_account *account = engine->store.accounts[s->at_account];
         for (; s->at_group < groups_of(s, account); s->at_group++) {
             if (++*looks > LOOKS_MAX || next_of_group(engine, account, s->at_group, out)) return true;
@@ -465,14 +507,14 @@ bool pql_snapshot_step(struct pql_engine *engine, struct pql_buf *out, size_t by
     while (more && out->len < end && looks <= LOOKS_MAX)
         more = next_waiting(engine, out) || next_account(engine, out, &looks) || next_ids(engine, out);
     if (more) return false;
-    s->is_running = false;
     s->digest = s->sum + s->task_sum;
+    end_run(s);
     return true;
 }
 
 void pql_snapshot_abandon(struct pql_engine *engine)
 {
-    engine->snapshot.is_running = false;
+    end_run(&engine->snapshot);
     drop_early(&engine->snapshot);
 }
 

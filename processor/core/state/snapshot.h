@@ -32,9 +32,10 @@ struct pql_snapshot {
     struct pql_buf page; /* being written; while loading: the beginning of one whose end comes */
     struct pql_cell_keys keys;
 
-    uint64_t sum;        /* of the hashes of accounts and ids as last written */
-    uint64_t task_sum;   /* of the other pages at S */
-    uint64_t digest;     /* of the last one completed */
+    uint64_t sum;      /* of the hashes of accounts and ids as last written */
+    uint64_t task_sum; /* of the other pages at S */
+    uint64_t gone_sum; /* of pages taken away since S, as they were then: part of sum until it is complete */
+    uint64_t digest;   /* of the last one completed */
     uint64_t turn_bytes; /* of the pages whose turn it was */
 
     bool is_older; /* loading: the newest snapshot of the base was read */
@@ -60,6 +61,10 @@ void pql_snapshot_aliases(struct pql_engine *engine, struct pql_account *account
 void pql_touch_all(struct pql_engine *engine, struct pql_account *account);
 /* After all was touched and its users were dropped. */
 void pql_snapshot_drop_users(struct pql_engine *engine, struct pql_account *account);
+/* Makes an account that no snapshot in progress knows of. */
+struct pql_account *pql_account_appears(struct pql_engine *engine, struct pql_slice id);
+/* Takes one away whose head was touched before anything of it changed: the last one takes its place. */
+void pql_account_disappears(struct pql_engine *engine, struct pql_account *account);
 void pql_touch_waiting(struct pql_engine *engine, const struct pql_waiting *waiting);
 
 /* Ids beyond the horizon go, unless a snapshot reads them. */

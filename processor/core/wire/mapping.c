@@ -42,12 +42,12 @@ struct pql_mapping {
 
 /* What an event of each kind needs. */
 static const struct {
-    bool is_applied, needs_name, needs_account, needs_user;
+    bool needs_name, needs_account, needs_user;
 } needs[PQL_EVENT_KIND_COUNT] = {
-    [PQL_EVENT_TRACK] = {true, true, true, false},    [PQL_EVENT_IDENTIFY] = {true, false, true, true},
-    [PQL_EVENT_GROUP] = {true, false, true, false},   [PQL_EVENT_LEAVE_GROUP] = {true, false, true, true},
-    [PQL_EVENT_ALIAS] = {true, false, true, true},    [PQL_EVENT_OUTCOME] = {true, true, true, false},
-    [PQL_EVENT_FORGET] = {false, false, true, false}, [PQL_EVENT_CLOCK] = {true, false, false, false},
+    [PQL_EVENT_TRACK] = {true, true, false},   [PQL_EVENT_IDENTIFY] = {false, true, true},
+    [PQL_EVENT_GROUP] = {false, true, false},  [PQL_EVENT_LEAVE_GROUP] = {false, true, true},
+    [PQL_EVENT_ALIAS] = {false, true, true},   [PQL_EVENT_OUTCOME] = {true, true, false},
+    [PQL_EVENT_FORGET] = {false, true, false}, [PQL_EVENT_CLOCK] = {false, false, false},
 };
 
 /* --- Compiling --- */
@@ -393,10 +393,7 @@ static int apply_kind(const struct apply *a, struct pql_event *event, struct pql
         if (!pql_slice_eq(row->word, word) && !pql_slice_is(row->word, "*")) continue;
         event->kind = row->kind;
         *fixed_name = row->event;
-        if (needs[row->kind].is_applied) return 0;
-        const char *name = pql_event_kind_names[row->kind];
-        return reject(a, PQL_REJECT_UNSUPPORTED_KIND,
-                      pql_arena_printf(a->scratch, "events of kind '%s' are not applied", name));
+        return 0;
     }
     return reject(a, PQL_REJECT_BAD_KIND, "the kind is not one that the mapping knows");
 }

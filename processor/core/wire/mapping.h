@@ -79,7 +79,7 @@ const struct pql_slice *pql_mapping_wanted(const struct pql_mapping *mapping, si
 bool pql_mapping_wants_headers(const struct pql_mapping *mapping);
 
 /* slots: one value per wanted path, null where absent. event's arrays live in scratch. On -1 err->reason is
- * one of no_event, no_account, bad_time, unsupported_kind … (see reasons.h) and err->msg says it in words;
+ * one of no_event, no_account, bad_time … (see reasons.h) and err->msg says it in words;
  * class PQL_ERR_RECORD. Allocates nothing but from scratch. */
 int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value *slots,
                       const struct pql_message *message, struct pql_arena *scratch, struct pql_event *event,
