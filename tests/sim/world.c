@@ -44,6 +44,14 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
     if (pql_slice_is(schema, "later") && world->model.now_us < world->schema_known_us)
         return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
     if (pql_slice_is(schema, "fatal")) return PQL_FAIL(err, PQL_ERR_FATAL, "no decoder");
+    const char *alias = memchr(event->user.ptr, '=', event->user.len);
+    if (alias) {
+        event->kind = PQL_EVENT_ALIAS;
+        event->name.len = 0;
+        event->previous_user.ptr = alias + 1;
+        event->previous_user.len = (size_t)(event->user.ptr + event->user.len - alias - 1);
+        event->user.len -= event->previous_user.len + 1;
+    }
     for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
     event->id = (struct pql_slice){event->account.ptr, (size_t)(time.ptr + time.len - event->account.ptr)};
     event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
@@ -347,8 +355,13 @@ static void produce_event(struct world *world, struct world_sent *sent)
     if (later && world->schema_known_us < world->model.now_us)
         world->schema_known_us = world->model.now_us + model_below(random, 2000000);
     int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
-    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u|%" PRId64 "|", later ? "later" : "known",
-             sent->account, (unsigned)model_below(random, users ? users : 3), time);
+    /* Now and then a user becomes the one before; of few there come others. */
+    unsigned user = (unsigned)model_below(random, users ? users : 3);
+    if (!users) user += (unsigned)(world->produced / 200) * 2;
+    char alias[16] = "";
+    if (world->produced % 29 == 7) snprintf(alias, sizeof alias, "=u%u", user + 1);
+    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u%s|%" PRId64 "|", later ? "later" : "known",
+             sent->account, user, alias, time);
     if (bad) snprintf(sent->value, sizeof sent->value, "bad");
     sent->input = (uint32_t)model_below(random, world->plan->inputs_count);
     sent->partition =
