@@ -555,6 +555,25 @@ static void an_event_without_an_account_is_of_all_where_the_user_is_a_member(voi
     fixture_free(f);
 }
 
+static void a_user_is_forgotten_in_all_its_accounts(void **state)
+{
+    (void)state;
+    for (int lateness = 0; lateness < 2; lateness++) {
+        struct fixture *f = roles_new(lateness * 10);
+        of(f, PQL_EVENT_TRACK, "b", "u", 1);
+        of(f, PQL_EVENT_TRACK, "a", "u", 2);
+        of(f, PQL_EVENT_TRACK, "c", "v", 3);
+        identify_everywhere(f, "u", "admin", 4);
+        apply(f, &(struct pql_event){.kind = PQL_EVENT_FORGET, .user = pql_slice_of("u"), .time_ms = 5});
+        pql_engine_finish(f->engine);
+        expect(f,
+               "entered admin a/u\nentered admin b/u\nleft admin a/u forgotten\nleft admin b/u forgotten\n");
+        assert_int_equal(pql_engine_stats(f->engine).users, 1);
+        reload(f);
+        fixture_free(f);
+    }
+}
+
 /* The same as if the producer had written one event to each account, where the user is a member in the order
  * of time and arrival. */
 enum { MIXED = 90, ACCOUNTS = 3, USERS_OF_MIXED = 3, WINDOW = 40 };
@@ -682,6 +701,7 @@ int main(void)
         cmocka_unit_test(all_that_is_known_is_as_if_they_had_been_one),
         cmocka_unit_test(a_giant_account_is_merged_user_by_user),
         cmocka_unit_test(an_event_without_an_account_is_of_all_where_the_user_is_a_member),
+        cmocka_unit_test(a_user_is_forgotten_in_all_its_accounts),
         cmocka_unit_test(with_lateness_they_take_their_place_among_the_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
