@@ -228,8 +228,8 @@ static void test_replay(void **state)
         strstr(out, "\"source\":{\"topic\":\"events\",\"partition\":0,\"offset\":1,\"message_id\":\"3\"}"));
     assert_non_null(strstr(err, "events.jsonl:2: refused: no_account"));
     assert_non_null(strstr(err, "events.jsonl:3: refused: bad_json"));
-    assert_non_null(
-        strstr(err, "2 events, 1 records, 2 refused (bad_json 1) (no_account 1), 0 duplicates, 0 late"));
+    assert_non_null(strstr(err, "2 events")); /* and how long it took, where that is worth saying */
+    assert_non_null(strstr(err, ", 1 records, 2 refused (bad_json 1) (no_account 1), 0 duplicates, 0 late"));
     assert_null(strstr(err, "\"u\"")); /* nothing of users where operators read */
 }
 
