@@ -146,7 +146,7 @@ def sequence(view, user, selector, window, now, program):
         found = {}
         for e in view.of(user):
             of = found.setdefault(e.user if user is not None else None, Partial())
-            if e.kind == "alias" and e.previous in (found if user is not None else of.steps):
+            if e.kind == "alias" and e.previous != e.user and e.previous in (found if user is not None else of.steps):
                 if user is not None:
                     of.merge(found.pop(e.previous))
                 elif by == "user":
@@ -164,7 +164,7 @@ def sequence_kept(view, user, selector, window, program):
     place, found = view.window(user, window), {}
     for e in view.of(user) if place else ():
         of = found.setdefault(e.user if user is not None else None, [])
-        if e.kind == "alias" and user is not None and e.previous in found:
+        if e.kind == "alias" and user is not None and e.previous != e.user and e.previous in found:
             of[:] = merged_by_time(of, found.pop(e.previous))
         if place[0] <= e.time < place[1] and (user, window) not in e.too_late_for:
             of.append(e)
