@@ -164,6 +164,8 @@ class Model:
         self.plan_windows(account, after, now)
         account.due = [t for t in account.due if t > now]
         Step(self, account, now, before, after, source).run()
+        if not account.events:      # all of it was forgotten
+            account.due = []
         self.plan_decay(account, after, now)
 
     def plan_windows(self, account, view, now):
