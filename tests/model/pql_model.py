@@ -157,8 +157,10 @@ class Model:
                 continue
             self.apply(account, event, now)
             source = event
-        if not account.events and not account.states:
-            del self.accounts[name]
+        if not account.events and None not in account.gone:     # nothing is known of it, or not any more
+            account.gone = {}
+            if not account.states:
+                del self.accounts[name]
             return
         after = account.view(self.program)
         self.plan_windows(account, after, now)
