@@ -25,6 +25,7 @@ struct fixture {
     const char *json;
     enum pql_event_kind kind;
     const char *event, *account, *user, *id;
+    const char *previous; /* of an alias */
     int64_t time_ms;
     const char *plan, *amount, *attribute; /* as text; NULL: null */
 };
@@ -33,6 +34,41 @@ struct fixture {
 #define AT INT64_C(1772368200250)
 
 static const struct fixture fixtures[] = {
+    {.title = "segment: alias",
+     .preset = "segment",
+     .json = "{\"type\":\"alias\",\"messageId\":\"al-1\",\"previousId\":\"an-77\",\"userId\":\"u1\","
+             "\"timestamp\":\"2026-03-01T12:30:00.250Z\",\"context\":{\"groupId\":\"acme\"}}",
+     .kind = PQL_EVENT_ALIAS,
+     .event = "",
+     .account = "acme",
+     .user = "u1",
+     .id = "al-1",
+     .previous = "an-77",
+     .time_ms = AT},
+    {.title = "rudderstack: alias, its account in the key",
+     .preset = "rudderstack",
+     .key = "acme",
+     .json = "{\"type\":\"alias\",\"messageId\":\"al-2\",\"previousId\":\"an-78\",\"userId\":\"u2\","
+             "\"originalTimestamp\":\"2026-03-01T12:30:00.250Z\"}",
+     .kind = PQL_EVENT_ALIAS,
+     .event = "",
+     .account = "acme",
+     .user = "u2",
+     .id = "al-2",
+     .previous = "an-78",
+     .time_ms = AT},
+    {.title = "posthog: alias, of which the other id becomes the sender's",
+     .preset = "posthog",
+     .json = "{\"uuid\":\"al-3\",\"event\":\"$create_alias\",\"distinct_id\":\"u3\","
+             "\"timestamp\":\"2026-03-01T12:30:00.250Z\","
+             "\"properties\":{\"alias\":\"an-79\",\"$groups\":{\"company\":\"acme\"}}}",
+     .kind = PQL_EVENT_ALIAS,
+     .event = "",
+     .account = "acme",
+     .user = "u3",
+     .id = "al-3",
+     .previous = "an-79",
+     .time_ms = AT},
     {.title = "flat: names at the top level",
      .preset = "flat",
      .json = "{\"event\":\"invite_sent\",\"account_id\":\"acme\",\"user_id\":17,\"timestamp\":1772368200250,"
@@ -295,6 +331,7 @@ static void check(const struct fixture *f)
     assert_field(f, event.account, f->account);
     assert_field(f, event.user, f->user);
     assert_field(f, event.id, f->id);
+    assert_field(f, event.previous_user, f->previous ? f->previous : "");
     if (event.properties) assert_value(f, &event.properties[0], f->plan);
     if (event.properties) assert_value(f, &event.properties[1], f->amount);
     if (event.user_attributes) assert_value(f, &event.user_attributes[0], f->attribute);
