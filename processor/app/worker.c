@@ -329,14 +329,13 @@ static enum taken refuse(struct pql_worker *w, struct pql_task *task, const stru
 }
 
 /* A record that the journal refuses is not decoded again. Past C (at least once) its dead letter may be
- * missing. */
+ * missing; C itself may lie within what one entry refuses. */
 static bool is_refused_by_script(struct pql_worker *w, struct pql_task *task,
                                  const struct pql_message_view *m)
 {
     const struct pql_journal *entry = script_entry(task);
     if (!entry || entry->kind != PQL_JOURNAL_REFUSED || entry->input != m->input ||
-        script_goal(task) != &entry->place || m->offset < entry->refused_from ||
-        m->offset >= entry->place.next[m->input])
+        m->offset < entry->refused_from || m->offset >= entry->place.next[m->input])
         return false;
     char reason[64];
     snprintf(reason, sizeof reason, "%.*s", PQL_SLICE_ARG(entry->reason));

@@ -913,6 +913,46 @@ static void topic_created_again_before_the_first_snapshot_stops(void **state)
 }
 
 /* A record without a value is no event: a dead letter that says so, and a restart obeys the journal. */
+/* At least once the journal goes ahead of the offsets: these may be committed within what one entry refuses.
+ */
+static void offsets_within_what_an_entry_refuses(void **state)
+{
+    (void)state;
+    enum { BAD = 60 };
+    struct world_plan plan = plain;
+    struct world world;
+    plan.at_least_once = true;
+    plan.checkpoint_interval_ms = 3600000;
+    world_init(&world, &plan);
+    world.conf.dlq_max_share = 2;
+    const struct model_log *journal = &world.model.outputs[PQL_OUT_CHECKPOINT][0];
+    const int64_t *next = &world.model.offsets[0][0].offset;
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 1);
+    run_until_committed(&world, process);
+    for (int i = 0; i < BAD; i++) world_put(&world, 0, 0, "a", "bad");
+    world.model.refuses = MODEL_REFUSES_OFFSETS; /* once: the entry is written, the offsets are not */
+    world.model.refusal = "group_authorization";
+    world.model.refuses_times = 1;
+    size_t written = journal->count;
+    for (int i = 0; i < STEPS && !world.model.refusals; i++) world_run(&world, process, 1);
+    assert_true(journal->count > written);
+    int64_t before = *next;
+    int within = 0;
+    for (int turn = 0; turn < 40 && *next < BAD; turn++) {
+        world_kill(process);
+        before = *next;
+        process = world_start(&world, "pql-0");
+        for (int i = 0; i < STEPS && *next == before; i++) world_run(&world, process, 1);
+        assert_true(*next > before);
+        within += *next < BAD;
+    }
+    assert_true(within > 0);
+    run_until_committed(&world, process);
+    world_kill(process);
+    world_deinit(&world);
+}
+
 static void tombstone_is_a_dead_letter(void **state)
 {
     (void)state;
@@ -1113,6 +1153,7 @@ int main(void)
         cmocka_unit_test(topic_created_again_stops),
         cmocka_unit_test(topic_created_again_before_the_first_snapshot_stops),
         cmocka_unit_test(compacted_input_is_refused_unless_it_waits),
+        cmocka_unit_test(offsets_within_what_an_entry_refuses),
         cmocka_unit_test(tombstone_is_a_dead_letter),
         cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),
