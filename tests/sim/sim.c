@@ -111,7 +111,8 @@ static void adopt_task(struct sim *s, const struct pql_tool *tool, int32_t parti
     struct pql_err err;
     for (uint32_t i = 0; i < s->plan->inputs_count; i++) model->has_offset[i][partition] = false;
     bool is_read = !pql_tool_read(tool, partition, &task, &err);
-    if (is_read && task.end > task.low && !pql_tool_adopt(tool, &task, MODEL_CHECKPOINT_ID, positions, &err)) {
+    if (is_read && task.end > task.low &&
+        !pql_tool_adopt(tool, &task, MODEL_CHECKPOINT_ID, positions, &err)) {
         for (uint32_t i = 0; i < s->plan->inputs_count; i++) {
             model->has_offset[i][partition] = true;
             model->offsets[i][partition].offset = positions[i].offset;

@@ -2,7 +2,7 @@
  * they mean is in tests/rules/parameters.test. */
 #include "app/cli.h"
 #include "io/config.h"
-#include "support/command.h"
+#include "support/commands.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,9 +23,9 @@
 
 static void refused(const char *config, const char *message)
 {
-    command_write("c.conf", config);
-    assert_int_equal(command_run("pqlstream check --config %s", command_path("c.conf")), PQL_EXIT_CONFIG);
-    if (!strstr(command_err, message)) fail_msg("%s\nis not in\n%s", message, command_err);
+    write_file("c.conf", config);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    if (!strstr(err, message)) fail_msg("%s\nis not in\n%s", message, err);
 }
 
 static void test_errors(void **state)
@@ -59,9 +59,9 @@ static void test_errors(void **state)
 static void test_what_is_kept(void **state)
 {
     (void)state;
-    command_write("c.conf", HEAD BAR DEFINITION("count(x, 7d) >= $bar"));
-    assert_int_equal(command_run("pqlstream explain --config %s", command_path("c.conf")), PQL_EXIT_OK);
-    if (!strstr(command_out, "the newest 12 times")) fail_msg("%s", command_out);
+    write_file("c.conf", HEAD BAR DEFINITION("count(x, 7d) >= $bar"));
+    assert_int_equal(run("pqlstream explain --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    if (!strstr(out, "the newest 12 times")) fail_msg("%s", out);
 }
 
 static struct pql_config *load(const struct pql_config_request *request)
@@ -78,8 +78,8 @@ static struct pql_config *load(const struct pql_config_request *request)
 static void test_part_of_the_program(void **state)
 {
     (void)state;
-    command_write("c.conf", HEAD BAR DEFINITION("count(x, 7d) >= $bar"));
-    struct pql_config *first = load(&(struct pql_config_request){.path = command_path("c.conf")});
+    write_file("c.conf", HEAD BAR DEFINITION("count(x, 7d) >= $bar"));
+    struct pql_config *first = load(&(struct pql_config_request){.path = path_of("c.conf")});
     struct pql_config *again =
         load(&(struct pql_config_request){.path = "program", .program = first->program.text});
     const struct pql_lang_parameter *bar = again->program.parameters;
@@ -99,5 +99,5 @@ int main(void)
         cmocka_unit_test(test_what_is_kept),
         cmocka_unit_test(test_part_of_the_program),
     };
-    return cmocka_run_group_tests(tests, command_set_up, command_tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,7 +1,7 @@
 /* What records say for whoever acts on them: routes, segment, motion, priority. */
 #include "app/cli.h"
 #include "io/config.h"
-#include "support/command.h"
+#include "support/commands.h"
 
 #include <jansson.h>
 #include <setjmp.h>
@@ -30,13 +30,12 @@ static const char *replayed(const char *config, const char *events)
 {
     static char all[4096];
     size_t used = 0;
-    command_write("c.conf", config);
-    command_write("e.jsonl", events);
-    int code = command_run("pqlstream replay --config %s --advance end %s", command_path("c.conf"),
-                           command_path("e.jsonl"));
-    if (code) fail_msg("%s", command_err);
+    write_file("c.conf", config);
+    write_file("e.jsonl", events);
+    int code = run("pqlstream replay --config %s --advance end %s", path_of("c.conf"), path_of("e.jsonl"));
+    if (code) fail_msg("%s", err);
     char *save = NULL;
-    for (char *line = strtok_r(command_out, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(out, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         json_t *record = json_loads(line, 0, NULL);
         assert_non_null(record);
         used += (size_t)snprintf(
@@ -94,9 +93,9 @@ static void refused(const char *fields, const char *message)
     char config[2000];
     snprintf(config, sizeof config,
              HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\"; %s } );\n", fields);
-    command_write("c.conf", config);
-    assert_int_equal(command_run("pqlstream check --config %s", command_path("c.conf")), PQL_EXIT_CONFIG);
-    if (!strstr(command_err, message)) fail_msg("%s\nis not in\n%s", message, command_err);
+    write_file("c.conf", config);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_CONFIG);
+    if (!strstr(err, message)) fail_msg("%s\nis not in\n%s", message, err);
 }
 
 static void test_errors(void **state)
@@ -119,22 +118,21 @@ static void test_errors(void **state)
 static void test_never_taken(void **state)
 {
     (void)state;
-    command_write("c.conf",
-                  HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\";\n"
-                       "  routes = ( { to = \"a\"; }, { to = \"b\"; when = \"ever(x)\"; } ); } );\n");
-    assert_int_equal(command_run("pqlstream check --config %s", command_path("c.conf")), PQL_EXIT_OK);
-    assert_non_null(strstr(command_err, "c.conf:6:22: warning: without 'when' this is always taken: those "
-                                        "after it never are\n"));
+    write_file("c.conf", HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\";\n"
+                              "  routes = ( { to = \"a\"; }, { to = \"b\"; when = \"ever(x)\"; } ); } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    assert_non_null(strstr(err, "c.conf:6:22: warning: without 'when' this is always taken: those "
+                                "after it never are\n"));
 }
 
 /* A condition of a route needs its signals, and nobody is evaluated because of it. */
 static void test_what_it_keeps(void **state)
 {
     (void)state;
-    command_write("c.conf", HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\";\n"
-                                 "  routes = ( { to = \"a\"; when = \"count(z, 3d) >= 5\"; } ); } );\n");
-    assert_int_equal(command_run("pqlstream explain --config %s d", command_path("c.conf")), PQL_EXIT_OK);
-    assert_non_null(strstr(command_out, "count(z, 3d)\n"));
+    write_file("c.conf", HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\";\n"
+                              "  routes = ( { to = \"a\"; when = \"count(z, 3d) >= 5\"; } ); } );\n");
+    assert_int_equal(run("pqlstream explain --config %s d", path_of("c.conf")), PQL_EXIT_OK);
+    assert_non_null(strstr(out, "count(z, 3d)\n"));
 }
 
 static struct pql_config *load(const struct pql_config_request *request)
@@ -152,10 +150,10 @@ static struct pql_config *load(const struct pql_config_request *request)
 static void test_part_of_the_program(void **state)
 {
     (void)state;
-    command_write("c.conf",
-                  HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\"; motion = \"m\";\n"
-                       "  routes = ( { to = \"a\"; when = \"ever(x)\"; }, { to = \"b\"; } ); } );\n");
-    struct pql_config *first = load(&(struct pql_config_request){.path = command_path("c.conf")});
+    write_file("c.conf",
+               HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\"; motion = \"m\";\n"
+                    "  routes = ( { to = \"a\"; when = \"ever(x)\"; }, { to = \"b\"; } ); } );\n");
+    struct pql_config *first = load(&(struct pql_config_request){.path = path_of("c.conf")});
     struct pql_config *again =
         load(&(struct pql_config_request){.path = "program", .program = first->program.text});
     const struct pql_choices_conf *choices = again->program.definitions[0].choices;
@@ -177,5 +175,5 @@ int main(void)
         cmocka_unit_test(test_never_taken),         cmocka_unit_test(test_what_it_keeps),
         cmocka_unit_test(test_part_of_the_program),
     };
-    return cmocka_run_group_tests(tests, command_set_up, command_tear_down);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

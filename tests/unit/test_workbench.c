@@ -260,7 +260,8 @@ static void test_outcomes_of_convert_on(void **state)
     assert_int_equal(
         run("pqlstream replay --config %s --summary %s", path_of("crm.conf"), path_of("crm.jsonl")),
         PQL_EXIT_OK);
-    assert_has(out, "1 qualified at the end; 2 entries, 1 converted after 1.0 days, 1 converted unqualified\n");
+    assert_has(out,
+               "1 qualified at the end; 2 entries, 1 converted after 1.0 days, 1 converted unqualified\n");
 }
 
 static void test_slips(void **state)
