@@ -226,6 +226,22 @@ void pql_output_record(void *context, const struct pql_record *record)
     stop_in_time(w, task);
 }
 
+void pql_output_tombstone(void *context, const struct pql_record *key)
+{
+    struct pql_task *task = context;
+    struct pql_worker *w = task->owner;
+    if (task->phase != PQL_PHASE_LIVE) return;
+    w->value.len = 0;
+    pql_encode_key(key, &w->value);
+    add(w, task,
+        &(struct pql_out_record){.output = PQL_OUT_STATE,
+                                 .partition = -1,
+                                 .has_key = true,
+                                 .key = {w->value.ptr, w->value.len},
+                                 .timestamp_ms = w->wall_ms});
+    stop_in_time(w, task);
+}
+
 static void signed_up(void *context, enum pql_subject subject)
 {
     struct pql_task *task = context;

@@ -104,7 +104,7 @@ struct pql_pipeline_conf {
     size_t checkpoint_slice;    /* bytes that a worker serialises at a time */
     int64_t idle_after_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
-    bool exit_on_bad_input;
+    bool exit_on_bad_input, tombstones;
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
     size_t inbox_max;    /* messages kept of one partition that waits, */

@@ -163,6 +163,7 @@ static int fresh_engine(struct pql_task *task)
     if (task->engine) pql_engine_free(task->engine);
     task->engine = pql_engine_new(task->edition->program, pql_output_record, task);
     pql_engine_watch(task->engine, &pql_output_watch);
+    if (task->owner->pipeline->conf->tombstones) pql_engine_on_erased(task->engine, pql_output_tombstone);
     return 0;
 }
 

@@ -467,6 +467,8 @@ void pql_task_seal(struct pql_pipeline *p, struct pql_task *task, uint64_t now_u
 /* --- outputs.c --- */
 /* What an engine calls for each record; context: the task. Discards during a replay. */
 pql_emit pql_output_record;
+/* A null value for a key of the state topic that an erasure, or a change of definitions, takes away. */
+pql_emit pql_output_tombstone;
 extern const struct pql_watch pql_output_watch;
 void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
                             const struct pql_message_view *message, const char *reason, const char *words);

@@ -67,7 +67,7 @@ struct pql_config {
     int group_protocol;              /* enum pql_group_protocol */
     int log_level;                   /* enum pql_log_level */
     int64_t start;
-    bool create_topics;
+    bool create_topics, tombstones;
     int64_t replication_factor;
 
     int64_t workers; /* 0: one per core */

@@ -280,7 +280,7 @@ const struct pql_option pql_options[] = {
          "Bearer token that it wants, but for /live and /ready; without one it answers nothing but GET."),
     TEXT(ROOT, "http_certificate", STRING, AT(pql_config, http.certificate), NULL, SHOWN, "\"admin.pem\"", "File of its certificate (PEM); with http_key it speaks TLS."),
     TEXT(ROOT, "http_key", STRING, AT(pql_config, http.key), NULL, SHOWN, "\"admin.key\"", "File of the certificate's key (PEM)."),
-    ABSENT(ROOT, "tombstones", "records with null values"),
+    BOOL(ROOT, "tombstones", AT(pql_config, tombstones), "false", 0, "What is erased, or of a definition that is gone, also gets a null value on the state topic."),
 
     /* --- what is looked for --- */
     TEXT(ROOT, "definition_files", SOURCES, AT(root_fields, definition_files), NULL, RESULTS | SHOWN, "[ \"rules/*.conf\" ]",

@@ -953,6 +953,44 @@ static void offsets_within_what_an_entry_refuses(void **state)
     world_deinit(&world);
 }
 
+/* Of the committed records. */
+static size_t null_values(const struct world *world, enum pql_output output)
+{
+    size_t n = 0;
+    for (int p = 0; p < world->plan->partitions_count; p++)
+        for (size_t i = 0; i < world->model.outputs[output][p].count; i++) {
+            const struct model_record *record = world->model.outputs[output][p].records[i];
+            n += record->status == MODEL_COMMITTED && !record->has_value;
+        }
+    return n;
+}
+
+/* Only where it is asked for: after the last record of the key, in its transaction, and once. */
+static void erasure_is_a_null_value(void **state)
+{
+    (void)state;
+    struct world world;
+    char erasure[64];
+    for (int asked = 0; asked < 2; asked++) {
+        world_init(&world, &plain);
+        world.conf.tombstones = asked;
+        struct world_process *process = world_start(&world, "pql-0");
+        for (int i = 0; i < 3; i++) world_put_event(&world, "a1");
+        snprintf(erasure, sizeof erasure, "known|a1|u1!|%" PRId64 "|", model_wall_ms(&world.model));
+        world_put(&world, 0, 0, "a1", erasure);
+        run_until_committed(&world, process);
+        assert_int_equal(null_values(&world, PQL_OUT_STATE), asked);
+        assert_int_equal(visible(&world, PQL_OUT_STATE), 2 + asked); /* entered, left, gone */
+        world_kill(process);
+        process = world_start(&world, "pql-0");
+        put_events(&world, 3);
+        run_until_committed(&world, process);
+        assert_int_equal(null_values(&world, PQL_OUT_STATE), asked);
+        world_kill(process);
+        world_deinit(&world);
+    }
+}
+
 static void tombstone_is_a_dead_letter(void **state)
 {
     (void)state;
@@ -1154,6 +1192,7 @@ int main(void)
         cmocka_unit_test(topic_created_again_before_the_first_snapshot_stops),
         cmocka_unit_test(compacted_input_is_refused_unless_it_waits),
         cmocka_unit_test(offsets_within_what_an_entry_refuses),
+        cmocka_unit_test(erasure_is_a_null_value),
         cmocka_unit_test(tombstone_is_a_dead_letter),
         cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),

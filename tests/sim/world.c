@@ -52,6 +52,11 @@ int world_decode(void *decoders, const struct pql_message_view *message, struct 
         event->previous_user.len = (size_t)(event->user.ptr + event->user.len - alias - 1);
         event->user.len -= event->previous_user.len + 1;
     }
+    if (event->user.len && event->user.ptr[event->user.len - 1] == '!') {
+        event->kind = PQL_EVENT_FORGET;
+        event->name.len = 0;
+        event->user.len--;
+    }
     for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
     event->id = (struct pql_slice){event->account.ptr, (size_t)(time.ptr + time.len - event->account.ptr)};
     event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);

@@ -1,6 +1,7 @@
 /* world.h - a modelled Kafka, a producer that fills its inputs, and processes of the real pipeline that come
- * and go. Every choice is drawn from one seed. Records are `schema|account|user|time|`, or `bad`, or of a
- * schema that the registry learns later. */
+ * and go. Every choice is drawn from one seed. Records are `schema|account|user|time|`, `user` also
+ * `new=previous` for an alias and `user!` for one who is forgotten, or `bad`, or of a schema that the
+ * registry learns later. */
 #ifndef PQL_TESTS_SIM_WORLD_H
 #define PQL_TESTS_SIM_WORLD_H
 

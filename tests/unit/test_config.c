@@ -140,7 +140,7 @@ static void test_all_errors_at_once(void **state)
                   "workers = 3000000000;\n"
                   "late_policy = \"aply\";\n"
                   "create_topics = \"yes\";\n"
-                  "  tombstones = true;\n" KAFKA INPUT
+                  "  tombstones = 3;\n" KAFKA INPUT
                   "definitions = ( { name = \"d\"; qualify = \"count(a, 7d) >= 1\";\n"
                   "                  score = ( ); owner = \"growth\"; } );\n");
     assert_string_equal(
@@ -163,8 +163,8 @@ static void test_all_errors_at_once(void **state)
         "main.conf:6:1: 'create_topics' must be true or false\n"
         "    create_topics = \"yes\";\n"
         "    ^^^^^^^^^^^^^\n"
-        "main.conf:7:3: 'tombstones' is not in this version (records with null values)\n"
-        "    tombstones = true;\n"
+        "main.conf:7:3: 'tombstones' must be true or false\n"
+        "    tombstones = 3;\n"
         "    ^^^^^^^^^^\n"
         "main.conf:11:19: 'score' is empty\n"
         "    score = ( ); owner = \"growth\"; } );\n"
