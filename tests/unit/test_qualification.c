@@ -156,7 +156,7 @@ static const struct pql_record samples[PQL_TRANSITION_COUNT] = {
     [PQL_SLA_BREACHED] = {OF("team_query"), AT(NOON + DAY), QUALIFIED(1),
                           .event_id = "13579bdf-0246-58ac-9e02-468ace024680", .subject = PQL_SUBJECT_ACCOUNT,
                           .transition = PQL_SLA_BREACHED, .status = PQL_QUALIFIED,
-                          .previous_status = PQL_QUALIFIED,
+                          .previous_status = PQL_QUALIFIED, .reason = PQL_REASON_EXPIRED,
                           .reason_text = TEXT("not contacted within 24 hours"), .route = TEXT("senior_ae"),
                           .sla_due_at = NOON + DAY},
     [PQL_SNAPSHOT] = {OF("pqa"), AT(NOON + 2 * DAY), QUALIFIED(2), FROM_EVENT,
