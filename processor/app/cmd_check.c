@@ -91,6 +91,6 @@ int pql_cmd_check(int argc, char **argv)
             argc, argv, &rest, &exit_code))
         return exit_code;
     if (wants_template) pql_config_print_template(stdout);
-    if (wants_list) pql_options_print(stdout);
+    if (wants_list) pql_options_print(PQL_GROUP_ROOT, stdout);
     return wants_template || wants_list ? PQL_EXIT_OK : check(&config);
 }

@@ -5,6 +5,8 @@
 #include "core/explain.h"
 #include "core/lang/lang.h"
 
+#include "io/config_options.h"
+
 #include <string.h>
 
 static const char *find_definition(const struct pql_setup *setup, const char *name, size_t *index)
@@ -132,6 +134,12 @@ static int explain(const struct pql_setup *setup, bool as_json, char **names, in
     return PQL_EXIT_OK;
 }
 
+static const char around_conditions[] = "\nWhere conditions stand: the settings of definitions, of signals "
+                                        "and of parameters, with their defaults. [] "
+                                        "is a\nlist: score = ( { points = 5; when = \"ever(a)\"; }, { points "
+                                        "= 3; when = \"ever(b)\"; } ); qualify = "
+                                        "\"score >= 8\";\nAll others: pqlstream check --settings.\n\n";
+
 int pql_cmd_explain(int argc, char **argv)
 {
     struct pql_config_flags config = {0};
@@ -139,8 +147,8 @@ int pql_cmd_explain(int argc, char **argv)
     const char *format = NULL, *sample = NULL;
     const struct pql_flag flags[] = {
         PQL_CONFIG_FLAGS(&config),
-        {"--language", 'l', PQL_FLAG_YES, NULL, "print the functions and operators of conditions",
-         &wants_language},
+        {"--language", 'l', PQL_FLAG_YES, NULL,
+         "print the language: operators, windows, functions, settings of definitions", &wants_language},
         {"--format", 'f', PQL_FLAG_TEXT, "text|json", "how it is printed; JSON: a line for each definition",
          &format},
         {"--sample", 0, PQL_FLAG_TEXT, "FILE",
@@ -155,6 +163,8 @@ int pql_cmd_explain(int argc, char **argv)
         return exit_code;
     if (wants_language) {
         pql_lang_print(stdout);
+        fputs(around_conditions, stdout);
+        pql_options_print(PQL_GROUP_DEFINITION, stdout);
         return PQL_EXIT_OK;
     }
     as_json = format && strcmp(format, "json") == 0;

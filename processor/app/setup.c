@@ -78,15 +78,20 @@ static void check_delivery(struct pql_setup *setup)
 {
     const struct pql_config *config = setup->config;
     const struct pql_names *names = pql_program_names(setup->program);
-    size_t properties = 0, attributes = 0;
+    size_t properties = 0, attributes = 0, kinds = 0;
     for (size_t i = 0; i < config->mappings_count; i++) {
         properties += config->mappings[i].properties.count;
         attributes += config->mappings[i].attributes.count;
+        kinds += config->mappings[i].kind.count;
     }
     warn_unmapped(setup, "properties", properties, names->properties, names->properties_count);
     warn_unmapped(setup, "attributes", attributes, names->user_attributes, names->user_attributes_count);
     warn_unmapped(setup, "attributes", attributes, names->account_attributes,
                   names->account_attributes_count);
+    if (attributes && !kinds && names->user_attributes_count + names->account_attributes_count)
+        pql_diag_place(&setup->diags, PQL_SEVERITY_WARNING, config->path, 0, 0, 1,
+                       "definitions read attributes, which events of kind identify and group bring, but no "
+                       "mapping says where the kind is: kind = \"kind\";");
 }
 
 static void compile(struct pql_setup *setup)

@@ -85,7 +85,8 @@ static void read_kafka(struct loader *loader)
                                                     .group_protocol = loader->config->group_protocol};
     if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
         pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
-                       "no brokers: kafka = { bootstrap_servers = \"host:9092\"; };");
+                       "no brokers: kafka = { bootstrap_servers = \"host:9092\"; }; explain and replay of "
+                       "files need none");
 }
 
 /* --- inputs and outputs --- */

@@ -376,7 +376,8 @@ void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option
         if (pql_options[i].group == group) names[count++] = pql_options[i].name;
     const char *nearest = pql_nearest(pql_slice_of(setting->name), names, count);
     pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
-                     nearest ? "unknown setting '%s'; did you mean '%s'?" : "unknown setting '%s'",
+                     nearest ? "unknown setting '%s'; did you mean '%s'?"
+                             : "unknown setting '%s'; `pqlstream check --settings` lists them",
                      setting->name, nearest);
 }
 
@@ -899,6 +900,7 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_KIND] = "mappings.NAME.kinds[].",
     [PQL_GROUP_RENAME] = "mappings.NAME.rename[].",
     [PQL_GROUP_LABEL] = "mappings.NAME.labels[].",
+    [PQL_GROUP_PERIOD] = "mappings.NAME.periods[].",
     [PQL_GROUP_DEFINITION] = "definitions[].",
     [PQL_GROUP_PUBLISH] = "definitions[].publish.",
     [PQL_GROUP_CHOICE] = "definitions[].routes|segment|motion|priority[].",
@@ -911,10 +913,11 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_VALUE] = "parameters[].values[].",
 };
 
-void pql_options_print(FILE *out)
+void pql_options_print(enum pql_option_group first, FILE *out)
 {
     for (size_t i = 0; i < pql_options_count; i++) {
         const struct pql_option *option = &pql_options[i];
+        if (option->group < first && option->inner < first) continue;
         fprintf(out, "%s%s", group_paths[option->group], option->name);
         if (option->value) fprintf(out, " = %s", option->value);
         fputc('\n', out);

@@ -119,8 +119,9 @@ bool pql_option_is_root(const char *name); /* for pql_setting_override_environme
 void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option_group group,
                         const struct pql_setting *setting);
 
-/* All settings with types, ranges, defaults and help. */
-void pql_options_print(FILE *out);
+/* Settings with types, ranges, defaults and help: those of the group `first` and the ones after it, and what
+ * holds them. PQL_GROUP_ROOT: all; PQL_GROUP_DEFINITION: what definitions are made of. */
+void pql_options_print(enum pql_option_group first, FILE *out);
 void pql_options_print_template(FILE *out);
 
 #endif

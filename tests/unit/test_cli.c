@@ -171,6 +171,29 @@ static void test_check_warns_of_names_without_a_path(void **state)
     assert_non_null(strstr(out, "2 warnings"));
 }
 
+/* Attributes come with identify and group, and without a kind everything is a track. */
+static void test_check_warns_of_attributes_without_a_kind(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; };\n"
+        "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"own\"; } );\n"
+        "mappings = { own = { event = \"e\"; account = \"a\"; user = \"u\"; time = \"t\"; %s\n"
+        "  attributes = \"attributes.*\"; }; };\n"
+        "definitions = ( { name = \"d\"; qualify = \"user.role = 'admin'\"; } );\n";
+    char config[1000];
+    snprintf(config, sizeof config, text, "");
+    write_file("c.conf", config);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    assert_non_null(strstr(err,
+                           "c.conf: warning: definitions read attributes, which events of kind identify and "
+                           "group bring, but no mapping says where the kind is: kind = \"kind\";\n"));
+    snprintf(config, sizeof config, text, "kind = \"kind\";");
+    write_file("c.conf", config);
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    assert_string_equal(err, "");
+}
+
 static void test_check_reads_schema_files(void **state)
 {
     (void)state;
@@ -212,6 +235,10 @@ static void test_explain(void **state)
     assert_non_null(strstr(err, "no definition 'invitr'; did you mean 'inviter'?"));
     assert_int_equal(run("pqlstream explain --language"), PQL_EXIT_OK);
     assert_non_null(strstr(out, "count(E, W)"));
+    assert_non_null(strstr(out, "\ndefinitions[].score[].points\n    What the item gives"));
+    assert_non_null(strstr(out, "\nparameters[].values[].is\n"));
+    assert_null(strstr(out, "\ncommit_interval")); /* what has nothing to do with definitions */
+    assert_null(strstr(out, "\nmappings"));
 }
 
 static void test_replay(void **state)
@@ -419,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_check_says_all_errors),
         cmocka_unit_test(test_check_says_each_error_once),
         cmocka_unit_test(test_check_warns_of_names_without_a_path),
+        cmocka_unit_test(test_check_warns_of_attributes_without_a_kind),
         cmocka_unit_test(test_check_reads_schema_files),
         cmocka_unit_test(test_shipped_rules),
         cmocka_unit_test(test_explain),

@@ -307,13 +307,16 @@ static void test_bad_overrides(void **state)
 {
     struct fixture *fixture = *state;
     write_file(fixture, "main.conf", MINIMAL);
-    const char *const sets[] = {"workers", "wrkers=3", "inputs[5].topic=x", "workers=many", "app..x=1"};
-    load_with(fixture, NULL, sets, 5);
+    const char *const sets[] = {"workers",      "wrkers=3", "inputs[5].topic=x",
+                                "workers=many", "app..x=1", "within=14d"};
+    load_with(fixture, NULL, sets, 6);
     assert_non_null(strstr(fixture->printed, "'workers' is not written path=value"));
     assert_non_null(strstr(fixture->printed, "unknown setting 'wrkers'; did you mean 'workers'?"));
+    assert_non_null(
+        strstr(fixture->printed, "unknown setting 'within'; `pqlstream check --settings` lists them"));
     assert_non_null(strstr(fixture->printed, "there is no element [5]; the next one is [1]"));
     assert_non_null(strstr(fixture->printed, "'workers' must be a whole number"));
-    assert_int_equal(fixture->diags.errors_count, 6);
+    assert_int_equal(fixture->diags.errors_count, 7);
 }
 
 static void test_secrets(void **state)
@@ -616,6 +619,21 @@ static void test_table_agrees_with_itself(void **state)
     }
 }
 
+/* Every row is printed with the whole path of its group. */
+static void test_list_of_settings(void **state)
+{
+    (void)state;
+    char *page = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&page, &size);
+    pql_options_print(PQL_GROUP_ROOT, out);
+    fclose(out);
+    assert_null(strstr(page, "(null)"));
+    assert_non_null(strstr(page, "\nmappings.NAME.periods[].start\n"));
+    assert_non_null(strstr(page, "\ncommit_interval = 100ms\n"));
+    free(page);
+}
+
 /* Text that a slip of the hand or an enemy wrote: messages, never a crash. */
 static void test_damaged_text(void **state)
 {
@@ -672,6 +690,7 @@ int main(void)
         TEST(test_shipped_configuration_loads),
         TEST(test_shipped_configuration_loads_without_its_comments),
         TEST(test_table_agrees_with_itself),
+        TEST(test_list_of_settings),
         TEST(test_damaged_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,6 +190,8 @@ static void test_refusals(void **state)
     static const struct refusal cases[] = {
         {PQL_PLACE_USER, "cuont(saved_query_run, 7d) >= 1", 1, 5,
          "unknown function 'cuont'; did you mean 'count'?"},
+        {PQL_PLACE_USER, "unique(invite.to, 7d) >= 1", 1, 6,
+         "unknown function 'unique'; `pqlstream explain --language` lists all"},
         {PQL_PLACE_USER, "count(any, 7d) >= ", 19, 1, "a value is expected here, but the text ends"},
         {PQL_PLACE_USER, "", 1, 1, "the text is empty"},
         {PQL_PLACE_USER, "   ", 4, 1, "the text is empty"},

@@ -50,9 +50,10 @@ const struct pql_function_row pql_functions[PQL_FN_TOTAL] = {
                           false, PQL_ARGS_EVENTS, OMITTED, true},
     [PQL_FN_SINCE] = {"since", "since(E)", "how long ago the last occurrence was", PQL_TYPE_DURATION, true,
                       false, PQL_ARGS_EVENTS, OMITTED, true},
-    [PQL_FN_SEQUENCE] = {"sequence", "sequence(A then B [by p] [within d] [, W])",
-                         "whether A, B … happened in order", PQL_TYPE_BOOL, true, false, PQL_ARGS_SEQUENCE,
-                         OMITTED | ROLLING | FIRST | EVER, true},
+    [PQL_FN_SEQUENCE] =
+        {"sequence", "sequence(A then B [by p] [within d] [, W])",
+         "whether A, B … happened in order; all with one value of p; the last at most d after the first",
+         PQL_TYPE_BOOL, true, false, PQL_ARGS_SEQUENCE, OMITTED | ROLLING | FIRST | EVER, true},
     [PQL_FN_USAGE] = {"usage", "usage(E.p, limit)", "latest value divided by a limit", PQL_TYPE_NUMBER, true,
                       true, PQL_ARGS_USAGE, OMITTED, true},
     [PQL_FN_AGE] = {"age", "age()", "how long ago the subject's start was", PQL_TYPE_DURATION, false, false,

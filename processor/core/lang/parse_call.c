@@ -13,8 +13,9 @@ static struct pql_node *unknown_call(struct pql_parser *p, size_t at)
 {
     const char *words[PQL_FN_TOTAL];
     for (size_t i = 0; i < PQL_FN_TOTAL; i++) words[i] = pql_functions[i].name;
+    const char *nearest = pql_parse_suggestion(p, p->tok.text, words, PQL_FN_TOTAL);
     PQL_COMPLAIN(p, p->tok.at, p->tok.len, "unknown function '%.*s'%s", PQL_SLICE_ARG(p->tok.text),
-                 pql_parse_suggestion(p, p->tok.text, words, PQL_FN_TOTAL));
+                 *nearest ? nearest : "; `pqlstream explain --language` lists all");
     size_t open = 0;
     do {
         pql_parse_step(p);

@@ -375,8 +375,10 @@ static void period_window(struct pql_parser *p, struct pql_window *out)
         memcpy(words, fixed, sizeof fixed);
         for (size_t i = 0; i < env->periods_count; i++)
             words[FIXED + i] = pql_arena_copy(p->all->arena, env->periods[i]).ptr;
-        PQL_COMPLAIN(p, p->tok.at, p->tok.len, "no period of a mapping is called '%.*s'%s",
-                     PQL_SLICE_ARG(name), pql_parse_suggestion(p, name, words, FIXED + env->periods_count));
+        const char *nearest = pql_parse_suggestion(p, name, words, FIXED + env->periods_count);
+        PQL_COMPLAIN(
+            p, p->tok.at, p->tok.len, "no period of a mapping is called '%.*s'%s", PQL_SLICE_ARG(name),
+            *nearest ? nearest : "; other windows are 7d, first 7d, prev 7d, ever, today, this week");
     }
     pql_parse_step(p);
 }
