@@ -214,7 +214,7 @@ class Acls(unittest.TestCase):
         block = self.print_block(path, "--set", "kafka.bootstrap_servers=127.0.0.1:1")
         self.assertIn("--bootstrap-server 127.0.0.1:1 --create --if-not-exists --topic nobody.events --partitions 2", block)
         self.assertIn("--operation Create --topic nobody.pql", block)
-        self.assertEqual(block.count("kafka-topics.sh"), 8)
+        self.assertEqual(block.count("kafka-topics.sh"), 9)
 
 
 if __name__ == "__main__":
