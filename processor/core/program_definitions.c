@@ -1,6 +1,7 @@
 #include "core/program_build.h"
 
 #include "core/expr.h"
+#include "core/lang/sense.h"
 #include <stdlib.h>
 
 const struct pql_expr *pql_build_text(struct pql_builder *b, const struct pql_source *source,
@@ -54,6 +55,23 @@ static void compile_shown(struct pql_builder *b, struct pql_definition *definiti
     }
 }
 
+/* What is allowed, and hardly meant. */
+static void check_sense(struct pql_builder *b, const struct pql_definition *definition)
+{
+    const struct pql_expr *eligible = definition->eligible, *qualify = definition->qualify,
+                          *stay = definition->stay;
+    if (!qualify || !stay) return;
+    if (stay != qualify && pql_sense_is_stricter(stay->node, qualify->node))
+        pql_diag_source(b->diags, PQL_SEVERITY_WARNING, &definition->conf->stay, 0,
+                        definition->conf->stay.text.len,
+                        "'stay' is stricter than 'qualify', so that nobody enters before it holds; ask for "
+                        "less here, as in >= 2 where 'qualify' asks for >= 3");
+    const struct pql_node *share = pql_sense_bare_share(qualify->node);
+    if (share && !(eligible && pql_sense_asks_for_members(eligible->node)))
+        pql_diag_source(b->diags, PQL_SEVERITY_WARNING, share->source, share->at, share->span,
+                        "one member alone can be all of them: ask for some, as in … and members() >= 3");
+}
+
 void pql_build_definition(struct pql_builder *b, uint32_t index)
 {
     struct pql_definition *definition = &b->program->definitions[index];
@@ -72,6 +90,7 @@ void pql_build_definition(struct pql_builder *b, uint32_t index)
     definition->eligible = pql_build_text(b, &conf->eligible, place);
     definition->qualify = pql_build_text(b, &conf->qualify, place);
     definition->stay = conf->stay.text.len ? pql_build_text(b, &conf->stay, place) : definition->qualify;
+    check_sense(b, definition);
     compile_context(b, definition, place);
     pql_build_choices(b, definition, place);
     compile_shown(b, definition);

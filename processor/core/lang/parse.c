@@ -3,6 +3,8 @@
  * understood, which fits anywhere and so causes no second message. */
 #include "core/lang/parse.h"
 
+#include "core/lang/sense.h"
+
 static struct pql_node *binary(struct pql_parser *p, enum pql_node_kind kind, size_t at,
                                const struct pql_node *left, const struct pql_node *right)
 {
@@ -338,7 +340,9 @@ static const struct pql_node *parse(const struct pql_lang_env *env, const struct
     const struct pql_node *node = pql_parse_expression(&p);
     pql_parse_close_text(&p);
     if (is_condition && !p.is_broken) pql_check_condition(&p, node, at);
-    return diags->errors_count == errors_before ? node : NULL;
+    if (diags->errors_count != errors_before) return NULL;
+    pql_sense_check(node, diags);
+    return node;
 }
 
 const struct pql_node *pql_lang_parse(const struct pql_lang_env *env, const struct pql_source *source,

@@ -127,6 +127,14 @@ struct pql_node *pql_parse_sum(struct pql_parser *p);
 void pql_check(struct pql_parser *p, struct pql_node *node);
 /* Warns of `count(…) < 0` and its like: a comparison of two kids that comes out the same whatever happens. */
 void pql_check_range(struct pql_parser *p, const struct pql_node *node);
+/* What a value can be whatever happens: numbers from low to high; high 0: no bound. */
+struct pql_check_range {
+    int64_t low, high;
+    bool has_range, is_whole, may_be_null;
+};
+struct pql_check_range pql_check_range_of(const struct pql_node *value);
+/* `b > a` for `a < b`. */
+enum pql_node_kind pql_check_turned_round(enum pql_node_kind relation);
 /* Reports a call that may not stand here, or is not of this version. */
 void pql_check_call(struct pql_parser *p, const struct pql_node *call, size_t name_at);
 /* Reports bytes [at, end of the last token) if the node there cannot be a condition. */

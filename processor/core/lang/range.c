@@ -1,15 +1,9 @@
 /* Warns of comparisons that come out the same whatever happens. */
 #include "core/lang/parse.h"
 
-/* Whole numbers from low to high; high 0: no bound. */
-struct range {
-    int64_t low, high;
-    bool has_range, is_whole, may_be_null;
-};
-
-static struct range whole(int64_t low, int64_t high)
+static struct pql_check_range whole(int64_t low, int64_t high)
 {
-    return (struct range){low, high, true, true, false};
+    return (struct pql_check_range){low, high, true, true, false};
 }
 
 /* A rolling window of n days touches n + 1 of them, and one more where the clocks go forward. */
@@ -18,22 +12,22 @@ static int64_t days_max(const struct pql_window *win)
     return win->kind == PQL_WINDOW_ROLLING ? win->ms / 86400000 + (win->ms % 86400000 != 0) + 2 : 0;
 }
 
-static struct range range_of(const struct pql_node *node)
+struct pql_check_range pql_check_range_of(const struct pql_node *node)
 {
-    if (node->kind != PQL_NODE_CALL) return (struct range){0};
+    if (node->kind != PQL_NODE_CALL) return (struct pql_check_range){0};
     if (node->function == PQL_FN_HOUR) return whole(0, 23);
     if (node->function == PQL_FN_WEEKDAY) return whole(1, 7);
     if (node->function == PQL_FN_DAYS) return whole(0, days_max(&node->window));
-    if (node->function == PQL_FN_SHARE) return (struct range){0, 1, true, false, true};
+    if (node->function == PQL_FN_SHARE) return (struct pql_check_range){0, 1, true, false, true};
     static const enum pql_function counts[] = {PQL_FN_COUNT,  PQL_FN_DISTINCT, PQL_FN_WEEKS,   PQL_FN_MONTHS,
                                                PQL_FN_STREAK, PQL_FN_USERS,    PQL_FN_MEMBERS, PQL_FN_SPREAD};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i] == node->function) return whole(0, 0);
-    return (struct range){0};
+    return (struct pql_check_range){0};
 }
 
 /* Of `value relation c` for all values of the range: 1 always, -1 never, 0 as it comes. */
-static int outcome(enum pql_node_kind relation, struct range r, pql_decimal c)
+static int outcome(enum pql_node_kind relation, struct pql_check_range r, pql_decimal c)
 {
     pql_decimal low = pql_decimal_of_int(r.low), high = r.high ? pql_decimal_of_int(r.high) : PQL_DECIMAL_MAX;
     bool is_outside = c < low || c > high || (r.is_whole && c % PQL_DECIMAL_ONE != 0);
@@ -45,7 +39,7 @@ static int outcome(enum pql_node_kind relation, struct range r, pql_decimal c)
     return c <= low ? -1 : c > high ? 1 : 0;
 }
 
-static enum pql_node_kind turned_round(enum pql_node_kind relation)
+enum pql_node_kind pql_check_turned_round(enum pql_node_kind relation)
 {
     if (relation == PQL_NODE_LT) return PQL_NODE_GT;
     if (relation == PQL_NODE_LE) return PQL_NODE_GE;
@@ -57,9 +51,9 @@ void pql_check_range(struct pql_parser *p, const struct pql_node *node)
 {
     bool is_turned = node->kids[0]->kind == PQL_NODE_CONST;
     const struct pql_node *value = node->kids[is_turned], *bound = node->kids[!is_turned];
-    struct range r = range_of(value);
+    struct pql_check_range r = pql_check_range_of(value);
     if (!r.has_range || bound->kind != PQL_NODE_CONST || bound->value.kind != PQL_NUMBER) return;
-    int always = outcome(is_turned ? turned_round(node->kind) : node->kind, r, bound->value.number);
+    int always = outcome(is_turned ? pql_check_turned_round(node->kind) : node->kind, r, bound->value.number);
     if (always == 0 || (always > 0 && r.may_be_null)) return;
     const char *what = always > 0 ? "always holds" : "can never hold",
                *name = pql_functions[value->function].name;
