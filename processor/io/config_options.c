@@ -787,6 +787,8 @@ static void describe(const struct pql_option *option, char *out, size_t size)
         used = (size_t)snprintf(out, size, "%" PRId64 " to %" PRId64, option->min, option->max);
     for (size_t i = 0; option->words && option->words[i] && used < size; i++)
         used += (size_t)snprintf(out + used, size - used, "%s%s", i ? " | " : "", option->words[i]);
+    if (option->flags & PQL_OPTION_REQUIRED && used < size)
+        used += (size_t)snprintf(out + used, size - used, "%srequired", used ? "; " : "");
     if (option->flags & PQL_OPTION_AFFECTS_RESULTS && used < size)
         snprintf(out + used, size - used, "%schanges results", used ? "; " : "");
 }

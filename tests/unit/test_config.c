@@ -631,6 +631,8 @@ static void test_list_of_settings(void **state)
     assert_null(strstr(page, "(null)"));
     assert_non_null(strstr(page, "\nmappings.NAME.periods[].start\n"));
     assert_non_null(strstr(page, "\ncommit_interval = 100ms\n"));
+    assert_non_null(strstr(
+        page, "\ndefinitions[].name\n    Name; part of the records' keys. [required; changes results]\n"));
     free(page);
 }
 
