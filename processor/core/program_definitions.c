@@ -207,6 +207,26 @@ static bool is_of_members(const struct pql_program *program, const struct pql_ex
     return expr->op == PQL_EXPR_SHARE || expr->op == PQL_EXPR_MEMBERS || expr->op == PQL_EXPR_ALL_USERS;
 }
 
+/* {1} … of the reason are rows of evidence. */
+static void check_reason(struct pql_builder *b, const struct pql_definition *definition)
+{
+    const struct pql_source *reason = &definition->conf->reason;
+    size_t rows = definition->rows_count + definition->context_count;
+    for (size_t i = 0; i < reason->text.len; i++) {
+        size_t end = i + 1, row = 0;
+        if (reason->text.ptr[i] != '{') continue;
+        for (; end < reason->text.len && reason->text.ptr[end] >= '0' && reason->text.ptr[end] <= '9'; end++)
+            if (row <= rows) row = row * 10 + (size_t)(reason->text.ptr[end] - '0');
+        if (end == i + 1 || end == reason->text.len || reason->text.ptr[end] != '}') continue;
+        if (row && row <= rows) continue;
+        pql_diag_source(b->diags, PQL_SEVERITY_ERROR, reason, i, end + 1 - i,
+                        rows == 1
+                            ? "there is no row %.*s of evidence: the only one of this definition is {%zu}"
+                            : "there is no row %.*s of evidence: those of this definition are {1} to {%zu}",
+                        (int)(end + 1 - i), reason->text.ptr + i, rows);
+    }
+}
+
 void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
 {
     struct pql_program *program = b->program;
@@ -220,5 +240,6 @@ void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
     if (definition->score && conf->min_delta.source.text.len && conf->publish_scores == PQL_SCORES_ALL)
         definition->unit.at_birth = true; /* nothing may give points */
     pql_rows_build(program, definition);
+    check_reason(b, definition);
     pql_build_hash(b, definition);
 }
