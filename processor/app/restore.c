@@ -252,22 +252,20 @@ static int ask_committed(struct pql_pipeline *p, struct pql_task *task, struct p
 /* --- a task that never ran --- */
 
 /* At least once a claim may have been cut off between its entry and its offsets: then there is nothing but
- * that entry, and the task begins where it says. */
-static bool is_half_a_claim(struct pql_pipeline *p, struct pql_restore *r, struct pql_slice record)
+ * that entry, once or repeated. */
+static bool is_half_a_claim(const struct pql_pipeline *p, struct pql_slice record, struct pql_journal *entry)
 {
     enum pql_checkpoint_type type;
     struct pql_slice content;
-    struct pql_journal entry;
     struct pql_err err;
-    if (!p->conf->at_least_once || pql_checkpoint_open(record, &type, &content, &err) ||
-        type != PQL_CHECKPOINT_JOURNAL || pql_journal_parse(content, &entry, &err) ||
-        entry.kind != PQL_JOURNAL_PROGRAM || entry.place.journal != 1 ||
-        entry.inputs_count != p->conf->inputs_count)
-        return false;
-    if (!r->committed.journal) r->committed = entry.place;
-    return true;
+    return p->conf->at_least_once && !pql_checkpoint_open(record, &type, &content, &err) &&
+           type == PQL_CHECKPOINT_JOURNAL && !pql_journal_parse(content, entry, &err) &&
+           entry->kind == PQL_JOURNAL_PROGRAM && entry->place.journal == 1 &&
+           entry->inputs_count == p->conf->inputs_count;
 }
 
+static int begin_as(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *first,
+                    struct pql_err *err);
 static void write_claim(struct pql_pipeline *p, struct pql_task *task);
 
 static void begin_task(struct pql_pipeline *p, struct pql_task *task)
@@ -284,12 +282,20 @@ static int look_for_remains(struct pql_pipeline *p, struct pql_task *task, struc
 {
     struct pql_restore *r = task->restore;
     struct pql_log_record record;
+    struct pql_journal first;
     if (!r->log)
         return p->ports->log_open(p->ports->self, task->partition, 0, PQL_READ_COMMITTED, &r->log, err);
     if (p->ports->log_read(p->ports->self, r->log, READ_MS, &record, err)) return -1;
-    if (record.kind == PQL_LOG_NOTHING ||
-        (record.kind == PQL_LOG_RECORD && is_half_a_claim(p, r, record.value)))
+    if (record.kind == PQL_LOG_NOTHING) return 0;
+    if (record.kind == PQL_LOG_RECORD && is_half_a_claim(p, record.value, &first)) {
+        if (r->committed.journal) return 0;
+        if (begin_as(p, task, &first, err)) { /* asked again, from the beginning of the journal */
+            close_log(p, r);
+            return -1;
+        }
+        r->committed = first.place;
         return 0;
+    }
     close_log(p, r);
     if (record.kind == PQL_LOG_RECORD)
         return PQL_FAIL(err, PQL_ERR_FATAL,
@@ -406,6 +412,17 @@ static int check_topic_ids(const struct pql_pipeline *p, const struct pql_slice 
                 "created again. `pqlstream checkpoint forget` starts from its beginning",
                 p->conf->inputs[i].topic, PQL_SLICE_ARG(ids[i]), p->input_ids[i]);
     return 0;
+}
+
+/* Every restore without a snapshot takes the first entry of the journal for where the task began and under
+ * which program; so must who finds nothing else, whatever its own configuration says. */
+static int begin_as(struct pql_pipeline *p, struct pql_task *task, const struct pql_journal *first,
+                    struct pql_err *err)
+{
+    if (check_semantics(p, first->semantics, err) || check_topic_ids(p, first->topic_ids, err)) return -1;
+    task->place = first->place;
+    task->semantics = first->semantics;
+    return take_program(p, task, first->program, first->revision, err);
 }
 
 static int check_manifest(struct pql_pipeline *p, struct pql_task *task, const struct pql_manifest *m,
@@ -776,14 +793,10 @@ static int take_entry(struct pql_pipeline *p, struct pql_task *task, const struc
     if (entry->inputs_count != p->conf->inputs_count)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "the journal has %u inputs, the configuration %u",
                         entry->inputs_count, p->conf->inputs_count);
-    if (!r->has_manifest && task->place.journal == 0 &&
-        entry->place.journal == 1) { /* where the task began */
-        task->place = entry->place;
+    if (!r->has_manifest && task->place.journal == 0 && entry->place.journal == 1) {
         if (entry->kind != PQL_JOURNAL_PROGRAM)
             return PQL_FAIL(err, PQL_ERR_FATAL, "the first entry of the journal names no program");
-        if (check_semantics(p, entry->semantics, err) || check_topic_ids(p, entry->topic_ids, err)) return -1;
-        task->semantics = entry->semantics;
-        return take_program(p, task, entry->program, entry->revision, err);
+        return begin_as(p, task, entry, err);
     }
     uint64_t wanted = last_sequence(task) + 1;
     /* Outside transactions a write that failed was repeated together with those behind it. */

@@ -912,7 +912,6 @@ static void topic_created_again_before_the_first_snapshot_stops(void **state)
     world_deinit(&world);
 }
 
-/* A record without a value is no event: a dead letter that says so, and a restart obeys the journal. */
 /* At least once the journal goes ahead of the offsets: these may be committed within what one entry refuses.
  */
 static void offsets_within_what_an_entry_refuses(void **state)
@@ -991,6 +990,56 @@ static void erasure_is_a_null_value(void **state)
     }
 }
 
+/* At least once a claim may be cut off between its entry and its offsets. Whoever comes next goes on from
+ * that entry, which every later restore takes for the first, and lays down its own program as a change. */
+static void a_claim_cut_off_keeps_its_program(void **state)
+{
+    (void)state;
+    struct world_plan plan = plain;
+    struct world world;
+    struct pql_pipeline_stats stats;
+    struct pql_log_place place;
+    uint64_t digest, again;
+    plan.at_least_once = true;
+    plan.checkpoint_interval_ms = 3600000; /* what is restored comes from the journal alone */
+    world_init(&world, &plan);
+    world.model.refuses = MODEL_REFUSES_OFFSETS; /* once: the entry is written, the offsets are not */
+    world.model.refusal = "group_authorization";
+    world.model.refuses_times = 1;
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    struct world_process *process = start_with(&world, 0, 1);
+    for (int i = 0; i < STEPS && !world.model.refusals; i++) world_run(&world, process, 1);
+    assert_true(world.model.outputs[PQL_OUT_CHECKPOINT][0].count > 0);
+    assert_false(world.model.has_offset[0][0]);
+    world_kill(process);
+    world.conf.semantics = PQL_SEMANTICS_VERSION; /* an older binary waits here too */
+    process = start_with(&world, 1, 2);
+    world_run(&world, process, STEPS / 2);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.restoring, 1);
+    assert_false(world.model.has_offset[0][0]);
+    world_kill(process);
+    world.conf.semantics = PQL_SEMANTICS_VERSION + 1;
+    process = start_with(&world, 1, 2);
+    put_events(&world, 50);
+    run_until_committed(&world, process);
+    world_run(&world, process, STEPS);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.changes, 1);
+    assert_true(pql_pipeline_inspect(process->pipeline, 0, &digest, &place));
+    world_kill(process);
+    process = start_with(&world, 1, 2);
+    world_run(&world, process, STEPS / 2);
+    pql_pipeline_stats(process->pipeline, &stats);
+    assert_int_equal(stats.changes, 0);
+    assert_true(stats.replayed > 0);
+    assert_true(pql_pipeline_inspect(process->pipeline, 0, &again, &place));
+    assert_int_equal(digest, again);
+    world_kill(process);
+    world_deinit(&world);
+}
+
+/* A record without a value is no event: a dead letter that says so, and a restart obeys the journal. */
 static void tombstone_is_a_dead_letter(void **state)
 {
     (void)state;
@@ -1193,6 +1242,7 @@ int main(void)
         cmocka_unit_test(compacted_input_is_refused_unless_it_waits),
         cmocka_unit_test(offsets_within_what_an_entry_refuses),
         cmocka_unit_test(erasure_is_a_null_value),
+        cmocka_unit_test(a_claim_cut_off_keeps_its_program),
         cmocka_unit_test(tombstone_is_a_dead_letter),
         cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),
