@@ -1,8 +1,9 @@
 /* restore.c - from the group's committed offset back to a task: or the first claim of one that never ran.
  *
- *   committed offset, metadata ─┬─ none, nothing written ─► start offsets ─► claim (a transaction of the
- * committer) └─► manifest ─► its parts ─► chunks of its base, the newest snapshot first ─► digest ─► journal
- * after S ─► inputs still there? ─► READY at S
+ *   committed offset, metadata
+ *     ├─ none, nothing written ─► start offsets ─► claim (a transaction of the committer)
+ *     └─► manifest ─► its parts ─► chunks of its base, the newest snapshot first ─► digest
+ *           ─► journal after S ─► inputs still there? ─► READY at S
  *
  * A snapshot that is damaged sends the restore to the newest manifest that does without it, and a damaged
  * manifest to the one before, which is searched for; and a longer replay serves. What cannot be right stops
