@@ -98,13 +98,21 @@ static void clear_instant(struct pql_engine *engine)
     engine->account_fired = false;
 }
 
+/* Those of the timers are counted for themselves: whoever leaves may set some. */
+static size_t bytes_but_timers(struct pql_engine *engine)
+{
+    pql_account_count_timers(&engine->store, engine->account);
+    return pql_account_bytes(&engine->store, engine->program, engine->account) -
+           engine->account->timers_bytes;
+}
+
 static void forget_account(struct pql_engine *engine)
 {
     struct pql_account *account = engine->account;
     struct pql_store *store = &engine->store;
     pql_touch_all(engine, account);
-    pql_account_count_timers(store, account);
-    store->bytes -= pql_account_bytes(store, engine->program, account);
+    size_t before = bytes_but_timers(engine);
+    store->bytes -= before;
     clear_signals(engine);
     leave_users(engine);
     leave_all(engine, NULL);
@@ -112,7 +120,8 @@ static void forget_account(struct pql_engine *engine)
     pql_account_clear(engine->program, account);
     pql_snapshot_drop_users(engine, account);
     pql_snapshot_aliases(engine, account);
-    store->bytes += pql_account_bytes(store, engine->program, account);
+    size_t left = bytes_but_timers(engine);
+    store->bytes += left;
     clear_instant(engine);
 }
 

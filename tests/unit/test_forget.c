@@ -206,6 +206,7 @@ static void memory_is_given_back(void **state)
     (void)state;
     struct fixture f = {0};
     define(&f, "d", PQL_SUBJECT_USER, "count(x, 30d) >= 2 and user.role is null");
+    f.definitions[0].cooldown_ms = DAY; /* whoever leaves sets a timer */
     define(&f, "team", PQL_SUBJECT_ACCOUNT, "distinct(x.user, 30d) >= 500 or share(is(d)) > 2");
     start(&f, 0);
     char account[16], user[16];
