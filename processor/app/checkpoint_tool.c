@@ -6,13 +6,22 @@
 #include "core/state/base.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <time.h>
 
-enum { CALL_MS = 10000, READ_MS = 1000, TRIES = 60 };
+enum { CALL_MS = 10000, READ_MS = 1000, TRIES = 60, PAUSE_MS = 50, PATIENCE_MS = 30000 };
 
-/* Whether a call that may succeed later is to be repeated. */
-static bool is_worth_a_try(int rc, const struct pql_err *err, int *tries)
+static uint64_t patience_from_now(const struct pql_tool *tool)
 {
-    return rc && err->cls == PQL_ERR_RETRY && ++*tries < TRIES / 10;
+    return tool->ports->mono_us(tool->ports->self) + PATIENCE_MS * 1000;
+}
+
+/* Whether a call that may succeed later is to be repeated; after a pause, since a group that works hard has a
+ * transaction under way most of the time, and the answer is then at once that the offsets are not stable. */
+static bool is_worth_a_try(const struct pql_tool *tool, int rc, const struct pql_err *err, uint64_t until_us)
+{
+    if (!rc || err->cls != PQL_ERR_RETRY || tool->ports->mono_us(tool->ports->self) > until_us) return false;
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    return true;
 }
 
 /* --- reading --- */
@@ -34,9 +43,10 @@ static int read_offsets(const struct pql_tool *tool, struct pql_tool_task *task,
     struct pql_position *positions = pql_xcalloc(tool->inputs_count, sizeof *positions);
     for (uint32_t i = 0; i < tool->inputs_count; i++)
         positions[i] = (struct pql_position){.input = i, .partition = task->partition};
-    int tries = 0, rc;
+    uint64_t until_us = patience_from_now(tool);
+    int rc;
     do rc = tool->ports->committed(tool->ports->self, positions, tool->inputs_count, CALL_MS, err);
-    while (is_worth_a_try(rc, err, &tries));
+    while (is_worth_a_try(tool, rc, err, until_us));
     if (!rc) {
         struct pql_err ignored;
         bool is_one_commit = true;
@@ -123,9 +133,10 @@ int pql_tool_read(const struct pql_tool *tool, int32_t partition, struct pql_too
 {
     *task = (struct pql_tool_task){.partition = partition};
     pql_arena_init(&task->arena);
-    int tries = 0, rc;
+    uint64_t until_us = patience_from_now(tool);
+    int rc;
     do rc = tool->ports->checkpoint_ends(tool->ports->self, partition, &task->low, &task->end, CALL_MS, err);
-    while (is_worth_a_try(rc, err, &tries));
+    while (is_worth_a_try(tool, rc, err, until_us));
     if (rc || read_offsets(tool, task, err)) return -1;
     return task->is_ours && task->metadata.manifest >= 0 ? read_manifest(tool, task, err) : 0;
 }

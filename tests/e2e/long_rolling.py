@@ -45,7 +45,8 @@ class Rolling(unittest.TestCase):
     def check_journal(self, revision):
         """Each task took it once, whichever instance had it."""
         done = subprocess.run([os.environ["PQL_TEST_BINARY"], "checkpoint", "dump", "--config", self.story.job.config_path],
-                              capture_output=True, timeout=120, text=True, check=True)
+                              capture_output=True, timeout=120, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
         taken = re.findall(rf"^(\d+)@\d+ journal \d+ .*: configuration of revision {revision}$", done.stdout, re.M)
         self.assertEqual(sorted(map(int, taken)), list(range(fleet.PARTITIONS)), done.stdout)
 

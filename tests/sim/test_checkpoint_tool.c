@@ -76,6 +76,35 @@ static void whole_state_is_told_so(void **state)
     scene_deinit(&s);
 }
 
+static const struct pql_ports *quiet;
+static int transactions_under_way;
+
+static int committed_when_stable(void *self, struct pql_position *positions, size_t count, int timeout_ms,
+                                 struct pql_err *err)
+{
+    if (transactions_under_way-- > 0) return PQL_FAIL(err, PQL_ERR_RETRY, "unstable");
+    return quiet->committed(self, positions, count, timeout_ms, err);
+}
+
+/* Each of ten questions meets another transaction, as in a group that commits all the time. */
+static void a_busy_group_is_waited_out(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct pql_tool_task task;
+    struct pql_err err;
+    scene_init(&s);
+    struct pql_ports busy = s.process->ports;
+    busy.committed = committed_when_stable;
+    s.tool.ports = &busy;
+    quiet = &s.process->ports;
+    transactions_under_way = 10;
+    assert_int_equal(pql_tool_read(&s.tool, 0, &task, &err), 0);
+    assert_true(task.is_ours && task.has_manifest);
+    pql_tool_task_deinit(&task);
+    scene_deinit(&s);
+}
+
 static void damage_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -259,6 +288,7 @@ int main(void)
     pql_log_set_level(PQL_LOG_LEVEL_COUNT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_state_is_told_so),
+        cmocka_unit_test(a_busy_group_is_waited_out),
         cmocka_unit_test(damage_is_told_with_its_place),
         cmocka_unit_test(newest_is_found_without_offsets),
         cmocka_unit_test(adopt_goes_on_though_the_journal_does),
