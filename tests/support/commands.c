@@ -99,3 +99,14 @@ int run(const char *format, ...)
     argv[argc] = NULL;
     return run_words(argc, argv);
 }
+
+struct pql_config *load_config(const struct pql_config_request *request)
+{
+    struct pql_diags diags;
+    pql_diags_init(&diags);
+    struct pql_config *config = pql_config_load(request, &diags);
+    if (diags.errors_count) pql_diags_print(&diags, stderr);
+    assert_int_equal(diags.errors_count, 0);
+    pql_diags_deinit(&diags);
+    return config;
+}

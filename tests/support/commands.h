@@ -3,6 +3,8 @@
 #ifndef PQL_TESTS_SUPPORT_COMMANDS_H
 #define PQL_TESTS_SUPPORT_COMMANDS_H
 
+#include "io/config.h"
+
 extern char folder[64], out[1 << 20], err[1 << 20]; /* of the last command */
 
 /* Of cmocka: makes and removes the folder. */
@@ -17,5 +19,8 @@ void write_file(const char *name, const char *text);
 int run_words(int argc, char **argv);
 /* Words are separated by single spaces. */
 int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A configuration that must be right. */
+struct pql_config *load_config(const struct pql_config_request *request);
 
 #endif

@@ -64,24 +64,13 @@ static void test_what_is_kept(void **state)
     if (!strstr(out, "the newest 12 times")) fail_msg("%s", out);
 }
 
-static struct pql_config *load(const struct pql_config_request *request)
-{
-    struct pql_diags diags;
-    pql_diags_init(&diags);
-    struct pql_config *config = pql_config_load(request, &diags);
-    if (diags.errors_count) pql_diags_print(&diags, stderr);
-    assert_int_equal(diags.errors_count, 0);
-    pql_diags_deinit(&diags);
-    return config;
-}
-
 static void test_part_of_the_program(void **state)
 {
     (void)state;
     write_file("c.conf", HEAD BAR DEFINITION("count(x, 7d) >= $bar"));
-    struct pql_config *first = load(&(struct pql_config_request){.path = path_of("c.conf")});
+    struct pql_config *first = load_config(&(struct pql_config_request){.path = path_of("c.conf")});
     struct pql_config *again =
-        load(&(struct pql_config_request){.path = "program", .program = first->program.text});
+        load_config(&(struct pql_config_request){.path = "program", .program = first->program.text});
     const struct pql_lang_parameter *bar = again->program.parameters;
     assert_true(pql_slice_is(bar->by.text, "account.segment"));
     assert_int_equal(bar->values_count, 2);

@@ -135,17 +135,6 @@ static void test_what_it_keeps(void **state)
     assert_non_null(strstr(out, "count(z, 3d)\n"));
 }
 
-static struct pql_config *load(const struct pql_config_request *request)
-{
-    struct pql_diags diags;
-    pql_diags_init(&diags);
-    struct pql_config *config = pql_config_load(request, &diags);
-    if (diags.errors_count) pql_diags_print(&diags, stderr);
-    assert_int_equal(diags.errors_count, 0);
-    pql_diags_deinit(&diags);
-    return config;
-}
-
 /* What a state carries with it says the same. */
 static void test_part_of_the_program(void **state)
 {
@@ -153,9 +142,9 @@ static void test_part_of_the_program(void **state)
     write_file("c.conf",
                HEAD "definitions = ( { name = \"d\"; qualify = \"count(x, 7d) >= 1\"; motion = \"m\";\n"
                     "  routes = ( { to = \"a\"; when = \"ever(x)\"; }, { to = \"b\"; } ); } );\n");
-    struct pql_config *first = load(&(struct pql_config_request){.path = path_of("c.conf")});
+    struct pql_config *first = load_config(&(struct pql_config_request){.path = path_of("c.conf")});
     struct pql_config *again =
-        load(&(struct pql_config_request){.path = "program", .program = first->program.text});
+        load_config(&(struct pql_config_request){.path = "program", .program = first->program.text});
     const struct pql_choices_conf *choices = again->program.definitions[0].choices;
     assert_int_equal(choices[PQL_CHOICE_ROUTE].count, 2);
     assert_true(pql_slice_is(choices[PQL_CHOICE_ROUTE].items[0].source.text, "a"));
