@@ -43,7 +43,9 @@ static void limit_newest(struct pql_signal_def *def)
         bool is_prev = signal->window.kind == PQL_WINDOW_PREV;
         signal->has_panes = is_number || is_prev || def->storage;
         if (signal->k > signal->exact_max) signal->exact_max = signal->k;
-        if (signal->twin && signal->twin->k > signal->exact_max) signal->exact_max = signal->twin->k;
+        const struct pql_signal *twin = signal->twin;
+        if (twin && twin->k > signal->exact_max) signal->exact_max = twin->k;
+        if (twin && twin->exact_max > signal->exact_max) signal->exact_max = twin->exact_max;
     }
     if (signal->function == PQL_FN_COUNT && is_number) signal->k = 0;
 }

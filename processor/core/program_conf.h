@@ -105,6 +105,7 @@ struct pql_definition_conf {
     const struct pql_item_conf *score; /* items */
     size_t score_count;                /* 0: a definition without score */
     int64_t decay_step_ms;             /* 0: 1 d, of a half-life below 7 d 1 h */
+    uint32_t exact_max;                /* of what it reads; 0: as in the settings */
     const struct pql_multiply_conf *multiply;
     size_t multiply_count;
     const struct pql_cap_conf *caps;

@@ -47,6 +47,7 @@ void pql_build_hash(struct pql_builder *b, struct pql_definition *definition)
     put_choices(b, &text, definition);
     pql_build_put_outcomes(conf, &text);
     pql_build_put_score(b, definition, &text);
+    if (conf->exact_max) pql_buf_printf(&text, "|exact_max %u", conf->exact_max);
     snprintf(definition->hash, sizeof definition->hash, "%016llx",
              (unsigned long long)pql_hash_slice((struct pql_slice){text.ptr, text.len}, 0));
     definition->hash_slice = (struct pql_slice){definition->hash, 16};

@@ -226,6 +226,14 @@ static uint32_t use_period(struct pql_builder *b, struct pql_slice name)
     return index;
 }
 
+/* As the definition that is compiled asks. */
+static uint32_t exact_max(const struct pql_builder *b)
+{
+    const struct pql_program_conf *conf = b->program->conf;
+    uint32_t own = b->definition == PQL_NO_INDEX ? 0 : conf->definitions[b->definition].exact_max;
+    return own ? own : conf->settings.exact_max;
+}
+
 uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
 {
     struct pql_program *program = b->program;
@@ -242,7 +250,11 @@ uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
                                  signal_rows[call->function].family, (int)(text.len - name), text.ptr + name,
                                  pql_build_zone_mark(b, call), pql_build_decay_mark(b, call));
     uint32_t index = signal_find(program, pql_slice_of(key));
-    if (index != PQL_NO_INDEX) return index;
+    if (index != PQL_NO_INDEX) {
+        struct pql_signal *known = &program->signals[index]->signal;
+        if (exact_max(b) > known->exact_max) known->exact_max = exact_max(b);
+        return index;
+    }
     const struct pql_settings *settings = &program->conf->settings;
     int32_t path = path_of(b, &call->selector);
     const struct pql_expr *where = compile_where(b, call->selector.where);
@@ -258,7 +270,7 @@ uint32_t pql_build_signal(struct pql_builder *b, const struct pql_node *call)
                                       .subject = b->subject,
                                       .window = call->window,
                                       .k = settings->evidence_max ? settings->evidence_max : 1,
-                                      .exact_max = settings->exact_max,
+                                      .exact_max = exact_max(b),
                                       .start_grace_ms = settings->start_grace_ms,
                                       .zone = pql_build_is_zoned(call) ? b->zone : NULL,
                                       .unit = calendar_of(call->function)};

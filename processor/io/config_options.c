@@ -20,7 +20,6 @@
 #define RESULTS PQL_OPTION_AFFECTS_RESULTS
 #define SECRET PQL_OPTION_IS_SECRET
 #define REQUIRED PQL_OPTION_REQUIRED
-#define LATER PQL_OPTION_UNAVAILABLE
 #define RULES PQL_OPTION_IN_RULES
 #define SHOWN PQL_OPTION_OPTIONAL
 #define CONTENT PQL_OPTION_IS_FILE
@@ -91,11 +90,6 @@ static const char *const mode_words[] = {"live", "shadow", "off", NULL};
     {                                                                                                        \
         PQL_GROUP_##group, name, PQL_OPTION_CHOICES, PQL_GROUP_CHOICE, member, NULL, 0, 0, NULL,             \
             RESULTS | SHOWN, example, help                                                                   \
-    }
-#define ABSENT(group, name, help)                                                                            \
-    {                                                                                                        \
-        PQL_GROUP_##group, name, PQL_OPTION_ANY, PQL_GROUP_ROOT, NO_MEMBER, NULL, 0, 0, NULL, LATER, NULL,   \
-            help                                                                                             \
     }
 
 /* clang-format off */
@@ -332,7 +326,7 @@ const struct pql_option pql_options[] = {
     TEXT(TIER, "name", NAME, AT(pql_tier_conf, name), NULL, REQUIRED | RESULTS | SHOWN, "\"hot\"", "Name of the tier."),
     TEXT(TIER, "at", NUMBER, AT(pql_tier_conf, at), NULL, REQUIRED | RESULTS | SHOWN, "15", "Score from which on it holds."),
     DURATION(DEFINITION, "decay_step", AT(definition_fields, conf.decay_step_ms), "0s", 0, 100 * YEAR, RESULTS, "Items that decay count less at each such step of the clock; 0s: 1d, and 1h where half of it is gone in less than 7d."),
-    ABSENT(DEFINITION, "exact_max", "exact_max of one definition (the one at the top level holds for all)"),
+    INT(DEFINITION, "exact_max", AT(definition_fields, conf.exact_max), "0", 0, 10000000, RESULTS, "exact_max of what this definition reads; of several readers of one signal the largest holds. 0: as at the top level."),
     CHOICES(DEFINITION, "routes", AT(definition_fields, conf.choices[PQL_CHOICE_ROUTE]),
             "( { to = \"senior_ae\"; when = \"account.size >= 200\"; }, { to = \"sdr\"; } )",
             "Who should act, shown in records: a text, or a list of which the first counts whose `when` holds as the record is written."),
@@ -644,11 +638,6 @@ static void read_sources(const struct pql_options_reader *reader, const struct p
 static void read_one(const struct pql_options_reader *reader, const struct pql_option *option,
                      const struct pql_setting *setting, void *out)
 {
-    if (option->flags & PQL_OPTION_UNAVAILABLE) {
-        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' is not in this version (%s)",
-                         option->name, option->help);
-        return;
-    }
     bool fits = kind_fits(option->type, setting->kind);
     if (setting->is_override && option->type != PQL_OPTION_GROUP && option->type != PQL_OPTION_LIST)
         fits = true;
@@ -867,7 +856,7 @@ static void print_group(enum pql_option_group group, const char *parent, size_t 
 {
     for (size_t i = 0; i < pql_options_count; i++) {
         const struct pql_option *option = &pql_options[i];
-        if (option->group != group || option->flags & PQL_OPTION_UNAVAILABLE) continue;
+        if (option->group != group) continue;
         bool is_written = is_shown && is_set(option);
         char help[64], prefix[64];
         snprintf(help, sizeof help, "%s%*s// ", is_shown ? "" : "# ", (int)indent, "");
@@ -923,9 +912,6 @@ void pql_options_print(enum pql_option_group first, FILE *out)
         fprintf(out, "%s%s", group_paths[option->group], option->name);
         if (option->value) fprintf(out, " = %s", option->value);
         fputc('\n', out);
-        if (option->flags & PQL_OPTION_UNAVAILABLE)
-            fprintf(out, "    not in this version: %s\n", option->help);
-        else
-            print_help(option, "    ", out);
+        print_help(option, "    ", out);
     }
 }

@@ -61,13 +61,12 @@ enum {
     PQL_OPTION_AFFECTS_RESULTS = 1, /* part of the program: a change needs a higher revision */
     PQL_OPTION_IS_SECRET = 2,       /* never printed */
     PQL_OPTION_REQUIRED = 4,
-    PQL_OPTION_UNAVAILABLE = 8, /* known, and refused by name in this version */
-    PQL_OPTION_IN_RULES = 16,   /* may stand in a file of definitions */
-    PQL_OPTION_OPTIONAL = 32,   /* the example only shows how it is written: it stays in a comment */
-    PQL_OPTION_IS_FILE = 64,    /* names a file whose content counts */
+    PQL_OPTION_IS_ZONE = 8,   /* names a time zone whose clock counts */
+    PQL_OPTION_IN_RULES = 16, /* may stand in a file of definitions */
+    PQL_OPTION_OPTIONAL = 32, /* the example only shows how it is written: it stays in a comment */
+    PQL_OPTION_IS_FILE = 64,  /* names a file whose content counts */
     PQL_OPTION_IS_CONDITION = 128,
     PQL_OPTION_IS_LIVE = 256, /* changes nothing of results, and can be changed while running */
-    PQL_OPTION_IS_ZONE = 256, /* names a time zone whose clock counts */
 };
 
 struct pql_option {

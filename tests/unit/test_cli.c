@@ -97,6 +97,31 @@ static void test_check_names_what_may_be_approximate(void **state)
     assert_true(of_total > total && of_total < falls && of_prev > falls);
 }
 
+/* Of several readers of one signal the one that keeps most; what is read in W and in prev W is one list. */
+static void test_exact_max_of_one_definition(void **state)
+{
+    (void)state;
+    write_file("c.conf",
+               CONFIG "exact_max = 200;\ndefinitions = (\n"
+                      "  { name = \"total\"; qualify = \"sum(x.p, 30d) >= 5\"; },\n"
+                      "  { name = \"less\"; exact_max = 20; qualify = \"sum(x.p, 30d) >= 9\"; },\n"
+                      "  { name = \"few\"; exact_max = 70; qualify = \"sum(y.p, 30d) >= 9\"; },\n"
+                      "  { name = \"users\"; subject = \"account\"; exact_max = 600;\n"
+                      "    qualify = \"users(sum(y.p, 30d) >= 9) >= 2\"; },\n"
+                      "  { name = \"now\"; exact_max = 300; qualify = \"count(x, 7d) / 2 >= 4\"; },\n"
+                      "  { name = \"falls\"; qualify = \"count(x, prev 7d) / 2 >= 4\"; } );\n");
+    assert_int_equal(run("pqlstream check --config %s", path_of("c.conf")), PQL_EXIT_OK);
+    const char *few = strstr(out, "definition few (user)"), *now = strstr(out, "definition now (user)");
+    assert_true(few && now);
+    assert_non_null(strstr(out, "    sum(x.p, 30d) is exact for the newest 200 occurrences and "));
+    const char *shared = strstr(few, "    sum(y.p, 30d) is exact for the newest 600 occurrences and ");
+    assert_true(shared && shared < now);
+    assert_non_null(strstr(now, "    count(x, 7d) is exact for the newest 300 occurrences and "));
+    assert_non_null(strstr(now, "    count(x, prev 7d) is exact for the newest 300 occurrences and "));
+    assert_null(strstr(out, "newest 20 "));
+    assert_null(strstr(out, "newest 70 "));
+}
+
 static void test_check_of_decay(void **state)
 {
     (void)state;
@@ -442,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_check_names_what_may_be_approximate),
+        cmocka_unit_test(test_exact_max_of_one_definition),
         cmocka_unit_test(test_check_of_decay),
         cmocka_unit_test(test_check_says_all_errors),
         cmocka_unit_test(test_check_says_each_error_once),

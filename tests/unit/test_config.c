@@ -424,6 +424,7 @@ static void test_program_text(void **state)
                                          "definitions[0].alert=false",
                                          "definitions[0].timezone=Europe/Paris",
                                          "definitions[1].mode=live",
+                                         "definitions[0].exact_max=7",
                                          "max_future=1h"};
     enum { SAME = sizeof same / sizeof *same, OTHERS = sizeof others / sizeof *others };
     write_file(fixture, "a.avsc", "\"string\"\n");

@@ -286,6 +286,17 @@ unsigned pql_first_add(const struct pql_signal *signal, struct pql_cell **cell,
     return changed | ((is_counted ? is_new : is_other) ? PQL_CHANGE_VALUE : 0);
 }
 
+/* At the limit the oldest goes that does not decide: only a window that moves later may miss it. */
+static void drop_undecisive(const struct pql_signal *signal, struct pql_cell *cell,
+                            const struct pql_first *first)
+{
+    if (cell->n <= signal->exact_max) return;
+    uint32_t oldest = decider(signal, cell, first) == 0;
+    if (oldest == cell->n) return;
+    pql_first_drop(signal, (const struct pql_entry_first *)pql_cell_entries(signal, cell) + oldest);
+    pql_cell_remove(signal, cell, oldest);
+}
+
 unsigned pql_first_add_value(const struct pql_signal *signal, struct pql_cell **cell,
                              const struct pql_occurrence *occ, const struct pql_first *first, int64_t t_ms)
 {
@@ -293,13 +304,13 @@ unsigned pql_first_add_value(const struct pql_signal *signal, struct pql_cell **
     bool inside = is_inside(first, occ->time_ms);
     const struct pql_payload_first *value = pql_cell_payload(*cell);
     if (inside ? value->is_folded != 0 : occ->time_ms + signal->start_grace_ms <= t_ms) return 0;
-    bool has_room = make_room(signal, *cell, first, t_ms);
     struct pql_value before = decided(signal, *cell, first);
-    if (!has_room) return 0;
     struct pql_entry_first entry = pql_first_entry(occ->time_ms, &occ->value);
     memcpy(pql_cell_insert(signal, cell, pql_cell_upto(signal, *cell, occ->time_ms)), &entry, sizeof entry);
     struct pql_value after = decided(signal, *cell, first);
-    return PQL_CHANGE_ANY | (pql_value_same(&before, &after) ? 0 : PQL_CHANGE_VALUE);
+    bool is_same = pql_value_same(&before, &after);
+    drop_undecisive(signal, *cell, first);
+    return PQL_CHANGE_ANY | (is_same ? 0 : PQL_CHANGE_VALUE);
 }
 
 /* low of the payload: how many have come. At the limit the oldest is forgotten. */
@@ -406,10 +417,10 @@ static void merge_deciders(const struct pql_signal *signal, struct pql_cell **in
     bool is_latest = signal->function == PQL_FN_LATEST;
     for (uint32_t i = 0; i < from->n; i++) {
         struct pql_value value = pql_first_value(&list[i]);
-        if (!make_room(signal, *into, first, t_ms)) continue;
         struct pql_entry_first entry = pql_first_entry(list[i].time_ms, &value);
         uint32_t at = pql_cell_upto(signal, *into, entry.time_ms - is_latest);
         memcpy(pql_cell_insert(signal, into, at), &entry, sizeof entry);
+        drop_undecisive(signal, *into, first);
     }
     const struct pql_payload_first *present = pql_cell_payload(*into);
     if (present->is_folded) keep_first(signal, *into, first, t_ms, INSIDE_DROP);
