@@ -130,12 +130,14 @@ def partitions_of(broker, topic):
     return sorted(metadata.topics[topic].partitions)
 
 
-def read_committed(broker, topic, seconds=60):
-    """Every committed message of a topic up to its present end, partition by partition in order of offset."""
+def read_committed(broker, topic, seconds=60, waits=True):
+    """Every committed message of a topic up to its present end, partition by partition in order of offset. The end of a
+    transaction that is under way there, be its process alive or dead, is waited for, unless waits is false."""
+    ends = end_offsets(broker, topic, "read_uncommitted" if waits else "read_committed")
     consumer = Consumer({"bootstrap.servers": broker, "group.id": "independent-reader", "enable.auto.commit": False,
                          "isolation.level": "read_committed", "enable.partition.eof": True,
                          "auto.offset.reset": "earliest"})
-    open_partitions = set(partitions_of(broker, topic))
+    open_partitions = set(ends)
     consumer.assign([TopicPartition(topic, p, 0) for p in open_partitions])
     messages, deadline = [], time.monotonic() + seconds
     while open_partitions:
@@ -144,10 +146,10 @@ def read_committed(broker, topic, seconds=60):
         for message in consumer.consume(10000, 0.2):
             if message.error() is None:
                 messages.append(message)
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                open_partitions.discard(message.partition())
-            else:
+            elif message.error().code() != KafkaError._PARTITION_EOF:
                 raise KafkaException(message.error())
+            elif message.offset() >= ends[message.partition()]:
+                open_partitions.discard(message.partition())
     consumer.close()
     return sorted(messages, key=lambda m: (m.partition(), m.offset()))
 
@@ -183,8 +185,8 @@ def delete_offsets(broker, group, topic, partitions):
         raise RuntimeError(f"offsets of {topic} not deleted: error {error}")
 
 
-def end_offsets(broker, topic):
-    consumer = Consumer({"bootstrap.servers": broker, "group.id": "independent-reader"})
+def end_offsets(broker, topic, isolation="read_committed"):
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "independent-reader", "isolation.level": isolation})
     try:
         return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), 10)[1] for p in partitions_of(broker, topic)}
     finally:
