@@ -240,6 +240,7 @@ static void init_workers(struct pql_pipeline *p)
         w->pipeline = p;
         w->index = i;
         w->batch = pql_xcalloc(PQL_BATCH, sizeof *w->batch);
+        w->ahead = pql_xcalloc(PQL_BATCH, sizeof *w->ahead);
         pql_arena_init(&w->scratch);
     }
 }
@@ -285,6 +286,7 @@ static void free_worker(struct pql_worker *w)
     free(w->tasks);
     free(w->by_partition);
     free(w->batch);
+    free(w->ahead);
     free(w->acks.items);
     free(w->acks_taken.items);
     pql_buf_deinit(&w->value);

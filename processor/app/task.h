@@ -254,6 +254,7 @@ struct pql_worker {
     struct pql_task **by_partition; /* or NULL; index: partition */
     size_t by_partition_count;
     struct pql_message_view *batch;
+    uint64_t *ahead; /* hashes of the accounts of its messages, as far as it was looked at (lookahead.c) */
     struct pql_arena scratch;
     struct pql_buf value; /* of the record being encoded */
     struct pql_ack_queue acks_taken;
@@ -424,6 +425,10 @@ int pql_fill_take(struct pql_worker *w, struct pql_task *task, const struct pql_
 bool pql_fill_close(struct pql_worker *w, struct pql_task *task, const char *given_up);
 /* Its keeper: where the wanted time stands in each input. */
 void pql_fill_ask(struct pql_pipeline *p, struct pql_task *task);
+
+/* --- lookahead.c --- */
+/* Before message `at` of the batch is taken: those behind it, of its input, are not taken yet. */
+void pql_worker_look_ahead(struct pql_worker *w, size_t at, size_t count);
 
 /* --- edition.c --- */
 /* Under the lock: takes it over, or frees it and returns the equal one that is there. */

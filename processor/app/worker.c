@@ -651,8 +651,11 @@ static void take_batch(struct pql_worker *w)
     size_t n = ports->worker_poll(ports->self, w->index, w->batch, PQL_BATCH);
     w->did_something |= n > 0;
     for (uint32_t input = 0; n && input < inputs_count; input++)
-        for (size_t i = 0; i < n; i++)
-            if (w->batch[i].input == input) take(w, &w->batch[i]);
+        for (size_t i = 0; i < n; i++) {
+            if (w->batch[i].input != input) continue;
+            pql_worker_look_ahead(w, i, n);
+            take(w, &w->batch[i]);
+        }
 }
 
 /* --- what begins without a record: ticks, refreshes --- */

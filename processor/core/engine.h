@@ -44,6 +44,18 @@ enum pql_applied {
  * raises `seen` to its time and acts as a tick. An unsupported kind must not reach the engine. */
 enum pql_applied pql_engine_apply(struct pql_engine *engine, const struct pql_event *event);
 
+/* An event of this account comes soon (its record's key says so): the memory that it will touch is asked for,
+ * so that it is there by then. A guess that is wrong costs a little and changes nothing.
+ *
+ *   event i + 12: its place in the table    i + 9: the account    i + 6: its cells    i + 3: what is in them
+ *
+ * The first call of an event returns its hash, the others take it. Only while pql_engine_wants_ahead: events
+ * that wait for earlier ones (lateness) are not applied in the order in which they come. */
+enum pql_ahead { PQL_AHEAD_ACCOUNT, PQL_AHEAD_CELLS, PQL_AHEAD_ENTRIES };
+bool pql_engine_wants_ahead(const struct pql_engine *engine);
+uint64_t pql_engine_ahead(const struct pql_engine *engine, struct pql_slice account);
+void pql_engine_ahead_more(const struct pql_engine *engine, uint64_t hash, enum pql_ahead what);
+
 /* Moves the clock to t_ms without an event: everything due at or before R happens, R = t for lateness 0, else
  * t - lateness - 1 ms. A t below `seen` changes nothing. False: it stopped in the middle, call again with the
  * same t. */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { BATCH = 1000 }; /* as a worker takes them */
+
 struct job {
     struct source source;
     int64_t lateness_ms;
@@ -60,16 +62,40 @@ static struct pql_program *program_of(const struct job *job, struct pql_definiti
     return program;
 }
 
+/* What comes of the batch is fetched ahead, as a worker does. */
+static void look_ahead(const struct pql_engine *engine, const struct source_event *events, size_t at,
+                       size_t count, uint64_t *hashes)
+{
+    enum { STRIDE = 3 };
+    size_t to = at + 4 * STRIDE;
+    if (to < count)
+        hashes[to] = pql_engine_ahead(engine, (struct pql_slice){events[to].account, sizeof events->account});
+    for (int what = PQL_AHEAD_ACCOUNT; what <= PQL_AHEAD_ENTRIES; what++) {
+        to -= STRIDE;
+        if (to >= 4 * STRIDE && to < count) pql_engine_ahead_more(engine, hashes[to], (enum pql_ahead)what);
+    }
+}
+
+static void apply(struct pql_engine *engine, const struct source_event *events, uint64_t number, size_t count)
+{
+    uint64_t hashes[BATCH];
+    for (size_t i = 0; i < count; i++) {
+        if (pql_engine_wants_ahead(engine)) look_ahead(engine, events, i, count, hashes);
+        struct pql_event event = source_view(&events[i]);
+        event.offset = (int64_t)(number + i);
+        (void)pql_engine_apply(engine, &event);
+    }
+}
+
 static bool run(const struct job *job, const struct pql_program *program, const struct source_event *events,
                 int number)
 {
     struct result result = {0};
     struct pql_engine *engine = pql_engine_new(program, count, &result);
     double begin = cpu_seconds();
-    for (uint64_t i = 0; i < job->source.events; i++) {
-        struct pql_event event = source_view(&events[i]);
-        event.offset = (int64_t)i;
-        (void)pql_engine_apply(engine, &event);
+    for (uint64_t from = 0; from < job->source.events; from += BATCH) {
+        uint64_t left = job->source.events - from;
+        apply(engine, &events[from], from, (size_t)(left < BATCH ? left : BATCH));
     }
     pql_engine_finish(engine);
     double ns = (cpu_seconds() - begin) * 1e9 / (double)job->source.events;
