@@ -1,5 +1,7 @@
 #include "app/admin.h"
 
+#include "app/admin_look.h"
+#include "app/json_put.h"
 #include "app/metrics.h"
 #include "core/wire/encode.h"
 #include "base/log.h"
@@ -44,43 +46,11 @@ static void view_deinit(struct view *view)
     free(view->lags);
 }
 
-/* One member of an object, after the first with a comma before it. */
-static void put_name(struct pql_buf *out, const char *name)
-{
-    pql_buf_text(out, out->len && out->ptr[out->len - 1] != '{' ? ",\n  " : "\n  ");
-    pql_encode_json_text(out, pql_slice_of(name));
-    pql_buf_text(out, ": ");
-}
-
-static void put_text(struct pql_buf *out, const char *name, struct pql_slice text)
-{
-    put_name(out, name);
-    pql_encode_json_text(out, text);
-}
-
-static void put_optional(struct pql_buf *out, const char *name, const char *text)
-{
-    if (text && *text) {
-        put_text(out, name, pql_slice_of(text));
-        return;
-    }
-    put_name(out, name);
-    pql_buf_text(out, "null");
-}
-
-static void put_number(struct pql_buf *out, const char *name, int64_t number, bool is_known)
-{
-    put_name(out, name);
-    if (is_known)
-        pql_buf_printf(out, "%" PRId64, number);
-    else
-        pql_buf_text(out, "null");
-}
-
 /* --- routes --- */
 
-static void answer_metrics(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_metrics(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     struct view view = view_of(admin);
     struct pql_scoreboard_view scores = admin->runner
                                             ? pql_pipeline_scores(pql_runner_pipeline(admin->runner))
@@ -91,15 +61,17 @@ static void answer_metrics(struct pql_admin *admin, struct pql_server_answer *an
     view_deinit(&view);
 }
 
-static void answer_live(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_live(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     (void)admin;
     pql_buf_text(&answer->body, "live\n");
 }
 
 /* Ready: every task that is assigned processes new events. What does not is named. */
-static void answer_ready(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_ready(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     struct view view = view_of(admin);
     for (size_t i = 0; i < view.count; i++) {
         const struct pql_task_standing *task = &view.tasks[i];
@@ -117,23 +89,24 @@ static void put_task(const struct pql_admin *admin, const struct pql_task_standi
 {
     const struct pql_pipeline_conf *conf = pql_wiring_conf(pql_runner_wiring(admin->runner));
     pql_buf_text(out, "{");
-    put_number(out, "partition", task->partition, true);
-    put_text(out, "phase", pql_slice_of(task->phase));
-    put_name(out, "committed");
+    pql_put_number(out, "partition", task->partition, true);
+    pql_put_text(out, "phase", pql_slice_of(task->phase));
+    pql_put_name(out, "committed");
     pql_buf_text(out, "{");
     for (uint32_t i = 0; i < conf->inputs_count; i++)
-        put_number(out, conf->inputs[i].topic, task->committed[i], true);
+        pql_put_number(out, conf->inputs[i].topic, task->committed[i], true);
     pql_buf_text(out, "}");
-    put_number(out, "lag_records", lag->records, lag->records >= 0);
-    put_number(out, "revision", task->revision, task->revision >= 0);
-    put_number(out, "accounts", (int64_t)task->accounts, true);
-    put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);
-    put_optional(out, "blocked", task->blocked);
+    pql_put_number(out, "lag_records", lag->records, lag->records >= 0);
+    pql_put_number(out, "revision", task->revision, task->revision >= 0);
+    pql_put_number(out, "accounts", (int64_t)task->accounts, true);
+    pql_put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);
+    pql_put_optional(out, "blocked", task->blocked);
     pql_buf_text(out, "}");
 }
 
-static void answer_status(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_status(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     struct view view = view_of(admin);
     const struct pql_config *config = admin->setup->config;
     struct pql_buf *out = &answer->body;
@@ -141,17 +114,17 @@ static void answer_status(struct pql_admin *admin, struct pql_server_answer *ans
     pql_pipeline_program(pql_runner_pipeline(admin->runner), &revision);
     answer->content_type = "application/json";
     pql_buf_text(out, "{");
-    put_text(out, "version", PQL_SLICE_LITERAL(PQL_VERSION));
-    put_text(out, "app", pql_slice_of(config->app));
-    put_optional(out, "instance", config->instance);
-    put_text(out, "writer", pql_slice_of(pql_wiring_conf(pql_runner_wiring(admin->runner))->writer));
-    put_number(out, "revision", revision, true);
-    put_text(out, "delivery",
-             pql_slice_of(config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once"));
-    put_number(out, "up_seconds", (pql_wall_ms() - admin->began_ms) / 1000, true);
-    put_number(out, "events", (int64_t)view.stats.messages, true);
-    put_number(out, "transitions", (int64_t)view.stats.records, true);
-    put_name(out, "tasks");
+    pql_put_text(out, "version", PQL_SLICE_LITERAL(PQL_VERSION));
+    pql_put_text(out, "app", pql_slice_of(config->app));
+    pql_put_optional(out, "instance", config->instance);
+    pql_put_text(out, "writer", pql_slice_of(pql_wiring_conf(pql_runner_wiring(admin->runner))->writer));
+    pql_put_number(out, "revision", revision, true);
+    pql_put_text(out, "delivery",
+                 pql_slice_of(config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once"));
+    pql_put_number(out, "up_seconds", (pql_wall_ms() - admin->began_ms) / 1000, true);
+    pql_put_number(out, "events", (int64_t)view.stats.messages, true);
+    pql_put_number(out, "transitions", (int64_t)view.stats.records, true);
+    pql_put_name(out, "tasks");
     pql_buf_text(out, "[");
     for (size_t i = 0; i < view.count; i++) {
         if (i) pql_buf_text(out, ", ");
@@ -169,18 +142,19 @@ static void put_definition(const struct pql_program *program, size_t index, stru
     FILE *file = open_memstream(&words, &len);
     if (file) pql_program_explain(program, index, file), fclose(file);
     pql_buf_text(out, "{");
-    put_text(out, "name", definition->name);
-    put_text(out, "subject", pql_slice_of(definition->subject == PQL_SUBJECT_USER ? "user" : "account"));
-    put_number(out, "version", definition->version, true);
-    put_text(out, "qualify", definition->qualify.text);
-    put_text(out, "explained", (struct pql_slice){words ? words : "", len});
+    pql_put_text(out, "name", definition->name);
+    pql_put_text(out, "subject", pql_slice_of(definition->subject == PQL_SUBJECT_USER ? "user" : "account"));
+    pql_put_number(out, "version", definition->version, true);
+    pql_put_text(out, "qualify", definition->qualify.text);
+    pql_put_text(out, "explained", (struct pql_slice){words ? words : "", len});
     pql_buf_text(out, "}");
     free(words);
 }
 
 /* Those that were taken over last: SIGHUP may have changed them. */
-static void answer_definitions(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_definitions(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     int64_t revision;
     const struct pql_program *program =
         admin->runner ? pql_pipeline_program(pql_runner_pipeline(admin->runner), &revision)
@@ -194,20 +168,27 @@ static void answer_definitions(struct pql_admin *admin, struct pql_server_answer
     pql_buf_text(&answer->body, "]\n");
 }
 
-static void answer_refresh(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_accounts(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    pql_admin_look(admin->runner, admin->setup->config->instance, rest, answer);
+}
+
+static void answer_refresh(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
+{
+    (void)rest;
     pql_pipeline_refresh(pql_runner_pipeline(admin->runner));
     answer->status = 202;
     pql_buf_text(&answer->body, "asked for; each partition of this instance publishes its members\n");
 }
 
-static void answer_index(struct pql_admin *admin, struct pql_server_answer *answer);
+static void answer_index(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer);
 
 static const struct route {
     const char *path;
     bool is_post, is_open; /* open: no token is wanted */
     bool needs_pipeline;
-    void (*answer)(struct pql_admin *admin, struct pql_server_answer *answer);
+    /* rest: of a path that ends with '/' in the table, what is behind it */
+    void (*answer)(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer);
     const char *help;
 } routes[] = {
     {"/", false, false, false, answer_index, "this list"},
@@ -217,11 +198,14 @@ static const struct route {
     {"/metrics", false, false, true, answer_metrics, "OpenMetrics"},
     {"/status", false, false, true, answer_status, "the instance and its partitions, JSON"},
     {"/refresh", true, false, true, answer_refresh, "a record of every present member to the state topic"},
+    {"/accounts/", false, false, true, answer_accounts,
+     "ID, or ID/users/ID: why is it qualified or what is missing, JSON"},
     {"/definitions", false, false, false, answer_definitions, "what is looked for, and in words, JSON"},
 };
 
-static void answer_index(struct pql_admin *admin, struct pql_server_answer *answer)
+static void answer_index(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
+    (void)rest;
     (void)admin;
     pql_buf_text(&answer->body, "pqlstream " PQL_VERSION "\n\n");
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
@@ -231,12 +215,16 @@ static void answer_index(struct pql_admin *admin, struct pql_server_answer *answ
 
 static const struct route *route_of(const char *path)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-        if (strcmp(routes[i].path, path) == 0) return &routes[i];
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        size_t len = strlen(routes[i].path);
+        bool is_prefix = len > 1 && routes[i].path[len - 1] == '/';
+        if (strncmp(routes[i].path, path, len) == 0 && (is_prefix || !path[len])) return &routes[i];
+    }
     return NULL;
 }
 
-static void answer_route(struct pql_admin *admin, const struct route *route, struct pql_server_answer *answer)
+static void answer_route(struct pql_admin *admin, const struct route *route, const char *path,
+                         struct pql_server_answer *answer)
 {
     pthread_mutex_lock(&admin->lock);
     if (route->needs_pipeline && !admin->runner) {
@@ -244,7 +232,7 @@ static void answer_route(struct pql_admin *admin, const struct route *route, str
         pql_buf_text(&answer->body, "the process is starting or ending: no partition is assigned\n");
     } else {
         answer->status = 200;
-        route->answer(admin, answer);
+        route->answer(admin, path + strlen(route->path), answer);
     }
     pthread_mutex_unlock(&admin->lock);
 }
@@ -263,7 +251,7 @@ static void answer_request(void *context, const struct pql_server_request *reque
         answer->allow = route->is_post ? "POST" : "GET, HEAD";
         pql_buf_printf(&answer->body, "%s only\n", route->is_post ? "POST" : "GET");
     } else {
-        answer_route(context, route, answer);
+        answer_route(context, route, request->path, answer);
     }
 }
 

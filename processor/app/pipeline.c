@@ -302,6 +302,7 @@ void pql_pipeline_free(struct pql_pipeline *p)
     for (size_t i = 0; i < p->count; i++) pql_task_free(p->tasks[i]);
     for (size_t i = 0; i < p->parked_count; i++) pql_task_free(p->parked[i]);
     pql_editions_free(p);
+    pql_lookup_drop(p);
     pql_arena_deinit(&p->committer.arena);
     free(p->committer.tasks);
     free(p->committer.positions);

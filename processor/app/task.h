@@ -272,6 +272,7 @@ struct pql_worker {
     const struct pql_edition *wanted;  /* likewise */
     int64_t wanted_revision, wanted_from;
     uint64_t wanted_serial;
+    struct pql_lookup *lookup;       /* that it has to answer in this step, or NULL */
     struct pql_pipeline_stats stats; /* only its own counters; copied under the lock */
     struct pql_pipeline_stats shown; /* under the lock */
 };
@@ -368,6 +369,7 @@ struct pql_pipeline {
     struct pql_err stop_err;
     bool is_done;
 
+    struct pql_lookup *lookup; /* under the lock: a question from outside, or NULL */
     struct pql_scoreboard *scoreboard;
     struct pql_worker *workers;
     size_t *keeper_turns;
@@ -477,6 +479,12 @@ pql_emit pql_output_tombstone;
 extern const struct pql_watch pql_output_watch;
 void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
                             const struct pql_message_view *message, const char *reason, const char *words);
+
+/* --- lookup.c --- */
+/* Under the lock: a question that the worker has not answered; NULL: there is none. */
+struct pql_lookup *pql_lookup_wanted(const struct pql_worker *w);
+void pql_lookup_answer(struct pql_worker *w, struct pql_lookup *lookup); /* between two batches */
+void pql_lookup_drop(struct pql_pipeline *p);                            /* at the end, or under the lock */
 
 /* --- snapshots.c --- */
 void pql_snapshots_step(struct pql_worker *w);

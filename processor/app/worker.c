@@ -985,6 +985,7 @@ static void take_requests(struct pql_worker *w)
     w->wanted_from = p->wanted_from;
     w->wanted_serial = p->wanted_serial;
     if (w->handover_wanted) hand_over(w);
+    w->lookup = pql_lookup_wanted(w);
     struct pql_ack_queue acks = w->acks;
     w->acks = w->acks_taken;
     w->acks_taken = acks;
@@ -1082,6 +1083,7 @@ void pql_worker_step(struct pql_pipeline *p, unsigned index, int wait_ms)
         act(w, w->tasks[i]);
         if (w->tasks[i]->phase == PQL_PHASE_REPLAY) tell_replay(w, w->tasks[i]);
     }
+    if (w->lookup) pql_lookup_answer(w, w->lookup);
     pql_snapshots_step(w);
     report(w);
     if (!w->did_something && wait_ms > 0) p->ports->worker_wait(p->ports->self, index, wait_ms);

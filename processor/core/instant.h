@@ -145,7 +145,9 @@ void pql_leave(struct pql_engine *engine, const struct pql_definition *definitio
                enum pql_reason reason, enum pql_cause by);
 /* A version is above that of every earlier record of the key. */
 void pql_next_version(const struct pql_engine *engine, struct pql_standing *standing);
-/* What every record says; the definition's part is the caller's. */
+/* What the standing says by itself; and what every record says. The definition's part is the caller's. */
+struct pql_record pql_record_standing(const struct pql_engine *engine, const struct pql_account *account,
+                                      const struct pql_user *user, const struct pql_standing *standing);
 struct pql_record pql_record_of(const struct pql_engine *engine, const struct pql_user *user,
                                 const struct pql_standing *standing, enum pql_status before);
 void pql_publish_record(struct pql_engine *engine, struct pql_record *record);

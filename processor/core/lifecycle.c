@@ -8,26 +8,32 @@ void pql_next_version(const struct pql_engine *engine, struct pql_standing *stan
     standing->version = before + 1 > engine->t_ms ? before + 1 : engine->t_ms;
 }
 
-struct pql_record pql_record_of(const struct pql_engine *engine, const struct pql_user *user,
-                                const struct pql_standing *standing, enum pql_status before)
+struct pql_record pql_record_standing(const struct pql_engine *engine, const struct pql_account *account,
+                                      const struct pql_user *user, const struct pql_standing *standing)
 {
-    struct pql_record record = {
-        .account_id = engine->account->id,
+    return (struct pql_record){
+        .account_id = account->id,
         .user_id = user ? user->id : (struct pql_slice){"", 0},
         .status = standing->status,
-        .previous_status = before,
         .first_qualified_at = standing->first_ms,
         .qualified_at = standing->qualified_ms,
         .left_at = standing->status == PQL_STATUS_MISSED ? PQL_NO_TIME : standing->left_ms,
         .expires_at = PQL_NO_TIME,
         .qualification_count = standing->count,
         .sla_due_at = PQL_NO_TIME,
-        .origin = engine->origin,
         .complete_since = PQL_NO_TIME,
-        .occurred_at = engine->t_ms,
         .clock = engine->seen,
         .version = standing->version,
     };
+}
+
+struct pql_record pql_record_of(const struct pql_engine *engine, const struct pql_user *user,
+                                const struct pql_standing *standing, enum pql_status before)
+{
+    struct pql_record record = pql_record_standing(engine, engine->account, user, standing);
+    record.previous_status = before;
+    record.origin = engine->origin;
+    record.occurred_at = engine->t_ms;
     if (!engine->source) return record;
     record.has_source = true;
     record.source_input = engine->source->input;

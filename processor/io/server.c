@@ -142,6 +142,14 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
     *state = NULL;
 }
 
+/* Paths stay as they were sent: an id in one may contain '/'. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    return strlen(text);
+}
+
 /* --- starting --- */
 
 static char *read_pem(const char *path, struct pql_err *err)
@@ -222,12 +230,13 @@ static struct MHD_Daemon *start(struct pql_server *server, int listener)
                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, server->key},
                                    {MHD_OPTION_END, 0, NULL}},
                           none[] = {{MHD_OPTION_END, 0, NULL}};
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, take_request, server, MHD_OPTION_LISTEN_SOCKET, listener,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned)PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
-        end_request, NULL, MHD_OPTION_ARRAY, server->key ? tls : none, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, take_request, server, MHD_OPTION_LISTEN_SOCKET, listener,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)PER_ADDRESS_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE_S,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+                            MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
+                            leave_escaped, NULL, MHD_OPTION_ARRAY, server->key ? tls : none, MHD_OPTION_END);
 }
 
 struct pql_server *pql_server_start(const struct pql_server_conf *conf, pql_server_handler *handler,

@@ -20,7 +20,7 @@ struct pql_server_conf {
 
 struct pql_server_request {
     bool is_post;       /* else GET, or HEAD, whose body is left out on the way */
-    const char *path;   /* decoded, without query, always with a leading '/' */
+    const char *path;   /* as sent, '%' and all, without query, always with a leading '/' */
     bool is_authorized; /* the token was given, or none is wanted */
 };
 

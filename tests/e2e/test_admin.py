@@ -8,6 +8,7 @@ import tempfile
 import time
 import unittest
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import client
@@ -110,6 +111,7 @@ class Admin(unittest.TestCase):
         self.assertEqual(sum(t["committed"][job.topic] for t in found["tasks"]), sent)
         self.assertEqual(found["app"], "admin-open")
         self.check_scores(job, samples)
+        self.check_lookups(job)
         definitions = json.loads(ask(self.port, "/definitions")[2])
         self.assertTrue(all(d["qualify"] and d["explained"] for d in definitions))
         for path in ("/", "/status", "/definitions", "/metrics"):
@@ -138,6 +140,30 @@ class Admin(unittest.TestCase):
             self.assertEqual(samples["pqlstream_members" + labels], entered - left)
         users = {(e["account_id"], e["user_id"]) for e in EVENTS if e["event"] == "signed_up"}
         self.assertEqual(samples['pqlstream_sign_ups_total{subject="user"}'], len(users))
+
+    def check_lookups(self, job):
+        """Every key's last record against what a look-up of its subject says, and wrong ids."""
+        last = {}
+        for record in [r for topic in ("pql", "pqa") for r in job.records()[topic]]:
+            last[scenario.record_key(record)] = record
+        self.assertGreater(len(last), 10)
+        for record in last.values():
+            path = "/accounts/" + urllib.parse.quote(record["account_id"], safe="")
+            if record["user_id"]:
+                path += "/users/" + urllib.parse.quote(record["user_id"], safe="")
+            status, _, text = ask(self.port, path)
+            self.assertEqual(status, 200, text)
+            subject = json.loads(text)["subject"]
+            found = [d["record"] for d in subject["definitions"] if d["record"]["definition"] == record["definition"]]
+            for name in ("status", "version", "qualification_count", "account_id", "user_id"):
+                self.assertEqual(found[0][name], record[name], path)
+            self.assertEqual([e["signal"] for e in found[0]["evidence"]], [e["signal"] for e in record["evidence"]])
+        known = next(iter(last.values()))["account_id"]
+        for path, status, error in (("nobody", 404, "no_account"), (f"{known}/users/nobody", 404, "no_user"),
+                                    ("%zz", 400, "bad_path"), ("", 400, "bad_path"), (f"{known}/users/", 400, "bad_path"),
+                                    (f"{known}/other", 400, "bad_path"), ("%00%ff", 404, "no_account")):
+            answer = ask(self.port, "/accounts/" + path)
+            self.assertEqual((answer[0], json.loads(answer[2])["error"]), (status, error), path)
 
     def test_wrong_questions(self):
         _, program = self.start("admin-wrong")

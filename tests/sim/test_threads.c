@@ -1,6 +1,7 @@
 /* The pipeline with its threads, on the modelled Kafka behind one lock: what the steps share must hold under
  * real interleaving. Rebalances and faults meanwhile; everything is committed at the end, and it ends in
  * order. Another thread asks meanwhile how it stands. */
+#include "app/lookup.h"
 #include "base/log.h"
 #include "sim/calls.h"
 #include "sim/world.h"
@@ -65,7 +66,7 @@ struct observer {
     struct pql_pipeline *pipeline;
     struct world_program *programs; /* that take turns */
     bool stops;                     /* under the lock */
-    uint64_t looks;
+    uint64_t looks, answers;        /* answers: subjects that were found */
 };
 
 static bool is_observed(const struct observer *o)
@@ -74,6 +75,20 @@ static bool is_observed(const struct observer *o)
     bool stops = o->stops;
     unlock();
     return !stops;
+}
+
+/* One of the accounts, or a user that may be none. */
+static void look_up(struct observer *o)
+{
+    static const char *const accounts[] = {"a0", "a1", "a2", "a3", "nobody"}, *const users[] = {"", "u1"};
+    struct pql_buf out = {0};
+    int32_t partition;
+    enum pql_lookup_result result =
+        pql_pipeline_lookup(o->pipeline, pql_slice_of(accounts[o->looks % 5]),
+                            pql_slice_of(users[o->looks / 5 % 2]), &partition, &out);
+    o->answers += result == PQL_LOOKUP_FOUND;
+    assert_true((result == PQL_LOOKUP_FOUND) == (out.len > 0));
+    pql_buf_deinit(&out);
 }
 
 static void *observe(void *context)
@@ -86,6 +101,7 @@ static void *observe(void *context)
         pql_pipeline_stats(o->pipeline, &stats);
         free(pql_pipeline_standing(o->pipeline, &count));
         (void)pql_pipeline_program(o->pipeline, &revision);
+        look_up(o);
         if (o->looks % 100 == 50) pql_pipeline_refresh(o->pipeline);
         if (o->looks % 500 == 250) {
             uint64_t turn = o->looks / 500 + 1;
@@ -170,6 +186,7 @@ static void threads(void **state)
     unlock();
     pthread_join(observing, NULL);
     assert_true(observer.looks > 100);
+    assert_true(observer.answers > 0);
     pql_pipeline_free(pipeline);
     model_client_free(client);
     world_deinit(&world);
