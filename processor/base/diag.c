@@ -177,18 +177,26 @@ static void print_excerpt(const char *line, size_t column, size_t span, FILE *ou
     fputc('\n', out);
 }
 
+/* As editors count: characters, not bytes. */
+static int shown_column(const char *line, int column)
+{
+    int shown = column;
+    for (int i = 0; line && line[i] && i < column - 1; i++) shown -= is_continuation(line[i]);
+    return shown;
+}
+
 static void print_one(const struct pql_diag *diag, FILE *out)
 {
+    bool has_column = diag->line > 0 && diag->column > 0;
+    char *line = has_column && !diag->excerpt && diag->file ? read_line(diag->file, diag->line) : NULL;
+    const char *excerpt = line ? line : diag->excerpt;
     if (diag->file) fprintf(out, "%s:", diag->file);
     if (diag->line > 0) fprintf(out, "%d:", diag->line);
-    if (diag->line > 0 && diag->column > 0) fprintf(out, "%d:", diag->column);
+    if (has_column) fprintf(out, "%d:", shown_column(excerpt, diag->column));
     bool placed = diag->file || diag->line > 0;
     fprintf(out, "%s%s%s\n", placed ? " " : "", diag->severity == PQL_SEVERITY_WARNING ? "warning: " : "",
             diag->message);
-    if (diag->line <= 0 || diag->column <= 0) return;
-    char *line = diag->excerpt || !diag->file ? NULL : read_line(diag->file, diag->line);
-    const char *excerpt = line ? line : diag->excerpt;
-    if (excerpt) print_excerpt(excerpt, (size_t)diag->column, diag->span, out);
+    if (has_column && excerpt) print_excerpt(excerpt, (size_t)diag->column, diag->span, out);
     free(line);
 }
 

@@ -1,6 +1,7 @@
 /* The whole configuration: files, environment and command line to one struct. */
 #include "io/config.h"
 
+#include "io/config_check.h"
 #include "io/config_fields.h"
 #include "io/config_read.h"
 
@@ -83,10 +84,6 @@ static void read_kafka(struct loader *loader)
                                                     .app = loader->config->app,
                                                     .instance = loader->config->instance,
                                                     .group_protocol = loader->config->group_protocol};
-    if (loader->request->needs_brokers && !pql_setting_find(group, "bootstrap_servers"))
-        pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, loader->config->path, 0, 0, 1,
-                       "no brokers: kafka = { bootstrap_servers = \"host:9092\"; }; explain and replay of "
-                       "files need none");
 }
 
 /* --- inputs and outputs --- */
@@ -237,9 +234,9 @@ static void read_outputs(struct loader *loader)
 
 /* --- files of definitions --- */
 
-static void read_rules_file(struct loader *loader, const char *path)
+static void read_rules_file(struct loader *loader, const char *path, const struct pql_source *asked)
 {
-    struct pql_setting *root = pql_setting_read(path, loader->reader.arena, loader->reader.diags);
+    struct pql_setting *root = pql_setting_read(path, asked, loader->reader.arena, loader->reader.diags);
     if (!root) return;
     add_root(loader, root);
     for (const struct pql_setting *kid = root->kids; kid; kid = kid->next) {
@@ -271,22 +268,12 @@ static void read_rules_files(struct loader *loader, const struct pql_path_list *
                             "no file matches %s", path);
             continue; /* nothing to free: glob found nothing */
         }
-        for (size_t k = 0; k < found.gl_pathc; k++) read_rules_file(loader, found.gl_pathv[k]);
+        for (size_t k = 0; k < found.gl_pathc; k++) read_rules_file(loader, found.gl_pathv[k], pattern);
         globfree(&found);
     }
 }
 
 /* --- all of it --- */
-
-static void check_http(struct loader *loader)
-{
-    const struct pql_server_conf *http = &loader->config->http;
-    const struct pql_setting *certificate = pql_setting_find(loader->root, "http_certificate"),
-                             *key = pql_setting_find(loader->root, "http_key");
-    if (!http->certificate != !http->key)
-        pql_setting_diag(certificate ? certificate : key, loader->reader.diags, PQL_SEVERITY_ERROR,
-                         "http_certificate and http_key are given together");
-}
 
 static void read_root(struct loader *loader)
 {
@@ -314,45 +301,8 @@ static void read_root(struct loader *loader)
     config->http.certificate =
         path_beside(loader, pql_setting_find(loader->root, "http_certificate"), config->http.certificate);
     config->http.key = path_beside(loader, pql_setting_find(loader->root, "http_key"), config->http.key);
-    check_http(loader);
     pql_config_rules_read(&loader->reader, loader->root, loader->request->today_ms, &loader->rules);
     read_rules_files(loader, &fields.definition_files);
-}
-
-/* A topic serves one purpose: records of one kind read as another would be a fault that feeds on itself. */
-static void check_topics(struct loader *loader)
-{
-    const struct pql_config *config = loader->config;
-    for (size_t i = 0; i < PQL_OUT_COUNT; i++) {
-        const char *topic = config->outputs[i].topic;
-        bool is_taken = false;
-        for (size_t k = 0; k < i; k++) is_taken |= strcmp(config->outputs[k].topic, topic) == 0;
-        for (size_t k = 0; k < config->inputs_count; k++)
-            is_taken |= config->inputs[k].topic && strcmp(config->inputs[k].topic, topic) == 0;
-        if (is_taken)
-            pql_diag_place(loader->reader.diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
-                           "topic '%s' has two purposes: each input and output has its own", topic);
-    }
-}
-
-static void check_whole(struct loader *loader)
-{
-    struct pql_config *config = loader->config;
-    struct pql_diags *diags = loader->reader.diags;
-    const char *app = config->app ? config->app : "";
-    if (!*app || app[strspn(app, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")])
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
-                       "'app' begins names of topics: letters, digits, '.', '_' and '-' only");
-    const struct pql_setting *definitions = pql_setting_find(loader->root, "definitions");
-    bool has_any =
-        config->program.definitions_count || (definitions && definitions->kids); /* refused ones, too */
-    if (!has_any)
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
-                       "no definitions: nothing to look for (definitions, definition_files)");
-    check_topics(loader);
-    if (config->max_output_delay_ms > config->commit_interval_ms)
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, config->path, 0, 0, 1,
-                       "'max_output_delay' is longer than 'commit_interval'");
 }
 
 struct pql_config *pql_config_load(const struct pql_config_request *request, struct pql_diags *diags)
@@ -366,7 +316,7 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     config->path = pql_arena_printf(&arena, "%s", request->path);
     config->is_program = request->program.len > 0;
     loader.root = config->is_program ? pql_setting_parse(config->path, request->program, &arena, diags)
-                                     : pql_setting_read(request->path, &arena, diags);
+                                     : pql_setting_read(request->path, NULL, &arena, diags);
     if (!loader.root) {
         free(config);
         pql_arena_deinit(&arena);
@@ -384,9 +334,12 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     pql_config_rules_finish(&loader.reader, &loader.rules, config);
     const struct pql_config_trees trees = {loader.roots, loader.roots_count, config->is_program,
                                            &loader.rules};
-    config->program.text = config->is_program ? pql_arena_copy(&arena, request->program)
-                                              : pql_config_program_text(&trees, &arena);
-    check_whole(&loader);
+    pql_config_check(config, loader.root, request->needs_brokers, diags);
+    /* Written from settings that are known to be good. */
+    if (config->is_program)
+        config->program.text = pql_arena_copy(&arena, request->program);
+    else if (!diags->errors_count)
+        config->program.text = pql_config_program_text(&trees, &arena);
     pql_config_rules_deinit(&loader.rules);
     free(loader.roots);
     config->arena = arena;

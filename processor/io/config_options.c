@@ -167,7 +167,7 @@ const struct pql_option pql_options[] = {
          "A mapping that ships with the program, from which fields not given here are taken: canonical, flat, segment, rudderstack, "
          "snowplow, amplitude, posthog or cloudevents."),
     TEXT(MAPPING, "kind", SOURCES, AT(mapping_fields, conf.kind), NULL, RESULTS | SHOWN, "\"type\"",
-         "Path of the kind: track, identify, group or clock; absent: everything is track."),
+         "Path of the kind: track, identify, group, leave_group, alias, outcome, forget or clock; absent: everything is track."),
     TEXT(MAPPING, "event", SOURCES, AT(mapping_fields, conf.event), NULL, RESULTS, "\"event\"", "Path of the event's name."),
     TEXT(MAPPING, "account", SOURCES, AT(mapping_fields, conf.account), NULL, RESULTS,
          "[ \"account_id\", \"context.group_id\", \"header:account\", \"key\" ]", "Path of the account's id."),
@@ -178,7 +178,7 @@ const struct pql_option pql_options[] = {
     BOOL(MAPPING, "assume_utc", AT(mapping_fields, conf.assume_utc), "false", RESULTS, "A date and time without offset is UTC; else such a record is refused."),
     TEXT(MAPPING, "id", SOURCES, AT(mapping_fields, conf.id), NULL, RESULTS, "\"event_id\"", "Path of the message id, by which duplicates are known."),
     TEXT(MAPPING, "previous_user", SOURCES, AT(mapping_fields, conf.previous_user), NULL, RESULTS | SHOWN, "\"previous_id\"", "Path of the previous user in an alias event: from then on its id means the user of the event."),
-    TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS | SHOWN, "\"amount\"", "Path of an outcome's value. (Such events are not applied in this version.)"),
+    TEXT(MAPPING, "value", SOURCES, AT(mapping_fields, conf.value), NULL, RESULTS | SHOWN, "\"amount\"", "Path of an outcome's value."),
     TEXT(MAPPING, "properties", SOURCES, AT(mapping_fields, conf.properties), NULL, RESULTS, "\"properties.*\"",
          "Where definitions find bare names; the first path that is present wins."),
     TEXT(MAPPING, "attributes", SOURCES, AT(mapping_fields, conf.attributes), NULL, RESULTS, "\"traits.*\"",
@@ -534,22 +534,35 @@ static bool parse_start(struct value *value)
     return true;
 }
 
+/* A blank text would do nothing, or stand for something nobody asked for. */
+static bool refuse_blank(struct value *value)
+{
+    bool is_needed = value->option->flags & PQL_OPTION_REQUIRED;
+    return refuse(value, is_needed ? "is empty" : "is empty: leave it out");
+}
+
+static bool is_blank(struct pql_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!strchr(" \t\r\n", text.ptr[i])) return false;
+    return true;
+}
+
+/* An empty variable of the environment is none. */
 static bool parse_string(struct value *value)
 {
+    bool is_unset = value->setting && value->setting->is_override && !value->text.len;
+    if (is_blank(value->text) && !is_unset) return refuse_blank(value);
     *(const char **)value->member = value->text.len ? value->text.ptr : NULL;
     return true;
 }
 
 static bool parse_source(struct value *value)
 {
+    if (is_blank(value->text)) return refuse_blank(value);
     *(struct pql_source *)value->member =
         value->setting ? value->setting->value : (struct pql_source){.text = value->text};
     return true;
-}
-
-static bool parse_name(struct value *value)
-{
-    return value->text.len ? parse_source(value) : refuse(value, "is empty");
 }
 
 static bool parse_number(struct value *value)
@@ -567,8 +580,8 @@ static bool (*const parsers[])(struct value *) = {
     [PQL_OPTION_INT] = parse_int,           [PQL_OPTION_BOOL] = parse_bool,
     [PQL_OPTION_SHARE] = parse_share,       [PQL_OPTION_WORD] = parse_word,
     [PQL_OPTION_START] = parse_start,       [PQL_OPTION_STRING] = parse_string,
-    [PQL_OPTION_NAME] = parse_name,         [PQL_OPTION_SOURCE] = parse_source,
-    [PQL_OPTION_NUMBER] = parse_number,     [PQL_OPTION_VALUE] = parse_name,
+    [PQL_OPTION_NAME] = parse_source,         [PQL_OPTION_SOURCE] = parse_source,
+    [PQL_OPTION_NUMBER] = parse_number,     [PQL_OPTION_VALUE] = parse_source,
 };
 
 /* Which kind of value a type is written as, beside overrides, which are always texts. */
@@ -632,6 +645,13 @@ static void read_sources(const struct pql_options_reader *reader, const struct p
         else
             pql_setting_diag_value(kid, reader->diags, "'%s' holds texts", setting->name);
     }
+    if (!count)
+        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
+                         "'%s' is an empty list: leave it out", setting->name);
+    for (size_t k = 0; k < count && k < (setting->kids ? i : 1); k++)
+        if (is_blank(items[k].text))
+            pql_diag_source(reader->diags, PQL_SEVERITY_ERROR, &items[k], 0, 1,
+                            "'%s' holds an empty text: leave it out", setting->name);
     *out = (struct pql_path_list){items, setting->kind == PQL_SETTING_TEXT ? 1 : i};
 }
 

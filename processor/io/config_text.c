@@ -99,6 +99,7 @@ struct splice {
     struct pql_config_text *text;
     struct pql_arena *arena;
     struct pql_diags *diags;
+    const struct pql_source *asked; /* what names the main file; NULL: the command line */
 };
 
 /* by: the place of the include, or of nothing for the main file. Recursion is bounded by depth. */
@@ -117,6 +118,9 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         if (by.line)
             pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
                            "cannot read %s: %s", path, err.msg);
+        else if (splice->asked)
+            pql_diag_source(splice->diags, PQL_SEVERITY_ERROR, splice->asked, 0, splice->asked->text.len,
+                            "cannot read %s: %s", path, err.msg);
         else
             pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, 0, 0, 1,
                            "cannot be read: %s; --config FILE says where the configuration is", err.msg);
@@ -156,11 +160,11 @@ out:
     return result;
 }
 
-struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena,
-                                             struct pql_diags *diags)
+struct pql_config_text *pql_config_text_read(const char *path, const struct pql_source *asked,
+                                             struct pql_arena *arena, struct pql_diags *diags)
 {
     struct pql_config_text *text = pql_xcalloc(1, sizeof *text);
-    struct splice splice = {text, arena, diags};
+    struct splice splice = {text, arena, diags, asked};
     const char *name = pql_arena_copy(arena, pql_slice_of(path)).ptr;
     if (splice_file(&splice, name, (struct pql_config_spot){.file = name}, 0) != 0) {
         pql_config_text_free(text);
@@ -237,7 +241,7 @@ struct scan {
     size_t count, capacity;
 };
 
-static const char *skip_space(const char *at, const char *end)
+const char *pql_config_skip_space(const char *at, const char *end)
 {
     while (at < end) {
         bool has_next = at + 1 < end;
@@ -257,7 +261,7 @@ static const char *skip_space(const char *at, const char *end)
 
 bool pql_config_next_string(const char **at, const char *end, const char **from, const char **to)
 {
-    const char *open = skip_space(*at, end);
+    const char *open = pql_config_skip_space(*at, end);
     if (open >= end || *open != '"') return false;
     const char *close = open + 1;
     while (close < end && *close != '"') close += *close == '\\' && close + 1 < end ? 2 : 1;
@@ -288,7 +292,7 @@ static void scan_scalar(struct scan *scan, struct pql_config_place *place)
     place->value_end = scan->at;
 }
 
-static bool is_name_byte(char c)
+bool pql_config_is_name_byte(char c)
 {
     return isalnum((unsigned char)c) || c == '_' || c == '-' || c == '*';
 }
@@ -300,7 +304,7 @@ static int scan_all(struct scan *scan)
     char open[PQL_CONFIG_DEPTH_MAX] = {'{'};
     size_t depth = 0;
     for (;;) {
-        scan->at = skip_space(scan->at, scan->end);
+        scan->at = pql_config_skip_space(scan->at, scan->end);
         if (scan->at >= scan->end) return 0;
         char c = *scan->at;
         if (strchr(";,})]", c)) {
@@ -311,10 +315,10 @@ static int scan_all(struct scan *scan)
         const char *name = NULL;
         if (open[depth] == '{') {
             name = scan->at;
-            while (scan->at < scan->end && is_name_byte(*scan->at)) scan->at++;
-            scan->at = skip_space(scan->at, scan->end);
+            while (scan->at < scan->end && pql_config_is_name_byte(*scan->at)) scan->at++;
+            scan->at = pql_config_skip_space(scan->at, scan->end);
             scan->at =
-                skip_space(scan->at < scan->end ? scan->at + 1 : scan->end, scan->end); /* past = or : */
+                pql_config_skip_space(scan->at < scan->end ? scan->at + 1 : scan->end, scan->end); /* past = or : */
             if (scan->at >= scan->end) return 0;
         }
         struct pql_config_place *place = add_place(scan, name);

@@ -16,9 +16,10 @@ enum {
 
 struct pql_config_text;
 
-/* NULL after errors (a file that cannot be read, includes in a circle). */
-struct pql_config_text *pql_config_text_read(const char *path, struct pql_arena *arena,
-                                             struct pql_diags *diags);
+/* NULL after errors (a file that cannot be read, includes in a circle). asked: the text that names the file; NULL:
+ * the command line did. */
+struct pql_config_text *pql_config_text_read(const char *path, const struct pql_source *asked,
+                                             struct pql_arena *arena, struct pql_diags *diags);
 /* The same of bytes in memory, without includes; name: for messages. */
 struct pql_config_text *pql_config_text_of(const char *name, struct pql_slice bytes, struct pql_diags *diags);
 void pql_config_text_free(struct pql_config_text *text);
@@ -41,6 +42,10 @@ struct pql_config_place {
 /* All places of a text that libconfig found well formed. *places is the caller's. -1: nested too deep. */
 int pql_config_scan(const struct pql_config_text *text, struct pql_config_place **places, size_t *count,
                     struct pql_diags *diags);
+
+/* Past blanks and comments. */
+const char *pql_config_skip_space(const char *at, const char *end);
+bool pql_config_is_name_byte(char c); /* may stand in the name of a setting */
 
 /* The next string token between *at and end, without its quotes; false after the last. */
 bool pql_config_next_string(const char **at, const char *end, const char **from, const char **to);

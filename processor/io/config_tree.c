@@ -4,6 +4,7 @@
  * n-th of one is the n-th of the other. */
 #include "io/config_tree.h"
 
+#include "io/config_syntax.h"
 #include "io/config_text.h"
 
 #include <ctype.h>
@@ -275,17 +276,15 @@ static struct pql_setting *convert(struct reader *reader, const config_setting_t
     return to;
 }
 
+/* libconfig knows a line, and often the one after the fault. */
 static void say_syntax(const config_t *config, const struct pql_config_text *text, struct pql_diags *diags)
 {
     size_t span;
     struct pql_config_spot spot = pql_config_text_line(text, config_error_line(config), &span);
-    const char *what = config_error_text(config);
-    pql_diag_place(
-        diags, PQL_SEVERITY_ERROR, spot.file, spot.line, spot.column, span, "%s%s", what,
-        strcmp(what, "syntax error") == 0
-            ? " here or at the end of the line before; settings are written name = value; and a text "
-              "inside a condition stands in single quotes"
-            : "");
+    if (pql_config_syntax_say(text, diags)) return;
+    pql_diag_place(diags, PQL_SEVERITY_ERROR, spot.file, spot.line, spot.column, span,
+                   "%s here or at the end of the line before; settings are written name = value;",
+                   config_error_text(config));
 }
 
 /* Frees the text. */
@@ -316,9 +315,10 @@ out:
     return root;
 }
 
-struct pql_setting *pql_setting_read(const char *path, struct pql_arena *arena, struct pql_diags *diags)
+struct pql_setting *pql_setting_read(const char *path, const struct pql_source *asked,
+                                     struct pql_arena *arena, struct pql_diags *diags)
 {
-    return tree_of(pql_config_text_read(path, arena, diags), path, false, arena, diags);
+    return tree_of(pql_config_text_read(path, asked, arena, diags), path, false, arena, diags);
 }
 
 struct pql_setting *pql_setting_parse(const char *name, struct pql_slice bytes, struct pql_arena *arena,

@@ -201,11 +201,13 @@ static void arguments(struct pql_parser *p, const struct pql_function_row *row, 
         event_selector(p, row, call);
         pql_parse_need_sign(p, ",");
         call->n = integer(p, 10000);
+        pql_parse_window(p, row, call);
         break;
     case PQL_ARGS_USAGE:
         event_selector(p, row, call);
         pql_parse_need_sign(p, ",");
         pql_parse_add_kid(p, kids, pql_parse_sum(p));
+        pql_parse_window(p, row, call);
         break;
     case PQL_ARGS_SEQUENCE: sequence_arguments(p, row, call); break;
     case PQL_ARGS_MEMBERS: pql_parse_add_kid(p, kids, member_condition(p)); break;
