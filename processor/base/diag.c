@@ -142,6 +142,7 @@ static char *read_line(const char *path, int number)
         free(line);
         return NULL;
     }
+    if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0) memmove(line, line + 3, strlen(line + 3) + 1);
     line[strcspn(line, "\r\n")] = 0;
     return line;
 }

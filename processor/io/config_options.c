@@ -313,7 +313,7 @@ const struct pql_option pql_options[] = {
     GROUP(DEFINITION, "score", LIST, ITEM, RESULTS, "Items that give points; `score` in conditions is their sum."),
     TEXT(ITEM, "family", SOURCE, AT(pql_item_conf, family), NULL, RESULTS | SHOWN, "\"intent\"", "Items of one family together give at most the family's cap."),
     TEXT(ITEM, "points", NUMBER, AT(pql_item_conf, points), NULL, REQUIRED | RESULTS | SHOWN, "5", "What the item gives; below 0: takes."),
-    TEXT(ITEM, "when", SOURCE, AT(pql_item_conf, when), NULL, RESULTS | SHOWN | CONDITION, "\"\"", "Condition for the points, as in \"count(campaign_sent, 14d) >= 1\"."),
+    TEXT(ITEM, "when", SOURCE, AT(pql_item_conf, when), NULL, RESULTS | SHOWN | CONDITION, "", "when = \"count(campaign_sent, 14d) >= 1\": condition for the points, in place of `per`."),
     TEXT(ITEM, "per", SOURCE, AT(pql_item_conf, per), NULL, RESULTS | SHOWN | CONDITION, "\"count(feature_used, 90d)\"", "Instead of `when`: the points are for each unit of this number."),
     TEXT(ITEM, "max", NUMBER, AT(pql_item_conf, max), NULL, RESULTS | SHOWN, "5", "Of `per`: most units that count."),
     DURATION(ITEM, "half_life", AT(pql_item_conf, half_life_ms), "0s", 0, 100 * YEAR, RESULTS, "Of `per`, where it is one count, sum, days or distinct: what was so long ago counts half; 0s: all of it until it leaves the window."),
@@ -580,7 +580,7 @@ static bool (*const parsers[])(struct value *) = {
     [PQL_OPTION_INT] = parse_int,           [PQL_OPTION_BOOL] = parse_bool,
     [PQL_OPTION_SHARE] = parse_share,       [PQL_OPTION_WORD] = parse_word,
     [PQL_OPTION_START] = parse_start,       [PQL_OPTION_STRING] = parse_string,
-    [PQL_OPTION_NAME] = parse_source,         [PQL_OPTION_SOURCE] = parse_source,
+    [PQL_OPTION_NAME] = parse_source,       [PQL_OPTION_SOURCE] = parse_source,
     [PQL_OPTION_NUMBER] = parse_number,     [PQL_OPTION_VALUE] = parse_source,
 };
 
@@ -646,8 +646,8 @@ static void read_sources(const struct pql_options_reader *reader, const struct p
             pql_setting_diag_value(kid, reader->diags, "'%s' holds texts", setting->name);
     }
     if (!count)
-        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR,
-                         "'%s' is an empty list: leave it out", setting->name);
+        pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' is an empty list: leave it out",
+                         setting->name);
     for (size_t k = 0; k < count && k < (setting->kids ? i : 1); k++)
         if (is_blank(items[k].text))
             pql_diag_source(reader->diags, PQL_SEVERITY_ERROR, &items[k], 0, 1,
@@ -883,9 +883,10 @@ static void print_group(enum pql_option_group group, const char *parent, size_t 
         snprintf(prefix, sizeof prefix, "%s%*s", is_written ? "" : "# ", (int)indent, "");
         if (indent == 0) fputc('\n', out);
         print_help(option, help, out);
+        bool is_told = option->example && !*option->example; /* by the help alone */
         if (is_inner(option))
             print_inner(option, prefix, indent, is_written, out);
-        else
+        else if (!is_told)
             print_scalar(option, parent, prefix, out);
     }
 }

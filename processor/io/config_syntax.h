@@ -1,6 +1,6 @@
-/* config_syntax.h - what is wrong with a text that libconfig refuses, said at its place. libconfig says "syntax
- * error" and a line, which of a missing bracket is the last one.
- * Source: libconfig 1.5 manual, "Configuration File Grammar". Thread: one. */
+/* config_syntax.h - what is wrong with a text that libconfig refuses, said at its place. libconfig says
+ * "syntax error" and a line, which of a missing bracket is the last one. Source: libconfig 1.5 manual,
+ * "Configuration File Grammar". Thread: one. */
 #ifndef PQL_IO_CONFIG_SYNTAX_H
 #define PQL_IO_CONFIG_SYNTAX_H
 

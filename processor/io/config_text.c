@@ -317,8 +317,8 @@ static int scan_all(struct scan *scan)
             name = scan->at;
             while (scan->at < scan->end && pql_config_is_name_byte(*scan->at)) scan->at++;
             scan->at = pql_config_skip_space(scan->at, scan->end);
-            scan->at =
-                pql_config_skip_space(scan->at < scan->end ? scan->at + 1 : scan->end, scan->end); /* past = or : */
+            scan->at = pql_config_skip_space(scan->at < scan->end ? scan->at + 1 : scan->end,
+                                             scan->end); /* past = or : */
             if (scan->at >= scan->end) return 0;
         }
         struct pql_config_place *place = add_place(scan, name);

@@ -16,8 +16,8 @@ enum {
 
 struct pql_config_text;
 
-/* NULL after errors (a file that cannot be read, includes in a circle). asked: the text that names the file; NULL:
- * the command line did. */
+/* NULL after errors (a file that cannot be read, includes in a circle). asked: the text that names the file;
+ * NULL: the command line did. */
 struct pql_config_text *pql_config_text_read(const char *path, const struct pql_source *asked,
                                              struct pql_arena *arena, struct pql_diags *diags);
 /* The same of bytes in memory, without includes; name: for messages. */

@@ -32,8 +32,8 @@ struct pql_setting {
     struct pql_setting *kids, *next; /* in the order written */
 };
 
-/* The tree of a file, or NULL after errors. `folders` of relative paths: that of the file each stands in. asked:
- * the text that names the file; NULL: the command line did. */
+/* The tree of a file, or NULL after errors. `folders` of relative paths: that of the file each stands in.
+ * asked: the text that names the file; NULL: the command line did. */
 struct pql_setting *pql_setting_read(const char *path, const struct pql_source *asked,
                                      struct pql_arena *arena, struct pql_diags *diags);
 

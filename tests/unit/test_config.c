@@ -233,7 +233,7 @@ static void test_syntax_error(void **state)
 {
     struct fixture *fixture = *state;
     assert_null(load(fixture, KAFKA "inputs = ( { topic = ; } );\n"));
-    assert_non_null(strstr(fixture->printed, "main.conf:2:1: syntax error"));
+    assert_non_null(strstr(fixture->printed, "main.conf:2:14: the value of 'topic' is missing"));
 }
 
 static void test_text_without_end(void **state)

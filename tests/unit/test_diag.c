@@ -109,7 +109,7 @@ static void test_columns(void **state)
     setup(&fx, "");
     struct pql_source source = {.text = PQL_SLICE_LITERAL("a\t'\xc3\xa4\xe2\x82\xac' 'caf\xc3\xa9' b")};
     pql_diag_source(&fx.diags, PQL_SEVERITY_ERROR, &source, 10, 7, "here");
-    assert_printed(&fx, "1:11: here\n"
+    assert_printed(&fx, "1:8: here\n"
                         "    a\t'\xc3\xa4\xe2\x82\xac' 'caf\xc3\xa9' b\n"
                         "     \t     ^^^^^^\n");
     teardown(&fx);
