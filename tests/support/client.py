@@ -37,7 +37,7 @@ def partition_of(key, partitions):
 
 def create_topics(broker, partitions, *names, config=None):
     admin = AdminClient({"bootstrap.servers": broker})
-    topics = [NewTopic(name, partitions, 1, config=config or {}) for name in names]
+    topics = [NewTopic(name, partitions, config=config or {}) for name in names]  # as many copies as the broker says
     for future in admin.create_topics(topics).values():
         future.result(30)
 

@@ -108,10 +108,11 @@ class Scenario:
         self.configure()
 
     def configure(self, **changed):
-        """Writes the configuration, with these parts of it changed from here on."""
+        """Writes the configuration at once, with these parts of it changed from here on."""
         self.configuration.update(changed)
-        with open(self.config_path, "w", encoding="utf-8") as out:
+        with open(self.config_path + ".new", "w", encoding="utf-8") as out:
             out.write(CONFIGURATION.format(**self.configuration))
+        os.replace(self.config_path + ".new", self.config_path)
 
     # --- input ---
 

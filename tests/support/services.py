@@ -56,6 +56,11 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
+def new_cluster_id():
+    """The first byte is 0, since an id that begins with "-" would be read as an option."""
+    return base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
 class Service:
     """A child process with a directory and a log; subclasses say how it is started and when it answers."""
 
@@ -111,14 +116,15 @@ class Broker(Service):
         self.properties = os.path.join(self.directory, "server.properties")
 
     def start(self):
+        self.format(new_cluster_id())
+        self.run()
+
+    def format(self, cluster_id):
         with open(self.properties, "w", encoding="utf-8") as out:
             out.write(BROKER_PROPERTIES.format(port=self.port, controller=free_port(), directory=self.directory))
             out.write(self.settings)
-        # The first byte is 0, since an id that begins with "-" would be read as an option.
-        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        subprocess.run([*self.kafka, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
+        subprocess.run([*self.kafka, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", self.properties],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
-        self.run()
 
     def run(self):
         """Starts the process on the directory as it is: also after kill()."""
