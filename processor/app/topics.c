@@ -383,18 +383,14 @@ static int create(const struct pql_config *config, struct pql_kafka *kafka, cons
 }
 
 /* A topic just created takes a moment until every broker knows it. */
-static int wait_until_there(const struct pql_config *config, struct pql_kafka *kafka, struct pql_err *err)
+static int wait_until_there(struct pql_kafka *kafka, const struct inventory *inv, struct pql_err *err)
 {
     for (int waited_ms = 0;; waited_ms += 50) {
-        struct inventory inv = {0};
-        const char *missing = NULL;
-        int result = inventory_init(&inv, config, kafka, err);
-        for (size_t i = 0; !result && i < inv.count; i++)
-            if (!inv.found[i].exists) missing = inv.names[i];
-        inventory_deinit(&inv);
-        if (result || !missing) return result;
+        const char *missing;
+        if (pql_kafka_find_unknown(kafka, inv->names, inv->count, &missing, ASK_MS / 5, err)) return -1;
+        if (!missing) return 0;
         if (waited_ms >= APPEAR_MS)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the cluster's metadata",
+            return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the metadata of every broker",
                             missing);
         nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
     }
@@ -420,8 +416,9 @@ int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, 
             result = create(config, kafka, plan, partitions, err);
         if (!result) tell_created(context, plan->name, plan->partitions ? plan->partitions : partitions);
     }
+    if (!result) result = wait_until_there(kafka, &inv, err);
     inventory_deinit(&inv);
-    return result ? -1 : wait_until_there(config, kafka, err);
+    return result;
 }
 
 int pql_topics_delete(const struct pql_config *config, struct pql_kafka *kafka,

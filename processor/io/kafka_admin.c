@@ -103,16 +103,19 @@ static int describe_by_metadata(struct pql_kafka *kafka, const char *const *name
     return 0;
 }
 
-int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count,
+/* As broker `broker` knows them; -1: any. */
+static int describe_at(struct pql_kafka *kafka, int32_t broker, const char *const *names, size_t count,
                        struct pql_kafka_topic *out, int timeout_ms, struct pql_err *err)
 {
     if (kafka->conf->is_mock) return describe_by_metadata(kafka, names, count, out, timeout_ms, err);
+    char not_said[100];
     const char **asked = pql_xcalloc(count, sizeof(*asked));
     memcpy(asked, names, count * sizeof(*asked));
     rd_kafka_TopicCollection_t *topics = rd_kafka_TopicCollection_of_topic_names(asked, count);
     struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout_ms);
     rd_kafka_error_t *ignored = rd_kafka_AdminOptions_set_include_authorized_operations(question.options, 1);
     if (ignored) rd_kafka_error_destroy(ignored);
+    if (broker >= 0) rd_kafka_AdminOptions_set_broker(question.options, broker, not_said, sizeof(not_said));
     rd_kafka_DescribeTopics(kafka->rk, topics, question.options, question.queue);
     int result = question_wait(kafka, &question, err) ? -1 : 0;
     if (!result) {
@@ -129,6 +132,31 @@ int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t
     rd_kafka_TopicCollection_destroy(topics);
     free(asked);
     return result;
+}
+
+int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count,
+                       struct pql_kafka_topic *out, int timeout_ms, struct pql_err *err)
+{
+    return describe_at(kafka, -1, names, count, out, timeout_ms, err);
+}
+
+int pql_kafka_find_unknown(struct pql_kafka *kafka, const char *const *names, size_t count,
+                           const char **unknown, int timeout_ms, struct pql_err *err)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->rk, 0, NULL, &metadata, timeout_ms);
+    if (code) return fail_topic(err, names[0], code, NULL);
+    struct pql_kafka_topic *found = pql_xcalloc(count, sizeof(*found));
+    *unknown = NULL;
+    for (int b = 0; b < metadata->broker_cnt && !*unknown; b++) {
+        /* One that has gone meanwhile is asked by nobody else either. */
+        if (describe_at(kafka, metadata->brokers[b].id, names, count, found, timeout_ms, NULL)) continue;
+        for (size_t i = 0; i < count; i++)
+            if (!found[i].exists && !found[i].denied) *unknown = names[i];
+    }
+    free(found);
+    rd_kafka_metadata_destroy(metadata);
+    return 0;
 }
 
 static void read_settings(const rd_kafka_ConfigResource_t *resource, struct pql_kafka_setting *settings,

@@ -22,6 +22,11 @@ struct pql_kafka_topic {
 int pql_kafka_describe(struct pql_kafka *kafka, const char *const *names, size_t count,
                        struct pql_kafka_topic *out, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
+/* One of the topics that not every broker knows, or NULL: the next request may go to any of them. A broker
+ * that does not answer is left out. */
+int pql_kafka_find_unknown(struct pql_kafka *kafka, const char *const *names, size_t count,
+                           const char **unknown, int timeout_ms, struct pql_err *err) PQL_CHECKED;
+
 /* A setting of a topic, as the broker has it (or "": unknown to it, or it cannot be asked). */
 enum { PQL_KAFKA_SETTING_MAX = 64 };
 struct pql_kafka_setting {

@@ -49,7 +49,9 @@ static int committed(void *self, struct pql_position *positions, size_t count, i
                      struct pql_err *err)
 {
     struct pql_kafka_ports *ports = self;
-    rd_kafka_t *rk = pql_kafka_ports_admin(ports)->rk;
+    /* By the member's handle: librdkafka, when it hears that the coordinator moved, looks for the new one
+     * through the handle's group, and dies where there is none (#5040). */
+    rd_kafka_t *rk = pql_kafka_source_rk(ports->source);
     rd_kafka_topic_partition_list_t *list = pql_kafka_list(ports, positions, count, false);
     rd_kafka_ListConsumerGroupOffsets_t *asked =
         rd_kafka_ListConsumerGroupOffsets_new(ports->conf.kafka->app, list);

@@ -156,6 +156,21 @@ static void test_offsets(void **state)
     OK(fx->table.leave(fx->table.self, 10000, &err));
 }
 
+/* librdkafka dies of this answer on a handle without a group (#5040). */
+static void test_committed_while_the_coordinator_moves(void **state)
+{
+    enum { API_OFFSET_FETCH = 9, CODE_NOT_COORDINATOR = 16 };
+    struct fixture *fx = *state;
+    struct pql_err err = {0};
+    struct pql_position position = {.partition = 0};
+    pql_kafka_mock_fail(fx->mock, API_OFFSET_FETCH, 1, CODE_NOT_COORDINATOR);
+    if (fx->table.committed(fx->table.self, &position, 1, 5000, &err)) {
+        assert_int_equal(err.cls, PQL_ERR_RETRY);
+        OK(fx->table.committed(fx->table.self, &position, 1, 5000, &err));
+    }
+    assert_int_equal(position.offset, PQL_OFFSET_NONE);
+}
+
 static void put(struct fixture *fx, enum pql_lane lane, const char *value, uint64_t cookie)
 {
     struct pql_err err = {0};
@@ -262,6 +277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_messages, ports_set_up, ports_tear_down),
         cmocka_unit_test_setup_teardown(test_wake, ports_set_up, ports_tear_down),
         cmocka_unit_test_setup_teardown(test_offsets, ports_set_up, ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_committed_while_the_coordinator_moves, ports_set_up,
+                                        ports_tear_down),
         cmocka_unit_test_setup_teardown(test_log, ports_set_up, ports_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
