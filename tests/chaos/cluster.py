@@ -60,6 +60,13 @@ class Node(services.Broker):
         self.address = f"127.0.0.1:{self.port}"
         self.link_ports = {link: lasting_port() for link in links}
 
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
     def configure(self, voters, advertised):
         """advertised: {link: the port at which clients of that link meet this node}."""
         copies = len(voters.split(","))
@@ -141,7 +148,7 @@ class Cluster:
                 places[name, p] = replicas[turn:] + replicas[:turn]
         if not places:
             return 0
-        reassign(self.nodes[0].address, places)
+        reassign(next(n.address for n in self.nodes if n.process.poll() is None and n.answers()), places)
         elected = self.admin.elect_leaders(ElectionType.PREFERRED, [TopicPartition(*place) for place in places])
         return sum(error is None for error in elected.result(20).values())
 

@@ -135,8 +135,14 @@ class Round:
         self.start(fault.target)
 
     def gone(self, name):
-        program = self.leaving.pop(name)
-        self.test.assertEqual(program.stop(SETTLED), 0, f"{name}:\n{program.log_tail()}")
+        """It was asked once; asked again it would end at once."""
+        program = self.leaving[name]
+        try:
+            code = program.process.wait(SETTLED)
+        except subprocess.TimeoutExpired:
+            code = f"none within {SETTLED} s of SIGTERM"
+        self.test.assertEqual(code, 0, f"{name}:\n{program.log_tail()}")
+        del self.leaving[name]
 
     def begin_join(self, fault):
         self.start(fault.target)
