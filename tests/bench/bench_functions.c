@@ -1,8 +1,8 @@
 /* What each function costs: time per event and bytes per subject, beside what it is meant to keep; then how
- * that grows with definitions that an event does not touch, and with users of an account. Each run's
- * transitions are checked by their digest.
+ * that grows with definitions that an event does not touch, with users of an account, and with different
+ * values of one. Each run's transitions are checked by their digest.
  *
- *   bench_functions [--events N] [--functions | --definitions | --users] */
+ *   bench_functions [--events N] [--functions | --definitions | --users | --values] */
 #include "bench/source.h"
 #include "core/engine.h"
 
@@ -179,6 +179,30 @@ static struct measured measure(const struct made *made, uint64_t events, uint32_
     return m;
 }
 
+/* One account, an event x a minute, of so many values in turn or at random. */
+static struct measured measure_values(const struct made *made, uint64_t events, uint32_t values)
+{
+    struct measured m = {0};
+    struct pql_engine *engine = pql_engine_new(made->program, count, &m);
+    double begin = cpu_seconds();
+    for (uint64_t i = 0; i < events; i++) {
+        uint64_t random = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+        struct pql_value p = pql_number((pql_decimal)(random % values) * PQL_DECIMAL_ONE);
+        struct pql_event event = {.kind = PQL_EVENT_TRACK,
+                                  .name = PQL_SLICE_LITERAL("x"),
+                                  .account = PQL_SLICE_LITERAL("a"),
+                                  .user = PQL_SLICE_LITERAL("u"),
+                                  .time_ms = begin_ms + (int64_t)(i * 1000),
+                                  .properties = &p,
+                                  .offset = (int64_t)i};
+        (void)pql_engine_apply(engine, &event);
+    }
+    m.ns = (cpu_seconds() - begin) * 1e9 / (double)events;
+    m.bytes = (double)pql_engine_bytes(engine);
+    pql_engine_free(engine);
+    return m;
+}
+
 static bool tell(const struct measured *m, uint64_t digest, bool is_known)
 {
     bool is_right = !is_known || m->digest == digest;
@@ -269,6 +293,35 @@ static bool users(uint64_t events)
     return is_right;
 }
 
+/* Events of so many different values, of one account each. */
+static bool values(uint64_t events)
+{
+    static const char *const conditions[] = {
+        "distinct(x.p, 7d) * 1 < 0",         "distinct(x.p, ever) * 1 < 0",
+        "distinct(x.p, first 30d) * 1 < 0",  "sequence(x then y by p, 7d)",
+        "sequence(x then y by p within 7d)", "sequence(x then y by p)",
+        "sequence(x then y by p, first 30d)"};
+    static const uint32_t sizes[] = {10, 100, 1000, 10000};
+    enum { CONDITIONS = sizeof conditions / sizeof *conditions, SIZES = sizeof sizes / sizeof *sizes };
+    printf("\n%-46s", "ns/event; bytes/value, of different values:");
+    for (size_t s = 0; s < SIZES; s++) printf(" %11u", (unsigned)sizes[s]);
+    putchar('\n');
+    for (size_t c = 0; c < CONDITIONS; c++) {
+        printf("%-46s", conditions[c]);
+        for (size_t s = 0; s < SIZES; s++) {
+            struct made *made = made_new();
+            define(made, conditions[c]);
+            made->conf.settings.exact_max = 10000;
+            build(made);
+            struct measured m = measure_values(made, events, sizes[s]);
+            printf(" %6.0f %4.0f", m.ns, m.bytes / (double)sizes[s]);
+            made_free(made);
+        }
+        putchar('\n');
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t events = 1000000;
@@ -280,13 +333,15 @@ int main(int argc, char **argv)
         else
             only = argv[i], all = false;
     }
-    if (!events ||
-        (!all && strcmp(only, "--functions") && strcmp(only, "--definitions") && strcmp(only, "--users"))) {
-        fputs("usage: bench_functions [--events N] [--functions | --definitions | --users]\n", stderr);
+    if (!events || (!all && strcmp(only, "--functions") && strcmp(only, "--definitions") &&
+                    strcmp(only, "--users") && strcmp(only, "--values"))) {
+        fputs("usage: bench_functions [--events N] [--functions | --definitions | --users | --values]\n",
+              stderr);
         return 2;
     }
     if (all || !strcmp(only, "--functions")) is_right &= functions(events);
     if (all || !strcmp(only, "--definitions")) is_right &= definitions(events);
     if (all || !strcmp(only, "--users")) is_right &= users(events);
+    if (all || !strcmp(only, "--values")) is_right &= values(events / 10);
     return is_right ? 0 : 1;
 }

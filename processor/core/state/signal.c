@@ -156,7 +156,7 @@ bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *
                         uint32_t c)
 {
     if (!cell) return false;
-    if (cell->n >= c && pql_cell_time(signal, cell, cell->n - c) > t_ms - signal->window.ms) return true;
+    if (cell->n >= c && cell->n - pql_values_upto(signal, cell, t_ms - signal->window.ms) >= c) return true;
     if (!pql_signal_reads_panes(signal)) return false;
     struct pql_reading reading;
     pql_signal_read(signal, cell, NULL, t_ms, &reading);
@@ -197,7 +197,7 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
     bool wants_more = !now->k || now->k > before->k;
     if (pql_cell_is_full(before, *cell) && wants_more) return true;
     if (pql_signal_rows[now->kind].is_rolling && now->k && (*cell)->n > now->k && !now->is_of_users)
-        pql_cell_drop_oldest(*cell, (*cell)->n - now->k);
+        pql_values_drop_oldest(now, *cell, (*cell)->n - now->k);
     return false;
 }
 

@@ -28,6 +28,7 @@ void pql_calendar_trim(const struct pql_signal *signal, struct pql_cell *cell, i
     if (*pql_calendar_of(signal, cell) == now) return;
     memset(cell->data, 0, pql_cell_payload_size(signal));
     cell->n = cell->head = cell->text_len = 0;
+    (void)pql_values_thread(signal, cell);
     *pql_calendar_of(signal, cell) = now;
 }
 

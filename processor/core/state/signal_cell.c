@@ -21,7 +21,8 @@ uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *c
 
 size_t pql_cell_size(const struct pql_signal *signal, uint32_t capacity)
 {
-    return sizeof(struct pql_cell) + pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * capacity;
+    return sizeof(struct pql_cell) + pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * capacity +
+           pql_values_room(signal, capacity);
 }
 
 struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity)

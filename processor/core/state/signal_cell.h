@@ -3,6 +3,7 @@
  *
  *   signal.c           the interface: which family has a kind, what it keeps (one row per kind)
  *   signal_rolling.c   count, sum, avg, min, max, distinct, days … in W; count, sum, avg in prev W
+ *   signal_values.c    entries by value, of DISTINCT, LAST and SEQUENCE
  *   signal_panes.c     what is older than the newest exact_max of count, sum and avg there
  *   signal_ever.c      their ever forms; ever, first_time, last_time, since; nth
  *   signal_calendar.c  today, this week …: the ever form of the present period
@@ -200,6 +201,32 @@ struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity
 void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i);
 void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i);
 void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count);
+
+/* Cells of the kinds DISTINCT, LAST and SEQUENCE, whose entries begin as a pql_entry_value does and are of
+ * one value each: only through these (signal_values.c). An index holds until something is added, moved or
+ * removed; PQL_NO_VALUE: none. rank: 0 for the oldest; of equal times the one added first. */
+enum { PQL_NO_VALUE = UINT32_MAX };
+enum {
+    PQL_VALUE_ENTRY_MAX = sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial)
+};
+uint32_t pql_values_oldest(const struct pql_signal *signal, const struct pql_cell *cell);
+uint32_t pql_values_newer(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i);
+uint32_t pql_values_find(const struct pql_signal *signal, const struct pql_cell *cell, uint64_t hash);
+void *pql_values_entry(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i);
+/* O(distance from the nearer end); how many have a time <= bound: O(as many). */
+int64_t pql_values_time(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t rank);
+uint32_t pql_values_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms);
+/* The new entry: time and value are set. The value must not be there. */
+void *pql_values_add(const struct pql_signal *signal, struct pql_cell **cell, int64_t time_ms, uint64_t hash);
+void pql_values_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i);
+/* To a later time; the entry, where it is now. */
+void *pql_values_move(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i, int64_t time_ms);
+void pql_values_drop_oldest(const struct pql_signal *signal, struct pql_cell *cell, uint32_t count);
+/* Bytes of the threads behind the entries; a capacity for n entries; fills them once n entries stand there
+ * from the oldest on, false if a value comes twice. */
+size_t pql_values_room(const struct pql_signal *signal, uint32_t capacity);
+uint32_t pql_values_capacity(const struct pql_signal *signal, uint32_t n);
+bool pql_values_thread(const struct pql_signal *signal, struct pql_cell *cell);
 
 /* The families. add: as pql_signal_add, `is_new` of the empty state; read: fills what it knows into a reading
  * that is of nothing; next: as pql_signal_next_change. */

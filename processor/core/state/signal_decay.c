@@ -41,11 +41,25 @@ static void weigh_counted_pane(int64_t end_ms, const struct pql_folded *pane, vo
     if (end_ms <= w->upto_ms) weigh_count(w, end_ms, pane);
 }
 
+/* Each by its last time. */
+static void weigh_values(const struct pql_signal *signal, const struct pql_cell *cell, int64_t after_ms,
+                         struct weighing *w)
+{
+    for (uint32_t i = pql_values_oldest(signal, cell); i != PQL_NO_VALUE;
+         i = pql_values_newer(signal, cell, i))
+        if (pql_cell_time(signal, cell, i) > after_ms)
+            weigh(w, pql_cell_time(signal, cell, i), PQL_DECIMAL_ONE);
+}
+
 static void weigh_rolling(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms,
                           struct weighing *w)
 {
     int64_t after = t_ms - pql_signal_kept_ms(signal);
     w->upto_ms = pql_signal_is_prev(signal) ? t_ms - signal->window.ms : INT64_MAX;
+    if (signal->kind == PQL_SIGNAL_DISTINCT) {
+        weigh_values(signal, cell, after, w);
+        return;
+    }
     uint32_t from = pql_cell_upto(signal, cell, after), upto = pql_cell_upto(signal, cell, w->upto_ms);
     bool is_sum = signal->kind == PQL_SIGNAL_SUM;
     const struct pql_entry_number *numbers = pql_cell_entries(signal, cell);
@@ -109,7 +123,7 @@ static void weigh_all(const struct pql_signal *signal, const struct pql_cell *ce
     } else if (signal->kind == PQL_SIGNAL_FIRST) {
         weigh_first(signal, cell, first, w);
     } else if (signal->kind == PQL_SIGNAL_LAST) {
-        for (uint32_t i = 0; i < cell->n; i++) weigh(w, pql_cell_time(signal, cell, i), PQL_DECIMAL_ONE);
+        weigh_values(signal, cell, INT64_MIN, w);
     } else {
         weigh_rolling(signal, cell, t_ms, w);
     }
@@ -224,8 +238,8 @@ void pql_decay_read(const struct pql_signal *signal, const struct pql_cell *cell
     if (!cell->n) return;
     if (signal->kind == PQL_SIGNAL_LAST) {
         reading->n = cell->n;
-        reading->first_at = pql_cell_time(signal, cell, 0);
-        reading->last_at = pql_cell_time(signal, cell, cell->n - 1);
+        reading->first_at = pql_values_time(signal, cell, 0);
+        reading->last_at = pql_values_time(signal, cell, cell->n - 1);
         return;
     }
     const struct pql_entry_step *steps = pql_cell_entries(signal, cell);

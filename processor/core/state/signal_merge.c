@@ -37,12 +37,8 @@ static struct pql_occurrence occurrence_at(const struct pql_signal *signal, cons
 {
     const char *at = (const char *)pql_cell_entries(signal, cell) + pql_cell_entry_size(signal) * i;
     struct pql_occurrence occ = {0};
-    struct pql_entry_value value;
     struct pql_entry_number number;
-    if (signal->kind == PQL_SIGNAL_DISTINCT || signal->kind == PQL_SIGNAL_LAST) {
-        memcpy(&value, at, sizeof value);
-        occ.hash = value.hash;
-    } else if (signal->kind == PQL_SIGNAL_SUM || signal->kind == PQL_SIGNAL_EXTREME) {
+    if (signal->kind == PQL_SIGNAL_SUM || signal->kind == PQL_SIGNAL_EXTREME) {
         memcpy(&number, at, sizeof number);
         occ.number = pql_cell_decimal(number.low, number.high);
     }
@@ -61,16 +57,29 @@ static void add_pane(int64_t end_ms, const struct pql_folded *pane, void *contex
     pql_panes_add(into->signal, into->cell, end_ms, pane);
 }
 
+static void merge_values(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
+                         int64_t t_ms)
+{
+    for (uint32_t i = pql_values_oldest(signal, from); i != PQL_NO_VALUE;
+         i = pql_values_newer(signal, from, i)) {
+        const struct pql_entry_value *value = pql_values_entry(signal, from, i);
+        struct pql_occurrence occ = {.time_ms = value->time_ms, .hash = value->hash};
+        (void)pql_rolling_add_distinct(signal, into, &occ, t_ms);
+    }
+}
+
 static void merge_entries(const struct pql_signal *signal, struct pql_cell **into, struct pql_cell **from,
                           int64_t t_ms)
 {
     if ((*from)->n > (*into)->n) swap(into, from);
+    if (signal->kind == PQL_SIGNAL_DISTINCT || signal->kind == PQL_SIGNAL_LAST) {
+        merge_values(signal, into, *from, t_ms);
+        return;
+    }
     if (signal->has_panes) pql_panes_each(signal, *from, INT64_MIN, add_pane, &(struct panes){signal, *into});
     for (uint32_t i = 0; i < (*from)->n; i++) {
         struct pql_occurrence occ = occurrence_at(signal, *from, i);
-        if (signal->kind == PQL_SIGNAL_DISTINCT || signal->kind == PQL_SIGNAL_LAST)
-            (void)pql_rolling_add_distinct(signal, into, &occ, t_ms);
-        else if (signal->kind == PQL_SIGNAL_EXTREME)
+        if (signal->kind == PQL_SIGNAL_EXTREME)
             (void)pql_rolling_add_extreme(signal, into, &occ, t_ms);
         else if (signal->kind == PQL_SIGNAL_DISTINCT_EVER)
             (void)pql_ever_add_set(signal, into, (uint64_t)occ.time_ms);
@@ -202,12 +211,10 @@ unsigned pql_signal_merge(const struct pql_signal *signal, struct pql_cell **int
 static void rename_distinct(const struct pql_signal *signal, struct pql_cell **cell,
                             const struct pql_renaming *renaming, int64_t t_ms)
 {
-    const struct pql_entry_value *values = pql_cell_entries(signal, *cell);
-    uint32_t i = 0;
-    while (i < (*cell)->n && values[i].hash != renaming->from_hash) i++;
-    if (i == (*cell)->n) return;
-    struct pql_occurrence occ = {.time_ms = values[i].time_ms, .hash = renaming->to_hash};
-    pql_cell_remove(signal, *cell, i);
+    uint32_t i = pql_values_find(signal, *cell, renaming->from_hash);
+    if (i == PQL_NO_VALUE) return;
+    struct pql_occurrence occ = {.time_ms = pql_cell_time(signal, *cell, i), .hash = renaming->to_hash};
+    pql_values_remove(signal, *cell, i);
     if (renaming->to.kind != PQL_NULL) (void)pql_rolling_add_distinct(signal, cell, &occ, t_ms);
 }
 

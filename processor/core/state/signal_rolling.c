@@ -4,7 +4,7 @@
 /* How many entries have left the rolling window at t. */
 static uint32_t expired(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
-    return pql_cell_upto(signal, cell, t_ms - pql_signal_kept_ms(signal));
+    return pql_values_upto(signal, cell, t_ms - pql_signal_kept_ms(signal));
 }
 
 static void add_to_total(struct pql_cell *cell, pql_decimal number)
@@ -121,31 +121,26 @@ unsigned pql_rolling_add_distinct(const struct pql_signal *signal, struct pql_ce
 {
     bool has_left = signal->kind == PQL_SIGNAL_DISTINCT && occ->time_ms <= t_ms - signal->window.ms;
     if (has_left) return 0;
-    const struct pql_entry_value *values = pql_cell_entries(signal, *cell);
-    unsigned changed = PQL_CHANGE_VALUE;
-    for (uint32_t i = (*cell)->n; i-- > 0;) {
-        if (values[i].hash != occ->hash) continue;
-        if (values[i].time_ms >= occ->time_ms) return 0;
-        changed = pql_decay_change(signal, values[i].time_ms, occ->time_ms);
-        pql_cell_remove(signal, *cell, i);
-        break;
+    uint32_t known = pql_values_find(signal, *cell, occ->hash);
+    if (known != PQL_NO_VALUE) {
+        int64_t before = pql_cell_time(signal, *cell, known);
+        if (before >= occ->time_ms) return 0;
+        (void)pql_values_move(signal, *cell, known, occ->time_ms);
+        return pql_decay_change(signal, before, occ->time_ms);
     }
-    uint32_t at = pql_cell_upto(signal, *cell, occ->time_ms);
     if (pql_cell_is_full(signal, *cell)) {
-        if (at == 0) return changed;
-        pql_cell_drop_oldest(*cell, 1);
-        at--;
+        if (pql_values_time(signal, *cell, 0) > occ->time_ms) return PQL_CHANGE_VALUE;
+        pql_values_drop_oldest(signal, *cell, 1);
     }
-    struct pql_entry_value value = {occ->time_ms, occ->hash};
-    memcpy(pql_cell_insert(signal, cell, at), &value, sizeof value);
-    return changed;
+    (void)pql_values_add(signal, cell, occ->time_ms, occ->hash);
+    return PQL_CHANGE_VALUE;
 }
 
 void pql_rolling_trim(const struct pql_signal *signal, struct pql_cell *cell, int64_t t_ms)
 {
     uint32_t gone = expired(signal, cell, t_ms);
     if (gone && signal->kind == PQL_SIGNAL_SUM) add_to_total(cell, -sum_of(signal, cell, 0, gone));
-    pql_cell_drop_oldest(cell, gone);
+    pql_values_drop_oldest(signal, cell, gone);
     if (signal->has_panes) pql_panes_trim(signal, cell, t_ms - pql_signal_kept_ms(signal));
 }
 
@@ -172,8 +167,8 @@ static void read_newest(const struct pql_signal *signal, const struct pql_cell *
     if (!reading->n) return;
     /* A cell shared with a twin holds more than k: what is told of them is told of the newest k. */
     if (signal->k && reading->n > signal->k) gone = upto - signal->k;
-    reading->first_at = pql_cell_time(signal, cell, gone);
-    reading->last_at = pql_cell_time(signal, cell, upto - 1);
+    reading->first_at = pql_values_time(signal, cell, gone);
+    reading->last_at = pql_values_time(signal, cell, upto - 1);
     if (signal->kind == PQL_SIGNAL_EXTREME) reading->sum = sum_of(signal, cell, gone, gone + 1);
     if (signal->kind != PQL_SIGNAL_SUM) return;
     const struct pql_payload_total *total = pql_cell_payload(cell);
@@ -198,8 +193,8 @@ static int64_t earlier(int64_t a, int64_t b)
 static int64_t oldest_leaves(const struct pql_signal *signal, const struct pql_cell *cell, int64_t after_ms,
                              int64_t span_ms)
 {
-    uint32_t gone = pql_cell_upto(signal, cell, after_ms);
-    int64_t oldest = gone < cell->n ? pql_cell_time(signal, cell, gone) : INT64_MAX;
+    uint32_t gone = pql_values_upto(signal, cell, after_ms);
+    int64_t oldest = gone < cell->n ? pql_values_time(signal, cell, gone) : INT64_MAX;
     if (pql_signal_reads_panes(signal))
         oldest = earlier(oldest, pql_panes_first_after(signal, cell, after_ms));
     return oldest == INT64_MAX ? oldest : oldest + span_ms;
@@ -227,7 +222,7 @@ int64_t pql_rolling_next(const struct pql_signal *signal, const struct pql_cell 
         if (signal->bounds[i] <= (int64_t)live)
             return signal->bounds[i] < 1
                        ? INT64_MAX
-                       : pql_cell_time(signal, cell, cell->n - (uint32_t)signal->bounds[i]) + window;
+                       : pql_values_time(signal, cell, cell->n - (uint32_t)signal->bounds[i]) + window;
     return INT64_MAX;
 }
 

@@ -62,8 +62,9 @@ void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cel
     save_words(out, cell->data, words);
     if (signal->has_panes) pql_panes_save(signal, cell, out);
     int64_t before = 0;
-    const char *at = pql_cell_entries(signal, cell);
-    for (uint32_t i = 0; i < cell->n; i++, at += pql_cell_entry_size(signal)) {
+    for (uint32_t i = pql_values_oldest(signal, cell); i != PQL_NO_VALUE;
+         i = pql_values_newer(signal, cell, i)) {
+        const char *at = pql_values_entry(signal, cell, i);
         int64_t lead; /* the time; of a set, the hash: differences wrap */
         memcpy(&lead, at, sizeof lead);
         pql_buf_zigzag(out, (int64_t)((uint64_t)lead - (uint64_t)before));
@@ -84,7 +85,7 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
         reader->failed = true;
         return NULL;
     }
-    uint32_t capacity = pql_cell_entry_size(signal) ? (n < 2 ? 2 : (uint32_t)n) : 0;
+    uint32_t capacity = pql_cell_entry_size(signal) ? pql_values_capacity(signal, (uint32_t)n) : 0;
     struct pql_cell *cell = pql_trymalloc(pql_cell_size(signal, capacity) + text_len);
     if (!cell) {
         reader->failed = true;
@@ -109,6 +110,7 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
         else
             load_words(reader, at + 8, pql_cell_entry_size(signal) - 8u);
     }
+    if (!reader->failed && !pql_values_thread(signal, cell)) reader->failed = true;
     bool bad_value =
         is_newest && ((const struct pql_payload_newest *)pql_cell_payload(cell))->kind > PQL_TIME;
     if (reader->failed || bad_value) {

@@ -12,7 +12,8 @@ static struct pql_partial *partials_of(void *entry)
     return (struct pql_partial *)(void *)((char *)entry + sizeof(struct pql_entry_value));
 }
 
-/* Nothing can come of it any more. */
+/* Nothing can come of it any more. What is dead goes once no other is older: later than its newest event it
+ * does no harm. */
 static bool is_dead(const struct pql_signal *signal, void *entry, int64_t t_ms)
 {
     int64_t newest = partials_of(entry)[0].start_ms; /* no later step has a later start */
@@ -23,35 +24,32 @@ void pql_sequence_trim(const struct pql_signal *signal, struct pql_cell *cell, i
 {
     struct pql_payload_sequence *whole = pql_cell_payload(cell);
     if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
-    for (uint32_t i = cell->n; signal->is_by && i-- > 0;)
-        if (is_dead(signal, (char *)pql_cell_entries(signal, cell) + pql_cell_entry_size(signal) * i, t_ms))
-            pql_cell_remove(signal, cell, i);
+    for (uint32_t i; signal->is_by && (i = pql_values_oldest(signal, cell)) != PQL_NO_VALUE;) {
+        if (!is_dead(signal, pql_values_entry(signal, cell, i), t_ms)) break;
+        pql_values_remove(signal, cell, i);
+    }
 }
 
 /* For one value more. */
 static void make_room(const struct pql_signal *signal, struct pql_cell *cell)
 {
     bool is_limited = signal->is_by && signal->window.kind != PQL_WINDOW_ROLLING && !signal->within_ms;
-    if (is_limited && cell->n >= signal->exact_max) pql_cell_drop_oldest(cell, 1);
+    if (is_limited && cell->n >= signal->exact_max) pql_values_drop_oldest(signal, cell, 1);
 }
 
-/* The entry of the value, made if the event may begin a match; NULL: there is none. */
+/* The entry of the value, which is heard of now; made if the event may begin a match; NULL: there is none. */
 static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
                         const struct pql_occurrence *occ)
 {
-    size_t size = pql_cell_entry_size(signal);
-    for (uint32_t i = (*cell)->n; i-- > 0;) {
-        char *entry = (char *)pql_cell_entries(signal, *cell) + size * i;
-        if (((struct pql_entry_value *)(void *)entry)->hash == occ->hash) return entry;
-    }
+    uint32_t i = pql_values_find(signal, *cell, occ->hash);
+    if (i != PQL_NO_VALUE && pql_cell_time(signal, *cell, i) < occ->time_ms)
+        return pql_values_move(signal, *cell, i, occ->time_ms);
+    if (i != PQL_NO_VALUE) return pql_values_entry(signal, *cell, i);
     if (!(occ->steps & 1)) return NULL;
     make_room(signal, *cell);
-    uint32_t at = pql_cell_upto(signal, *cell, occ->time_ms);
-    struct pql_entry_value value = {occ->time_ms, occ->hash};
-    char *entry = pql_cell_insert(signal, cell, at);
-    memcpy(entry, &value, sizeof value);
-    for (uint32_t i = 0; i + 1 < signal->steps_count; i++)
-        partials_of(entry)[i] = (struct pql_partial){PQL_NO_TIME, PQL_NO_TIME};
+    void *entry = pql_values_add(signal, cell, occ->time_ms, occ->hash);
+    for (uint32_t k = 0; k + 1 < signal->steps_count; k++)
+        partials_of(entry)[k] = (struct pql_partial){PQL_NO_TIME, PQL_NO_TIME};
     return entry;
 }
 
@@ -75,21 +73,6 @@ static void take_steps(const struct pql_signal *signal, struct pql_payload_seque
         partials[0] = (struct pql_partial){occ->time_ms, occ->time_ms};
 }
 
-/* Entries stand in the order of their newest events. */
-static void settle_entry(const struct pql_signal *signal, struct pql_cell *cell, char *entry, int64_t time_ms)
-{
-    size_t size = pql_cell_entry_size(signal);
-    char *end = (char *)pql_cell_entries(signal, cell) + size * cell->n;
-    char moving[sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial)];
-    if (((struct pql_entry_value *)(void *)entry)->time_ms >= time_ms) return;
-    ((struct pql_entry_value *)(void *)entry)->time_ms = time_ms;
-    memcpy(moving, entry, size);
-    for (; entry + size < end && ((struct pql_entry_value *)(void *)(entry + size))->time_ms <= time_ms;
-         entry += size)
-        memcpy(entry, entry + size, size);
-    memcpy(entry, moving, size);
-}
-
 unsigned pql_sequence_add(const struct pql_signal *signal, struct pql_cell **cell,
                           const struct pql_occurrence *occ, int64_t t_ms)
 {
@@ -100,7 +83,6 @@ unsigned pql_sequence_add(const struct pql_signal *signal, struct pql_cell **cel
     if (!entry) return 0;
     whole = pql_cell_payload(*cell);
     take_steps(signal, whole, entry, occ);
-    settle_entry(signal, *cell, entry, occ->time_ms);
     if (!is_live(signal, whole->start_ms, t_ms)) whole->start_ms = PQL_NO_TIME;
     return whole->start_ms != PQL_NO_TIME && !was_live ? PQL_CHANGE_ANY | PQL_CHANGE_VALUE : 0;
 }
@@ -137,23 +119,17 @@ static void merge_partials(const struct pql_signal *signal, void *into, void *fr
 /* The entry of its value goes, into `moving`, if there is one. */
 static bool take_entry(const struct pql_signal *signal, struct pql_cell *cell, uint64_t hash, char *moving)
 {
-    size_t size = pql_cell_entry_size(signal);
-    for (uint32_t i = cell->n; i-- > 0;) {
-        char *entry = (char *)pql_cell_entries(signal, cell) + size * i;
-        if (((struct pql_entry_value *)(void *)entry)->hash != hash) continue;
-        memcpy(moving, entry, size);
-        pql_cell_remove(signal, cell, i);
-        return true;
-    }
-    return false;
+    uint32_t i = pql_values_find(signal, cell, hash);
+    if (i == PQL_NO_VALUE) return false;
+    memcpy(moving, pql_values_entry(signal, cell, i), pql_cell_entry_size(signal));
+    pql_values_remove(signal, cell, i);
+    return true;
 }
-
-enum { ENTRY_MAX = sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial) };
 
 /* Takes an entry in, with what the cell has of its value. */
 static void merge_entry(const struct pql_signal *signal, struct pql_cell **into, const char *entry)
 {
-    _Alignas(8) char mine[ENTRY_MAX], other[ENTRY_MAX];
+    _Alignas(8) char mine[PQL_VALUE_ENTRY_MAX], other[PQL_VALUE_ENTRY_MAX];
     struct pql_entry_value *value = (void *)mine, *theirs = (void *)other;
     size_t size = pql_cell_entry_size(signal);
     memcpy(other, entry, size);
@@ -164,7 +140,7 @@ static void merge_entry(const struct pql_signal *signal, struct pql_cell **into,
         memcpy(mine, other, size);
         make_room(signal, *into);
     }
-    memcpy(pql_cell_insert(signal, into, pql_cell_upto(signal, *into, value->time_ms)), mine, size);
+    memcpy(pql_values_add(signal, into, value->time_ms, value->hash), mine, size);
 }
 
 void pql_sequence_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from)
@@ -172,15 +148,15 @@ void pql_sequence_merge(const struct pql_signal *signal, struct pql_cell **into,
     struct pql_payload_sequence *whole = pql_cell_payload(*into);
     const struct pql_payload_sequence *other = pql_cell_payload(from);
     if (other->start_ms > whole->start_ms) whole->start_ms = other->start_ms;
-    const char *entry = pql_cell_entries(signal, from);
-    for (uint32_t i = 0; i < from->n; i++, entry += pql_cell_entry_size(signal))
-        merge_entry(signal, into, entry);
+    for (uint32_t i = pql_values_oldest(signal, from); i != PQL_NO_VALUE;
+         i = pql_values_newer(signal, from, i))
+        merge_entry(signal, into, pql_values_entry(signal, from, i));
 }
 
 void pql_sequence_rename(const struct pql_signal *signal, struct pql_cell **cell,
                          const struct pql_renaming *renaming)
 {
-    _Alignas(8) char moving[ENTRY_MAX];
+    _Alignas(8) char moving[PQL_VALUE_ENTRY_MAX];
     if (!take_entry(signal, *cell, renaming->from_hash, moving)) return;
     ((struct pql_entry_value *)(void *)moving)->hash = renaming->to_hash;
     if (renaming->to.kind != PQL_NULL) merge_entry(signal, cell, moving);
