@@ -1,4 +1,4 @@
-/* heap.h - a binary heap of (due, item), smallest first; equal dues are told apart by the heap's own order of
+/* heap.h - a heap of (due, item), smallest first; equal dues are told apart by the heap's own order of
  * items. Owner: the caller. Heap: one array. */
 #ifndef PQL_BASE_HEAP_H
 #define PQL_BASE_HEAP_H

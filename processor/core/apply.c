@@ -88,6 +88,8 @@ void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t ran
 
 void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot)
 {
+    void **found = pql_cells_find(state->cells, slot);
+    if (found) return found;
     size_t before = pql_cells_bytes(state->cells);
     void **cell = pql_cells_get(&state->cells, slot);
     engine->store.bytes += pql_cells_bytes(state->cells) - before;

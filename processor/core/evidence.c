@@ -233,7 +233,10 @@ static void put_span(struct pql_buf *out, int64_t ms)
     size_t i = 0;
     while (ms % units[i].ms) i++;
     int64_t n = ms / units[i].ms;
-    pql_buf_printf(out, "%lld %s", (long long)n, n == 1 ? units[i].one : units[i].many);
+    struct pql_value number = pql_number(pql_decimal_of_int(n));
+    put_value(out, &number);
+    pql_buf_text(out, " ");
+    pql_buf_text(out, n == 1 ? units[i].one : units[i].many);
 }
 
 static void put_window(struct pql_buf *out, const struct pql_window *window)
@@ -317,8 +320,12 @@ static void put_thing(struct pql_buf *out, const struct pql_row *row, const stru
     if (phrase) {
         put_value(out, &evidence->value);
         if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_DISTINCT) pql_buf_text(out, " different");
-        if (phrase->names_path) pql_buf_printf(out, " %.*s", PQL_SLICE_ARG(left->node->selector.path));
-        pql_buf_printf(out, "%s%.*s", phrase->between, PQL_SLICE_ARG(row->label));
+        if (phrase->names_path) {
+            pql_buf_text(out, " ");
+            put_slice(out, left->node->selector.path);
+        }
+        pql_buf_text(out, phrase->between);
+        put_slice(out, row->label);
     } else if (left->op == PQL_EXPR_SIGNAL && left->function == PQL_FN_EVER) {
         pql_buf_printf(out, "%s%.*s", evidence->value.boolean ? "" : "no ", PQL_SLICE_ARG(row->label));
     } else if (left == row->expr) { /* a bare boolean */
@@ -419,8 +426,10 @@ static void fill_text(const struct pql_definition *definition, const struct pql_
 {
     struct pql_buf text = {0};
     bool is_left = record->transition == PQL_LEFT;
-    if (is_left && record->reason != PQL_REASON_CONDITION)
-        pql_buf_printf(&text, "%s: ", pql_reason_names[record->reason]);
+    if (is_left && record->reason != PQL_REASON_CONDITION) {
+        pql_buf_text(&text, pql_reason_names[record->reason]);
+        pql_buf_text(&text, ": ");
+    }
     if (definition->conf->reason.text.len && !is_left)
         put_template(&text, definition->conf->reason.text, record);
     else {

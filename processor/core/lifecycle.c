@@ -46,10 +46,11 @@ struct pql_record pql_record_of(const struct pql_engine *engine, const struct pq
 void pql_publish_record(struct pql_engine *engine, struct pql_record *record)
 {
     struct pql_buf name = {0};
+    char version[PQL_DECIMAL_TEXT_MAX];
     pql_buf_slice(&name, record->definition);
     pql_buf_slice(&name, record->account_id);
     pql_buf_slice(&name, record->user_id);
-    pql_buf_printf(&name, "%lld", (long long)record->version);
+    pql_buf_put(&name, version, pql_decimal_text(pql_decimal_of_int(record->version), version));
     struct pql_uuid uuid = pql_uuid5(&engine->program->space, (struct pql_slice){name.ptr, name.len});
     pql_buf_deinit(&name);
     pql_uuid_text(&uuid, record->event_id);

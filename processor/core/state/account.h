@@ -135,27 +135,31 @@ struct pql_tally {
     uint32_t count, capacity;
 };
 
+/* First what every event of it touches: two cache lines. */
 struct pql_account {
     struct pql_subject_state state;
-    struct pql_slice id;
+    struct pql_slice id; /* behind the struct */
+    int64_t instant_ms;  /* the last instant that was applied to it */
+    int64_t timer_ms;    /* its entry in the task's timers */
+
     uint64_t hash;
-    int64_t instant_ms; /* the last instant that was applied to it */
-    uint32_t index;     /* in the store */
-    uint32_t members;
-    struct pql_page page;    /* all of it, or of a large one the head */
+    struct pql_page page;        /* all of it, or of a large one the head */
+    struct pql_aliases *aliases; /* NULL: none */
+    struct pql_heap timers;      /* of users */
+    uint32_t timers_bytes;       /* of it, as counted in the store */
+    uint32_t gone_count;         /* of `gone` */
+
     struct pql_large *large; /* NULL: it is one page */
     struct pql_user_ref *users;
     uint32_t *users_index; /* open addressing over users once there are many; 0: empty, else 1 + position */
     uint32_t users_count, users_capacity, users_index_capacity;
+    uint32_t index; /* in the store */
+    uint32_t members;
     uint32_t number;   /* how many accounts had appeared before it, those included that are gone */
     uint32_t *holding; /* by condition: members for whom it holds; of the account's own: 1 if it does */
-    struct pql_tally *tallies;   /* by spread; NULL: nothing in any */
-    struct pql_heap timers;      /* of users */
-    uint32_t timers_bytes;       /* of it, as counted in the store */
-    int64_t timer_ms;            /* its entry in the task's timers */
-    struct pql_aliases *aliases; /* NULL: none */
-    struct pql_user **gone;      /* taken away, but timers may still name them */
-    uint32_t gone_count, gone_capacity;
+    struct pql_tally *tallies; /* by spread; NULL: nothing in any */
+    struct pql_user **gone;    /* taken away, but timers may still name them */
+    uint32_t gone_capacity;
 };
 
 struct pql_store {

@@ -38,11 +38,11 @@ void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, u
     struct pql_cell *c = *cell;
     size_t size = pql_cell_entry_size(signal);
     if (c->head + c->n == c->capacity) {
-        if (c->head > c->capacity / 2 || (c->head && c->n < 2)) {
+        if (c->head > c->capacity / 4 || (c->head && c->n < 2)) {
             memmove(c->data + pql_cell_payload_size(signal), pql_cell_entries(signal, c), size * c->n);
             c->head = 0;
         } else {
-            c->capacity = c->capacity < 4 ? 4 : c->capacity * 2;
+            c->capacity += c->capacity < 4 ? 2 : c->capacity / 2;
             *cell = c = pql_xrealloc(c, pql_cell_size(signal, c->capacity));
         }
     }

@@ -171,9 +171,10 @@ static int64_t next_decay(const struct pql_signal *signal, const struct pql_cell
 
 int64_t pql_signal_next_decay(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms)
 {
-    if (!cell) return INT64_MAX;
+    const struct pql_signal *twin = signal->twin;
+    if (!cell || !(signal->decays_count || (twin && twin->decays_count))) return INT64_MAX;
     int64_t own = next_decay(signal, cell, t_ms);
-    int64_t of_twin = signal->twin ? next_decay(signal->twin, cell, t_ms) : INT64_MAX;
+    int64_t of_twin = twin ? next_decay(twin, cell, t_ms) : INT64_MAX;
     return of_twin < own ? of_twin : own;
 }
 
