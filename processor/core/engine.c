@@ -80,7 +80,7 @@ bool pql_engine_ignores(const struct pql_engine *engine, const struct pql_accoun
                         const struct pql_event *event)
 {
     const struct pql_expr *ignore = engine->program->ignore;
-    if (!ignore || event->kind == PQL_EVENT_FORGET) return false; /* an erasure is for whatever is there */
+    if (!ignore) return false;
     struct pql_event of_user = *event;
     struct pql_scope scope = {.program = engine->program,
                               .account = account,

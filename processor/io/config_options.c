@@ -196,7 +196,7 @@ const struct pql_option pql_options[] = {
     TEXT(MAPPING, "activity", SOURCES, AT(mapping_fields, activity), NULL, RESULTS | SHOWN, "[ \"login\", \"page_viewed\" ]", "Events that `any` means; absent: every track."),
     TEXT(MAPPING, "start_events", SOURCES, AT(mapping_fields, start_events), NULL, RESULTS | SHOWN, "\"signed_up\"",
          "Events that start a user's or account's clock, as in \"signed_up\" or \"kind:identify\"; absent: the earliest event."),
-    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS | SHOWN | CONDITION, "\"user.email ends with '@acme.com' or bot = true\"", "Condition; an event for which it holds does nothing."),
+    TEXT(MAPPING, "ignore", SOURCE, AT(mapping_fields, ignore), NULL, RESULTS | SHOWN | CONDITION, "\"user.email ends with '@acme.com' or bot = true\"", "Condition; an event for which it holds does nothing, also an erasure (forget)."),
     GROUP(MAPPING, "periods", LIST, PERIOD, RESULTS, "Windows that all of an account share, as in count(login, trial)."),
     TEXT(PERIOD, "name", NAME, AT(period_fields, name), NULL, REQUIRED | RESULTS, "\"trial\"", "Used as a window."),
     TEXT(PERIOD, "start", NAME, AT(period_fields, conf.start), NULL, REQUIRED | RESULTS, "\"account.trial_started_at\"", "Attribute of the account: when it starts (ISO 8601, or a number in time_unit). Without it nothing is inside."),

@@ -1,4 +1,6 @@
 """The value of a function over the events that its window holds."""
+import bisect
+
 import pql_zone
 from pql_lang import SCALE, round_half_even
 from pql_value import Duration, Open, Time, canonical, number
@@ -44,8 +46,15 @@ def folded(view, found, user, call, program):
     if call[2] != "count":
         found = [e for e in found if number(Open(property_of(view, e, call[3][1]))) is not None]
     width = -(-call[4][1] // 1024)
-    in_order = sorted((e for e in found if e.time > e.applied - span), key=lambda e: e.time)
-    return {e.order: (e.time // width + 1) * width for e in in_order[:max(0, len(in_order) - limit)]}
+    kept, left = [], {}
+    for e in found:                 # one by one as long as it is among the newest; what has left meanwhile is no more folded
+        if e.time > e.applied - span:
+            kept = [k for k in kept if k[0] > e.applied - span]
+            bisect.insort(kept, (e.time, e.order))
+        if len(kept) > limit:
+            time, order = kept.pop(0)
+            left[order] = (time // width + 1) * width
+    return left
 
 
 def function_value(view, user, call, now, program):

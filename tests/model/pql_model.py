@@ -153,7 +153,7 @@ class Model:
         source = None
         for event in events:
             event.user = account.resolve(event.user)
-            if event.kind != "forget" and self.is_ignored(account, event):
+            if self.is_ignored(account, event):
                 continue
             self.apply(account, event, now)
             source = event
