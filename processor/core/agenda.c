@@ -87,9 +87,12 @@ void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dep
         pql_agenda_push_via(engine, dependents->items[i].unit, NULL, by, dependents->items[i].via);
 }
 
+const struct pql_expr pql_via_membership = {0};
+
 enum pql_cause pql_agenda_cause(const struct pql_engine *engine, const struct pql_agenda_item *item)
 {
     if (item->by == PQL_BY_TIME || !item->via) return item->by;
+    if (item->via == &pql_via_membership) return item->user->state.is_moved ? item->by : PQL_BY_TIME;
     struct pql_scope scope = account_scope(engine);
     struct pql_value now = pql_expr_value(item->via, &scope);
     return pql_value_same(&find_stepped(engine, item->via)->before, &now) ? PQL_BY_TIME : item->by;

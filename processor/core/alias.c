@@ -189,9 +189,9 @@ static void merge_users(struct pql_engine *engine, struct pql_slice to, struct p
     pql_alias_rename(engine, from, from->id, into->id);
     step_spreads(engine, into, false);
     pql_start_set(engine, into, from->state.start, from->state.start_ms);
+    merge_cells(engine, into, from);
     from->state.start = PQL_START_NONE;
     from->state.start_ms = PQL_NO_TIME;
-    merge_cells(engine, into, from);
     step_spreads(engine, into, true);
     merge_membership(engine, into, was_member, from->member_ms, is_new);
     merge_standings(engine, into, from);

@@ -34,6 +34,7 @@ void pql_engine_free(struct pql_engine *engine)
     pql_buf_deinit(&engine->work.account);
     free(engine->fired);
     free(engine->stepped);
+    free(engine->moved);
     free(engine->taken);
     free(engine->events);
     pql_arena_deinit(&engine->scratch);

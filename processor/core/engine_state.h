@@ -86,6 +86,8 @@ struct pql_engine {
     bool account_fired;
     struct pql_stepped *stepped; /* quantifiers whose counters moved */
     size_t stepped_count, stepped_capacity;
+    struct pql_user **moved; /* who became or ceased to be a member at the instant, once for each time */
+    size_t moved_count, moved_capacity;
     struct pql_waiting **taken; /* of the reorder buffer, and their events without the ignored ones */
     struct pql_event *events;
     size_t taken_capacity, events_capacity;

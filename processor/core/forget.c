@@ -94,6 +94,7 @@ static void clear_instant(struct pql_engine *engine)
 {
     engine->agenda.count = 0;
     engine->stepped_count = 0;
+    engine->moved_count = 0;
     engine->fired_count = 0;
     engine->account_fired = false;
 }

@@ -72,6 +72,7 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
         pql_apply_event(engine, &events[i]);
     }
     pql_instant_evaluate(engine);
+    pql_members_settle(engine);
     pql_timers_retime(engine);
     if (account->gone_count) pql_account_bury(engine->program, account);
     pql_account_retime(engine, account);

@@ -56,6 +56,9 @@ void pql_agenda_push_via(struct pql_engine *engine, const struct pql_unit *unit,
 /* Both around a step of a counter. */
 void pql_agenda_step(struct pql_engine *engine, const struct pql_dependents *dependents, enum pql_cause by,
                      uint32_t *counter, bool up);
+/* Of what is pushed because a user became or ceased to be a member: a cause if both did not happen at once.
+ */
+extern const struct pql_expr pql_via_membership;
 enum pql_cause pql_agenda_cause(const struct pql_engine *engine, const struct pql_agenda_item *item);
 
 /* --- timers.c --- */
@@ -97,6 +100,9 @@ void pql_member_by_event(struct pql_engine *engine, struct pql_user *user, const
                          bool is_new);
 /* Conditions hold for members only, and definitions let nobody else enter. */
 void pql_member_set(struct pql_engine *engine, struct pql_user *user, bool is_member, bool is_new);
+
+/* At the end of the instant. */
+void pql_members_settle(struct pql_engine *engine);
 
 /* --- outcome.c --- */
 

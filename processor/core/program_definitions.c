@@ -146,21 +146,21 @@ static bool is_foreseeable(const struct pql_expr *expr)
     return true;
 }
 
-/* usage(E.p, 100) is one, too. */
-static bool is_one_signal(const struct pql_expr *expr)
+/* usage(E.p, 100) is one, too, and so is the score of the definition itself. */
+static bool is_one_signal(const struct pql_expr *expr, uint32_t own)
 {
     bool is_usage = expr->op == PQL_EXPR_DIV && expr->node->kind == PQL_NODE_CALL;
     return expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_AGE ||
-           (expr->op == PQL_EXPR_SCORE && is_foreseeable(expr)) ||
+           (expr->op == PQL_EXPR_SCORE && expr->index == own && is_foreseeable(expr)) ||
            (is_usage && expr->kids[1]->op == PQL_EXPR_CONST);
 }
 
 /* Comparisons of one signal with constants, joined by and/or: when it would lapse can be told. */
-static bool is_tellable(const struct pql_expr *expr)
+static bool is_tellable(const struct pql_expr *expr, uint32_t own)
 {
     if (expr->op == PQL_EXPR_AND || expr->op == PQL_EXPR_OR || expr->op == PQL_EXPR_ACCOUNT) {
         for (size_t i = 0; i < expr->kids_count; i++)
-            if (!is_tellable(expr->kids[i])) return false;
+            if (!is_tellable(expr->kids[i], own)) return false;
         return true;
     }
     bool is_comparison = expr->op == PQL_EXPR_COMPARE || expr->op == PQL_EXPR_REACHES ||
@@ -168,7 +168,7 @@ static bool is_tellable(const struct pql_expr *expr)
     if (!is_comparison) return false;
     size_t signals = 0;
     for (size_t i = 0; i < expr->kids_count; i++) {
-        bool is_signal = is_one_signal(expr->kids[i]);
+        bool is_signal = is_one_signal(expr->kids[i], own);
         if (!is_signal && expr->kids[i]->op != PQL_EXPR_CONST) return false;
         signals += is_signal;
     }
@@ -232,7 +232,7 @@ void pql_build_finish(struct pql_builder *b, struct pql_definition *definition)
     struct pql_program *program = b->program;
     const struct pql_definition_conf *conf = definition->conf;
     definition->can_be_missed = reads(program, definition->qualify, pql_build_is_first);
-    definition->lapses = !conf->once && is_tellable(definition->stay);
+    definition->lapses = !conf->once && is_tellable(definition->stay, definition->unit.index);
     definition->has_share = reads(program, definition->qualify, is_of_members);
     definition->share = find_share(definition->qualify);
     definition->unit.at_birth = pql_build_is_at_birth(program, definition->qualify);

@@ -87,6 +87,7 @@ struct pql_subject_state {
     int64_t timer_ms;  /* its entry in the timers; INT64_MAX: none. At most the true next change. */
     uint8_t start;     /* enum pql_start */
     bool is_member;    /* a user */
+    bool is_moved;     /* it is a member now and was none before the instant, or the other way round */
     uint8_t gone;      /* of a user that is taken away: enum pql_reason; 0: it is there */
     uint32_t position; /* of a user among those of its account */
 };
