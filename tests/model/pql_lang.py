@@ -367,14 +367,21 @@ def is_of_account(tree):
     return tree[0] not in ("quant", "spread") and any(not is_boolean(t) and is_of_account(t) for t in children(tree))
 
 
-def with_bits(tree):
-    """A user's condition with the smallest conditions about the account marked."""
-    if is_boolean(tree) and is_of_account(tree):
+def is_of_account_score(tree, of_accounts):
+    """Whether a comparison is about scores of the account's definitions, and nothing of the user."""
+    parts = [t for t in walk(tree) if t[0] not in ("cmp", "in", "between", "arith", "neg", "num", "str", "dur", "null", "bool")]
+    return any(t[0] == "scoreof" for t in parts) and \
+        all((t[0] == "scoreof" and t[1] in of_accounts) or t[:2] == ("attr", "account") for t in parts)
+
+
+def with_bits(tree, of_accounts=frozenset()):
+    """A user's condition with the smallest conditions about the account marked; of_accounts: names of its definitions."""
+    if is_boolean(tree) and (is_of_account(tree) or is_of_account_score(tree, of_accounts)):
         return ("bit", tree)
     if tree[0] in ("fn", "quant", "spread"):
         return tree
-    return tuple(with_bits(t) if isinstance(t, tuple) and t and isinstance(t[0], str) else
-                 tuple(with_bits(x) for x in t) if isinstance(t, tuple) and t and isinstance(t[0], tuple) else t for t in tree)
+    return tuple(with_bits(t, of_accounts) if isinstance(t, tuple) and t and isinstance(t[0], str) else
+                 tuple(with_bits(x, of_accounts) for x in t) if isinstance(t, tuple) and t and isinstance(t[0], tuple) else t for t in tree)
 
 
 def walk(tree):

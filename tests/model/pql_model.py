@@ -23,8 +23,17 @@ from pql_states import Step
 from pql_value import where_holds
 
 
+class OwnAffair(Exception):
+    """What the product may do as it likes: a window moved onto ground of which not everything is kept."""
+
+
+class TooLong(Exception):
+    pass
+
+
 class Model:
-    def __init__(self, program):
+    def __init__(self, program, instants_max=None):
+        self.instants, self.instants_max = 0, instants_max
         self.program = program
         self.accounts = {}
         self.records = []
@@ -144,6 +153,9 @@ class Model:
     # ---- one account at one instant ----
 
     def process(self, name, now, events):
+        self.instants += 1
+        if self.instants_max is not None and self.instants > self.instants_max:
+            raise TooLong
         account = self.accounts.setdefault(name, Account(name))
         if events and self.program.lateness == 0 and all(self.is_ignored(account, e) for e in events):
             if not account.events:
@@ -163,12 +175,21 @@ class Model:
                 del self.accounts[name]
             return
         after = account.view(self.program)
+        if self.program.has_panes:
+            self.check_moves(before, after)
         self.plan_windows(account, after, now)
         account.due = [t for t in account.due if t > now]
         Step(self, account, now, before, after, source).run()
         if not account.events:      # all of it was forgotten
             account.due = []
         self.plan_decay(account, after, now)
+
+    def check_moves(self, before, after):
+        for user in list(after.users) + [None]:
+            for window in self.program.firsts if len(after.of(user)) > 1 else ():
+                was = before.window(user, window)
+                if was != after.window(user, window) and (was is not None or window[0] == "period"):
+                    raise OwnAffair
 
     def plan_windows(self, account, view, now):
         for user in list(view.users) + [None]:

@@ -2,7 +2,7 @@
 from decimal import Decimal
 
 import pql_zone
-from pql_lang import SCALE, children, decimal_micros, parse, walk, with_bits
+from pql_lang import SCALE, children, decimal_micros, parse, shared, walk, with_bits
 from pql_score import weighed, weight
 from pql_value import where_holds
 
@@ -34,7 +34,9 @@ class Program:
         names = dict(self.signals, **{n: parameter(p) for n, p in self.parameters.items()})
         if self.ignore is not None:
             self.ignore = parse(self.ignore, names)
-        self.definitions = [Definition(d, names) for d in definitions]
+        of_accounts = {d["name"] for d in definitions if d["subject"] == "account"}
+        known = {}          # equal parts of all conditions are one object
+        self.definitions = [Definition(d, names, of_accounts, known) for d in definitions if d.get("mode") != "off"]
         self.by_name = {d.name: d for d in self.definitions}
         self.order = self.evaluation_order()
         self.trees = trees = {id(t): t for d in self.definitions for c in d.conditions + d.others for t in walk(c)}.values()
@@ -49,8 +51,9 @@ class Program:
         self.durations = sorted({t[1] for t in trees if t[0] == "dur"})
         self.quantifiers = list({t: None for d in self.definitions for c in d.conditions for t in walk(c) if t[0] in ("quant", "spread")})
         self.bits = list({t: None for d in self.definitions for c in d.conditions for t in walk(c) if t[0] == "bit"})
-        self.counts, self.numbers, self.prev_keys = {}, set(), set()
+        self.counts, self.numbers, self.prev_keys, self.exact = {}, set(), set(), {}
         self.keeps = self.how_much_is_kept()
+        self.has_panes = min([self.exact_max] + [d.exact_max or self.exact_max for d in self.definitions]) < 100
 
     def evaluation_order(self):
         """Always the first definition of the configuration whose dependencies are done."""
@@ -66,6 +69,7 @@ class Program:
 
         def read(subject, call, k, as_number):
             key = ("account" if call[1] else subject, call[2:])
+            self.exact[key] = max(self.exact.get(key, 0), exact_max)
             if as_number:
                 self.numbers.add(key)
             if call[4] and call[4][0] == "prev":
@@ -84,11 +88,12 @@ class Program:
                 read(subject, left, constants, left[2] in ("sum", "avg"))
                 return
             if tree[0] == "fn":
-                read(subject, tree, DISTINCT_MAX if tree[2] == "distinct" else self.exact_max, True)
+                read(subject, tree, DISTINCT_MAX if tree[2] == "distinct" else exact_max, True)
             for child in children(tree):
                 visit(subject, child)
 
         for definition in self.definitions:
+            exact_max = definition.exact_max or self.exact_max
             for condition in definition.conditions + definition.others:
                 visit(definition.subject, condition)
         return keeps
@@ -96,7 +101,7 @@ class Program:
     def instants_after(self, time):
         """When something that happened then may come to count otherwise."""
         found = {time + w for w in self.rolling} | {time + w * n for w in self.prevs for n in (1, 2)}
-        if self.exact_max < 100:        # then there are panes, and they leave when their ends do
+        if self.has_panes:              # then there are panes, and they leave when their ends do
             found |= {(time // -(-w // 1024) + 1) * -(-w // 1024) + w * n for w in self.rolling + self.prevs for n in (1, 2)}
         found |= {time + d + extra for d in self.durations for extra in (0, 1)}
         found |= {pql_zone.period(zone, unit, time)[1] for zone, unit in self.calendars}
@@ -127,7 +132,8 @@ class Program:
                 (name == "count" and window[0] == "rolling" and (subject, call[2:]) not in self.numbers):
             return None, None
         keys = [(subject, call[2:]), prev, (subject, (name, selector, ("rolling", window[1]), zone))]
-        return max([self.exact_max] + [self.keeps.get(key, 0) for key in keys[:1 if alone else 3]]), window[1] * (1 if alone else 2)
+        most = max(max(self.exact.get(key, 0), self.keeps.get(key, 0)) for key in keys[:1 if alone else 3])
+        return most, window[1] * (1 if alone else 2)
 
     def still_decays(self, view, item, definition, now):
         for user in view.users if definition.subject == "user" and not item.per[1] else [None]:
@@ -185,7 +191,7 @@ class Item:
 
 
 class Definition:
-    def __init__(self, source, names):
+    def __init__(self, source, names, of_accounts, known):
         self.name = source["name"]
         self.subject = source["subject"]
         self.version = source.get("version", 1)
@@ -193,7 +199,7 @@ class Definition:
 
         def read(text):
             tree = parse(text, names, zone)
-            return with_bits(tree) if self.subject == "user" else tree
+            return shared(with_bits(tree, of_accounts) if self.subject == "user" else tree, known)
 
         self.qualify = read(source["qualify"])
         self.stay = read(source["stay"]) if source.get("stay") else self.qualify
@@ -201,6 +207,8 @@ class Definition:
         self.min_stay = source.get("min_stay", 0)
         self.cooldown = source.get("cooldown", 0)
         self.once = source.get("once", False)
+        self.exact_max = source.get("exact_max", 0)
+        self.mode = source.get("mode", "live")
         self.publish = dict(source.get("publish", {}))
         if source.get("publish_missed"):
             self.publish["missed"] = True

@@ -109,11 +109,11 @@ def is_refused(event):
         (event["type"] == "identify" and not event.get("user_id"))
 
 
-def model_records(case):
+def model_records(case, instants_max=None):
     """One list of records per partition."""
     program = program_of(case)
     partitions = case.get("partitions", 1)
-    models = [Model(program) for _ in range(partitions)]
+    models = [Model(program, instants_max) for _ in range(partitions)]
     for event in case["events"]:
         if is_refused(event):
             continue

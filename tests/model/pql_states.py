@@ -36,7 +36,7 @@ class Step(Evaluation):
         self.written = set()
         for definition, user in self.subjects():
             state = self.account.state(definition, user)
-            if state.status == "qualified":
+            if state.status == "qualified" and definition.mode != "shadow":
                 self.record(definition, user, state, "snapshot", "qualified", None)
 
     def subjects(self):

@@ -46,6 +46,12 @@ class Conditions:
             lambda: f"not s = '{rng.choice(WORDS)}'",
             lambda: f"coalesce(p, q, 1) {self.relation()} 2",
             lambda: f"p + 1 {self.relation()} q * 2",
+            lambda: f"property('p') {self.relation()} 1",
+            lambda: f"event {rng.choice(('', 'not '))}in ('x', 'y')",
+            lambda: f"user is {rng.choice(('', 'not '))}null",
+            lambda: f"if(p > 1, s, 'a') = '{rng.choice(WORDS)}'",
+            lambda: f"-p {self.relation()} -1",
+            lambda: f"account.limit - p {self.relation()} p / q",
         ))()
 
     def relation(self):
@@ -53,7 +59,7 @@ class Conditions:
 
     def events(self):
         rng = self.rng
-        return rng.choice((rng.choice(NAMES),) * 4 + ("any", "one_of(x, y)"))
+        return rng.choice((rng.choice(NAMES),) * 8 + ("any", "one_of(x, y)") * 2 + ("'x'", "one_of('z', y)"))
 
     def selector(self, path=None):
         text = self.events() + (f".{path}" if path else "")
@@ -136,7 +142,15 @@ class Conditions:
             lambda: f"nth({self.selector()}, {rng.randint(1, 4)}) {self.relation()} {rng.choice(('first', 'last'))}_time({self.selector()})",
             lambda: f"nth({self.selector()}, {rng.randint(2, 3)}) is {rng.choice(('', 'not '))}null",
             lambda: f"if({self.number()} >= 2, 'many', 'few') = '{rng.choice(('many', 'few'))}'",
-            lambda: f"avg({self.selector('p')}, {self.window()}) is null",
+            lambda: f"{rng.choice(('avg', 'min', 'max'))}({self.selector('p')}, {self.window()}) is {rng.choice(('', 'not '))}null",
+            lambda: f"coalesce(latest({self.selector('p')}), {self.number()}) {self.relation()} {rng.choice((0, 1, 2))}",
+            lambda: f"-({self.number()}) {self.relation()} -{rng.choice((1, 2))}",
+            lambda: f"first_time({self.selector()}) + {span_text(rng.choice(self.spans))} {self.relation()} last_time({self.selector()})",
+            lambda: f"if(ever({self.selector()}), {self.number()}, 1) {self.relation()} {rng.choice((1, 2))}",
+            lambda: f"(ever({self.selector()})) {rng.choice(('=', '!='))} {rng.choice(('true', 'false'))}",
+            lambda: f"at_least({rng.randint(1, 3)}, ever({self.selector()}), {self.number()} >= 1, {self.number()} >= 2)",
+            lambda: f"latest({self.selector('s')}) {rng.choice(('', 'not '))}{rng.choice(('starts with', 'ends with', 'contains', 'matches'))} "
+                    f"'{rng.choice(('a', 'b', '*b'))}'",
         ))()
 
     def parameter(self):
@@ -155,6 +169,9 @@ class Conditions:
             lambda: f"user.level {self.relation()} {rng.choice((1, 2))}",
             lambda: f"user.role is {rng.choice(('', 'not '))}null",
             lambda: f"coalesce(user.role, 'b') = '{rng.choice(WORDS)}'",
+            lambda: f"user.role {rng.choice(('', 'not '))}in ('a', 'b')",
+            lambda: f"user.level {rng.choice(('', 'not '))}between 1 and 2",
+            lambda: f"user.role {rng.choice(('', 'not '))}{rng.choice(('starts with', 'ends with', 'contains', 'matches'))} '{rng.choice(('a', 'b', 'a*'))}'",
             lambda: f"account.plan {rng.choice(('=', '!=', '>'))} '{rng.choice(WORDS)}'",
         ) + (self.of_events,) * 8)()
 
@@ -165,6 +182,15 @@ class Conditions:
             lambda: f"account.count({self.selector()}, {self.window_or_prev()}) {self.relation()} {rng.randint(1, 3)}",
             lambda: f"account.days({self.selector()}, {self.window()}) + account.members() >= {rng.randint(2, 4)}",
             lambda: f"account.ever({self.selector()})",
+            lambda: f"account.{self.sequence().removeprefix('not ')}",
+            lambda: f"account.all_users({self.of_user()})",
+            lambda: f"account.{rng.choice(('avg', 'min', 'max'))}({self.selector('p')}, {self.window()}) >= 1",
+            lambda: f"account.{rng.choice(('latest', 'earliest'))}({self.selector('s')}) = '{rng.choice(WORDS)}'",
+            lambda: f"account.distinct({self.selector(rng.choice(('p', 's', 'user')))}, {self.window()}) {self.relation()} {rng.randint(1, 3)}",
+            lambda: f"account.{rng.choice(('weeks', 'months', 'days'))}({self.selector()}, {self.window()}) >= {rng.randint(1, 2)}",
+            lambda: f"account.streak({self.selector()}) >= {rng.randint(1, 2)}",
+            lambda: f"account.{rng.choice(('first', 'last'))}_time({self.selector()}) is {rng.choice(('', 'not '))}null",
+            lambda: f"account.usage({self.selector('p')}, 2) >= 1",
             lambda: f"account.users({self.of_user()}) {self.relation()} {rng.randint(1, 2)}",
             lambda: f"account.any_user({self.of_user()})",
             lambda: f"account.share({self.of_user()}) >= 0.5",
@@ -339,6 +365,16 @@ def make_definitions(rng, spans, periods, features):
             definition["once"] = True
         if rng.random() < 0.5:
             definition["publish_missed"] = True
+        if rng.random() < 0.06:
+            definition["mode"] = "shadow"
+        if "panes" in features and rng.random() < 0.5:
+            definition["exact_max"] = rng.choice((1, 2, 4))
+        if "context" in features and rng.random() < 0.7:
+            definition["context"] = [conditions.number() for _ in range(rng.choice((1, 2)))]
+        if rng.random() < 0.1:
+            definition["reason"] = rng.choice(("since {1}", "'{1}'"))
+        if rng.random() < 0.1:
+            definition["include_attributes"] = ["account.plan"] + (["user.role"] if subject == "user" else [])
         found.append(definition)
         conditions.defined.append((definition["name"], subject))
         if "score" in definition:

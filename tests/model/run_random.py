@@ -5,6 +5,7 @@ same. A seed decides everything; a case that fails is made smaller and printed w
     run_random.py --cases-program build/asan/tests/model_cases              cases 1 to 300
     run_random.py --cases-program … --seed 17 --cases 1 --keep DIR          one seed, its files left in DIR
     run_random.py --cases-program … --seconds 600 --seed 100000             as many as fit
+    run_random.py --cases-program … --seeds 5000 --seed 100000 --coverage   all that these seeds make, and what was in it
 """
 import argparse
 import concurrent.futures
@@ -15,12 +16,15 @@ import tempfile
 import time
 
 import pql_replay
+from coverage import Coverage
+from pql_model import OwnAffair, TooLong
 from random_events import make_events
 from random_names import DAY, FEATURES, HOUR, LONG_GRACE, RARE_SPANS, SPANS, START, STARTS, span_text
 from random_rules import make_definitions, render
 
 
 ATTEMPTS = 6        # for one seed
+INSTANTS_MAX = 400  # of one case: a few that are long cost as much as all others
 
 
 def attempt_case(rng):
@@ -42,7 +46,10 @@ def attempt_case(rng):
     if rng.random() < 0.35 and max(spans) <= 7 * DAY:
         settings["start_events"] = rng.choice((["z"], ["kind:identify"], ["z", "kind:identify"], ["kind:group"]))
     if rng.random() < 0.15:
-        settings["ignore"] = rng.choice(("p = 2", "s = 'ab' or user.role = 'b'", "hour() >= 20"))
+        settings["ignore"] = rng.choice(("p = 2", "s = 'ab' or user.role = 'b'", "hour() >= 20", "user.role = 'a' and p = 1",
+                                         "account.plan = 'a' and (s = 'b' or user.level = 2)", "p = 1 and user.role is null"))
+    if rng.random() < 0.1:
+        settings["labels"] = [{"event": "x", "text": "x done"}]
     if "start_events" not in settings and rng.random() < 0.2:
         settings["start_grace"] = rng.choice((1, HOUR, spans[0], 7 * DAY))
     periods = []
@@ -51,7 +58,9 @@ def attempt_case(rng):
                    {"name": "pilot", "start": "trial_start", "end": "trial_end"}]
     settings["periods"] = periods
     features = {name for name, share in FEATURES.items() if rng.random() < share}
-    if "panes" in features and "decay" not in features:
+    if "panes" in features and "decay" in features:
+        features -= {"panes"}
+    if "panes" in features and rng.random() < 0.7:
         settings["exact_max"] = rng.choice((1, 2, 3, 5))
     definitions, conditions = make_definitions(rng, spans, [p["name"] for p in periods], features)
     if settings["start_grace"] < LONG_GRACE:
@@ -144,7 +153,7 @@ def shrink(product, case, folder, seconds):
                 break
             try:
                 problem = pql_replay.mismatch(product, rendered(candidate), folder)
-            except (ValueError, KeyError, StopIteration):
+            except (ValueError, KeyError, StopIteration, OwnAffair):
                 continue            # no case any more
             if problem and kind_of(problem) == kind_of(best):
                 case, best, found = candidate, problem, True
@@ -167,26 +176,37 @@ class Share:
     def __init__(self, options, index):
         self.options = options
         self.seed, self.cases = options.seed + index, -(-(options.cases - index) // options.jobs)
-        self.ran = self.failed = self.records = self.hopeless = 0
+        self.end = None if options.seeds is None else options.seed + options.seeds
+        self.ran = self.failed = self.records = self.hopeless = self.left_out = 0
+        self.coverage = Coverage()
 
     def run(self):
         began = time.monotonic()
         options = self.options
         product = pql_replay.CasesProgram(os.path.abspath(options.cases_program))
         with tempfile.TemporaryDirectory() as scratch:
-            while (time.monotonic() - began < options.seconds) if options.seconds else self.ran < self.cases:
+            while not self.is_done(time.monotonic() - began):
                 self.one(product, options.keep or scratch, scratch)
                 self.seed += options.jobs
                 if self.failed >= options.failures:
                     break
         product.stop()
-        return self.ran, self.failed, self.records, self.hopeless
+        return self
+
+    def is_done(self, seconds):
+        if self.end is not None:
+            return self.seed >= self.end
+        return seconds >= self.options.seconds if self.options.seconds else self.ran >= self.cases
 
     def one(self, product, folder, scratch):
         """Most random conditions never change: attempts are made until something happens. All are compared."""
         for attempt in range(ATTEMPTS):
             case = attempt_case(random.Random(f"{self.seed}/{attempt}"))
-            wanted = pql_replay.model_records(rendered(case))
+            try:
+                wanted = pql_replay.model_records(rendered(case), INSTANTS_MAX)
+            except (OwnAffair, TooLong):
+                self.left_out += 1
+                continue
             self.compare(product, case, wanted, folder, scratch)
             if sum(map(len, wanted)) > 2:
                 break
@@ -198,6 +218,8 @@ class Share:
             return
         self.ran += 1
         self.records += sum(map(len, wanted))
+        if self.options.coverage:
+            self.coverage.note(rendered(case), wanted)
         if problem:
             self.failed += 1
             report(self.seed, *shrink(product, case, scratch, self.options.shrink_seconds))
@@ -208,6 +230,8 @@ def main():
     parser.add_argument("--cases-program", required=True, help="model_cases of the build")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("PQL_TEST_SEED", 1)), help="of the first case")
     parser.add_argument("--cases", type=int, default=300)
+    parser.add_argument("--seeds", type=int, help="these many seeds from the first on, whatever they make, instead of a number of cases")
+    parser.add_argument("--coverage", action="store_true", help="a table of what the cases contained")
     parser.add_argument("--seconds", type=float, help="as many cases as fit, instead of a number")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many")
     parser.add_argument("--shrink-seconds", type=float, default=60)
@@ -219,9 +243,15 @@ def main():
     began = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(options.jobs) as pool:
         shares = [pool.submit(Share(options, index).run) for index in range(options.jobs)]
-        ran, failed, records, hopeless = (sum(values) for values in zip(*(share.result() for share in shares)))
+        done = [share.result() for share in shares]
+    ran, failed, records, hopeless, left_out = (sum(getattr(share, name) for share in done)
+                                                for name in ("ran", "failed", "records", "hopeless", "left_out"))
+    if options.coverage:
+        for share in done[1:]:
+            done[0].coverage.add(share.coverage)
+        print(done[0].coverage.table())
     print(f"{ran} cases from seed {options.seed}, {records} transitions, {failed} failed, {hopeless} refused as hopeless, "
-          f"{time.monotonic() - began:.0f} s")
+          f"{left_out} left out as too long or undetermined, {time.monotonic() - began:.0f} s")
     return 1 if failed or not ran else 0
 
 
