@@ -67,6 +67,7 @@ class Account:
         self.events = []            # applied, in the order applied
         self.aliases = {}           # previous user -> user
         self.erased = set()         # orders of the events of which the person was forgotten
+        self.forgets = ()           # (order, user) of those who were
         self.due = []               # sorted instants at which something may change
         self.states = {}            # (definition, user) -> State
         self.gone = {}              # users who leave at this instant, None the account itself: why
@@ -99,10 +100,11 @@ class Account:
     def forget(self, event, program, now):
         if event.user is None:
             self.gone = dict.fromkeys(self.view(program).users | {None}, "forgotten")
-            self.events, self.aliases, self.erased, self.due, self.was = [], {}, set(), [], {}
+            self.events, self.aliases, self.erased, self.forgets, self.due, self.was = [], {}, set(), (), [], {}
             return
         view = self.view(program)
         self.erased |= {e.order for e in view.of(event.user)}
+        self.forgets += ((event.order, event.user),)
         self.aliases = {a: b for a, b in self.aliases.items() if view.resolve(a) != event.user}
         self.gone[event.user] = "forgotten"
         yield from ()
@@ -119,9 +121,9 @@ class Account:
     def view(self, program):
         """Of what is there now. The last one is gone on with where only events were added since."""
         known = self.last_view
-        if known is None or (known.aliases, known.erased) != (self.aliases, self.erased) or \
+        if known is None or (known.aliases, known.erased, known.forgets) != (self.aliases, self.erased, self.forgets) or \
                 known.events != self.events[:len(known.events)]:
-            known = View(program, dict(self.aliases), set(self.erased))
+            known = View(program, dict(self.aliases), set(self.erased), self.forgets)
         for event in self.events[len(known.events):]:
             known = known.plus(event)
         self.last_view = known
@@ -131,14 +133,14 @@ class Account:
 class View:
     """An account's events up to some number of them."""
 
-    def __init__(self, program, aliases, erased):
-        self.program, self.aliases, self.erased = program, aliases, erased
+    def __init__(self, program, aliases, erased, forgets):
+        self.program, self.aliases, self.erased, self.forgets = program, aliases, erased, forgets
         self.events, self.by_user, self.members = [], {}, set()
         self.cache, self.taken = {}, {}
 
     def plus(self, event):
         """The view with one more event."""
-        view = View(self.program, self.aliases, self.erased)
+        view = View(self.program, self.aliases, self.erased, self.forgets)
         view.events, view.by_user, view.members = self.events + [event], self.by_user, self.members
         view.taken = dict(self.taken)
         user = view.owner(event)

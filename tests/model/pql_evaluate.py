@@ -88,7 +88,15 @@ class Evaluation:
         return state.status == "qualified" if tree[1] == "is" else state.count > 0
 
     def holds(self, tree, user, view=None, now=None, definition=None):
-        return tree is None or truth(evaluate(tree, self.leaf(view or self.after, user, now, definition)))
+        if tree is None:
+            return True
+        view = view or self.after
+        if not self.program.is_of_events_alone(tree):
+            return truth(evaluate(tree, self.leaf(view, user, now, definition)))
+        key = ("holds", id(tree), id(view), user, now)
+        if key not in self.cache:
+            self.cache[key] = truth(evaluate(tree, self.leaf(view, user, now)))
+        return self.cache[key]
 
     def quantifier(self, view, tree):
         if tree[0] == "spread":
@@ -228,4 +236,4 @@ def is_plain(tree):
         return False
     others = tree[3] if tree[0] == "in" else tree[3:]
     is_signal = tree[2][0] in ("fn", "age", "score") or (tree[2][0] == "usage" and tree[2][2][0] == "num")
-    return is_signal and all(t[0] in ("num", "dur", "str") for t in others)
+    return is_signal and all(t[0] in ("num", "dur", "str", "bool") for t in others)

@@ -137,6 +137,10 @@ class Partial:
                 mine[step] = found
         self.in_order = False
 
+    def forget(self, value):
+        self.steps.pop(value, None)
+        self.in_order = False
+
     def merge(self, other):
         for value, steps in other.steps.items():
             self.merge_value(value, steps)
@@ -152,15 +156,17 @@ def sequence(view, user, selector, window, now, program):
     if window[0] in ("first", "period"):
         mine = sequence_kept(view, user, selector, window, program)
     else:
-        found = {}
+        found, forgets = {}, list(view.forgets) if by == "user" else []
         for e in view.of(user):
+            while forgets and forgets[0][0] < e.order:      # who is forgotten goes, what the account matched stays
+                found.setdefault(None, Partial()).forget(forgets.pop(0)[1])
             of = found.setdefault(e.user if user is not None else None, Partial())
             if e.kind == "alias" and e.previous != e.user and e.previous in (found if user is not None else of.steps):
                 if user is not None:
                     of.merge(found.pop(e.previous))
                 elif by == "user":
                     of.merge_value(e.user, of.steps.pop(e.previous))
-            step_in(view, of, e, selector, program, e.user if by == "user" and e.order not in view.erased else None)
+            step_in(view, of, e, selector, program, e.user if by == "user" else None)
         mine = found.get(user, Partial())
     if mine.in_order:           # then nothing is lost by keeping the latest alone
         last = len(selector[1]) - 1

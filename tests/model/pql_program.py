@@ -53,6 +53,7 @@ class Program:
         self.bits = list({t: None for d in self.definitions for c in d.conditions for t in walk(c) if t[0] == "bit"})
         self.counts, self.numbers, self.prev_keys, self.exact = {}, set(), set(), {}
         self.keeps = self.how_much_is_kept()
+        self.plain = {}
         self.has_panes = min([self.exact_max] + [d.exact_max or self.exact_max for d in self.definitions]) < 100
 
     def evaluation_order(self):
@@ -141,6 +142,12 @@ class Program:
             if any(value and weight(item, now // item.step - time // item.step) for time, value in occurrences):
                 return True
         return False
+
+    def is_of_events_alone(self, tree):
+        """Whether a condition reads no state of a definition, so that it has one value at an instant."""
+        if id(tree) not in self.plain:
+            self.plain[id(tree)] = not any(t[0] in ("isdef", "instate", "scoreof", "tierof", "score") for t in walk(tree))
+        return self.plain[id(tree)]
 
     @staticmethod
     def constants(tree):

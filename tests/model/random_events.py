@@ -78,7 +78,7 @@ def make_event(rng, at, number, users, accounts, features):
 def make_events(rng, spans, settings, start, zones, features):
     users = rng.choice((("u1",), ("u1", "u2"), ("u1", "u2", "u3")))
     accounts = rng.choice((("A",), ("A",), ("A", "B"), ("A", "b/1", "C")))
-    times = make_times(rng, spans, rng.choice((4, 8, 12, 20, 30, 40, 60, 90)), start, zones)
+    times = make_times(rng, spans, rng.choice((4, 8, 8, 12, 16, 20, 30, 40, 60)), start, zones)
     events = [make_event(rng, at, number, users, accounts, features) for number, at in enumerate(times)]
     lateness = settings.get("lateness", 0)
     disorder = rng.choice((0, 0, 0.1, 0.3))
