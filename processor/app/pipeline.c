@@ -454,17 +454,30 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
     return standing;
 }
 
+static bool is_at_rest(const struct pql_pipeline *p, const struct pql_task *task)
+{
+    return task->phase == PQL_PHASE_LIVE && !task->sealed && !(task->open && task->open->moved) &&
+           pql_engine_work(task->engine) == PQL_WORK_NONE && !task->fill.is_open &&
+           task->script.next == task->script.count && task->revised == p->wanted_serial;
+}
+
 bool pql_pipeline_inspect(struct pql_pipeline *p, int32_t partition, uint64_t *digest,
                           struct pql_log_place *place)
 {
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[i];
-        if (task->partition != partition || task->phase != PQL_PHASE_LIVE || task->sealed ||
-            (task->open && task->open->moved))
-            continue;
+        if (task->partition != partition || !is_at_rest(p, task)) continue;
         *digest = pql_engine_digest(task->engine);
         *place = task->place;
         return true;
     }
     return false;
+}
+
+bool pql_pipeline_rests(const struct pql_pipeline *p, size_t *tasks)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (!is_at_rest(p, p->tasks[i])) return false;
+    *tasks = p->count;
+    return true;
 }

@@ -226,8 +226,12 @@ struct pql_task_standing {
 };
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);
 
-/* For tests: digest and place of a task that is live and settled; false if there is none. No step may run. */
+/* For tests. A task rests when it is live, nothing of it waits to be committed and nothing is open: no long
+ * input, no change, no back-fill. Digest and place of one that does; false if there is none. No step may run.
+ */
 bool pql_pipeline_inspect(struct pql_pipeline *pipeline, int32_t task, uint64_t *digest,
                           struct pql_log_place *place);
+/* Whether all tasks that are here rest, and how many they are. */
+bool pql_pipeline_rests(const struct pql_pipeline *pipeline, size_t *tasks);
 
 #endif

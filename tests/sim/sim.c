@@ -331,7 +331,22 @@ static bool has_twin(const struct sim *s)
     return false;
 }
 
-/* No more faults: everything must come to rest at the end of the input, and timers by ticks. */
+/* Each task is one process's, and nothing of it is open. A process that has lost its tasks and does not know
+ * it yet has them twice. */
+static bool is_at_rest(const struct sim *s)
+{
+    size_t tasks = 0, resting = 0;
+    for (size_t i = 0; i < PROCESSES_MAX; i++) {
+        const struct world_process *process = s->places[i].process;
+        if (!process || !process->pipeline) continue;
+        if (!pql_pipeline_rests(process->pipeline, &resting)) return false;
+        tasks += resting;
+    }
+    return tasks == (size_t)s->plan->partitions_count;
+}
+
+/* No more faults: everything must come to rest at the end of the input, and timers by ticks; after the last
+ * of these what they and a change of definitions began is still done, however slowly. */
 static void run_to_rest(struct sim *s)
 {
     s->world.model.faults = (struct model_faults){0};
@@ -345,6 +360,9 @@ static void run_to_rest(struct sim *s)
         fail(s, "it does not come to rest: not all input is committed after %zu steps", i);
     uint64_t until = s->world.model.now_us + (s->plan->settle_us ? s->plan->settle_us : SETTLE_US);
     while (s->result->ok && s->world.model.now_us < until) turn(s, false);
+    world_set_ticks(&s->world, false);
+    for (i = 0; i < STEPS_MAX && s->result->ok && !is_at_rest(s); i++) turn(s, false);
+    if (!is_at_rest(s)) fail(s, "it does not come to rest: work is open after %zu steps", i);
 }
 
 static void shut_down(struct sim *s)
@@ -367,13 +385,14 @@ static void shut_down(struct sim *s)
 
 struct line {
     char topic_key[120];
-    char value[80];
+    char value[400];
     size_t order;
 };
 
 struct lines {
     struct line *items;
     size_t count, capacity;
+    struct sim_result *result; /* where what is expected is counted */
 };
 
 static void add_line(struct lines *lines, enum pql_output output, struct pql_slice key, const char *value,
@@ -383,6 +402,7 @@ static void add_line(struct lines *lines, enum pql_output output, struct pql_sli
     struct line *line = &lines->items[lines->count];
     *line = (struct line){.order = lines->count};
     lines->count++;
+    if (lines->result) lines->result->published[output]++;
     snprintf(line->topic_key, sizeof line->topic_key, "%d %.*s", (int)output, PQL_SLICE_ARG(key));
     snprintf(line->value, sizeof line->value, "%.*s", (int)value_len, value);
 }
@@ -394,27 +414,57 @@ static int by_key_then_order(const void *a, const void *b)
     return c ? c : (x->order > y->order) - (x->order < y->order);
 }
 
+/* Who is told of what, once more: outputs.md as a table. */
+static bool goes_to_state(enum pql_transition t)
+{
+    return t != PQL_SLA_BREACHED;
+}
+
+static bool goes_to_its_own(enum pql_transition t)
+{
+    return t != PQL_SNAPSHOT && t != PQL_SCORE_CHANGED;
+}
+
+static bool is_alert(const struct pql_record *record)
+{
+    enum pql_transition t = record->transition;
+    bool is_news = t == PQL_ENTERED || t == PQL_SLA_BREACHED ||
+                   (t == PQL_TIER_CHANGED && pql_slice_is(record->tier, "high"));
+    bool wants = record->subject == PQL_SUBJECT_ACCOUNT || pql_slice_is(record->definition, "trial");
+    return is_news && wants && record->origin == PQL_ORIGIN_LIVE;
+}
+
 static void expect_record(void *context, const struct pql_record *record)
 {
     struct lines *lines = context;
-    struct pql_buf key = {0};
-    char value[80];
+    struct pql_buf key = {0}, value = {0};
     pql_encode_key(record, &key);
+    world_encode(record, &value);
     struct pql_slice k = {key.ptr, key.len};
-    int n = snprintf(value, sizeof value, "%s %" PRId64, record->event_id, record->version);
-    bool is_user = record->subject == PQL_SUBJECT_USER;
     enum pql_transition t = record->transition;
-    bool is_rise = t == PQL_TIER_CHANGED && pql_slice_is(record->tier, "high");
+    lines->result->transitions[t]++;
+    if (t == PQL_LEFT) lines->result->reasons[record->reason]++;
     if (record->is_shadow) {
-        add_line(lines, PQL_OUT_SHADOW, k, value, (size_t)n);
-        pql_buf_deinit(&key);
-        return;
+        if (t != PQL_SCORE_CHANGED) add_line(lines, PQL_OUT_SHADOW, k, value.ptr, value.len);
+    } else {
+        enum pql_output own = record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA;
+        if (goes_to_its_own(t)) add_line(lines, own, k, value.ptr, value.len);
+        if (goes_to_state(t)) add_line(lines, PQL_OUT_STATE, k, value.ptr, value.len);
+        if (is_alert(record)) add_line(lines, PQL_OUT_ALERTS, k, value.ptr, value.len);
     }
-    if (t != PQL_SNAPSHOT && t != PQL_SCORE_CHANGED)
-        add_line(lines, is_user ? PQL_OUT_PQL : PQL_OUT_PQA, k, value, (size_t)n);
-    add_line(lines, PQL_OUT_STATE, k, value, (size_t)n);
-    if (!is_user && (t == PQL_ENTERED || is_rise) && record->origin == PQL_ORIGIN_LIVE)
-        add_line(lines, PQL_OUT_ALERTS, k, value, (size_t)n);
+    pql_buf_deinit(&key);
+    pql_buf_deinit(&value);
+}
+
+static const char erased[] = "erased";
+
+static void expect_tombstone(void *context, const struct pql_record *record)
+{
+    struct lines *lines = context;
+    struct pql_buf key = {0};
+    pql_encode_key(record, &key);
+    lines->result->erased++;
+    add_line(lines, PQL_OUT_STATE, (struct pql_slice){key.ptr, key.len}, erased, sizeof erased - 1);
     pql_buf_deinit(&key);
 }
 
@@ -491,7 +541,10 @@ static void fold_program(struct fold *f, const struct pql_journal *entry)
     const struct pql_program *program = world_program(&f->s->world, entry->program);
     struct pql_err err;
     PQL_ASSERT(program);
-    if (!f->engine) f->engine = pql_engine_new(program, expect_record, f->expected);
+    if (!f->engine) {
+        f->engine = pql_engine_new(program, expect_record, f->expected);
+        if (f->s->plan->tombstones) pql_engine_on_erased(f->engine, expect_tombstone);
+    }
     if (program != f->program && f->program) {
         f->s->result->changes++;
         PQL_ASSERT(!pql_engine_change(f->engine, program, &err));
@@ -604,6 +657,8 @@ static uint64_t fold_task(struct sim *s, int32_t partition, struct lines *expect
     if (f.revision != s->world.revision)
         fail(s, "task %d: revision %" PRId64 " of %" PRId64 " was taken over", partition, f.revision,
              s->world.revision);
+    if (pql_engine_work(f.engine) != PQL_WORK_NONE || f.fill.fills)
+        fail(s, "task %d: its journal ends in the middle of something", partition);
     uint64_t digest = pql_engine_digest(f.engine);
     pql_engine_free(f.engine);
     return digest;
@@ -633,6 +688,8 @@ static void collect_outputs(struct sim *s, struct lines *actual)
                 if (r->status != MODEL_COMMITTED) continue;
                 if (o == PQL_OUT_DLQ)
                     collect_letter(actual, r);
+                else if (!r->has_value)
+                    add_line(actual, (enum pql_output)o, r->key, erased, sizeof erased - 1);
                 else
                     add_line(actual, (enum pql_output)o, r->key, r->value.ptr, r->value.len);
             }
@@ -748,7 +805,7 @@ static void check_restored(struct sim *s, const uint64_t *digests)
 
 static void judge(struct sim *s)
 {
-    struct lines expected = {0}, actual = {0};
+    struct lines expected = {.result = s->result}, actual = {0};
     uint64_t digests[MODEL_PARTITIONS_MAX] = {0};
     for (int32_t p = 0; p < s->plan->partitions_count; p++) {
         digests[p] = fold_task(s, p, &expected);
@@ -818,6 +875,8 @@ struct world_plan sim_plan_of(uint64_t seed)
         .workers = 1 + (unsigned)model_below(&random, 2),
         .at_least_once = model_chance(&random, 0.2),
         .events = 100 + model_below(&random, 400),
+        .is_rich = model_chance(&random, 0.8),
+        .tombstones = model_chance(&random, 0.5),
         .bad = model_chance(&random, 0.5) ? 0.05 : 0,
         .unknown_schema = model_chance(&random, 0.3) ? 0.02 : 0,
         .checkpoint_interval_ms = 200 + (int64_t)model_below(&random, 4000),

@@ -44,6 +44,10 @@ struct sim_result {
 #define SIM_COUNT_FIELD(name, word) uint64_t name;
     SIM_COUNTS(SIM_COUNT_FIELD)
     uint64_t faults[16]; /* in the order of struct model_faults */
+    /* What the oracle expects, and the run had: records of each topic, of each transition, leavings by
+     * reason. */
+    uint64_t published[PQL_OUT_CHECKPOINT], erased;
+    uint64_t transitions[PQL_TRANSITION_COUNT], reasons[PQL_REASON_COUNT];
     /* Of the first process, if it is the only one: how many, and which faults could befall each (bits). */
     uint64_t calls;
     unsigned char could[SIM_CALLS_MAX];

@@ -32,6 +32,18 @@ static void add(const struct sim_result *result)
     total.simulated_us += result->simulated_us;
     if (result->most_at_once > total.most_at_once) total.most_at_once = result->most_at_once;
     for (int i = 0; i < FAULTS; i++) total.faults[i] += result->faults[i];
+    for (int i = 0; i < PQL_OUT_CHECKPOINT; i++) total.published[i] += result->published[i];
+    for (int i = 0; i < PQL_TRANSITION_COUNT; i++) total.transitions[i] += result->transitions[i];
+    for (int i = 0; i < PQL_REASON_COUNT; i++) total.reasons[i] += result->reasons[i];
+    total.erased += result->erased;
+}
+
+static const char *const topics[PQL_OUT_CHECKPOINT] = {"pql", "pqa", "state", "alerts", "shadow", "dlq"};
+
+static void say_each(const char *of, const char *const *names, const uint64_t *counts, int count)
+{
+    printf("; %s:", of);
+    for (int i = 0; i < count; i++) printf("%s %" PRIu64 " %s", i ? "," : "", counts[i], names[i]);
 }
 
 static void summary(void)
@@ -40,22 +52,33 @@ static void summary(void)
            (double)total.simulated_us / 3.6e9, total.most_at_once);
 #define SAY(name, word) printf(", %" PRIu64 " %s", total.name, word);
     SIM_COUNTS(SAY)
-    printf("; faults:");
-    for (int i = 0; i < FAULTS; i++)
-        printf("%s %" PRIu64 " %s", i ? "," : "", total.faults[i], fault_names[i]);
-    printf("\n");
+    say_each("faults", fault_names, total.faults, FAULTS);
+    say_each("topics", topics, total.published, PQL_OUT_CHECKPOINT);
+    say_each("transitions", pql_transition_names, total.transitions, PQL_TRANSITION_COUNT);
+    say_each("left", pql_reason_names, total.reasons, PQL_REASON_COUNT);
+    printf("; %" PRIu64 " keys erased\n", total.erased);
 }
 
-/* A fault that never happened would be a test that tests nothing. */
+static bool each_happened(const char *const *names, const uint64_t *counts, int count)
+{
+    bool ok = true;
+    for (int i = 0; i < count; i++)
+        if (!counts[i]) printf("FAILED: no %s\n", names[i]), ok = false;
+    return ok;
+}
+
+/* What never happened would be a test that tests nothing. */
 static bool all_happened(void)
 {
     bool ok = total.most_at_once == 4;
 #define HAPPENED(name, word)                                                                                 \
     if (!total.name) printf("FAILED: no %s\n", word), ok = false;
     SIM_COUNTS(HAPPENED)
-    for (int i = 0; i < FAULTS; i++)
-        if (!total.faults[i]) printf("FAILED: no %s\n", fault_names[i]), ok = false;
-    return ok;
+    if (!total.erased) printf("FAILED: no key erased\n"), ok = false;
+    ok &= each_happened(fault_names, total.faults, FAULTS);
+    ok &= each_happened(topics, total.published, PQL_OUT_CHECKPOINT);
+    ok &= each_happened(pql_transition_names, total.transitions, PQL_TRANSITION_COUNT);
+    return each_happened(pql_reason_names, total.reasons, PQL_REASON_COUNT) && ok;
 }
 
 /* --- one run --- */

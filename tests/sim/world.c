@@ -1,11 +1,8 @@
 #include "sim/world.h"
 
-#include "core/reasons.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { ACCOUNTS = 12 };
 
 /* --- records --- */
 
@@ -20,49 +17,6 @@ static void close_decoders(void *decoders)
     (void)decoders;
 }
 
-static bool field(struct pql_slice *rest, struct pql_slice *out)
-{
-    const char *bar = memchr(rest->ptr, '|', rest->len);
-    if (!bar) return false;
-    *out = (struct pql_slice){rest->ptr, (size_t)(bar - rest->ptr)};
-    *rest = (struct pql_slice){bar + 1, rest->len - out->len - 1};
-    return true;
-}
-
-int world_decode(void *decoders, const struct pql_message_view *message, struct pql_arena *arena,
-                 struct pql_event *event, struct pql_err *err)
-{
-    const struct world *world = decoders;
-    struct pql_slice rest = message->value, schema, time;
-    *event = (struct pql_event){.kind = PQL_EVENT_TRACK, .name = PQL_SLICE_LITERAL("x")};
-    if (!field(&rest, &schema) || !field(&rest, &event->account) || !field(&rest, &event->user) ||
-        !field(&rest, &time)) {
-        PQL_FAIL(err, PQL_ERR_RECORD, "this record is bad");
-        err->reason = pql_rejects[PQL_REJECT_BAD_AVRO].word;
-        return -1;
-    }
-    if (pql_slice_is(schema, "later") && world->model.now_us < world->schema_known_us)
-        return PQL_FAIL(err, PQL_ERR_RETRY, "the registry does not know the schema yet");
-    if (pql_slice_is(schema, "fatal")) return PQL_FAIL(err, PQL_ERR_FATAL, "no decoder");
-    const char *alias = memchr(event->user.ptr, '=', event->user.len);
-    if (alias) {
-        event->kind = PQL_EVENT_ALIAS;
-        event->name.len = 0;
-        event->previous_user.ptr = alias + 1;
-        event->previous_user.len = (size_t)(event->user.ptr + event->user.len - alias - 1);
-        event->user.len -= event->previous_user.len + 1;
-    }
-    if (event->user.len && event->user.ptr[event->user.len - 1] == '!') {
-        event->kind = PQL_EVENT_FORGET;
-        event->name.len = 0;
-        event->user.len--;
-    }
-    for (size_t i = 0; i < time.len; i++) event->time_ms = event->time_ms * 10 + (time.ptr[i] - '0');
-    event->id = (struct pql_slice){event->account.ptr, (size_t)(time.ptr + time.len - event->account.ptr)};
-    event->properties = event->user_attributes = event->account_attributes = pql_arena_zalloc(arena, 16);
-    return 0;
-}
-
 static int encode(void *context, enum pql_output output, const struct pql_record *record,
                   int64_t produced_at_ms, struct pql_buf *value, struct pql_err *err)
 {
@@ -70,90 +24,9 @@ static int encode(void *context, enum pql_output output, const struct pql_record
     (void)output;
     (void)produced_at_ms;
     if (world->encode_fails) return PQL_FAIL(err, PQL_ERR_FATAL, "no encoder");
-    pql_buf_printf(value, "%s %" PRId64, record->event_id, record->version);
+    world_encode(record, value);
     for (size_t i = 0; i < world->plan->padding; i++) pql_buf_u8(value, 0);
     return 0;
-}
-
-/* A definition that stays, ones that come, go, are edited and go into shadow mode, a signal that is new. */
-static void define(struct world_program *p, const char *name, enum pql_subject subject, const char *qualify)
-{
-    struct pql_definition_conf *conf = &p->definitions[p->conf.definitions_count++];
-    *conf = (struct pql_definition_conf){.name = pql_slice_of(name),
-                                         .name_source = {pql_slice_of(name), NULL, NULL, 0},
-                                         .subject = subject,
-                                         .version = 1,
-                                         .mode = PQL_MODE_LIVE,
-                                         .alert = subject == PQL_SUBJECT_ACCOUNT,
-                                         .qualify = {pql_slice_of(qualify), NULL, NULL, 0}};
-}
-
-#define WORDS(words)                                                                                         \
-    {                                                                                                        \
-        (words), sizeof(words) - 1                                                                           \
-    }
-#define NUMBER(digits, number)                                                                               \
-    {                                                                                                        \
-        .value = (number) * (pql_decimal)1000000, .source.text = WORDS(digits)                               \
-    }
-
-/* Points that come and go by time, tiers, and changes of score that wait for one another. */
-static void give_score(struct pql_definition_conf *conf)
-{
-    static const struct pql_item_conf items[] = {
-        {.points = NUMBER("1", 1), .per.text = WORDS("count(x, 20s)")}};
-    static const struct pql_tier_conf tiers[] = {{.name.text = WORDS("low"), .at = NUMBER("6", 6)},
-                                                 {.name.text = WORDS("high"), .at = NUMBER("8", 8)}};
-    static const struct pql_number min_delta = NUMBER("2", 2);
-    conf->score = items;
-    conf->score_count = 1;
-    conf->tiers = tiers;
-    conf->tiers_count = 2;
-    conf->publish_scores = PQL_SCORES_ALL;
-    conf->min_delta = min_delta;
-    conf->min_interval_ms = 3000;
-}
-
-static void define_all(struct world *world)
-{
-    struct world_program *p = world->programs;
-    define(&p[0], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 4");
-    define(&p[0], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
-    define(&p[1], "team", PQL_SUBJECT_ACCOUNT, "count(x, 8s) >= 3");
-    define(&p[1], "busy", PQL_SUBJECT_ACCOUNT, "score >= 6");
-    define(&p[2], "crew", PQL_SUBJECT_ACCOUNT, "users(is(person)) >= 1 and count(x, 8s) >= 2");
-    define(&p[2], "person", PQL_SUBJECT_USER, "count(x, 5s) >= 2");
-    define(&p[2], "busy", PQL_SUBJECT_ACCOUNT, "score >= 6");
-    give_score(&p[1].definitions[1]);
-    give_score(&p[2].definitions[2]);
-    p[2].definitions[1].mode = PQL_MODE_SHADOW; /* live again in the first */
-}
-
-static void make_programs(struct world *world)
-{
-    static const int64_t max_future_ms[MODEL_INPUTS_MAX] = {600000, 600000};
-    pql_diags_init(&world->diags);
-    for (size_t i = 0; i < WORLD_PROGRAMS; i++) {
-        struct world_program *p = &world->programs[i];
-        snprintf(p->text, sizeof p->text, "program %zu", i);
-        p->conf = (struct pql_program_conf){.app = PQL_SLICE_LITERAL("sim"),
-                                            .settings = pql_settings_default(),
-                                            .definitions = p->definitions,
-                                            .text = pql_slice_of(p->text)};
-        p->conf.settings.lateness_ms = world->plan->lateness_ms;
-        p->conf.settings.dedup_horizon_ms = world->plan->dedup_horizon_ms;
-        if (world->plan->late_dead_letter) p->conf.settings.late_policy = PQL_LATE_DEAD_LETTER;
-    }
-    define_all(world);
-    for (size_t i = 0; i < WORLD_PROGRAMS; i++) {
-        struct world_program *p = &world->programs[i];
-        p->program = pql_program_new(&p->conf, &world->diags);
-        if (!p->program) pql_diags_print(&world->diags, stderr);
-        PQL_ASSERT(p->program);
-        p->edition = (struct pql_edition){
-            .program = p->program, .ticks = true, .max_future_ms = max_future_ms, .context = world};
-    }
-    world->revision = 1;
 }
 
 static struct world_program *program_of(struct world *world, int64_t revision)
@@ -209,6 +82,7 @@ static void make_conf(struct world *world)
     conf.encode = encode;
     conf.encode_context = world;
     conf.memory_max = world->plan->memory;
+    conf.tombstones = world->plan->tombstones;
     conf.broken = world->plan->broken;
     if (world->plan->part_records_max) conf.part_records_max = world->plan->part_records_max;
     world->conf = conf;
@@ -226,7 +100,7 @@ void world_init(struct world *world, const struct world_plan *plan)
     if (plan->max_message_bytes) world->model.max_message_bytes = plan->max_message_bytes;
     world->model.produce_bytes_per_s = plan->produce_bytes_per_s;
     if (plan->checkpoint_bytes) world->model.checkpoint_bytes_max = plan->checkpoint_bytes;
-    make_programs(world);
+    world_make_programs(world);
     make_conf(world);
 }
 
@@ -348,40 +222,6 @@ void world_put_event(struct world *world, const char *account)
     world_put(world, 0,
               (int32_t)pql_partition_murmur2(pql_slice_of(account), (uint32_t)world->plan->partitions_count),
               account, value);
-}
-
-static void produce_event(struct world *world, struct world_sent *sent)
-{
-    struct model_random *random = &world->random;
-    unsigned users = world->plan->users;
-    snprintf(sent->account, sizeof sent->account, "a%u", (unsigned)model_below(random, users ? 2 : ACCOUNTS));
-    bool bad = model_chance(random, world->plan->bad),
-         later = !bad && model_chance(random, world->plan->unknown_schema);
-    if (later && world->schema_known_us < world->model.now_us)
-        world->schema_known_us = world->model.now_us + model_below(random, 2000000);
-    int64_t time = model_wall_ms(&world->model) - (int64_t)model_below(random, 3000);
-    /* Now and then a user becomes the one before; of few there come others. */
-    unsigned user = (unsigned)model_below(random, users ? users : 3);
-    if (!users) user += (unsigned)(world->produced / 200) * 2;
-    char alias[16] = "";
-    if (world->produced % 29 == 7) snprintf(alias, sizeof alias, "=u%u", user + 1);
-    snprintf(sent->value, sizeof sent->value, "%s|%s|u%u%s|%" PRId64 "|", later ? "later" : "known",
-             sent->account, user, alias, time);
-    if (bad) snprintf(sent->value, sizeof sent->value, "bad");
-    sent->input = (uint32_t)model_below(random, world->plan->inputs_count);
-    sent->partition =
-        (int32_t)pql_partition_murmur2(pql_slice_of(sent->account), (uint32_t)world->plan->partitions_count);
-}
-
-void world_produce(struct world *world)
-{
-    struct world_sent *sent = &world->last;
-    bool again = world->produced && model_chance(&world->random, world->plan->twice);
-    if (!again) produce_event(world, sent);
-    world_put(world, sent->input, sent->partition, sent->account, sent->value);
-    model_trace(&world->model, "producer", "input %u %d@%" PRId64 " %s", sent->input, sent->partition,
-                model_end(&world->model.inputs[sent->input][sent->partition]) - 1, sent->value);
-    world->produced++;
 }
 
 /* Two events of a user of each account at this very instant: all enter, and five seconds later all leave. */

@@ -1,7 +1,13 @@
 /* world.h - a modelled Kafka, a producer that fills its inputs, and processes of the real pipeline that come
- * and go. Every choice is drawn from one seed. Records are `schema|account|user|time|`, `user` also
- * `new=previous` for an alias and `user!` for one who is forgotten, or `bad`, or of a schema that the
- * registry learns later. */
+ * and go. Every choice is drawn from one seed.
+ *
+ * Records are `schema|account|user|time|what`, or `bad`:
+ *   schema     `known`; `later`: the registry answers in a while; `L` and a time in us: it knows it
+ *              from then on, and until then the record is refused
+ *   account    also `a!` for one that is forgotten
+ *   user       also `u!` for one who is forgotten, `new=previous` for an alias
+ *   what       nothing or `x1`: the event x (with its property), `y1`; `owon`: an outcome; `ipro`, `gbig`:
+ *              identify, group with an attribute; `l`: leave_group; `c`: clock */
 #ifndef PQL_TESTS_SIM_WORLD_H
 #define PQL_TESTS_SIM_WORLD_H
 
@@ -9,7 +15,7 @@
 #include "core/partition.h"
 #include "sim/kafka_model.h"
 
-enum { WORLD_PROGRAMS = 3 };
+enum { WORLD_PROGRAMS = 3, WORLD_DEFINITIONS_MAX = 4 };
 
 struct world_plan {
     uint64_t seed;
@@ -28,6 +34,8 @@ struct world_plan {
     double twin;                /* of those: another takes its place meanwhile */
     double bad, unknown_schema; /* share of the records */
     size_t events;
+    bool is_rich;        /* events of all kinds, under definitions that ask for more */
+    bool tombstones;     /* keys that are erased */
     uint64_t fault_call; /* > 0: the first process's call of this number has a fault */
     enum model_call_fault fault;
     uint64_t late_us; /* where that is one that takes time */
@@ -75,7 +83,7 @@ struct world {
     /* What configurations say, by turns; every third revision differs from the one before in its number only.
      */
     struct world_program {
-        struct pql_definition_conf definitions[3];
+        struct pql_definition_conf definitions[WORLD_DEFINITIONS_MAX];
         struct pql_program_conf conf;
         struct pql_program *program;
         struct pql_edition edition;
@@ -89,7 +97,7 @@ struct world {
     struct world_sent { /* the last event, to be sent again */
         uint32_t input;
         int32_t partition;
-        char account[16], value[96];
+        char account[16], account_said[20], user[32], value[96];
     } last;
     uint64_t schema_known_us;
     bool encode_fails;
@@ -123,7 +131,11 @@ void world_put(struct world *world, uint32_t input, int32_t partition, const cha
 void world_put_event(struct world *world, const char *account);
 bool world_all_committed(const struct world *world);
 
-/* The decoder of these records. */
+/* By world_init. */
+void world_make_programs(struct world *world);
+/* What is written of a record, but for the padding. */
+void world_encode(const struct pql_record *record, struct pql_buf *out);
+/* The decoder of the input's records. */
 int world_decode(void *world, const struct pql_message_view *message, struct pql_arena *arena,
                  struct pql_event *event, struct pql_err *err);
 
