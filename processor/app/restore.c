@@ -950,7 +950,7 @@ static int ask_last(struct pql_pipeline *p, struct pql_task *task, struct pql_er
                 ": the topic lost records or is another one. `pqlstream checkpoint forget` drops the state",
                 p->conf->inputs[i].topic, r->positions[i].offset, r->committed.next[i]);
     for (uint32_t i = 0; p->conf->at_least_once && i < p->conf->inputs_count; i++)
-        task->revise_from[i] = r->positions[i].offset;
+        task->seen_to[i] = r->positions[i].offset;
     make_ready(p, task);
     return 0;
 }

@@ -152,8 +152,9 @@ struct pql_task {
     uint32_t semantics;
     uint64_t revised; /* wanted_serial that it has decided about */
     /* At least once: the ends of the inputs as the task came here. Outputs of what is before them may have
-     * been seen without their offsets, under the program of the state, so that one has to come so far. */
-    int64_t revise_from[PQL_INPUTS_MAX];
+     * been seen without their offsets, under the program of the state and without what an operator asks for
+     * now, so that one has to come so far before either changes what comes out. */
+    int64_t seen_to[PQL_INPUTS_MAX];
     struct pql_engine *engine;
     void *decoders;
     struct pql_arena arena;     /* lives with the task: script, program text */

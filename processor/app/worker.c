@@ -36,14 +36,18 @@ static const struct pql_log_place *script_goal(const struct pql_task *task)
     return entry ? &entry->place : NULL;
 }
 
+/* May what comes from now on be otherwise than it was when it may have been seen? */
+static bool is_past_what_was_seen(const struct pql_task *task)
+{
+    for (uint32_t i = 0; i < task->pipeline->conf->inputs_count; i++)
+        if (task->place.next[i] < task->seen_to[i]) return false;
+    return true;
+}
+
 /* Has it a configuration to look at, and may it? */
 static bool has_to_revise(const struct pql_task *task)
 {
-    const struct pql_pipeline_conf *conf = task->pipeline->conf;
-    if (task->revised == task->owner->wanted_serial) return false;
-    for (uint32_t i = 0; i < conf->inputs_count; i++)
-        if (task->place.next[i] < task->revise_from[i]) return false;
-    return true;
+    return task->revised != task->owner->wanted_serial && is_past_what_was_seen(task);
 }
 
 /* A record whose instant is not reached yet comes before all else, and a clock, a refresh or a change under
@@ -875,7 +879,8 @@ static void act(struct pql_worker *w, struct pql_task *task)
         revise(w, task);
     } else if (open == PQL_WORK_CHANGE && may_act) {
         run_settle(w, task);
-    } else if (open == PQL_WORK_NONE && may_act && task->refreshed != w->refresh_wanted) {
+    } else if (open == PQL_WORK_NONE && may_act && task->refreshed != w->refresh_wanted &&
+               is_past_what_was_seen(task)) {
         task->refreshed = w->refresh_wanted;
         run_refresh(w, task);
     } else if (open == PQL_WORK_NONE) {

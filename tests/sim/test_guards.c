@@ -1039,6 +1039,48 @@ static void a_claim_cut_off_keeps_its_program(void **state)
     world_deinit(&world);
 }
 
+/* At least once a record may be out without its offsets. What makes it again must not be told of a refresh
+ * before it: the record would have another version, and one event two names. */
+static void a_refresh_waits_for_what_may_have_been_seen(void **state)
+{
+    (void)state;
+    struct world_plan plan = plain;
+    struct world world;
+    struct pql_pipeline_stats stats = {0};
+    char erasure[64];
+    plan.at_least_once = true;
+    world_init(&world, &plan);
+    world_set_ticks(&world, false);
+    const struct model_log *seen = &world.model.outputs[PQL_OUT_PQL][0];
+    struct world_process *process = world_start(&world, "pql-0");
+    snprintf(erasure, sizeof erasure, "known|a1|u1!|%" PRId64 "|", model_wall_ms(&world.model));
+    for (int i = 0; i < 2; i++) world_put_event(&world, "a1");
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), 1); /* entered */
+    pql_pipeline_stop(process->pipeline);
+    assert_true(world_run(&world, process, STEPS));
+    world_kill(process);
+    process = world_start(&world, "pql-0");      /* it has nothing to replay, and neither has the next one */
+    world.model.refuses = MODEL_REFUSES_OFFSETS; /* once: what follows is written, its offsets are not */
+    world.model.refusal = "group_authorization";
+    world.model.refuses_times = 1;
+    world_put(&world, 0, 0, "a1", erasure); /* at the same instant */
+    for (int i = 0; i < STEPS && !world.model.refusals; i++) world_run(&world, process, 1);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), 2);
+    world_kill(process);
+    process = world_start(&world, "pql-0");
+    for (int i = 0; i < STEPS && !stats.tasks; i++) {
+        world_run(&world, process, 1);
+        pql_pipeline_stats(process->pipeline, &stats);
+    }
+    pql_pipeline_refresh(process->pipeline);
+    run_until_committed(&world, process);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), 3); /* left, twice */
+    assert_true(pql_slice_eq(seen->records[1]->value, seen->records[2]->value));
+    world_kill(process);
+    world_deinit(&world);
+}
+
 /* A record without a value is no event: a dead letter that says so, and a restart obeys the journal. */
 static void tombstone_is_a_dead_letter(void **state)
 {
@@ -1243,6 +1285,7 @@ int main(void)
         cmocka_unit_test(offsets_within_what_an_entry_refuses),
         cmocka_unit_test(erasure_is_a_null_value),
         cmocka_unit_test(a_claim_cut_off_keeps_its_program),
+        cmocka_unit_test(a_refresh_waits_for_what_may_have_been_seen),
         cmocka_unit_test(tombstone_is_a_dead_letter),
         cmocka_unit_test(a_dead_letter_says_all_that_is_known),
         cmocka_unit_test(another_program_under_the_same_revision_stops),
