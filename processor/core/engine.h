@@ -74,8 +74,9 @@ int64_t pql_engine_next_tick(struct pql_engine *engine);
 void pql_engine_finish(struct pql_engine *engine);
 
 /* Told of every key that an erasure, or a change that removed its definition, takes the state of, if there
- * ever was a record of it: after its last record. Only definition, subject, account_id, user_id and version
- * are filled. NULL, as at first: nobody is told. Same rules as emit. */
+ * may have been a record of it: after its last record, and not of shadow definitions, whose records are no
+ * state. Only definition, subject, account_id, user_id and version are filled. NULL, as at first: nobody is
+ * told. Same rules as emit. */
 void pql_engine_on_erased(struct pql_engine *engine, pql_emit *erased);
 
 /* Makes the next records carry this origin (live by default; replay and back-fill set PQL_ORIGIN_BACKFILL).

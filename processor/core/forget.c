@@ -13,14 +13,14 @@
 
 /* --- what was published --- */
 
-void pql_erase_key(struct pql_engine *engine, struct pql_slice definition, enum pql_subject subject,
-                   struct pql_slice user, const struct pql_standing *standing)
+void pql_erase_key(struct pql_engine *engine, const struct pql_definition_conf *conf, struct pql_slice user,
+                   const struct pql_standing *standing)
 {
     if (!standing->version) return;
     if (standing->version > engine->version_floor) engine->version_floor = standing->version;
-    if (!engine->erased) return;
-    struct pql_record key = {.definition = definition,
-                             .subject = subject,
+    if (!engine->erased || conf->mode == PQL_MODE_SHADOW) return;
+    struct pql_record key = {.definition = conf->name,
+                             .subject = conf->subject,
                              .account_id = engine->account->id,
                              .user_id = user,
                              .version = standing->version};
@@ -41,8 +41,7 @@ static void leave_one(struct pql_engine *engine, const struct pql_definition *de
     enum pql_reason reason =
         user && user->state.gone ? (enum pql_reason)user->state.gone : PQL_REASON_FORGOTTEN;
     if (standing->status == PQL_QUALIFIED) pql_leave(engine, definition, user, reason, PQL_BY_EVENT);
-    pql_erase_key(engine, definition->conf->name, definition->conf->subject,
-                  user ? user->id : (struct pql_slice){"", 0}, standing);
+    pql_erase_key(engine, definition->conf, user ? user->id : (struct pql_slice){"", 0}, standing);
 }
 
 /* In the order of evaluation. */
@@ -54,6 +53,18 @@ static void leave_all(struct pql_engine *engine, struct pql_user *user)
         if (!unit->is_condition && unit->subject == pql_subject_of(user))
             leave_one(engine, &program->definitions[unit->index], user);
     }
+}
+
+/* --- ids that mean another user: the state topic may have records of them --- */
+
+static void erase_alias(void *context, struct pql_slice id)
+{
+    struct pql_engine *engine = context;
+    const struct pql_program *program = engine->program;
+    static const struct pql_standing published = {.version = 1};
+    for (size_t d = 0; d < program->conf->definitions_count; d++)
+        if (program->definitions[d].conf->subject == PQL_SUBJECT_USER)
+            pql_erase_key(engine, program->definitions[d].conf, id, &published);
 }
 
 /* --- an account --- */
@@ -107,6 +118,14 @@ static size_t bytes_but_timers(struct pql_engine *engine)
            engine->account->timers_bytes;
 }
 
+/* Those of users who are here are told with their standings. */
+static void erase_aliases(struct pql_engine *engine)
+{
+    const struct pql_aliases *aliases = engine->account->aliases;
+    for (uint32_t i = 0; aliases && i < aliases->count; i++)
+        if (aliases->nodes[i].target != i) erase_alias(engine, pql_aliases_id(aliases, i));
+}
+
 static void forget_account(struct pql_engine *engine)
 {
     struct pql_account *account = engine->account;
@@ -116,6 +135,7 @@ static void forget_account(struct pql_engine *engine)
     store->bytes -= before;
     clear_signals(engine);
     leave_users(engine);
+    erase_aliases(engine);
     leave_all(engine, NULL);
     pql_account_drop_users(store, engine->program, account);
     pql_account_clear(engine->program, account);
@@ -128,17 +148,6 @@ static void forget_account(struct pql_engine *engine)
 
 /* --- a user --- */
 
-static void erase_alias(void *context, struct pql_slice id)
-{
-    struct pql_engine *engine = context;
-    const struct pql_program *program = engine->program;
-    static const struct pql_standing published = {.version = 1};
-    for (size_t d = 0; d < program->conf->definitions_count; d++)
-        if (program->definitions[d].conf->subject == PQL_SUBJECT_USER)
-            pql_erase_key(engine, program->definitions[d].conf->name, PQL_SUBJECT_USER, id, &published);
-}
-
-/* The state topic may have records of every id that was an alias of the user's. */
 static void forget_aliases(struct pql_engine *engine, struct pql_slice id)
 {
     struct pql_account *account = engine->account;
@@ -172,7 +181,7 @@ static void forget_user(struct pql_engine *engine, struct pql_slice id)
         if (standing && standing->status == PQL_QUALIFIED)
             pql_agenda_push_one(engine, &definition->unit, user, PQL_BY_EVENT);
         else if (standing)
-            pql_erase_key(engine, definition->conf->name, PQL_SUBJECT_USER, user->id, standing);
+            pql_erase_key(engine, definition->conf, user->id, standing);
     }
 }
 

@@ -138,8 +138,8 @@ void pql_forget(struct pql_engine *engine, const struct pql_event *event);
 /* An account of which nothing is left, at the end of the instant. */
 void pql_remove_account(struct pql_engine *engine, struct pql_account *account);
 /* The state of a key goes. user: empty, of the account. */
-void pql_erase_key(struct pql_engine *engine, struct pql_slice definition, enum pql_subject subject,
-                   struct pql_slice user, const struct pql_standing *standing);
+void pql_erase_key(struct pql_engine *engine, const struct pql_definition_conf *conf, struct pql_slice user,
+                   const struct pql_standing *standing);
 
 /* Quantifiers count it no more: no condition holds for it, it is no member. */
 void pql_user_uncount(struct pql_engine *engine, struct pql_user *user);

@@ -231,8 +231,7 @@ void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definit
         enum pql_reason reason = (enum pql_reason)user->state.gone;
         if (!standing || standing->status != PQL_QUALIFIED) return;
         pql_leave(engine, definition, user, reason, PQL_BY_EVENT);
-        if (reason == PQL_REASON_FORGOTTEN)
-            pql_erase_key(engine, definition->conf->name, PQL_SUBJECT_USER, user->id, standing);
+        if (reason == PQL_REASON_FORGOTTEN) pql_erase_key(engine, definition->conf, user->id, standing);
         return;
     }
     struct pql_scope known;

@@ -89,8 +89,10 @@ static void retire(struct pql_engine *engine, const struct pql_retired *retired,
 {
     struct pql_standing *standing = *pql_cells_find(pql_state_of(engine->account, user)->cells, slot);
     if (standing->status == PQL_QUALIFIED) retire_member(engine, retired, user, standing);
-    pql_erase_key(engine, retired->name, retired->subject, user ? user->id : (struct pql_slice){"", 0},
-                  standing);
+    struct pql_definition_conf conf = {.name = retired->name,
+                                       .subject = retired->subject,
+                                       .mode = retired->is_shadow ? PQL_MODE_SHADOW : PQL_MODE_LIVE};
+    pql_erase_key(engine, &conf, user ? user->id : (struct pql_slice){"", 0}, standing);
     free(standing);
 }
 

@@ -200,6 +200,86 @@ static void keys_are_told(void **state)
     end(&f);
 }
 
+static void join(struct fixture *f, const char *user, const char *previous, int64_t t_ms)
+{
+    struct pql_event event = {.kind = PQL_EVENT_ALIAS,
+                              .name = pql_slice_of(""),
+                              .account = pql_slice_of("a"),
+                              .user = pql_slice_of(user),
+                              .previous_user = pql_slice_of(previous),
+                              .offset = f->offset++,
+                              .time_ms = t_ms};
+    (void)pql_engine_apply(f->engine, &event);
+}
+
+/* With an account go the ids that its users had before: told once, whatever memory still has of who is gone
+ * since long. One who was forgotten is not told again. */
+static void ids_of_former_users_are_told(void **state)
+{
+    (void)state;
+    for (int others = 0; others <= 40; others += 40) { /* many, and who is gone is not given back at once */
+        struct fixture f = {0};
+        char user[16];
+        define(&f, "d", PQL_SUBJECT_USER, "count(x, 1h) >= 1");
+        start(&f, 0);
+        pql_engine_on_erased(f.engine, note_erased);
+        send(&f, PQL_EVENT_TRACK, "x", "a", "former", DAY);
+        send(&f, PQL_EVENT_TRACK, "x", "a", "forgotten", DAY);
+        for (int i = 0; i < others; i++) {
+            snprintf(user, sizeof user, "z%02d", i);
+            send(&f, PQL_EVENT_TRACK, "y", "a", user, DAY);
+            send(&f, PQL_EVENT_TRACK, "x", "a", user, DAY + 1);
+        }
+        send(&f, PQL_EVENT_TRACK, "y", "a", "new", 2 * DAY);
+        f.log.len = 0;
+        join(&f, "new", "former", 2 * DAY);
+        send(&f, PQL_EVENT_FORGET, "", "a", "forgotten", 2 * DAY + 1);
+        expect(&f, "erased d a/forgotten\n");
+        send(&f, PQL_EVENT_TRACK, "x", "a", "new", 2 * DAY + 2);
+        send(&f, PQL_EVENT_FORGET, "", "a", "", 2 * DAY + 3);
+        char *told = strstr((pql_buf_u8(&f.log, 0), f.log.ptr), "erased d a/former\n");
+        assert_non_null(told);
+        assert_null(strstr(told + 1, "erased d a/former\n"));
+        assert_null(strstr(f.log.ptr, "a/forgotten"));
+        assert_non_null(strstr(f.log.ptr, "left forgotten d a/new\nerased d a/new\n"));
+        assert_int_equal(pql_engine_stats(f.engine).accounts, 0);
+        end(&f);
+    }
+}
+
+/* The state topic never had anything of them. */
+static void keys_of_shadow_definitions_are_not_told(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    define(&f, "d", PQL_SUBJECT_USER, "count(x, 30d) >= 1");
+    define(&f, "team", PQL_SUBJECT_ACCOUNT, "count(x, 30d) >= 1");
+    f.definitions[0].mode = f.definitions[1].mode = PQL_MODE_SHADOW;
+    start(&f, 0);
+    pql_engine_on_erased(f.engine, note_erased);
+    send(&f, PQL_EVENT_TRACK, "x", "a", "u", DAY);
+    send(&f, PQL_EVENT_FORGET, "", "a", "u", 2 * DAY);
+    send(&f, PQL_EVENT_FORGET, "", "a", "", 2 * DAY);
+    expect(&f, "entered d a/u\nentered team a/\nleft forgotten d a/u\nleft forgotten team a/\n");
+    send(&f, PQL_EVENT_TRACK, "x", "a", "u", 3 * DAY);
+    f.log.len = 0;
+    struct pql_definition_conf live[2] = {f.definitions[0], f.definitions[1]};
+    struct pql_program_conf conf = f.conf;
+    struct pql_err err;
+    live[0].mode = PQL_MODE_LIVE; /* the one is promoted, the other is dropped */
+    conf.definitions = live;
+    conf.definitions_count = 1;
+    struct pql_program *program = pql_program_new(&conf, &f.diags);
+    assert_int_equal(pql_engine_change(f.engine, program, &err), 0);
+    assert_true(pql_engine_settle(f.engine));
+    expect(&f, "left definition_removed d a/u\nleft definition_removed team a/\nentered d a/u\n");
+    pql_program_free(f.program);
+    f.program = program;
+    send(&f, PQL_EVENT_FORGET, "", "a", "u", 4 * DAY);
+    expect(&f, "left forgotten d a/u\nerased d a/u\n");
+    end(&f);
+}
+
 /* Accounts and users come and are forgotten: the state does not grow. */
 static void memory_is_given_back(void **state)
 {
@@ -244,6 +324,8 @@ int main(void)
         cmocka_unit_test(an_erasure_in_the_middle_of_an_instant),
         cmocka_unit_test(versions_rise_over_an_erasure),
         cmocka_unit_test(keys_are_told),
+        cmocka_unit_test(ids_of_former_users_are_told),
+        cmocka_unit_test(keys_of_shadow_definitions_are_not_told),
         cmocka_unit_test(memory_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,7 +209,7 @@ static void free_gone(const struct pql_program *program, struct pql_account *acc
     for (size_t i = 0; i < account->gone_count; i++) user_free(program, account->gone[i]);
     free(account->gone);
     account->gone = NULL;
-    account->gone_count = account->gone_capacity = 0;
+    account->gone_count = account->gone_capacity = account->gone_bare = 0;
 }
 
 /* All of it but the struct. */
@@ -478,6 +478,11 @@ void pql_account_remove(struct pql_store *store, const struct pql_program *progr
 void pql_account_bury(const struct pql_program *program, struct pql_account *account)
 {
     struct pql_heap *timers = &account->timers;
+    for (; account->gone_bare < account->gone_count; account->gone_bare++) {
+        struct pql_user *user = account->gone[account->gone_bare];
+        cells_free(program, PQL_SUBJECT_USER, user->state.cells);
+        user->state.cells = NULL;
+    }
     if (account->gone_count * UINT32_C(8) < timers->count) return;
     size_t count = timers->count;
     timers->count = 0;

@@ -161,6 +161,7 @@ struct pql_account {
     struct pql_tally *tallies; /* by spread; NULL: nothing in any */
     struct pql_user **gone;    /* taken away, but timers may still name them */
     uint32_t gone_capacity;
+    uint32_t gone_bare; /* so many of them, the first, are gone since an earlier instant: without cells */
 };
 
 struct pql_store {
@@ -196,7 +197,8 @@ struct pql_user *pql_account_add(struct pql_store *store, struct pql_account *ac
  * the caller's (snapshot.h). */
 void pql_account_remove(struct pql_store *store, const struct pql_program *program,
                         struct pql_account *account, struct pql_user *user, uint8_t reason);
-/* Frees those who are gone, now or when they are many: timers that name them are dropped with them. */
+/* Those who are gone keep no cells; they are freed, now or when they are many, with the timers that name
+ * them. */
 void pql_account_bury(const struct pql_program *program, struct pql_account *account);
 
 /* Loading: the account with this id at this position of the order of appearance, made if absent; NULL if
