@@ -1,5 +1,6 @@
 #include "app/admin.h"
 
+#include "app/admin_console.h"
 #include "app/admin_look.h"
 #include "app/json_put.h"
 #include "app/metrics.h"
@@ -9,6 +10,8 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+
+enum { COMMIT_PATIENCE_US = 15000000 };
 
 struct pql_admin {
     const struct pql_setup *setup;
@@ -46,15 +49,19 @@ static void view_deinit(struct view *view)
     free(view->lags);
 }
 
+static struct pql_scoreboard_view scores_of(const struct pql_admin *admin)
+{
+    if (!admin->runner) return (struct pql_scoreboard_view){0};
+    return pql_pipeline_scores(pql_runner_pipeline(admin->runner));
+}
+
 /* --- routes --- */
 
 static void answer_metrics(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
     (void)rest;
     struct view view = view_of(admin);
-    struct pql_scoreboard_view scores = admin->runner
-                                            ? pql_pipeline_scores(pql_runner_pipeline(admin->runner))
-                                            : (struct pql_scoreboard_view){0};
+    struct pql_scoreboard_view scores = scores_of(admin);
     answer->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     pql_metrics_write(&view.stats, &scores, view.tasks, view.lags, view.count, pql_wall_ms(), &answer->body);
     pql_scoreboard_view_free(&scores);
@@ -68,18 +75,26 @@ static void answer_live(struct pql_admin *admin, const char *rest, struct pql_se
     pql_buf_text(&answer->body, "live\n");
 }
 
-/* Ready: every task that is assigned processes new events. What does not is named. */
+/* Why it is not ready, a line each: every task that is assigned processes new events, and commits succeed. */
+static void write_unready(const struct view *view, struct pql_buf *out)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        const struct pql_task_standing *task = &view->tasks[i];
+        if (strcmp(task->phase, "live") == 0) continue;
+        pql_buf_printf(out, "partition %" PRId32 ": %s%s%s\n", task->partition, task->phase,
+                       *task->blocked ? ": " : "", task->blocked);
+    }
+    if (view->stats.commit_waits_us > COMMIT_PATIENCE_US)
+        pql_buf_printf(out, "a commit has not succeeded for %" PRIu64 " s\n",
+                       view->stats.commit_waits_us / 1000000);
+}
+
 static void answer_ready(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
 {
     (void)rest;
     struct view view = view_of(admin);
-    for (size_t i = 0; i < view.count; i++) {
-        const struct pql_task_standing *task = &view.tasks[i];
-        if (strcmp(task->phase, "live") == 0) continue;
-        answer->status = 503;
-        pql_buf_printf(&answer->body, "partition %" PRId32 ": %s%s%s\n", task->partition, task->phase,
-                       *task->blocked ? ": " : "", task->blocked);
-    }
+    write_unready(&view, &answer->body);
+    if (answer->body.len) answer->status = 503;
     if (answer->status == 200) pql_buf_printf(&answer->body, "ready, %zu partitions\n", view.count);
     view_deinit(&view);
 }
@@ -97,6 +112,11 @@ static void put_task(const struct pql_admin *admin, const struct pql_task_standi
         pql_put_number(out, conf->inputs[i].topic, task->committed[i], true);
     pql_buf_text(out, "}");
     pql_put_number(out, "lag_records", lag->records, lag->records >= 0);
+    int64_t behind_ms = pql_lag_ms(task, lag, pql_wall_ms());
+    pql_put_number(out, "lag_seconds", behind_ms / 1000, behind_ms >= 0);
+    pql_put_number(out, "snapshot_age_seconds", task->snapshot_age_ms / 1000, task->snapshot_age_ms >= 0);
+    pql_put_number(out, "restored_percent",
+                   (int64_t)(task->load_of ? task->load_done * 100 / task->load_of : 0), task->load_of > 0);
     pql_put_number(out, "revision", task->revision, task->revision >= 0);
     pql_put_number(out, "accounts", (int64_t)task->accounts, true);
     pql_put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);
@@ -121,9 +141,24 @@ static void answer_status(struct pql_admin *admin, const char *rest, struct pql_
     pql_put_number(out, "revision", revision, true);
     pql_put_text(out, "delivery",
                  pql_slice_of(config->delivery == PQL_EXACTLY_ONCE ? "exactly_once" : "at_least_once"));
+    struct pql_buf unready = {0};
+    write_unready(&view, &unready);
+    pql_put_bool(out, "ready", !unready.len);
+    pql_put_text(out, "not_ready", (struct pql_slice){unready.len ? unready.ptr : "", unready.len});
+    pql_buf_deinit(&unready);
     pql_put_number(out, "up_seconds", (pql_wall_ms() - admin->began_ms) / 1000, true);
     pql_put_number(out, "events", (int64_t)view.stats.messages, true);
     pql_put_number(out, "transitions", (int64_t)view.stats.records, true);
+    pql_put_number(out, "replayed", (int64_t)view.stats.replayed, true);
+    pql_put_number(out, "dead_letters", (int64_t)view.stats.refused, true);
+    pql_put_number(out, "late", (int64_t)view.stats.late, true);
+    pql_put_number(out, "duplicates", (int64_t)view.stats.duplicates, true);
+    pql_put_number(out, "commits", (int64_t)view.stats.epochs, true);
+    pql_put_number(out, "aborted_commits", (int64_t)view.stats.aborted, true);
+    pql_put_number(out, "last_commit_ms", view.stats.last_commit_us / 1000, view.stats.epochs > 0);
+    pql_put_number(out, "accounts", (int64_t)view.stats.accounts, true);
+    pql_put_number(out, "memory_bytes", (int64_t)pql_memory_total(&view.stats.memory), true);
+    pql_put_number(out, "memory_limit_bytes", (int64_t)view.stats.memory_max, view.stats.memory_max > 0);
     pql_put_name(out, "tasks");
     pql_buf_text(out, "[");
     for (size_t i = 0; i < view.count; i++) {
@@ -134,7 +169,8 @@ static void answer_status(struct pql_admin *admin, const char *rest, struct pql_
     view_deinit(&view);
 }
 
-static void put_definition(const struct pql_program *program, size_t index, struct pql_buf *out)
+static void put_definition(const struct pql_program *program, size_t index,
+                           const struct pql_scoreboard_view *scores, struct pql_buf *out)
 {
     const struct pql_definition_conf *definition = pql_program_definition(program, index);
     char *words = NULL;
@@ -145,6 +181,8 @@ static void put_definition(const struct pql_program *program, size_t index, stru
     pql_put_text(out, "name", definition->name);
     pql_put_text(out, "subject", pql_slice_of(definition->subject == PQL_SUBJECT_USER ? "user" : "account"));
     pql_put_number(out, "version", definition->version, true);
+    pql_put_text(out, "mode", pql_slice_of(definition->mode == PQL_MODE_SHADOW ? "shadow" : "live"));
+    pql_console_scores(scores, definition, out);
     pql_put_text(out, "qualify", definition->qualify.text);
     pql_put_text(out, "explained", (struct pql_slice){words ? words : "", len});
     pql_buf_text(out, "}");
@@ -159,13 +197,38 @@ static void answer_definitions(struct pql_admin *admin, const char *rest, struct
     const struct pql_program *program =
         admin->runner ? pql_pipeline_program(pql_runner_pipeline(admin->runner), &revision)
                       : admin->setup->program;
+    struct pql_scoreboard_view scores = scores_of(admin);
     answer->content_type = "application/json";
     pql_buf_text(&answer->body, "[");
     for (size_t i = 0; i < pql_program_definitions_count(program); i++) {
         if (i) pql_buf_text(&answer->body, ", ");
-        put_definition(program, i, &answer->body);
+        put_definition(program, i, &scores, &answer->body);
     }
     pql_buf_text(&answer->body, "]\n");
+    pql_scoreboard_view_free(&scores);
+}
+
+static void answer_recent(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
+{
+    (void)rest;
+    answer->content_type = "application/json";
+    pql_console_recent(pql_runner_pipeline(admin->runner), &answer->body);
+}
+
+static void answer_console(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
+{
+    (void)admin;
+    pql_console_file(rest, answer);
+}
+
+/* The page's own addresses are relative to its folder. */
+static void answer_console_folder(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
+{
+    (void)admin;
+    (void)rest;
+    answer->status = 308;
+    answer->location = "console/";
+    pql_buf_text(&answer->body, "console/\n");
 }
 
 static void answer_accounts(struct pql_admin *admin, const char *rest, struct pql_server_answer *answer)
@@ -198,6 +261,9 @@ static const struct route {
     {"/metrics", false, false, true, answer_metrics, "OpenMetrics"},
     {"/status", false, false, true, answer_status, "the instance and its partitions, JSON"},
     {"/refresh", true, false, true, answer_refresh, "a record of every present member to the state topic"},
+    {"/console", false, true, false, answer_console_folder, "to the next"},
+    {"/console/", false, true, false, answer_console, "this process as a page, for a browser"},
+    {"/recent", false, false, true, answer_recent, "the last transitions and dead letters, JSON"},
     {"/accounts/", false, false, true, answer_accounts,
      "ID, or ID/users/ID: why is it qualified or what is missing, JSON"},
     {"/definitions", false, false, false, answer_definitions, "what is looked for, and in words, JSON"},

@@ -342,10 +342,12 @@ static void handover(struct pql_pipeline *p, int wait_ms)
     struct pql_committer *c = &p->committer;
     pql_lock(p);
     bool all = all_handed_over(p);
-    if (all)
+    if (all) {
         collect(p);
-    else
+        if (!c->waiting_us || !c->count) c->waiting_us = c->count ? now_us(p) : 0;
+    } else {
         pql_wait_changed(p, wait_ms);
+    }
     pql_unlock(p);
     if (!all) return;
     c->begun_us = now_us(p);
@@ -456,6 +458,14 @@ static void settle_task(struct pql_pipeline *p, struct pql_task *task)
     pql_task_set_phase(task, PQL_PHASE_READY);
 }
 
+static void note_duration(struct pql_committer *c)
+{
+    int bucket = 0;
+    while (bucket < PQL_COMMIT_BUCKETS - 1 && c->took_us > (uint64_t)pql_commit_ms[bucket] * 1000) bucket++;
+    c->durations[bucket]++;
+    c->durations_us += c->took_us;
+}
+
 static void committed(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
@@ -465,6 +475,8 @@ static void committed(struct pql_pipeline *p)
     c->epochs++;
     c->last_us = now_us(p);
     c->took_us = c->last_us - c->begun_us;
+    c->waiting_us = 0;
+    note_duration(c);
     learn_pace(p, c->last_us - c->opened_us);
     pql_wake_all(p);
     pql_unlock(p);

@@ -40,6 +40,7 @@ static const struct {
     {"pqlstream_parked_tasks", GAUGE, STAT(parked), NULL,
      "Tasks that were taken away and whose state is kept for a while."},
     {"pqlstream_parked_accounts", GAUGE, STAT(parked_accounts), NULL, "Accounts in their state."},
+    {"pqlstream_memory_limit_bytes", GAUGE, STAT(memory_max), "bytes", "The budget of memory; 0: none."},
     {"pqlstream_accounts", GAUGE, STAT(accounts), NULL, "Accounts with state in this process."},
 };
 
@@ -73,13 +74,11 @@ static double lag_records(const struct pql_task_standing *task, const struct pql
     return (double)lag->records;
 }
 
-/* How far the task's clock is behind, if anything waits to be read. */
 static double lag_seconds(const struct pql_task_standing *task, const struct pql_task_lag *lag,
                           int64_t now_ms)
 {
-    if (lag->records == 0) return 0;
-    if (lag->records < 0 || task->seen_ms == PQL_NO_TIME) return -1;
-    return now_ms > task->seen_ms ? (double)(now_ms - task->seen_ms) / 1000 : 0;
+    int64_t ms = pql_lag_ms(task, lag, now_ms);
+    return ms < 0 ? -1 : (double)ms / 1000;
 }
 
 static double accounts(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)
@@ -87,6 +86,21 @@ static double accounts(const struct pql_task_standing *task, const struct pql_ta
     (void)lag;
     (void)now_ms;
     return (double)task->accounts;
+}
+
+static double checkpoint_age(const struct pql_task_standing *task, const struct pql_task_lag *lag,
+                             int64_t now_ms)
+{
+    (void)lag;
+    (void)now_ms;
+    return task->snapshot_age_ms < 0 ? -1 : (double)task->snapshot_age_ms / 1000;
+}
+
+static double restored(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)
+{
+    (void)lag;
+    (void)now_ms;
+    return task->load_of ? (double)task->load_done / (double)task->load_of : -1;
 }
 
 static double is_live(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)
@@ -111,6 +125,10 @@ static const struct {
     {"pqlstream_task_lag_seconds", "seconds", "How far the task's clock is behind while records wait.",
      lag_seconds},
     {"pqlstream_task_accounts", NULL, "Accounts with state in the task.", accounts},
+    {"pqlstream_task_checkpoint_age_seconds", "seconds",
+     "Since the last snapshot of a live task, or since it came here.", checkpoint_age},
+    {"pqlstream_task_restored_ratio", "ratio", "How much of its state a task that restores has read.",
+     restored},
     {"pqlstream_task_live", NULL, "1: the task processes new events; 0: it restores, waits or is blocked.",
      is_live},
     {"pqlstream_task_blocked", NULL, "1: the task stands still until somebody decides; /status says why.",
@@ -244,6 +262,69 @@ static void write_definitions(const struct pql_scoreboard_view *scores, struct p
                        pql_subject_names[subject], scores->sign_ups[subject]);
 }
 
+static void write_transitions(const struct pql_scoreboard_view *scores, struct pql_buf *out)
+{
+    head(out, "pqlstream_definition_transitions", COUNTER, NULL, "Transitions by definition and kind.");
+    for (size_t i = 0; i < scores->definitions_count; i++)
+        for (int kind = 0; kind < PQL_TRANSITION_COUNT; kind++) {
+            pql_buf_text(out, "pqlstream_definition_transitions_total{");
+            put_label(out, "definition", scores->definitions[i].definition);
+            pql_buf_printf(out, ",kind=\"%s\"} %" PRIu64 "\n", pql_transition_names[kind],
+                           scores->definitions[i].transitions[kind]);
+        }
+    head(out, "pqlstream_refused", COUNTER, NULL, "Dead letters by their reason.");
+    for (int i = 0; i < PQL_REJECT_COUNT; i++)
+        pql_buf_printf(out, "pqlstream_refused_total{reason=\"%s\"} %" PRIu64 "\n", pql_rejects[i].word,
+                       scores->refused[i]);
+    head(out, "pqlstream_tier_members", GAUGE, NULL, "Members of a definition by tier.");
+    for (size_t i = 0; i < scores->tiers_count; i++) {
+        pql_buf_text(out, "pqlstream_tier_members{");
+        put_label(out, "definition", scores->definitions[scores->tiers[i].definition].definition);
+        pql_buf_text(out, ",");
+        put_label(out, "tier", scores->tiers[i].tier);
+        pql_buf_printf(out, "} %" PRId64 "\n", scores->tiers[i].members);
+    }
+}
+
+static void write_memory(const struct pql_pipeline_stats *stats, struct pql_buf *out)
+{
+    const struct pql_memory *m = &stats->memory;
+    const struct {
+        const char *kind;
+        uint64_t bytes;
+    } rows[PQL_MEMORY_KINDS] = {{"state", m->state},         {"epochs", m->epochs},
+                                {"messages", m->messages},   {"journal", m->journal},
+                                {"snapshots", m->snapshots}, {"parked", m->parked},
+                                {"client", m->client}};
+    head(out, "pqlstream_memory_bytes", GAUGE, "bytes", "Memory by own accounting, by what it is for.");
+    for (int i = 0; i < PQL_MEMORY_KINDS; i++)
+        pql_buf_printf(out, "pqlstream_memory_bytes{kind=\"%s\"} %" PRIu64 "\n", rows[i].kind, rows[i].bytes);
+}
+
+static void write_commits(const struct pql_pipeline_stats *stats, struct pql_buf *out)
+{
+    uint64_t sum = 0;
+    pql_buf_text(out, "# TYPE pqlstream_commit_duration_seconds histogram\n"
+                      "# UNIT pqlstream_commit_duration_seconds seconds\n"
+                      "# HELP pqlstream_commit_duration_seconds How long commits took, faults included.\n");
+    for (int i = 0; i < PQL_COMMIT_BUCKETS; i++) {
+        sum += stats->commits[i];
+        pql_buf_text(out, "pqlstream_commit_duration_seconds_bucket{le=\"");
+        if (i + 1 < PQL_COMMIT_BUCKETS)
+            pql_buf_printf(out, "%.3f", (double)pql_commit_ms[i] / 1000);
+        else
+            pql_buf_text(out, "+Inf");
+        pql_buf_printf(out, "\"} %" PRIu64 "\n", sum);
+    }
+    pql_buf_printf(out,
+                   "pqlstream_commit_duration_seconds_count %" PRIu64
+                   "\npqlstream_commit_duration_seconds_sum %.6f\n",
+                   sum, (double)stats->commits_us / 1e6);
+    head(out, "pqlstream_commit_waiting_seconds", GAUGE, "seconds",
+         "How long the present commit has been under way; 0: there is none.");
+    pql_buf_printf(out, "pqlstream_commit_waiting_seconds %.3f\n", (double)stats->commit_waits_us / 1e6);
+}
+
 void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_scoreboard_view *scores,
                        const struct pql_task_standing *tasks, const struct pql_task_lag *lags,
                        size_t tasks_count, int64_t now_ms, struct pql_buf *out)
@@ -253,8 +334,11 @@ void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_
     write_totals(stats, out);
     head(out, "pqlstream_last_commit_seconds", GAUGE, "seconds", "How long the last transaction took.");
     pql_buf_printf(out, "pqlstream_last_commit_seconds %.6f\n", (double)stats->last_commit_us / 1e6);
+    write_commits(stats, out);
+    write_memory(stats, out);
     write_tasks(tasks, lags, tasks_count, now_ms, out);
     write_rows(scores, out);
     write_definitions(scores, out);
+    write_transitions(scores, out);
     pql_buf_text(out, "# EOF\n");
 }

@@ -114,6 +114,13 @@ struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partiti
     return lag;
 }
 
+int64_t pql_lag_ms(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)
+{
+    if (lag->records == 0) return 0;
+    if (lag->records < 0 || task->seen_ms == PQL_NO_TIME) return -1;
+    return now_ms > task->seen_ms ? now_ms - task->seen_ms : 0;
+}
+
 /* "0:1734/1800 1:…": committed and end of the lead topic's partitions. */
 static void write_offsets(const struct standing *standing, uint32_t inputs_count, struct pql_buf *out)
 {

@@ -18,6 +18,9 @@ struct pql_task_lag {
 /* As of the last second or two where it serves. Thread: any. */
 struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partition);
 
+/* How far the clock of the task is behind, if anything waits to be read; -1: not known. Thread: any. */
+int64_t pql_lag_ms(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms);
+
 /* Prints the summary and frees. The pipeline must still be there. */
 void pql_monitor_end(struct pql_monitor *monitor);
 

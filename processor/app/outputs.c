@@ -124,6 +124,9 @@ void pql_output_dead_letter(struct pql_worker *w, struct pql_task *task,
         .timestamp_ms = message->timestamp_ms > w->wall_ms ? w->wall_ms : message->timestamp_ms,
     };
     add_dead_letter(w, task, &record, headers);
+    pql_scoreboard_refused(w->pipeline->scoreboard, reason);
+    pql_recent_refused(w->pipeline->recent, reason, w->pipeline->conf->inputs[message->input].topic,
+                       message->partition, message->offset, w->wall_ms);
 }
 
 static void too_large(struct pql_worker *w, struct pql_task *task, const struct pql_out_record *record)
@@ -142,6 +145,7 @@ static void too_large(struct pql_worker *w, struct pql_task *task, const struct 
     letter.headers = headers;
     letter.headers_count = n;
     add_dead_letter(w, task, &letter, headers);
+    pql_scoreboard_refused(w->pipeline->scoreboard, pql_rejects[PQL_REJECT_TOO_LARGE].word);
 }
 
 static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output output,
@@ -222,6 +226,7 @@ void pql_output_record(void *context, const struct pql_record *record)
     if (task->phase != PQL_PHASE_LIVE) return; /* a replay: it was published when it happened */
     pql_task_open_epoch(task)->transitions++;
     pql_scoreboard_record(w->pipeline->scoreboard, task->partition, record, w->wall_ms);
+    pql_recent_note(w->pipeline->recent, record, w->wall_ms);
     publish_as_wanted(w, task, record);
     stop_in_time(w, task);
 }

@@ -225,6 +225,7 @@ static void init_locks(struct pql_pipeline *p)
     pthread_condattr_t attributes;
     pthread_mutex_init(&p->lock, NULL);
     p->scoreboard = pql_scoreboard_new();
+    p->recent = p->conf->is_watched ? pql_recent_new() : NULL;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&p->changed, &attributes);
@@ -314,6 +315,7 @@ void pql_pipeline_free(struct pql_pipeline *p)
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     pql_scoreboard_free(p->scoreboard);
+    pql_recent_free(p->recent);
     free(p);
 }
 
@@ -384,6 +386,8 @@ void pql_pipeline_run(struct pql_pipeline *p)
 
 /* --- what can be seen --- */
 
+const int pql_commit_ms[PQL_COMMIT_BUCKETS - 1] = {5, 10, 20, 50, 100, 250, 1000, 5000, 30000};
+
 static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_stats *out)
 {
     out->messages += w->shown.messages;
@@ -405,6 +409,7 @@ static void add_worker_stats(const struct pql_worker *w, struct pql_pipeline_sta
 
 void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
 {
+    uint64_t now_us = p->ports->mono_us(p->ports->self);
     *out = (struct pql_pipeline_stats){0};
     pql_lock(p);
     for (unsigned i = 0; i < p->conf->workers; i++) add_worker_stats(&p->workers[i], out);
@@ -426,6 +431,11 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     out->unknown = p->committer.unknown;
     out->transaction_bytes_max = p->committer.size_max;
     out->last_commit_us = (int64_t)p->committer.took_us;
+    out->memory_max = p->conf->memory_max;
+    out->commits_us = p->committer.durations_us;
+    memcpy(out->commits, p->committer.durations, sizeof out->commits);
+    if (p->committer.waiting_us && now_us > p->committer.waiting_us)
+        out->commit_waits_us = now_us - p->committer.waiting_us;
     pql_unlock(p);
 }
 
@@ -434,8 +444,20 @@ struct pql_scoreboard_view pql_pipeline_scores(struct pql_pipeline *p)
     return pql_scoreboard_view(p->scoreboard);
 }
 
+struct pql_recent_view *pql_pipeline_recent(struct pql_pipeline *p)
+{
+    return pql_recent_view(p->recent);
+}
+
+static int64_t snapshot_age_ms(const struct pql_task *task, uint64_t now_us)
+{
+    if (task->phase != PQL_PHASE_LIVE || !task->shown_snapshot_us) return -1;
+    return now_us > task->shown_snapshot_us ? (int64_t)(now_us - task->shown_snapshot_us) / 1000 : 0;
+}
+
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *count)
 {
+    uint64_t now_us = p->ports->mono_us(p->ports->self);
     pql_lock(p);
     struct pql_task_standing *standing = pql_xcalloc(p->count + 1, sizeof *standing);
     for (size_t i = 0; i < p->count; i++) {
@@ -444,7 +466,12 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
                                                  .phase = pql_phase_names[task->phase],
                                                  .accounts = task->accounts,
                                                  .revision = task->shown_revision,
-                                                 .seen_ms = task->shown_seen_ms};
+                                                 .seen_ms = task->shown_seen_ms,
+                                                 .snapshot_age_ms = snapshot_age_ms(task, now_us)};
+        if (task->phase == PQL_PHASE_RESTORE) {
+            standing[i].load_done = task->load_done;
+            standing[i].load_of = task->load_of;
+        }
         if (task->phase == PQL_PHASE_BLOCKED)
             snprintf(standing[i].blocked, sizeof standing[i].blocked, "%.199s", task->blocked.msg);
         memcpy(standing[i].committed, p->tasks[i]->committed.next, sizeof standing[i].committed);

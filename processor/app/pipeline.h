@@ -13,6 +13,7 @@
 #ifndef PQL_APP_PIPELINE_H
 #define PQL_APP_PIPELINE_H
 
+#include "app/recent.h"
 #include "app/scoreboard.h"
 #include "app/edition.h"
 #include "core/program.h"
@@ -105,6 +106,7 @@ struct pql_pipeline_conf {
     int64_t idle_after_ms, alert_max_age_ms;
     double dlq_max_share, misplaced_max; /* 0 to 1; 1 or more: no limit */
     bool exit_on_bad_input, tombstones;
+    bool is_watched; /* somebody may ask for what happened last (recent.h) */
     uint64_t
         epoch_bytes_max; /* of outputs not yet handed over, per worker: beyond it the worker stops reading */
     size_t inbox_max;    /* messages kept of one partition that waits, */
@@ -188,6 +190,10 @@ struct pql_memory {
 enum { PQL_MEMORY_KINDS = 7 };
 uint64_t pql_memory_total(const struct pql_memory *memory);
 
+/* How long commits take, in ms, up to which one counts in a bucket; the last bucket has no end. */
+enum { PQL_COMMIT_BUCKETS = 10 };
+extern const int pql_commit_ms[PQL_COMMIT_BUCKETS - 1];
+
 struct pql_pipeline_stats {
     struct pql_memory memory;
     uint64_t messages, bytes; /* taken live */
@@ -203,7 +209,10 @@ struct pql_pipeline_stats {
     uint64_t parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */
     uint64_t accounts, parked_accounts;
-    int64_t last_commit_us;         /* how long the last transaction took */
+    int64_t last_commit_us;   /* how long the last transaction took */
+    uint64_t commit_waits_us; /* how long the present one has been under way; 0: there is none */
+    uint64_t commits[PQL_COMMIT_BUCKETS], commits_us; /* by how long each took; the sum */
+    uint64_t memory_max;                              /* 0: no limit */
     uint64_t transaction_bytes_max; /* that one may hold at present, by the pace of producing */
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
@@ -213,6 +222,8 @@ size_t pql_pipeline_give_up_parked(struct pql_pipeline *pipeline);
 
 /* How definitions do; see scoreboard.h. Thread: any. */
 struct pql_scoreboard_view pql_pipeline_scores(struct pql_pipeline *pipeline);
+/* What happened last; freed with free. Thread: any. */
+struct pql_recent_view *pql_pipeline_recent(struct pql_pipeline *pipeline);
 
 /* Where each task stands. *count of them, freed by the caller. Thread: any. */
 struct pql_task_standing {
@@ -220,9 +231,11 @@ struct pql_task_standing {
     int64_t committed[PQL_INPUTS_MAX]; /* next offset per input */
     const char *phase;                 /* "restore", "live" …: static */
     uint64_t accounts;
-    int64_t revision;  /* of the program that it runs; -1: not known yet */
-    int64_t seen_ms;   /* its clock, or PQL_NO_TIME */
-    char blocked[200]; /* why, or "" */
+    int64_t revision;            /* of the program that it runs; -1: not known yet */
+    int64_t seen_ms;             /* its clock, or PQL_NO_TIME */
+    int64_t snapshot_age_ms;     /* since its last snapshot, or since it came here live; -1: it is not live */
+    uint64_t load_done, load_of; /* while it restores: bytes of its state read, of all; 0: not known */
+    char blocked[200];           /* why, or "" */
 };
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);
 

@@ -12,10 +12,11 @@ enum { DOUBLE = 2, WARNS_FROM = 20, USUAL_DAYS = 7 };
 
 const int pql_convert_days[PQL_CONVERT_BUCKETS - 1] = {1, 7, 14, 30, 60, 90};
 
-/* Members of one definition in one task. */
+/* Members of one definition in one task, by tier. */
 struct membership {
     int32_t partition;
     size_t definition;
+    struct pql_slice tier;
     int64_t members;
 };
 
@@ -29,6 +30,7 @@ struct pql_scoreboard {
     struct membership *memberships;
     size_t memberships_count, memberships_capacity;
     uint64_t sign_ups[2];
+    uint64_t refused[PQL_REJECT_COUNT];
 };
 
 struct pql_scoreboard *pql_scoreboard_new(void)
@@ -82,19 +84,26 @@ static struct pql_scoreboard_row *row_of(struct pql_scoreboard *board, struct pq
     return row;
 }
 
-static struct membership *membership_of(struct pql_scoreboard *board, int32_t partition, size_t definition)
+static struct membership *membership_of(struct pql_scoreboard *board, int32_t partition, size_t definition,
+                                        struct pql_slice tier)
 {
     for (size_t i = 0; i < board->memberships_count; i++)
-        if (board->memberships[i].partition == partition && board->memberships[i].definition == definition)
+        if (board->memberships[i].partition == partition && board->memberships[i].definition == definition &&
+            pql_slice_eq(board->memberships[i].tier, tier))
             return &board->memberships[i];
     board->memberships = pql_xgrow(board->memberships, &board->memberships_capacity,
                                    board->memberships_count + 1, sizeof *board->memberships);
     struct membership *membership = &board->memberships[board->memberships_count++];
-    *membership = (struct membership){partition, definition, 0};
+    *membership = (struct membership){partition, definition, pql_arena_copy(&board->arena, tier), 0};
     return membership;
 }
 
 /* --- members --- */
+
+struct counting {
+    struct pql_scoreboard *board;
+    int32_t partition;
+};
 
 static void forget_members(struct pql_scoreboard *board, int32_t partition)
 {
@@ -102,22 +111,25 @@ static void forget_members(struct pql_scoreboard *board, int32_t partition)
         if (board->memberships[i].partition == partition) board->memberships[i].members = 0;
 }
 
+static void count_members(void *context, const struct pql_definition_conf *conf, struct pql_slice tier,
+                          uint64_t members)
+{
+    const struct counting *counting = context;
+    struct pql_scoreboard *board = counting->board;
+    pthread_mutex_lock(&board->lock);
+    size_t definition = definition_of(board, conf->name, conf->subject);
+    board->definitions[definition].version = conf->version;
+    membership_of(board, counting->partition, definition, tier)->members = (int64_t)members;
+    pthread_mutex_unlock(&board->lock);
+}
+
 void pql_scoreboard_begin(struct pql_scoreboard *board, int32_t partition, const struct pql_engine *engine)
 {
-    const struct pql_program *program = pql_engine_program(engine);
-    size_t count = pql_program_definitions_count(program);
-    uint64_t *members = pql_xcalloc(count + 1, sizeof *members);
-    pql_engine_count_members(engine, members);
+    struct counting counting = {board, partition};
     pthread_mutex_lock(&board->lock);
     forget_members(board, partition);
-    for (size_t i = 0; i < count; i++) {
-        const struct pql_definition_conf *conf = pql_program_definition(program, i);
-        size_t definition = definition_of(board, conf->name, conf->subject);
-        board->definitions[definition].version = conf->version;
-        membership_of(board, partition, definition)->members = (int64_t)members[i];
-    }
     pthread_mutex_unlock(&board->lock);
-    free(members);
+    pql_engine_count_members(engine, count_members, &counting);
 }
 
 void pql_scoreboard_end(struct pql_scoreboard *board, int32_t partition)
@@ -167,22 +179,39 @@ static void count_conversion(struct pql_scoreboard_row *row, const struct pql_re
     row->days_sum += days;
 }
 
+static void move(struct pql_scoreboard *board, int32_t partition, size_t definition,
+                 const struct pql_record *record)
+{
+    if (record->transition == PQL_LEFT || record->transition == PQL_TIER_CHANGED)
+        membership_of(board, partition, definition, record->previous_tier)->members--;
+    if (record->transition == PQL_ENTERED || record->transition == PQL_TIER_CHANGED)
+        membership_of(board, partition, definition, record->tier)->members++;
+}
+
 void pql_scoreboard_record(struct pql_scoreboard *board, int32_t partition, const struct pql_record *record,
                            int64_t now_ms)
 {
-    if (record->transition != PQL_ENTERED && record->transition != PQL_LEFT) return;
-    bool entered = record->transition == PQL_ENTERED;
     pthread_mutex_lock(&board->lock);
-    struct pql_scoreboard_row *row =
-        row_of(board, record->definition, record->definition_version, record->subject, record->segment);
     size_t definition = definition_of(board, record->definition, record->subject);
-    membership_of(board, partition, definition)->members += entered ? 1 : -1;
-    if (entered) {
-        row->qualified++;
-        count_entry(&board->definitions[definition], record, now_ms);
-    } else if (record->reason == PQL_REASON_CONVERTED) {
-        count_conversion(row, record);
+    board->definitions[definition].transitions[record->transition]++;
+    move(board, partition, definition, record);
+    if (record->transition == PQL_ENTERED || record->transition == PQL_LEFT) {
+        struct pql_scoreboard_row *row =
+            row_of(board, record->definition, record->definition_version, record->subject, record->segment);
+        row->qualified += record->transition == PQL_ENTERED;
+        if (record->transition == PQL_ENTERED)
+            count_entry(&board->definitions[definition], record, now_ms);
+        else if (record->reason == PQL_REASON_CONVERTED)
+            count_conversion(row, record);
     }
+    pthread_mutex_unlock(&board->lock);
+}
+
+void pql_scoreboard_refused(struct pql_scoreboard *board, const char *reason)
+{
+    pthread_mutex_lock(&board->lock);
+    for (size_t i = 0; i < PQL_REJECT_COUNT; i++)
+        if (!strcmp(pql_rejects[i].word, reason)) board->refused[i]++;
     pthread_mutex_unlock(&board->lock);
 }
 
@@ -203,6 +232,19 @@ void pql_scoreboard_unforeseen(struct pql_scoreboard *board, const struct pql_de
 
 /* --- the view --- */
 
+/* Of all tasks together. */
+static void add_tier(struct pql_scoreboard_view *view, const struct membership *membership)
+{
+    size_t i = 0;
+    while (i < view->tiers_count && (view->tiers[i].definition != membership->definition ||
+                                     !pql_slice_eq(view->tiers[i].tier, membership->tier)))
+        i++;
+    if (i == view->tiers_count)
+        view->tiers[view->tiers_count++] =
+            (struct pql_scoreboard_tier){membership->definition, membership->tier, 0};
+    view->tiers[i].members += membership->members;
+}
+
 struct pql_scoreboard_view pql_scoreboard_view(struct pql_scoreboard *board)
 {
     struct pql_scoreboard_view view = {0};
@@ -213,8 +255,12 @@ struct pql_scoreboard_view pql_scoreboard_view(struct pql_scoreboard *board)
     view.definitions = pql_xcalloc(view.definitions_count + 1, sizeof *view.definitions);
     for (size_t i = 0; i < view.rows_count; i++) view.rows[i] = board->rows[i];
     for (size_t i = 0; i < view.definitions_count; i++) view.definitions[i] = board->definitions[i];
-    for (size_t i = 0; i < board->memberships_count; i++)
+    view.tiers = pql_xcalloc(board->memberships_count + 1, sizeof *view.tiers);
+    for (size_t i = 0; i < board->memberships_count; i++) {
         view.definitions[board->memberships[i].definition].members += board->memberships[i].members;
+        if (board->memberships[i].tier.len) add_tier(&view, &board->memberships[i]);
+    }
+    memcpy(view.refused, board->refused, sizeof view.refused);
     view.sign_ups[0] = board->sign_ups[0];
     view.sign_ups[1] = board->sign_ups[1];
     pthread_mutex_unlock(&board->lock);
@@ -225,4 +271,5 @@ void pql_scoreboard_view_free(struct pql_scoreboard_view *view)
 {
     free(view->rows);
     free(view->definitions);
+    free(view->tiers);
 }

@@ -6,6 +6,7 @@
 #define PQL_APP_SCOREBOARD_H
 
 #include "core/engine.h"
+#include "core/reasons.h"
 
 /* Days from entering to converting up to which a conversion counts in a bucket; the last one has no end. */
 enum { PQL_CONVERT_BUCKETS = 7 };
@@ -30,6 +31,14 @@ struct pql_scoreboard_definition {
     double usual;   /* their mean over the days before, as far as this process saw them whole; 0: unknown */
     uint64_t days;  /* how many those are */
     int64_t warned; /* the day of the last warning */
+    uint64_t transitions[PQL_TRANSITION_COUNT];
+};
+
+/* Members of a definition in a tier; empty: it has none. */
+struct pql_scoreboard_tier {
+    size_t definition; /* of the view's definitions */
+    struct pql_slice tier;
+    int64_t members;
 };
 
 struct pql_scoreboard;
@@ -45,6 +54,8 @@ void pql_scoreboard_end(struct pql_scoreboard *board, int32_t partition);
 void pql_scoreboard_record(struct pql_scoreboard *board, int32_t partition, const struct pql_record *record,
                            int64_t now_ms);
 void pql_scoreboard_signed_up(struct pql_scoreboard *board, enum pql_subject subject);
+/* A dead letter, by its reason (reasons.h). */
+void pql_scoreboard_refused(struct pql_scoreboard *board, const char *reason);
 /* Somebody converted who is no member. */
 void pql_scoreboard_unforeseen(struct pql_scoreboard *board, const struct pql_definition_conf *conf);
 
@@ -54,7 +65,10 @@ struct pql_scoreboard_view {
     size_t rows_count;
     struct pql_scoreboard_definition *definitions;
     size_t definitions_count;
-    uint64_t sign_ups[2]; /* by subject */
+    struct pql_scoreboard_tier *tiers; /* with a tier, in the order in which they were met */
+    size_t tiers_count;
+    uint64_t sign_ups[2];               /* by subject */
+    uint64_t refused[PQL_REJECT_COUNT]; /* by reason */
 };
 struct pql_scoreboard_view pql_scoreboard_view(struct pql_scoreboard *board);
 void pql_scoreboard_view_free(struct pql_scoreboard_view *view);

@@ -142,6 +142,7 @@ struct pql_task {
     enum pql_stop blocked_stop;
     uint64_t accounts; /* for stats, as is the clock */
     int64_t shown_seen_ms, shown_revision;
+    uint64_t shown_snapshot_us;
     struct pql_memory memory;                /* its own kinds, as of its owner's last step */
     int64_t shown_needed_ms[PQL_INPUTS_MAX]; /* as needed_ms */
     bool retention_told;
@@ -322,6 +323,9 @@ struct pql_committer {
     struct pql_arena arena;
     struct pql_position *positions;
     uint64_t epochs, aborted, unknown, records;
+    /* Under the lock. */
+    uint64_t waiting_us; /* since when something waits to be committed; 0: nothing does */
+    uint64_t durations[PQL_COMMIT_BUCKETS], durations_us;
 };
 
 /* Of budget.c. */
@@ -372,6 +376,7 @@ struct pql_pipeline {
 
     struct pql_lookup *lookup; /* under the lock: a question from outside, or NULL */
     struct pql_scoreboard *scoreboard;
+    struct pql_recent *recent; /* or NULL */
     struct pql_worker *workers;
     size_t *keeper_turns;
     struct pql_committer committer;

@@ -369,6 +369,7 @@ static void fill_conf(struct pql_wiring *wiring)
     conf->alert_max_age_ms = config->alert_max_age_ms;
     conf->dlq_max_share = config->dlq_max_share;
     conf->tombstones = config->tombstones;
+    conf->is_watched = config->http.address != NULL;
     conf->misplaced_max = config->misplaced_max;
     conf->exit_on_bad_input = config->on_bad_input == PQL_BAD_INPUT_EXIT;
     struct shares shares = shares_of(config);

@@ -1065,6 +1065,7 @@ static void report(struct pql_worker *w)
         w->tasks[i]->shown_seen_ms = pql_engine_seen(w->tasks[i]->engine);
         w->tasks[i]->memory = memory_of(w->tasks[i]);
         w->tasks[i]->shown_revision = w->tasks[i]->revision;
+        w->tasks[i]->shown_snapshot_us = w->tasks[i]->last_snapshot_us;
         pql_needed_show(w->tasks[i]);
         if (is_running(w->tasks[i]) && !w->tasks[i]->closing) want_feed_again(w, w->tasks[i]);
     }

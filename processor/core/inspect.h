@@ -16,8 +16,11 @@ typedef void pql_see(void *context, const struct pql_seen *known);
  * any. */
 void pql_engine_each(const struct pql_engine *engine, pql_see *see, void *context);
 
-/* Adds how many are qualified by each definition of the engine's program. Walks all of the state. */
-void pql_engine_count_members(const struct pql_engine *engine, uint64_t *by_definition);
+/* How many are qualified by each definition of the engine's program, by tier (empty: it has none; zeros are
+ * told). Walks all of the state. */
+typedef void pql_see_members(void *context, const struct pql_definition_conf *conf, struct pql_slice tier,
+                             uint64_t members);
+void pql_engine_count_members(const struct pql_engine *engine, pql_see_members *see, void *context);
 const struct pql_program *pql_engine_program(const struct pql_engine *engine);
 
 #endif

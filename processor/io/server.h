@@ -28,6 +28,7 @@ struct pql_server_answer {
     unsigned status;
     const char *content_type; /* static, as is allow */
     const char *allow;        /* of 405: the methods */
+    const char *location;     /* of a redirection: where to, relative; static */
     struct pql_buf body;      /* freed by the server */
 };
 

@@ -96,6 +96,30 @@ static void test_members_go_with_their_task(void **state)
     pql_scoreboard_free(board);
 }
 
+static void test_tiers_and_kinds(void **state)
+{
+    (void)state;
+    struct pql_scoreboard *board = pql_scoreboard_new();
+    struct pql_record entered = record_of(PQL_ENTERED, ""), rises = record_of(PQL_TIER_CHANGED, ""),
+                      left = record_of(PQL_LEFT, "");
+    entered.tier = rises.previous_tier = PQL_SLICE_LITERAL("silver");
+    rises.tier = left.previous_tier = PQL_SLICE_LITERAL("gold");
+    tell(board, 0, entered, 5, NOON);
+    tell(board, 1, entered, 4, NOON);
+    tell(board, 1, rises, 3, NOON);
+    tell(board, 1, left, 1, NOON);
+    pql_scoreboard_refused(board, "bad_avro");
+    assert_metric(board, "pqlstream_tier_members{definition=\"inviter\",tier=\"silver\"} 6\n");
+    assert_metric(board, "pqlstream_tier_members{definition=\"inviter\",tier=\"gold\"} 2\n");
+    assert_metric(board, "pqlstream_members{definition=\"inviter\",version=\"3\"} 8\n");
+    assert_metric(board,
+                  "pqlstream_definition_transitions_total{definition=\"inviter\",kind=\"tier_changed\"} 3\n");
+    assert_metric(board, "pqlstream_refused_total{reason=\"bad_avro\"} 1\n");
+    pql_scoreboard_end(board, 1);
+    assert_metric(board, "pqlstream_tier_members{definition=\"inviter\",tier=\"gold\"} 0\n");
+    pql_scoreboard_free(board);
+}
+
 static int64_t warned(struct pql_scoreboard *board)
 {
     struct pql_scoreboard_view view = pql_scoreboard_view(board);
@@ -132,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counters),
         cmocka_unit_test(test_members_go_with_their_task),
+        cmocka_unit_test(test_tiers_and_kinds),
         cmocka_unit_test(test_a_day_with_twice_the_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
