@@ -2,7 +2,7 @@
  * few messages apart, so that every fetch finds what the one before it has brought. */
 #include "app/task.h"
 
-enum { STRIDE = 3, STEPS = 1 + PQL_AHEAD_ENTRIES + 1 };
+enum { STRIDE = 3, STEPS = 1 + PQL_AHEAD_ENTRIES + 1, LINE_BYTES = 64, BYTES_MAX = 4 * LINE_BYTES };
 
 /* The engine that the message is for, if it can use the hint: by its key, which is the account where the
  * producer follows the usual way. */
@@ -25,8 +25,19 @@ static void fetch(struct pql_worker *w, size_t i, int step)
         pql_engine_ahead_more(engine, w->ahead[i], (enum pql_ahead)(step - 1));
 }
 
+/* What the client received lies in the caches of the thread that received it. */
+static void fetch_bytes(struct pql_slice bytes)
+{
+    for (size_t i = 0; i < bytes.len && i < BYTES_MAX; i += LINE_BYTES) __builtin_prefetch(bytes.ptr + i);
+}
+
 void pql_worker_look_ahead(struct pql_worker *w, size_t at, size_t count)
 {
+    size_t received = at + (size_t)(STEPS + 1) * STRIDE;
+    if (received < count) {
+        fetch_bytes(w->batch[received].key);
+        fetch_bytes(w->batch[received].value);
+    }
     for (int step = 0; step < STEPS; step++) {
         size_t i = at + (size_t)(STEPS - step) * STRIDE;
         if (i < count && w->batch[i].input == w->batch[at].input) fetch(w, i, step);

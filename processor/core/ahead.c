@@ -3,7 +3,12 @@
 #include "core/engine_state.h"
 #include "core/hash.h"
 
-enum { LINE_BYTES = 64, CELLS_MAX = 4 };
+enum {
+    LINE_BYTES = 64,
+    CELLS_MAX = 4,
+    ENTRIES_BYTES = 4 * LINE_BYTES,
+    HOT_BYTES = 2 * LINE_BYTES + 1 /* they may begin within a line */
+};
 
 static void fetch(const void *bytes, size_t len)
 {
@@ -24,7 +29,7 @@ static void fetch_cells(const struct pql_cells *cells)
     size_t count = pql_cells_count(cells);
     for (size_t i = 0; i < count && i < CELLS_MAX; i++) {
         uint32_t slot;
-        fetch(pql_cells_at(cells, i, &slot), 2 * LINE_BYTES);
+        fetch(pql_cells_at(cells, i, &slot), ENTRIES_BYTES);
     }
 }
 
@@ -46,7 +51,10 @@ void pql_engine_ahead_more(const struct pql_engine *engine, uint64_t hash, enum 
     const struct pql_account *account = account_of(&engine->store, hash);
     if (!account) return;
     switch (what) {
-    case PQL_AHEAD_ACCOUNT: fetch(account, sizeof *account); break;
+    case PQL_AHEAD_ACCOUNT:
+        fetch(account, HOT_BYTES);
+        fetch(account + 1, 1); /* the id */
+        break;
     case PQL_AHEAD_CELLS: fetch(account->state.cells, account->state.cells ? LINE_BYTES : 0); break;
     case PQL_AHEAD_ENTRIES: fetch_cells(account->state.cells); break;
     }

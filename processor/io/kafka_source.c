@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGES_MAX = 1024, RETRY_PAUSE_MS = 5, ASSIGN_MS = 10000 };
+enum { MESSAGES_MAX = 1024, RETRY_PAUSE_MS = 5, ASSIGN_MS = 10000, AHEAD = 8 };
 
 /* Where an assigned partition begins does not matter, since it is sought before it is resumed. It must not be
  * a logical offset (the end, say): that is looked up, and an answer that a seek made outdated is asked for
@@ -466,7 +466,10 @@ static size_t worker_poll(void *self, unsigned worker, struct pql_message_view *
     struct worker *mine = &source->workers[worker];
     ssize_t count =
         rd_kafka_consume_batch_queue(mine->queue, 0, mine->messages, max < MESSAGES_MAX ? max : MESSAGES_MAX);
-    for (ssize_t i = 0; i < count; i++) view_of(source, mine->messages[i], &out[i]);
+    for (ssize_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) __builtin_prefetch(mine->messages[i + AHEAD]); /* another thread made it */
+        view_of(source, mine->messages[i], &out[i]);
+    }
     return count < 0 ? 0 : (size_t)count;
 }
 

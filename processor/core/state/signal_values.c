@@ -219,8 +219,9 @@ static void make_room(const struct pql_signal *signal, struct pql_cell **cell)
                 pql_cell_entry_size(signal) * c->n);
         c->head = 0;
     } else {
-        bool is_longest = c->capacity < LIST_MAX && c->capacity * 2 > LIST_MAX;
-        grow(signal, cell, is_longest ? LIST_MAX : c->capacity < 4 ? 4 : c->capacity * 2);
+        uint32_t more = c->capacity < 4 ? 4 : c->capacity + c->capacity / 2;
+        bool is_list = c->capacity < LIST_MAX;
+        grow(signal, cell, !is_list ? c->capacity * 2 : more < LIST_MAX ? more : LIST_MAX);
     }
 }
 
