@@ -66,6 +66,16 @@ void pql_kafka_mock_fail(struct pql_kafka_mock *mock, int16_t api_key, size_t co
     rd_kafka_mock_push_request_errors_array(mock->cluster, api_key, count, codes);
 }
 
+/* The mock itself answers for any group at any broker. */
+void pql_kafka_mock_coordinate(struct pql_kafka_mock *mock, const char *group, int32_t from, int32_t to)
+{
+    enum { OFFSET_FETCH = 9 };
+    rd_kafka_mock_coordinator_set(mock->cluster, "group", group, to);
+    for (int i = 0; i < CODES_MAX && from; i++)
+        rd_kafka_mock_broker_push_request_error_rtts(mock->cluster, from, OFFSET_FETCH, 1,
+                                                     RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 0);
+}
+
 void pql_kafka_mock_down(struct pql_kafka_mock *mock)
 {
     for (int i = 1; i <= mock->brokers_count; i++) rd_kafka_mock_broker_set_down(mock->cluster, i);

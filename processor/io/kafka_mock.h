@@ -20,6 +20,9 @@ int pql_kafka_mock_create_topic(struct pql_kafka_mock *mock, const char *topic, 
 
 /* The next `count` answers to requests of this kind (Kafka's API key) carry this error code. */
 void pql_kafka_mock_fail(struct pql_kafka_mock *mock, int16_t api_key, size_t count, int code);
+/* Broker `to` (1, 2 …) is the group's coordinator from now on; `from`, if not 0, says when it is asked for
+ * offsets, the next 64 times, that it is none. */
+void pql_kafka_mock_coordinate(struct pql_kafka_mock *mock, const char *group, int32_t from, int32_t to);
 /* Every broker goes away (connections are refused), or comes back. */
 void pql_kafka_mock_down(struct pql_kafka_mock *mock);
 void pql_kafka_mock_up(struct pql_kafka_mock *mock);

@@ -30,7 +30,7 @@ int ports_set_up(void **state)
     struct fixture *fx = calloc(1, sizeof(*fx));
     struct pql_err err = {0};
     fixture_lines[0] = '\0';
-    fx->mock = pql_kafka_mock_new(1, &err);
+    fx->mock = pql_kafka_mock_new(2, &err);
     assert_non_null(fx->mock);
     fx->properties[0] =
         (struct pql_kafka_property){.name = "bootstrap.servers", .value = pql_kafka_mock_bootstrap(fx->mock)};

@@ -1,5 +1,5 @@
 /* ports_fixture.h - the ports on librdkafka with its mock cluster: two inputs of two partitions, all outputs,
- * one broker; what librdkafka says is kept. */
+ * two brokers; what librdkafka says is kept. */
 #ifndef PQL_TESTS_MOCK_PORTS_FIXTURE_H
 #define PQL_TESTS_MOCK_PORTS_FIXTURE_H
 
