@@ -138,6 +138,49 @@ class Change(unittest.TestCase):
         self.check(self.wait_records(job, program, sum(expected.values())), expected)
         self.assertEqual(program.stop(), 0, program.log_tail())
 
+    def test_a_shadow_is_promoted(self):
+        """What is in shadow is published there and nowhere else. Promoted, its members enter without an alarm, and what
+        is new from then on is an alert, once, also across a kill."""
+        topics = ("pqa", "state", "alerts", "shadow")
+        busy = '{{ name = "busy"; subject = "account"; mode = "{}"; alert = true; qualify = "count(login, 7d) >= 2"; }}'
+        now = int(time.time()) - START // 1000  # what is older than an hour is no alert
+
+        def published(records):
+            return {topic: len(records[topic]) for topic in topics}
+
+        def enter(accounts):
+            job.produce(events("login", accounts, now) + events("login", accounts, now + 1))
+            job.wait_done(program, 60)
+
+        job = self.configure("promoted", 1, busy.format("shadow"))
+        job.create_input()
+        program = job.run()
+        enter(ACCOUNTS[:20])
+        records = job.records(topics)
+        self.assertEqual(published(records), {"pqa": 0, "state": 0, "alerts": 0, "shadow": 20})
+        self.assertEqual({r["transition"] for r in records["shadow"]}, {"entered"})
+
+        self.configure("promoted", 2, busy.format("live"))
+        program.process.send_signal(signal.SIGHUP)
+        self.wait_records(job, program, 20)
+        records = job.records(topics)
+        self.assertEqual(published(records), {"pqa": 20, "state": 20, "alerts": 0, "shadow": 40})
+        self.assertEqual({r["reason"] for r in records["shadow"] if r["transition"] == "left"}, {"definition_removed"})
+        self.assertEqual({r["origin"] for r in records["pqa"]}, {"definition_change"})
+
+        enter(ACCOUNTS[20:30])
+        program.kill()
+        program = job.run()
+        enter(ACCOUNTS[30:])
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        records = job.records(topics)
+        self.assertEqual(published(records), {"pqa": 40, "state": 40, "alerts": 20, "shadow": 40})
+        for topic in topics:
+            scenario.check_contract(self, records[topic])
+        self.assertEqual({r["account_id"] for r in records["alerts"]}, set(ACCOUNTS[20:]))
+        live = {r["event_id"]: r for r in records["pqa"] if r["origin"] == "live"}
+        self.assertEqual({r["event_id"]: r for r in records["alerts"]}, live)
+
 
 if __name__ == "__main__":
     unittest.main()

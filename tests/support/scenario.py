@@ -178,8 +178,8 @@ class Scenario:
 
     # --- output ---
 
-    def records(self):
-        """{topic suffix: decoded committed records with their key}, of the two topics of transitions."""
+    def records(self, suffixes=("pql", "pqa")):
+        """{topic suffix: decoded committed records with their key}, by default of the two topics of transitions."""
         decode = client.AvroReader(self.registry)
 
         def record(message):
@@ -188,7 +188,7 @@ class Scenario:
             return dict(found, key=message.key().decode())
 
         return {suffix: [record(m) for m in client.read_committed(self.broker, f"{self.app}.{suffix}")]
-                for suffix in ("pql", "pqa")}
+                for suffix in suffixes}
 
     def replay(self, events, partitions=None):
         """The records that replay writes for the same events in the same order, with their key."""

@@ -456,18 +456,23 @@ static void draw_program(struct fixture *f, size_t program, uint64_t *random)
     }
 }
 
-static struct pql_event draw_event(uint64_t *random, int64_t *now, char *account, char *user)
+static struct pql_event draw_event(uint64_t *random, int64_t *now, char *account, char *user, bool erases)
 {
     static const char *const events[] = {"x", "y", "x"};
     *now += (int64_t)draw(random, HOUR / 2);
     account[0] = (char)('a' + draw(random, ACCOUNTS));
     user[0] = (char)('u' + draw(random, USERS));
-    return event_of(events[draw(random, 3)], account, user, *now - (int64_t)draw(random, HOUR / 4));
+    struct pql_event event =
+        event_of(events[draw(random, 3)], account, user, *now - (int64_t)draw(random, HOUR / 4));
+    uint64_t erased = erases ? draw(random, 16) : 2; /* 0: a user, 1: an account */
+    if (erased < 2) event.kind = PQL_EVENT_FORGET, event.name.len = 0;
+    if (erased == 1) event.user.len = 0;
+    return event;
 }
 
 /* With all events of before read again the state must be that of the second program alone: the same members,
  * and nobody left in a definition that is gone. */
-static void run_random(uint64_t seed)
+static void run_random(uint64_t seed, bool erases)
 {
     uint64_t random = seed;
     struct fixture *f = fixture_new();
@@ -491,14 +496,14 @@ static void run_random(uint64_t seed)
             char a[2] = "a", u[2] = "u";
             assert_int_equal(pql_engine_change(changed, program_of(f, 1), &err), 0);
             for (size_t k = 0; k < at; k++) {
-                struct pql_event event = draw_event(&again, &then, a, u);
+                struct pql_event event = draw_event(&again, &then, a, u, erases);
                 pql_engine_fill(changed, &event, PQL_NO_TIME);
             }
             assert_true(pql_engine_settle(changed));
             if (pql_engine_seen(fresh) != PQL_NO_TIME)
                 assert_true(pql_engine_tick(fresh, pql_engine_seen(fresh)));
         }
-        struct pql_event event = draw_event(&random, &now, account, user);
+        struct pql_event event = draw_event(&random, &now, account, user, erases);
         pql_engine_apply(changed, &event);
         pql_engine_apply(fresh, &event);
         for (size_t k = 0; k < KEYS && i >= at; k++)
@@ -515,7 +520,13 @@ static void run_random(uint64_t seed)
 static void filled_from_the_beginning_it_is_as_if_it_had_always_been(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 400; seed++) run_random(seed);
+    for (uint64_t seed = 1; seed <= 400; seed++) run_random(seed, false);
+}
+
+static void erasures_that_are_read_again_erase_what_is_new(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 400; seed++) run_random(seed, true);
 }
 
 /* What was sent twice counts once, as it did live; what is late is so by the clock of its own input, although
@@ -573,6 +584,7 @@ int main(void)
         cmocka_unit_test(another_lateness_lets_waiting_events_go),
         cmocka_unit_test(another_application_is_refused),
         cmocka_unit_test(filled_from_the_beginning_it_is_as_if_it_had_always_been),
+        cmocka_unit_test(erasures_that_are_read_again_erase_what_is_new),
         cmocka_unit_test(what_is_read_again_is_taken_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
