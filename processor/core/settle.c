@@ -9,6 +9,7 @@ void pql_instant_fill(struct pql_engine *engine, struct pql_account *account, co
     engine->account = account;
     engine->t_ms = engine->change.fill_seen; /* the clock as it was */
     pql_apply_event(engine, event);
+    pql_members_settle(engine);
     engine->source = NULL;
 }
 

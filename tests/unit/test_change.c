@@ -529,6 +529,34 @@ static void erasures_that_are_read_again_erase_what_is_new(void **state)
     for (uint64_t seed = 1; seed <= 400; seed++) run_random(seed, true);
 }
 
+/* One who is known by what is read again, joins, and is forgotten again: nothing names the user afterwards.
+ */
+static void who_is_forgotten_in_a_back_fill_is_gone(void **state)
+{
+    (void)state;
+    static const enum pql_event_kind kinds[] = {PQL_EVENT_LEAVE_GROUP, PQL_EVENT_TRACK, PQL_EVENT_FORGET};
+    struct fixture *f = fixture_new();
+    define(f, 0, "d", PQL_SUBJECT_ACCOUNT, "ever(z)");
+    define(f, 1, "d", PQL_SUBJECT_USER, "count(x, 100h) >= 1");
+    define(f, 2, "d", PQL_SUBJECT_ACCOUNT, "count(x, 200h) >= 1");
+    start(f);
+    track(f, "w", "a", "v", 10 * HOUR);
+    struct pql_err err = {0};
+    assert_int_equal(pql_engine_change(f->engine, program_of(f, 1), &err), 0);
+    for (int i = 0; i < 3; i++) {
+        struct pql_event event = event_of("x", "a", "u", (i + 1) * HOUR);
+        event.kind = kinds[i];
+        if (event.kind != PQL_EVENT_TRACK) event.name.len = 0;
+        pql_engine_fill(f->engine, &event, PQL_NO_TIME);
+    }
+    assert_true(pql_engine_settle(f->engine));
+    assert_int_equal(pql_engine_change(f->engine, program_of(f, 2), &err), 0);
+    assert_true(pql_engine_settle(f->engine));
+    track(f, "x", "a", "v", 11 * HOUR);
+    expect(f, "entered d a/ @39600000 live since 36000000\n");
+    fixture_free(f);
+}
+
 /* What was sent twice counts once, as it did live; what is late is so by the clock of its own input, although
  * the inputs are read one after the other. */
 static void what_is_read_again_is_taken_as_it_was(void **state)
@@ -585,6 +613,7 @@ int main(void)
         cmocka_unit_test(another_application_is_refused),
         cmocka_unit_test(filled_from_the_beginning_it_is_as_if_it_had_always_been),
         cmocka_unit_test(erasures_that_are_read_again_erase_what_is_new),
+        cmocka_unit_test(who_is_forgotten_in_a_back_fill_is_gone),
         cmocka_unit_test(what_is_read_again_is_taken_as_it_was),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
