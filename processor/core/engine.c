@@ -129,7 +129,7 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
             pql_xgrow(engine->events, &engine->events_capacity, count + 1, sizeof *engine->events);
         pql_touch_waiting(engine, next);
         engine->taken[taken] = pql_reorder_take(&engine->reorder);
-        if (pql_engine_ignores(engine, account, &engine->taken[taken]->event))
+        if (!count && pql_engine_ignores(engine, account, &engine->taken[taken]->event))
             engine->stats.ignored++;
         else if (account || count || next->event.kind != PQL_EVENT_FORGET)
             engine->events[count++] = engine->taken[taken]->event;

@@ -151,8 +151,8 @@ void pql_instant_settle(struct pql_engine *engine, struct pql_account *account);
 /* Applies an event read again to the signals that are new: nothing is evaluated, nothing due. */
 void pql_instant_fill(struct pql_engine *engine, struct pql_account *account, const struct pql_event *event);
 
-/* Timers of the account due at or before t, then the events (not ignored, all of this account), then one
- * evaluation. */
+/* Timers of the account due at or before t, then the events (all of this account, the first not ignored),
+ * then one evaluation. */
 void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t t_ms,
                  const struct pql_event *events, size_t count);
 /* A record of the present state for every member of the account. */

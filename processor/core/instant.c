@@ -65,6 +65,10 @@ void pql_instant(struct pql_engine *engine, struct pql_account *account, int64_t
     engine->stepped_count = 0;
     pql_timers_fire(engine);
     for (size_t i = 0; i < count; i++) {
+        if (i && pql_engine_ignores(engine, account, &events[i])) { /* as it is now, after those before it */
+            engine->stats.ignored++;
+            continue;
+        }
         if (account->state.start == PQL_START_NONE)
             pql_agenda_push_units(engine, engine->program->birth_units[PQL_SUBJECT_ACCOUNT],
                                   engine->program->birth_units_count[PQL_SUBJECT_ACCOUNT], NULL,

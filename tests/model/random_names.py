@@ -10,7 +10,7 @@ STARTS = (START, START + 65 * DAY, START + 86 * DAY, START + 111 * DAY, START + 
 LONG_GRACE = 365 * DAY
 SPANS = (1000, HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY)
 RARE_SPANS = (1, 250, 90 * DAY)
-FEATURES = {"routes": 0.15, "panes": 0.1, "parameters": 0.12, "scores": 0.3, "decay": 0.5, "publish": 0.15, "outcomes": 0.2, "sla": 0.15, "leave": 0.15,
+FEATURES = {"routes": 0.15, "panes": 0.1, "parameters": 0.12, "scores": 0.35, "decay": 0.5, "publish": 0.22, "outcomes": 0.2, "sla": 0.15, "leave": 0.15,
             "forget": 0.12, "alias": 0.15, "context": 0.12}    # and how many cases have each
 
 

@@ -184,12 +184,12 @@ class Conditions:
             lambda: f"account.ever({self.selector()})",
             lambda: f"account.{self.sequence().removeprefix('not ')}",
             lambda: f"account.all_users({self.of_user()})",
-            lambda: f"account.{rng.choice(('avg', 'min', 'max'))}({self.selector('p')}, {self.window()}) >= 1",
-            lambda: f"account.{rng.choice(('latest', 'earliest'))}({self.selector('s')}) = '{rng.choice(WORDS)}'",
+            *(lambda name=name: f"account.{name}({self.selector('p')}, {self.window()}) >= 1" for name in ("avg", "min", "max")),
+            *(lambda name=name: f"account.{name}({self.selector('s')}) = '{rng.choice(WORDS)}'" for name in ("latest", "earliest")),
             lambda: f"account.distinct({self.selector(rng.choice(('p', 's', 'user')))}, {self.window()}) {self.relation()} {rng.randint(1, 3)}",
-            lambda: f"account.{rng.choice(('weeks', 'months', 'days'))}({self.selector()}, {self.window()}) >= {rng.randint(1, 2)}",
+            *(lambda name=name: f"account.{name}({self.selector()}, {self.window()}) >= {rng.randint(1, 2)}" for name in ("weeks", "months")),
             lambda: f"account.streak({self.selector()}) >= {rng.randint(1, 2)}",
-            lambda: f"account.{rng.choice(('first', 'last'))}_time({self.selector()}) is {rng.choice(('', 'not '))}null",
+            *(lambda name=name: f"account.{name}({self.selector()}) is {rng.choice(('', 'not '))}null" for name in ("first_time", "last_time")),
             lambda: f"account.usage({self.selector('p')}, 2) >= 1",
             lambda: f"account.users({self.of_user()}) {self.relation()} {rng.randint(1, 2)}",
             lambda: f"account.any_user({self.of_user()})",
@@ -201,16 +201,16 @@ class Conditions:
         ))()
 
     def leaf_of_user(self):
-        if self.rng.random() < 0.12:
+        if self.rng.random() < 0.25:
             return self.of_account()
-        if self.rng.random() < 0.13 and self.defined:
+        if self.rng.random() < 0.16 and self.defined:
             return self.reference(("user", "account"))
         return self.of_user()
 
     def reference(self, subjects):
         found = [name for name, subject in self.defined if subject in subjects]
         scored = [name for name, subject in self.scored if subject in subjects]
-        if scored and self.rng.random() < 0.5:
+        if scored and self.rng.random() < 0.75:
             return self.of_score(self.rng.choice(scored))
         if found and self.rng.random() < 0.2:
             return f"in_state_for({self.rng.choice(found)}) {self.rng.choice(('<', '<=', '>', '>='))} {span_text(self.rng.choice(self.spans))}"
@@ -218,7 +218,7 @@ class Conditions:
 
     def of_score(self, name):
         rng = self.rng
-        if name in self.tiered and rng.random() < 0.5:
+        if name in self.tiered and rng.random() < 0.6:
             return rng.choice((f"tier({name}) {rng.choice(('=', '!='))} '{rng.choice(('hot', 'warm'))}'",
                                f"tier({name}) is {rng.choice(('', 'not '))}null"))
         return rng.choice((
@@ -285,7 +285,7 @@ def make_score(rng, spans, conditions, leaf, subject):
         rng.shuffle(found["tiers"])
     if "publish" in conditions.features:
         found["publish"] = {"min_delta": rng.choice((1, 2, Decimal("0.5")))}
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             found["publish"]["scores"] = rng.choice(("all", "qualified"))
         if rng.random() < 0.6:
             found["publish"]["min_interval"] = max(1000, rng.choice(spans))
