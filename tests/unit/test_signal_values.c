@@ -170,6 +170,31 @@ static void open_values_of_a_window_leave_it(void **state)
     pql_signal_free(&signal, cell);
 }
 
+/* What is too old counts for nothing, whether or not something older still stands before it. */
+static void what_is_dead_is_not_gone_on_with(void **state)
+{
+    (void)state;
+    struct pql_signal signal = {.kind = PQL_SIGNAL_SEQUENCE,
+                                .function = PQL_FN_SEQUENCE,
+                                .window = {.kind = PQL_WINDOW_EVER},
+                                .within_ms = 100,
+                                .steps_count = 3,
+                                .is_by = true,
+                                .exact_max = 10};
+    for (int is_behind = 0; is_behind < 2; is_behind++) {
+        struct pql_cell *cell = NULL;
+        static const struct pql_occurrence events[] = {{.time_ms = 10, .hash = 1, .steps = 1},
+                                                       {.time_ms = 30, .hash = 2, .steps = 1},
+                                                       {.time_ms = 40, .hash = 1, .steps = 2}};
+        for (int i = 0; i < 3; i++)
+            if (is_behind || events[i].hash == 1)
+                (void)pql_signal_add(&signal, &cell, &events[i], NULL, events[i].time_ms);
+        struct pql_occurrence late = {.time_ms = 110, .hash = 1, .steps = 4};
+        assert_int_equal(pql_signal_add(&signal, &cell, &late, NULL, 111), 0);
+        pql_signal_free(&signal, cell);
+    }
+}
+
 /* A damaged state in which a value stands twice is refused. */
 static void a_value_stands_once(void **state)
 {
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(distinct_of_many_values),
         cmocka_unit_test(open_values_of_a_sequence_are_bounded),
         cmocka_unit_test(open_values_of_a_window_leave_it),
+        cmocka_unit_test(what_is_dead_is_not_gone_on_with),
         cmocka_unit_test(a_value_stands_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,7 @@ static struct pql_partial *partials_of(void *entry)
     return (struct pql_partial *)(void *)((char *)entry + sizeof(struct pql_entry_value));
 }
 
-/* Nothing can come of it any more. What is dead goes once no other is older: later than its newest event it
- * does no harm. */
+/* Nothing can come of it any more. What is dead goes once no other is older, or it is heard of. */
 static bool is_dead(const struct pql_signal *signal, void *entry, int64_t t_ms)
 {
     int64_t newest = partials_of(entry)[0].start_ms; /* no later step has a later start */
@@ -39,9 +38,13 @@ static void make_room(const struct pql_signal *signal, struct pql_cell *cell)
 
 /* The entry of the value, which is heard of now; made if the event may begin a match; NULL: there is none. */
 static void *open_entry(const struct pql_signal *signal, struct pql_cell **cell,
-                        const struct pql_occurrence *occ)
+                        const struct pql_occurrence *occ, int64_t t_ms)
 {
     uint32_t i = pql_values_find(signal, *cell, occ->hash);
+    if (i != PQL_NO_VALUE && signal->is_by && is_dead(signal, pql_values_entry(signal, *cell, i), t_ms)) {
+        pql_values_remove(signal, *cell, i);
+        i = PQL_NO_VALUE;
+    }
     if (i != PQL_NO_VALUE && pql_cell_time(signal, *cell, i) < occ->time_ms)
         return pql_values_move(signal, *cell, i, occ->time_ms);
     if (i != PQL_NO_VALUE) return pql_values_entry(signal, *cell, i);
@@ -79,7 +82,7 @@ unsigned pql_sequence_add(const struct pql_signal *signal, struct pql_cell **cel
     struct pql_payload_sequence *whole = pql_cell_payload(*cell);
     bool was_live = whole->start_ms != PQL_NO_TIME;
     if (was_live && signal->window.kind != PQL_WINDOW_ROLLING) return 0; /* for ever */
-    char *entry = open_entry(signal, cell, occ);
+    char *entry = open_entry(signal, cell, occ, t_ms);
     if (!entry) return 0;
     whole = pql_cell_payload(*cell);
     take_steps(signal, whole, entry, occ);
