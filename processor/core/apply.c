@@ -13,7 +13,9 @@ static void window_moved(struct pql_engine *engine, struct pql_user *user, const
     struct pql_reading was, is;
     pql_touch_cell(engine, engine->account, user, def->slot);
     pql_signal_read(&def->signal, *cell, old, engine->t_ms, &was);
+    engine->store.bytes -= pql_memory_cost(pql_signal_bytes(&def->signal, *cell));
     pql_signal_start_moves(&def->signal, *cell, old, &now, engine->t_ms);
+    engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, *cell));
     pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
     if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
         pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_EVENT);

@@ -494,6 +494,18 @@ static bool is_settled_by_newest(const struct asked *a, const struct pql_expr *e
     return cell && by_newest;
 }
 
+/* A window that has moved onto ground that was no longer kept. Of all users it would have to be asked one by
+ * one. */
+static int64_t moved_since(const struct asked *a, const struct pql_expr *expr)
+{
+    const struct pql_signal_def *def = a->engine->program->signals[expr->index];
+    bool of_user = def->signal.subject == PQL_SUBJECT_USER;
+    if (of_user && (a->any_user || !a->user)) return PQL_NO_TIME;
+    const struct pql_subject_state *state = of_user ? &a->user->state : &a->engine->account->state;
+    void **cell = pql_has_end(&def->signal) ? pql_cells_find(state->cells, def->slot) : NULL;
+    return cell ? pql_signal_complete_since(&def->signal, *cell) : PQL_NO_TIME;
+}
+
 static int64_t signal_since(const struct asked *a, const struct pql_expr *expr)
 {
     const struct pql_engine *engine = a->engine;
@@ -567,7 +579,8 @@ static int64_t where_since(const struct asked *a, const struct pql_expr *signal)
 static int64_t expr_since(const struct asked *a, const struct pql_expr *expr)
 {
     if (expr->op == PQL_EXPR_ATTRIBUTE) return signal_since(a, expr);
-    if (expr->op == PQL_EXPR_SIGNAL) return later(signal_since(a, expr), where_since(a, expr));
+    if (expr->op == PQL_EXPR_SIGNAL)
+        return later(later(signal_since(a, expr), moved_since(a, expr)), where_since(a, expr));
     if (expr->op == PQL_EXPR_IS || expr->op == PQL_EXPR_WAS || expr->op == PQL_EXPR_TIER ||
         expr->op == PQL_EXPR_IN_STATE_FOR)
         return definition_since(a, &a->engine->program->definitions[expr->index]);

@@ -59,20 +59,16 @@ static void print_kept(const struct pql_signal_def *def, struct pql_buf *out)
                        40 + 16 * (signal->steps_count - 1),
                        signal->is_by ? " for each value with an open one" : "");
         break;
-    case PQL_SIGNAL_SEQUENCE_FIRST:
-        pql_buf_printf(
-            out,
-            "up to %u events of its steps, 32 bytes each, until %lld days after the window; then 64 bytes",
-            signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
-        break;
     case PQL_SIGNAL_STREAK: pql_buf_printf(out, "the newest day and the run up to it, 40 bytes"); break;
     case PQL_SIGNAL_LATEST:
     case PQL_SIGNAL_EARLIEST: pql_buf_printf(out, "one value with its time, 48 bytes and the text"); break;
+    case PQL_SIGNAL_SEQUENCE_FIRST:
     case PQL_SIGNAL_FIRST:
     case PQL_SIGNAL_FIRST_VALUE:
-        pql_buf_printf(out,
-                       "up to %u occurrences, 32 bytes each, until %lld days after the window; then 64 bytes",
-                       signal->exact_max, (long long)(signal->start_grace_ms / 86400000));
+        pql_buf_printf(out, "up to %u %s, %zu bytes each, until %lld days after the window; then 80 bytes",
+                       signal->exact_max,
+                       signal->kind == PQL_SIGNAL_SEQUENCE_FIRST ? "events of its steps" : "occurrences",
+                       pql_first_entry_size(signal), (long long)(signal->start_grace_ms / 86400000));
         break;
     case PQL_SIGNAL_STEPS: pql_buf_printf(out, "a number for each step of its decay, 32 bytes each"); break;
     case PQL_SIGNAL_LAST:
@@ -131,7 +127,8 @@ static uint64_t most_bytes(const struct pql_signal *signal)
         return (40 + 16 * (uint64_t)(signal->steps_count - 1)) * (signal->is_by ? exact : 1);
     case PQL_SIGNAL_SEQUENCE_FIRST:
     case PQL_SIGNAL_FIRST:
-    case PQL_SIGNAL_FIRST_VALUE: return 64 + 32 * exact;
+    case PQL_SIGNAL_FIRST_VALUE:
+        return 80 + pql_first_entry_size(signal) * exact + (signal->function == PQL_FN_COUNT ? 0 : 8 * k);
     case PQL_SIGNAL_COUNT_EVER:
     case PQL_SIGNAL_SUM_EVER:
     case PQL_SIGNAL_EXTREME_EVER:

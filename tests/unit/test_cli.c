@@ -285,6 +285,34 @@ static void test_replay(void **state)
     assert_null(strstr(err, "\"u\"")); /* nothing of users where operators read */
 }
 
+/* A start that moves after its window was closed: what was counted is known no more, and records say so. */
+static void test_replay_tells_what_is_lost(void **state)
+{
+    (void)state;
+    write_file(
+        "c.conf",
+        "app = \"acme\"; kafka = { bootstrap_servers = \"127.0.0.1:1\"; }; start_grace = \"1d\";\n"
+        "inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"m\"; } );\n"
+        "mappings = { m = { event = \"event\"; account = \"account\"; user = \"user\"; time = \"at\";\n"
+        "  start_events = [ \"signed_up\" ]; }; };\n"
+        "definitions = ( { name = \"d\"; qualify = \"count(x, first 3d) >= 1\"; } );\n");
+    write_file("events.jsonl",
+               "{\"event\":\"x\",\"account\":\"A\",\"user\":\"u\",\"at\":\"2026-01-01T00:00:00Z\"}\n"
+               "{\"event\":\"x\",\"account\":\"A\",\"user\":\"u\",\"at\":\"2026-01-03T12:00:00Z\"}\n"
+               "{\"event\":\"x\",\"account\":\"A\",\"user\":\"u\",\"at\":\"2026-01-06T00:00:00Z\"}\n"
+               "{\"event\":\"signed_up\",\"account\":\"A\",\"user\":\"u\",\"at\":\"2026-01-03T00:00:00Z\"}\n"
+               "{\"event\":\"x\",\"account\":\"A\",\"user\":\"u\",\"at\":\"2026-01-05T00:00:00Z\"}\n");
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("events.jsonl")),
+                     PQL_EXIT_OK);
+    const char *left = strstr(out, "\"transition\":\"left\""),
+               *again = left ? strstr(left, "\"entered\"") : NULL;
+    const char *lost = left ? strstr(left, "\"complete_since\":\"2026-01-03T12:00:00.001Z\"") : NULL;
+    assert_non_null(strstr(out, "\"complete_since\":null"));
+    assert_true(left && again && lost && lost < again);
+    assert_non_null(strstr(again, "\"complete_since\":\"2026-01-03T12:00:00.001Z\""));
+    assert_int_equal(count_of(out, "\n"), 3);
+}
+
 static void test_replay_advances(void **state)
 {
     (void)state;
@@ -477,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_shipped_rules),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_replay_tells_what_is_lost),
         cmocka_unit_test(test_replay_advances),
         cmocka_unit_test(test_replay_counts_late_events),
         cmocka_unit_test(test_replay_of_csv),

@@ -59,7 +59,7 @@ static void test_page(void **state)
                "        window: the last 7d; an event leaves it 7d after it happened, to the millisecond\n"
                "        kept per user: the newest 50 different values, at most 816 bytes\n");
     assert_has(out, "        window: the account's trial; the value stays afterwards\n");
-    assert_has(out, "    per user     33296 bytes in 3 signals; ");
+    assert_has(out, "    per user     9312 bytes in 3 signals; ");
     assert_has(out, "    per account  48 bytes in 1 signal, and more where `kept` says so\n");
     assert_has(out, "    every activity event (login): count(any, 7d)\n"
                     "    invite_sent: distinct(invite_sent.invitee where role = 'admin', 7d)\n"

@@ -76,6 +76,132 @@ static void a_moved_start_counts_what_is_kept(void **state)
     pql_signal_free(&signal, cell);
 }
 
+static void save_and_load(const struct pql_signal *signal, struct pql_cell **cell)
+{
+    struct pql_buf saved = {0};
+    pql_signal_save(signal, *cell, &saved);
+    struct pql_reader reader = pql_reader_of(saved.ptr, saved.len);
+    struct pql_cell *loaded = pql_signal_load(signal, &reader);
+    assert_non_null(loaded);
+    assert_int_equal(pql_reader_left(&reader), 0);
+    pql_signal_free(signal, *cell);
+    *cell = loaded;
+    pql_buf_deinit(&saved);
+}
+
+/* What went at the limit is missed only where the window moves onto it, and is told then. */
+static void a_window_on_lost_ground_says_so(void **state)
+{
+    (void)state;
+    static const enum pql_function functions[] = {PQL_FN_COUNT, PQL_FN_SUM, PQL_FN_DISTINCT};
+    for (int f = 0; f < 3; f++) {
+        struct pql_signal signal = first_of(functions[f], 2);
+        struct pql_first start = {0, 9 * day}, less = {2 * day, 11 * day}, whole = {3 * day, 12 * day};
+        struct pql_cell *cell = NULL;
+        signal.exact_max = 4;
+        signal.k = functions[f] == PQL_FN_SUM ? 0 : signal.k;
+        for (int64_t i = 1; i <= 4; i++) {
+            struct pql_occurrence occ = {.time_ms = i * day, .hash = (uint64_t)i, .number = 10};
+            pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+        }
+        pql_signal_start_moves(&signal, cell, &start, &less, 6 * day);
+        assert_int_equal(pql_signal_complete_since(&signal, cell), PQL_NO_TIME); /* nothing is lost */
+        pql_signal_start_moves(&signal, cell, &less, &start, 6 * day);
+        for (int64_t i = 5; i <= 6; i++) {
+            struct pql_occurrence occ = {.time_ms = i * day, .hash = (uint64_t)i, .number = 10};
+            pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+        }
+        struct pql_reading reading;
+        signal.k = 0; /* the whole value */
+        pql_signal_read(&signal, cell, &start, 6 * day, &reading);
+        if (functions[f] == PQL_FN_COUNT) assert_int_equal(reading.n, 6);
+        if (functions[f] == PQL_FN_SUM) assert_true(reading.sum == 60);
+        assert_int_equal(pql_signal_complete_since(&signal, cell), PQL_NO_TIME);
+        save_and_load(&signal, &cell);
+        pql_signal_start_moves(&signal, cell, &start, &less, 6 * day);
+        save_and_load(&signal, &cell);
+        pql_signal_read(&signal, cell, &less, 6 * day, &reading);
+        assert_int_equal(reading.n, 4);
+        assert_int_equal(pql_signal_complete_since(&signal, cell), 2 * day + 1);
+        pql_signal_start_moves(&signal, cell, &less, &whole, 6 * day);
+        assert_int_equal(pql_signal_complete_since(&signal, cell), PQL_NO_TIME);
+        assert_int_equal(value_at(&signal, cell, 6 * day), 4);
+        pql_signal_free(&signal, cell);
+    }
+}
+
+/* A window that is closed has its value alone; opened again it has what comes from then on. */
+static void a_closed_window_that_moves_says_so(void **state)
+{
+    (void)state;
+    struct pql_signal signal = first_of(PQL_FN_COUNT, 50);
+    struct pql_first start = {0, 7 * day}, later = {3 * day, 10 * day};
+    struct pql_cell *cell = NULL;
+    for (int64_t i = 0; i < 50; i++) {
+        struct pql_occurrence occ = {.time_ms = i * hour};
+        pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+    }
+    size_t open = pql_signal_bytes(&signal, cell);
+    struct pql_occurrence occ = {.time_ms = 14 * day};
+    pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+    assert_int_equal(value_at(&signal, cell, 14 * day), 50);
+    assert_true(pql_signal_bytes(&signal, cell) <= 112 && open >= 64 + 50 * 8 && open <= 80 + 64 * 8);
+    occ.time_ms = 5 * day; /* too late for it, and lost */
+    pql_signal_add(&signal, &cell, &occ, &start, 14 * day);
+    assert_int_equal(value_at(&signal, cell, 14 * day), 50);
+    pql_signal_start_moves(&signal, cell, &start, &later, 14 * day);
+    assert_int_equal(value_at(&signal, cell, 14 * day), 0);
+    assert_int_equal(pql_signal_complete_since(&signal, cell), 5 * day + 1);
+    pql_signal_free(&signal, cell);
+}
+
+/* Which values there are is known beyond what is kept one by one, and also of two users together. */
+static void different_things_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct pql_signal signal = first_of(PQL_FN_DISTINCT, 150);
+    struct pql_first start = {0, 7 * day};
+    struct pql_cell *cells[2] = {NULL, NULL};
+    signal.exact_max = 1;
+    for (uint64_t i = 0; i < 2000; i++)
+        for (uint64_t c = 0; c < 2; c++) {
+            struct pql_occurrence occ = {.time_ms = (int64_t)i, .hash = c * 60 + (i < 100 ? i % 70 : 3)};
+            pql_signal_add(&signal, &cells[c], &occ, &start, occ.time_ms);
+        }
+    save_and_load(&signal, &cells[0]);
+    assert_int_equal(value_at(&signal, cells[0], day), 70);
+    pql_signal_merge(&signal, &cells[0], cells[1], &start, day);
+    assert_int_equal(value_at(&signal, cells[0], day), 130); /* 0 … 69 and 60 … 129 */
+    pql_signal_free(&signal, cells[0]);
+}
+
+/* A first step is gone on with after it has left the list. */
+static void a_sequence_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct pql_signal signal = first_of(PQL_FN_SEQUENCE, 0);
+    struct pql_first start = {0, 7 * day};
+    struct pql_cell *cell = NULL;
+    signal.kind = PQL_SIGNAL_SEQUENCE_FIRST;
+    signal.exact_max = 3;
+    signal.steps_count = 2;
+    signal.is_by = true;
+    for (uint64_t i = 0; i < 3; i++) {
+        struct pql_occurrence occ = {.time_ms = (int64_t)i * hour, .hash = i, .steps = 1};
+        pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+    }
+    for (int64_t i = 3; i < 20; i++) {
+        struct pql_occurrence occ = {.time_ms = i * hour, .hash = 99, .steps = 2};
+        pql_signal_add(&signal, &cell, &occ, &start, occ.time_ms);
+    }
+    save_and_load(&signal, &cell);
+    assert_int_equal(value_at(&signal, cell, day), 0);
+    struct pql_occurrence end = {.time_ms = day, .hash = 0, .steps = 2};
+    assert_int_not_equal(pql_signal_add(&signal, &cell, &end, &start, day), 0);
+    assert_int_equal(value_at(&signal, cell, day), 1);
+    pql_signal_free(&signal, cell);
+}
+
 static void sums_follow_the_window(void **state)
 {
     (void)state;
@@ -106,6 +232,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_keeps_its_value_beyond_the_limit),
         cmocka_unit_test(a_moved_start_counts_what_is_kept),
+        cmocka_unit_test(a_window_on_lost_ground_says_so),
+        cmocka_unit_test(a_closed_window_that_moves_says_so),
+        cmocka_unit_test(different_things_beyond_the_limit),
+        cmocka_unit_test(a_sequence_beyond_the_limit),
         cmocka_unit_test(sums_follow_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

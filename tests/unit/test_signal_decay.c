@@ -224,12 +224,49 @@ static void steps_have_a_bound(void **state)
     pql_signal_free(&signal, cell);
 }
 
+/* Of two users together nothing goes, however many steps the window has, open or closed. */
+static void decaying_counts_of_two_users(void **state)
+{
+    (void)state;
+    struct pql_decay decay = {.step_ms = day, .span_ms = 7 * day};
+    const struct pql_decay *decays[] = {&decay};
+    struct pql_signal signal = {.kind = PQL_SIGNAL_FIRST,
+                                .function = PQL_FN_COUNT,
+                                .window = {.kind = PQL_WINDOW_FIRST, .ms = 30 * day},
+                                .exact_max = 2,
+                                .start_grace_ms = day,
+                                .read_as_number = true,
+                                .decays = decays,
+                                .decays_count = 1};
+    struct pql_first first = {0, 30 * day};
+    for (int is_closed = 0; is_closed < 2; is_closed++) {
+        struct pql_cell *cells[2] = {NULL, NULL};
+        for (int64_t i = 0; i < 60; i++)
+            for (int c = 0; c < 2; c++) {
+                struct pql_occurrence occ = {.time_ms = i * day / 2 + c};
+                (void)pql_signal_add(&signal, &cells[c], &occ, &first, occ.time_ms);
+            }
+        int64_t t = 30 * day + is_closed * 2 * day;
+        struct pql_reading one, both;
+        pql_signal_trim(&signal, cells[0], &first, t);
+        pql_signal_read_decayed(&signal, &decay, cells[0], &first, t, &one);
+        (void)pql_signal_merge(&signal, &cells[0], cells[1], &first, t);
+        pql_signal_read_decayed(&signal, &decay, cells[0], &first, t, &both);
+        assert_int_equal(one.n, 60);
+        assert_int_equal(both.n, 120);
+        pql_decimal rounding = both.value.number - 2 * one.value.number;
+        assert_true(rounding >= -1 && rounding <= 1 && one.value.number > 8 * PQL_DECIMAL_ONE);
+        pql_signal_free(&signal, cells[0]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_is_the_sum_of_its_weights),
         cmocka_unit_test(panes_decay),
         cmocka_unit_test(steps_have_a_bound),
+        cmocka_unit_test(decaying_counts_of_two_users),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ enum pql_page_type {
     PQL_PAGE_ALIASES,
 };
 
-enum { PQL_PAGE_FORMAT = 3, PQL_PAGE_SMALL = 4096, PQL_PAGE_USERS_MAX = 64, PQL_PAGE_ALIASES_MAX = 64 };
+enum { PQL_PAGE_FORMAT = 4, PQL_PAGE_SMALL = 4096, PQL_PAGE_USERS_MAX = 64, PQL_PAGE_ALIASES_MAX = 64 };
 
 /* The cells that a page of a large account leaves to pages of their own, by (user, slot). */
 struct pql_cell_keys {

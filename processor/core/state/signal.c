@@ -23,7 +23,7 @@ const struct pql_signal_row pql_signal_rows[PQL_SIGNAL_KIND_COUNT] = {
     [PQL_SIGNAL_PANES_SUM] = {sizeof(struct pql_payload_total), sizeof(struct pql_entry_pane), false},
     [PQL_SIGNAL_LATEST] = {sizeof(struct pql_payload_newest), 0, false},
     [PQL_SIGNAL_EARLIEST] = {sizeof(struct pql_payload_newest), 0, false},
-    [PQL_SIGNAL_FIRST] = {sizeof(struct pql_payload_first), sizeof(struct pql_entry_first), false},
+    [PQL_SIGNAL_FIRST] = {sizeof(struct pql_payload_first), 0, false}, /* entries: pql_first_entry_size */
     [PQL_SIGNAL_FIRST_VALUE] = {sizeof(struct pql_payload_first), sizeof(struct pql_entry_first),
                                 false}, /* hash: the kind */
 };
@@ -203,8 +203,7 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
 
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell)
 {
-    for (uint32_t i = 0; cell && signal->kind == PQL_SIGNAL_FIRST_VALUE && i < cell->n; i++)
-        pql_first_drop(signal, (const struct pql_entry_first *)pql_cell_entries(signal, cell) + i);
+    if (cell && pql_has_end(signal)) pql_first_free(signal, cell);
     if (cell && signal->has_panes) pql_panes_free(signal, cell);
     free(cell);
 }
@@ -213,11 +212,14 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
 {
     if (!cell) return 0;
     size_t panes = signal->has_panes ? pql_panes_bytes(signal, cell) : 0;
-    return pql_cell_size(signal, cell->capacity) + cell->text_len + panes;
+    size_t form = pql_has_end(signal) ? pql_first_bytes(signal, cell) : 0;
+    return pql_cell_size(signal, cell->capacity) + cell->text_len + panes + form;
 }
 
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)
 {
     size_t panes = signal->has_panes ? pql_panes_content(signal, cell) : 0;
-    return pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * cell->n + cell->text_len + panes;
+    size_t form = pql_has_end(signal) ? pql_first_content(signal, cell) : 0;
+    return pql_cell_payload_size(signal) + pql_cell_entry_size(signal) * cell->n + cell->text_len + panes +
+           form;
 }

@@ -156,6 +156,11 @@ bool pql_signal_reaches(const struct pql_signal *signal, const struct pql_cell *
 /* The first instant after t at which the value, or for signals read only by comparisons one of these, changes
  * by itself; INT64_MAX if never. */
 int64_t pql_signal_next_change(const struct pql_signal *signal, const struct pql_cell *cell, int64_t t_ms);
+/* first W: bytes of each occurrence that is kept one by one. */
+size_t pql_first_entry_size(const struct pql_signal *signal);
+/* first W: events before this are not all counted, because the window has moved onto ground that was no
+ * longer kept; PQL_NO_TIME: all are. cell may be NULL. */
+int64_t pql_signal_complete_since(const struct pql_signal *signal, const struct pql_cell *cell);
 /* first W: the subject's start moves at t. Call on every `first` cell: the value is counted anew over what is
  * still kept one by one. */
 void pql_signal_start_moves(const struct pql_signal *signal, struct pql_cell *cell,

@@ -69,3 +69,14 @@ void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count)
     cell->n -= count;
     if (!cell->n) cell->head = 0;
 }
+
+void pql_cell_shrink(const struct pql_signal *signal, struct pql_cell **cell)
+{
+    struct pql_cell *c = *cell;
+    if (c->capacity <= 2 * c->n + 4) return;
+    memmove(c->data + pql_cell_payload_size(signal), pql_cell_entries(signal, c),
+            pql_cell_entry_size(signal) * c->n);
+    c->head = 0;
+    c->capacity = c->n < 2 ? 2 : c->n;
+    *cell = pql_xrealloc(c, pql_cell_size(signal, c->capacity));
+}

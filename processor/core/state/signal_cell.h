@@ -8,7 +8,7 @@
  *   signal_ever.c      their ever forms; ever, first_time, last_time, since; nth
  *   signal_calendar.c  today, this week …: the ever form of the present period
  *   signal_decay.c     what decays of all these
- *   signal_first.c     first W and named periods, of every function
+ *   signal_first*.c    first W and named periods, of every function
  *   signal_newest.c    latest, earliest
  *   signal_sequence.c  sequence
  *   signal_streak.c    streak
@@ -94,10 +94,19 @@ struct pql_payload_newest {
     int64_t high;
 };
 
-/* The value of the present window. Folded: the window cannot move any more, its occurrences are gone. */
+/* The value of the present window. Folded: the window cannot move any more, its occurrences are gone. Lost:
+ * occurrences up to lost_ms are not all kept one by one. Less: the window has moved onto such ground; events
+ * before since_ms are not all counted. */
+enum { PQL_FIRST_FOLDED = 1, PQL_FIRST_LOST = 2, PQL_FIRST_LESS = 4, PQL_FIRST_MATCHING = 8 };
 struct pql_payload_first {
-    uint64_t is_folded, n, low;
-    int64_t high, first_ms, last_ms; /* meaningful where n > 0 */
+    uint64_t flags, n;
+    int64_t first_ms, last_ms; /* meaningful where n > 0 */
+    int64_t lost_ms, since_ms;
+    int64_t high;
+    union {
+        uint64_t low;
+        struct pql_cell *form; /* of different things and sequences: the value since ever */
+    };
 };
 
 /* One row per kind: bytes of the fixed payload and of an entry. */
@@ -141,9 +150,10 @@ static inline size_t pql_cell_payload_size(const struct pql_signal *signal)
     return pql_signal_rows[signal->kind].payload + (has_more ? sizeof(int64_t) : 0);
 }
 
-/* Of a sequence it depends on the steps. */
+/* Of a first window it depends on the function, of a sequence on the steps. */
 static inline size_t pql_cell_entry_size(const struct pql_signal *signal)
 {
+    if (signal->kind == PQL_SIGNAL_FIRST) return pql_first_entry_size(signal);
     if (signal->kind != PQL_SIGNAL_SEQUENCE) return pql_signal_rows[signal->kind].entry;
     return sizeof(struct pql_entry_value) + (signal->steps_count - 1) * sizeof(struct pql_partial);
 }
@@ -200,6 +210,8 @@ struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity
 /* Opens a gap for one entry at index i and returns it; *cell is replaced when it grows. */
 void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i);
 void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i);
+/* Gives back what stands empty, where that is much. */
+void pql_cell_shrink(const struct pql_signal *signal, struct pql_cell **cell);
 void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count);
 
 /* Cells of the kinds DISTINCT, LAST and SEQUENCE, whose entries begin as a pql_entry_value does and are of
@@ -312,6 +324,12 @@ void pql_first_read(const struct pql_signal *signal, const struct pql_cell *cell
                     struct pql_reading *reading);
 void pql_first_read_value(const struct pql_signal *signal, const struct pql_cell *cell,
                           const struct pql_first *first, struct pql_reading *reading);
+/* The payload, and what it owns. */
+void pql_first_free(const struct pql_signal *signal, struct pql_cell *cell);
+size_t pql_first_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
+size_t pql_first_content(const struct pql_signal *signal, const struct pql_cell *cell);
+void pql_first_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out);
+void pql_first_load(const struct pql_signal *signal, struct pql_cell *cell, struct pql_reader *reader);
 /* An entry of latest and earliest: its value, made of one, and given back (texts are blocks of their own). */
 struct pql_value pql_first_value(const struct pql_entry_first *entry);
 struct pql_entry_first pql_first_entry(int64_t time_ms, const struct pql_value *value);
@@ -344,7 +362,7 @@ void pql_newest_rename(const struct pql_signal *signal, struct pql_cell **cell,
 void pql_sequence_rename(const struct pql_signal *signal, struct pql_cell **cell,
                          const struct pql_renaming *renaming);
 void pql_first_rename(const struct pql_signal *signal, struct pql_cell *cell,
-                      const struct pql_renaming *renaming, const struct pql_first *first);
+                      const struct pql_renaming *renaming, const struct pql_first *first, int64_t t_ms);
 void pql_first_merge(const struct pql_signal *signal, struct pql_cell **into, const struct pql_cell *from,
                      const struct pql_first *first, int64_t t_ms);
 

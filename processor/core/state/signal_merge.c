@@ -243,7 +243,7 @@ unsigned pql_signal_rename(const struct pql_signal *signal, struct pql_cell **ce
     else if (signal->kind == PQL_SIGNAL_LATEST || signal->kind == PQL_SIGNAL_EARLIEST)
         pql_newest_rename(signal, cell, renaming);
     else if (pql_has_end(signal))
-        pql_first_rename(signal, *cell, renaming, first);
+        pql_first_rename(signal, *cell, renaming, first, t_ms);
     struct seen is = look(signal, *cell, first, t_ms);
     unsigned changed = changes_of(signal, &was, &is);
     if (signal->decays_count) changed |= PQL_CHANGE_AGE;

@@ -59,7 +59,10 @@ void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cel
     pql_buf_varint(out, cell->text_len);
     pql_buf_varint(out, cell->n);
     if (cell->text_len) pql_buf_put(out, cell->data + fixed, cell->text_len);
-    save_words(out, cell->data, words);
+    if (pql_has_end(signal))
+        pql_first_save(signal, cell, out);
+    else
+        save_words(out, cell->data, words);
     if (signal->has_panes) pql_panes_save(signal, cell, out);
     int64_t before = 0;
     for (uint32_t i = pql_values_oldest(signal, cell); i != PQL_NO_VALUE;
@@ -98,7 +101,10 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     size_t words = signal->has_panes ? pql_signal_rows[signal->kind].payload : pql_cell_payload_size(signal);
     const char *text = pql_read_bytes(reader, text_len);
     if (text && text_len) memcpy(cell->data + pql_cell_payload_size(signal), text, text_len);
-    load_words(reader, cell->data, words);
+    if (pql_has_end(signal))
+        pql_first_load(signal, cell, reader);
+    else
+        load_words(reader, cell->data, words);
     if (signal->has_panes) pql_panes_load(signal, cell, reader);
     uint64_t lead = 0;
     char *at = pql_cell_entries(signal, cell);
