@@ -3,6 +3,9 @@
 #include "app/json_put.h"
 #include "app/lookup.h"
 #include "core/wire/encode.h"
+#include "io/kafka_admin.h"
+
+enum { OWNER_MS = 1000 };
 
 /* --- the path --- */
 
@@ -55,6 +58,26 @@ static const struct {
     [PQL_LOOKUP_BUSY] = {503, "busy", "the worker is busy with a long input; ask again"},
 };
 
+/* Whom to ask: as the group has it. */
+static void put_owner(struct pql_runner *runner, int32_t partition, struct pql_buf *out)
+{
+    const struct pql_pipeline_conf *conf = pql_wiring_conf(pql_runner_wiring(runner));
+    struct pql_kafka_owner owner;
+    struct pql_err err;
+    if (partition < 0 || pql_kafka_owner(pql_wiring_admin(pql_runner_wiring(runner)), conf->app,
+                                         conf->inputs[0].topic, partition, &owner, OWNER_MS, &err))
+        owner = (struct pql_kafka_owner){0};
+    pql_put_name(out, "owner");
+    if (!owner.is_known) {
+        pql_buf_text(out, "null");
+        return;
+    }
+    pql_buf_text(out, "{");
+    pql_put_optional(out, "instance", owner.instance);
+    pql_put_optional(out, "host", owner.host);
+    pql_buf_text(out, "}");
+}
+
 void pql_admin_look(struct pql_runner *runner, const char *instance, const char *path,
                     struct pql_server_answer *answer)
 {
@@ -79,7 +102,9 @@ void pql_admin_look(struct pql_runner *runner, const char *instance, const char 
         pql_put_text(out, "message", pql_slice_of(outcomes[result].words));
     }
     pql_put_number(out, "partition", partition, partition >= 0);
-    if (result != PQL_LOOKUP_ELSEWHERE) {
+    if (result == PQL_LOOKUP_ELSEWHERE) {
+        put_owner(runner, partition, out);
+    } else {
         pql_put_optional(out, "instance", instance);
         pql_put_text(out, "writer", pql_slice_of(conf->writer));
     }

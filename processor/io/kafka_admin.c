@@ -1,5 +1,6 @@
 #include "io/kafka_admin.h"
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- one question: options, queue, answer --- */
@@ -431,5 +432,49 @@ int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const str
     question_deinit(&question);
     rd_kafka_DeleteConsumerGroupOffsets_destroy(asked);
     rd_kafka_topic_partition_list_destroy(list);
+    return result;
+}
+
+/* --- who has a partition --- */
+
+static bool has_partition(const rd_kafka_MemberDescription_t *member, const char *topic, int32_t partition)
+{
+    const rd_kafka_topic_partition_list_t *list =
+        rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(member));
+    for (int i = 0; list && i < list->cnt; i++)
+        if (list->elems[i].partition == partition && strcmp(list->elems[i].topic, topic) == 0) return true;
+    return false;
+}
+
+/* Java brokers write a slash before the address. */
+static void read_owner(const rd_kafka_MemberDescription_t *member, struct pql_kafka_owner *out)
+{
+    const char *instance = rd_kafka_MemberDescription_group_instance_id(member),
+               *host = rd_kafka_MemberDescription_host(member);
+    out->is_known = true;
+    snprintf(out->instance, sizeof out->instance, "%s", instance ? instance : "");
+    snprintf(out->host, sizeof out->host, "%s", !host ? "" : *host == '/' ? host + 1 : host);
+}
+
+int pql_kafka_owner(struct pql_kafka *kafka, const char *group, const char *topic, int32_t partition,
+                    struct pql_kafka_owner *out, int timeout_ms, struct pql_err *err)
+{
+    size_t n = 0;
+    struct pql_kafka_owner owner = {0};
+    struct question question = question_new(kafka, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms);
+    rd_kafka_DescribeConsumerGroups(kafka->rk, &group, 1, question.options, question.queue);
+    int result = question_wait(kafka, &question, err) ? -1 : 0;
+    if (!result) {
+        const rd_kafka_ConsumerGroupDescription_t **groups = rd_kafka_DescribeConsumerGroups_result_groups(
+            rd_kafka_event_DescribeConsumerGroups_result(question.answer), &n);
+        size_t members = n ? rd_kafka_ConsumerGroupDescription_member_count(groups[0]) : 0;
+        for (size_t i = 0; i < members; i++) {
+            const rd_kafka_MemberDescription_t *member =
+                rd_kafka_ConsumerGroupDescription_member(groups[0], i);
+            if (has_partition(member, topic, partition)) read_owner(member, &owner);
+        }
+        *out = owner;
+    }
+    question_deinit(&question);
     return result;
 }

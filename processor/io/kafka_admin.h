@@ -81,4 +81,14 @@ int pql_kafka_commit_group(struct pql_kafka *kafka, const char *group, const str
 int pql_kafka_forget_group(struct pql_kafka *kafka, const char *group, const struct pql_kafka_commit *commits,
                            size_t count, int timeout_ms, struct pql_err *err) PQL_CHECKED;
 
+/* --- who of a group has a partition now --- */
+
+struct pql_kafka_owner {
+    bool is_known;      /* false: nobody, or the broker does not say */
+    char instance[128]; /* group.instance.id; "": it has none */
+    char host[128];     /* as the broker sees it */
+};
+int pql_kafka_owner(struct pql_kafka *kafka, const char *group, const char *topic, int32_t partition,
+                    struct pql_kafka_owner *out, int timeout_ms, struct pql_err *err) PQL_CHECKED;
+
 #endif

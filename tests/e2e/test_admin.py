@@ -3,6 +3,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -165,6 +166,30 @@ class Admin(unittest.TestCase):
             answer = ask(self.port, "/accounts/" + path)
             self.assertEqual((answer[0], json.loads(answer[2])["error"]), (status, error), path)
 
+    def test_who_else_has_an_account(self):
+        """Of two instances one has the account; the other names it."""
+        job = scenario.Scenario("admin-two", self.directory)
+        job.create_input()
+        job.produce(EVENTS)
+        ports = {name: services.free_port() for name in ("one", "two")}
+        for name, port in ports.items():
+            program = scenario.Program(["run", "--config", job.config_path, "--set", f"instance={name}", "--set", f"http=127.0.0.1:{port}"],
+                                       os.path.join(self.directory, f"{name}.log"))
+            self.addCleanup(lambda p=program: p.process.poll() is None and p.kill())
+        parts = lambda port: [t["partition"] for t in json.loads(ask(port, "/status")[2])["tasks"]]
+        self.wait(lambda: all(ask(p, "/ready")[0] == 200 and len(parts(p)) == job.partitions // 2 for p in ports.values()), 90)
+        names = list(ports)
+        for account in ("acct-0", "acct-1", "acct-2", "acct-3"):
+            partition = client.partition_of(account, job.partitions)
+            has = next(n for n in names if partition in parts(ports[n]))
+            other = next(n for n in names if n != has)
+            self.wait(lambda: ask(ports[has], f"/accounts/{account}")[0] == 200)
+            status, _, text = ask(ports[other], f"/accounts/{account}")
+            self.assertEqual(status, 421, text)
+            found = json.loads(text)
+            self.assertEqual((found["error"], found["partition"]), ("elsewhere", partition))
+            self.assertEqual(found["owner"], {"instance": has, "host": "127.0.0.1"})
+
     def test_wrong_questions(self):
         _, program = self.start("admin-wrong")
         self.wait(lambda: ask(self.port, "/ready")[0] == 200)
@@ -222,6 +247,22 @@ class Admin(unittest.TestCase):
         status, _, text = ask(self.port, "/ready")
         self.assertEqual(status, 503)
         self.assertIn("starting", text)
+
+    def test_tls(self):
+        """With a certificate nothing but TLS is answered, and who checks it is content."""
+        pem, key = (os.path.join(self.directory, name) for name in ("cert.pem", "key.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", pem], check=True, capture_output=True, timeout=60)
+        _, program = self.start("admin-tls", f'http_certificate = "{pem}"; http_key = "{key}";')
+        trust = ssl.create_default_context(cafile=pem)
+
+        def is_ready():
+            with urllib.request.urlopen(f"https://127.0.0.1:{self.port}/ready", timeout=10, context=trust) as answer:
+                return answer.status == 200
+        self.wait(is_ready)
+        with self.assertRaises(OSError):
+            ask(self.port, "/live")
+        program.stop()
 
     def test_refused_at_start(self):
         taken = socket.create_server(("127.0.0.1", self.port))

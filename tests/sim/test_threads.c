@@ -102,6 +102,9 @@ static void *observe(void *context)
         free(pql_pipeline_standing(o->pipeline, &count));
         (void)pql_pipeline_program(o->pipeline, &revision);
         look_up(o);
+        free(pql_pipeline_recent(o->pipeline));
+        struct pql_scoreboard_view scores = pql_pipeline_scores(o->pipeline);
+        pql_scoreboard_view_free(&scores);
         if (o->looks % 100 == 50) pql_pipeline_refresh(o->pipeline);
         if (o->looks % 500 == 250) {
             uint64_t turn = o->looks / 500 + 1;
@@ -150,6 +153,7 @@ static void threads(void **state)
     pthread_t thread, observing;
     world_init(&world, &plan);
     world.conf.keepers = 2;
+    world.conf.is_watched = true;
     world.conf.edition = &world.programs[0].edition;
     snprintf(world.conf.writer, sizeof world.conf.writer, "threads");
     client = model_client_new(&world.model, "pql-0", "");

@@ -324,8 +324,8 @@ async function lookUp(account, user, jumps) {
     if (body.subject) {
       showSubject(body.subject, body);
     } else {
-      const ask = body.ask ? make("p", {}, "Ask ", make("a", { href: body.ask }, body.ask)) : null;
-      byId("found").replaceChildren(make("p", { className: "card" }, `${user ? `${user} of ${account}` : account}: ${body.message || "no answer"}.`), ...(ask ? [ask] : []));
+      const owner = body.owner ? ` Ask ${body.owner.instance || "the one"} on ${body.owner.host}.` : "";
+      byId("found").replaceChildren(make("p", { className: "card" }, `${user ? `${user} of ${account}` : account}: ${body.message || "no answer"}.${owner}`));
     }
   } catch (error) {
     if (error instanceof WantsToken) askForToken(); else goneAway();
