@@ -29,6 +29,7 @@ struct pql_kafka_source {
     rd_kafka_topic_t **inputs; /* held so that a message's topic is known by its address */
     struct worker *workers;
     bool is_closed;
+    bool is_lost; /* its session was over, and it has not been let in again */
 
     /* Valid until the next poll. */
     int32_t *tasks;
@@ -186,6 +187,7 @@ static void hear_rebalance(struct pql_kafka_source *source, rd_kafka_event_t *ev
         out->kind = PQL_CONTROL_ASSIGNED;
     else
         out->kind = rd_kafka_assignment_lost(rk) ? PQL_CONTROL_LOST : PQL_CONTROL_REVOKED;
+    source->is_lost = out->kind == PQL_CONTROL_LOST;
 }
 
 static int input_of(const struct pql_kafka_source *source, const char *topic)
@@ -225,6 +227,15 @@ static bool name_member_fault(const struct pql_kafka_source *source, int code, c
     const struct pql_kafka_conf *conf = source->ports->conf.kafka;
     switch (code) {
     case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        /* It asks to be let in under a new member id, and the broker may hear an earlier asking of it last:
+         * then it has fenced itself (KAFKA-20985, librdkafka #3437). The handle is dead either way. */
+        if (source->is_lost) {
+            PQL_FAIL(err, PQL_ERR_FATAL,
+                     "instance '%s' was away for longer than its session and was not let in again; to be "
+                     "started again: %s",
+                     conf->instance, text);
+            return true;
+        }
         PQL_FAIL(err, PQL_ERR_FENCED, "another process runs as instance '%s': %s", conf->instance, text);
         return true;
     case RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID:

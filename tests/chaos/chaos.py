@@ -108,7 +108,8 @@ def figures(total, options):
         json.dump(both, out, indent=1, sort_keys=True)
     faults = ", ".join(f"{both[kind]} {kind}" for kind in plan.KINDS if both[kind])
     print(f"{both['rounds']} rounds, {both['failed']} failed; faults: {faults}; {both['events']} events, {both['records']} "
-          f"records checked, {both['digests']} states compared, {both['commits']} commits watched ({path})", flush=True)
+          f"records checked, {both['digests']} states compared, {both['commits']} commits watched, "
+          f"{both['not let in']} times an instance was started again that the group had not let in ({path})", flush=True)
 
 
 def main():

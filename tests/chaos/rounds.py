@@ -26,6 +26,23 @@ SETTLED = 180  # longest that anything may take when nothing is wrong any more
 KNOWN = """, { name = "known"; subject = "account"; qualify = "ever(login)"; }"""
 CHANGED = fleet.DEFINITIONS.replace("count(login, 30m) >= 3", "count(login, 30m) >= 5")
 
+class Fleet(fleet.Fleet):
+    """As fleet.Fleet; who ended because the group did not let it in again is started again, as a supervisor would."""
+
+    def __init__(self, the_round, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.the_round = the_round
+
+    def check_alive(self):
+        for name, program in list(self.running.items()):
+            if name in self.static and program.process.poll() == 1 and \
+                    "longer than its session and was not let in again" in program.log_tail().splitlines()[-1]:
+                self.the_round.tell(f"{name} was not let in again")
+                self.the_round.counts["not let in"] += 1
+                self.the_round.start(name)
+        super().check_alive()
+
+
 Setup = collections.namedtuple("Setup", "protocol static initial partitions in_order clock snapshots faults")
 
 
@@ -76,7 +93,7 @@ class Round:
         self.load = load.Load(self.job, events, RATE)
         self.watch = fleet.Watch(self.job)
         self.watch.EVERY = 0.1
-        self.fleet = fleet.Fleet(self.test, self.job, static=s.static, settings=[
+        self.fleet = Fleet(self, self.test, self.job, static=s.static, settings=[
             "kafka.consumer.session_timeout_ms=6000"] if s.protocol == "classic" else ["group_protocol=consumer"])
 
     def start(self, name):

@@ -174,6 +174,51 @@ static void test_committed_while_the_coordinator_moves(void **state)
     assert_int_equal(position.offset, PQL_OFFSET_NONE);
 }
 
+static int static_set_up(void **state)
+{
+    ports_set_up(state);
+    struct fixture *fx = *state;
+    struct pql_err err = {0};
+    pql_kafka_ports_free(fx->ports);
+    fx->kafka.instance = "i";
+    fx->properties[1] = (struct pql_kafka_property){
+        .name = "session.timeout.ms", .value = "1500", .side = PQL_KAFKA_CONSUMER_SIDE};
+    struct pql_kafka_ports_conf conf = fixture_conf(fx);
+    fx->ports = pql_kafka_ports_new(&conf, &err);
+    assert_non_null(fx->ports);
+    fx->table = pql_kafka_ports_table(fx->ports);
+    return 0;
+}
+
+/* A member that was away may be fenced by its own joining: that is not another process. */
+static void test_fenced_by_itself(void **state)
+{
+    enum { API_JOIN = 11, API_HEARTBEAT = 12, CODE_TIMED_OUT = 7, CODE_FENCED_INSTANCE = 82 };
+    struct fixture *fx = *state;
+    struct pql_err err = {0};
+    fixture_join(fx);
+    pql_kafka_mock_fail(fx->mock, API_JOIN, 1, CODE_FENCED_INSTANCE);
+    pql_kafka_mock_fail(fx->mock, API_HEARTBEAT, 60, CODE_TIMED_OUT);
+    struct pql_control lost = fixture_wait_for(fx, PQL_CONTROL_LOST);
+    OK(fx->table.unassign(fx->table.self, lost.tasks, lost.count, &err));
+    struct pql_control control;
+    do control = fixture_wait_for(fx, PQL_CONTROL_ERROR);
+    while (control.err.cls == PQL_ERR_RETRY);
+    assert_int_equal(control.err.cls, PQL_ERR_FATAL);
+    assert_non_null(strstr(control.err.msg, "instance 'i' was away for longer than its session"));
+}
+
+static void test_fenced_by_another(void **state)
+{
+    enum { API_HEARTBEAT = 12, CODE_FENCED_INSTANCE = 82 };
+    struct fixture *fx = *state;
+    fixture_join(fx);
+    pql_kafka_mock_fail(fx->mock, API_HEARTBEAT, 1, CODE_FENCED_INSTANCE);
+    struct pql_control control = fixture_wait_for(fx, PQL_CONTROL_ERROR);
+    assert_int_equal(control.err.cls, PQL_ERR_FENCED);
+    assert_non_null(strstr(control.err.msg, "another process runs as instance 'i'"));
+}
+
 static void put(struct fixture *fx, enum pql_lane lane, const char *value, uint64_t cookie)
 {
     struct pql_err err = {0};
@@ -282,6 +327,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_offsets, ports_set_up, ports_tear_down),
         cmocka_unit_test_setup_teardown(test_committed_while_the_coordinator_moves, ports_set_up,
                                         ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_fenced_by_itself, static_set_up, ports_tear_down),
+        cmocka_unit_test_setup_teardown(test_fenced_by_another, static_set_up, ports_tear_down),
         cmocka_unit_test_setup_teardown(test_log, ports_set_up, ports_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
