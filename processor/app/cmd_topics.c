@@ -50,10 +50,12 @@ static int print_as_lead(const struct topics_flags *flags, const struct pql_conf
     return 0;
 }
 
-static int verify(const struct pql_config *config, struct pql_kafka *kafka, struct pql_err *err)
+static int verify(const struct pql_setup *setup, struct pql_kafka *kafka, struct pql_err *err)
 {
     size_t refused, differences = 0;
-    if (pql_topics_verify(config, kafka, print_difference, &differences, &refused, err)) return -1;
+    if (pql_topics_verify(setup->config, setup->program, kafka, print_difference, &differences, &refused,
+                          err))
+        return -1;
     if (refused)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "%zu of the differences must be mended before a run", refused);
     puts(differences ? "all topics are there" : "all topics are there and fit");
@@ -72,9 +74,10 @@ static int delete_outputs(const struct topics_flags *flags, const struct pql_con
     return pql_topics_delete(config, kafka, print_created, word, err);
 }
 
-static int act(const struct topics_flags *flags, const struct pql_config *config, struct pql_kafka *kafka,
+static int act(const struct topics_flags *flags, const struct pql_setup *setup, struct pql_kafka *kafka,
                struct pql_err *err)
 {
+    const struct pql_config *config = setup->config;
     static char word[] = "created";
     long partitions = flags->input_partitions ? strtol(flags->input_partitions, NULL, 10) : 0;
     if (flags->input_partitions && (partitions < 1 || partitions > 100000))
@@ -89,7 +92,7 @@ static int act(const struct topics_flags *flags, const struct pql_config *config
     if (flags->creates && pql_topics_create(config, kafka, (int32_t)partitions, print_created, word, err))
         return -1;
     bool is_plain = !flags->prints && !flags->deletes && !flags->creates;
-    return flags->verifies || flags->creates || is_plain ? verify(config, kafka, err) : 0;
+    return flags->verifies || flags->creates || is_plain ? verify(setup, kafka, err) : 0;
 }
 
 static int topics(const struct topics_flags *flags)
@@ -101,7 +104,7 @@ static int topics(const struct topics_flags *flags)
     struct pql_kafka_log log = pql_kafka_say();
     if (!pql_setup_init(&setup, &flags->config, true, &exit_code)) goto out;
     kafka = pql_kafka_open(&setup.config->kafka, PQL_KAFKA_PRODUCER, &log, NULL, NULL, NULL, &err);
-    if (!kafka || act(flags, setup.config, kafka, &err)) {
+    if (!kafka || act(flags, &setup, kafka, &err)) {
         fflush(stdout);
         fprintf(stderr, "pqlstream topics: %s\n", err.msg);
         exit_code = PQL_EXIT_FAILURE;

@@ -36,12 +36,13 @@ static void log_created(void *context, const char *topic, int32_t partitions)
     pql_log(PQL_LOG_INFO, "topic created", "topic=%s partitions=%d", topic, partitions);
 }
 
-static int see_to_topics(const struct pql_config *config, struct pql_kafka *kafka, struct pql_err *err)
+static int see_to_topics(const struct pql_setup *setup, struct pql_kafka *kafka, struct pql_err *err)
 {
+    const struct pql_config *config = setup->config;
     struct pql_topic_difference first = {0};
     size_t refused;
     if (config->create_topics && pql_topics_create(config, kafka, 0, log_created, NULL, err)) return -1;
-    if (pql_topics_verify(config, kafka, log_difference, &first, &refused, err)) return -1;
+    if (pql_topics_verify(config, setup->program, kafka, log_difference, &first, &refused, err)) return -1;
     if (!refused) return 0;
     return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s: %s; this mends it: %s%s", first.topic, first.what,
                     first.mend, refused > 1 ? " (and more, see above)" : "");
@@ -72,7 +73,7 @@ static bool wait_to_retry(struct patience *patience, const struct pql_err *err)
 static int try_start(struct pql_runner *runner, const struct pql_setup *setup, struct pql_err *err)
 {
     struct pql_wiring *wiring = runner->wiring;
-    if (see_to_topics(setup->config, pql_wiring_admin(wiring), err)) return -1;
+    if (see_to_topics(setup, pql_wiring_admin(wiring), err)) return -1;
     if (pql_wiring_resolve_schemas(wiring, err)) return -1;
     runner->pipeline = pql_pipeline_new(pql_wiring_ports(wiring), pql_wiring_conf(wiring), err);
     return runner->pipeline ? 0 : -1;

@@ -1,5 +1,6 @@
 #include "app/setup.h"
 
+#include "io/config_tree.h"
 #include "io/kafka_client.h"
 
 #include <stdlib.h>
@@ -18,12 +19,30 @@ int64_t pql_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* What names the file, or NULL. Depth is bounded by the reader of the tree. */
+static const struct pql_setting *naming(const struct pql_setting *parent, const char *path,
+                                        struct pql_arena *arena)
+{
+    for (const struct pql_setting *kid = parent->kids; kid; kid = kid->next) {
+        const struct pql_setting *below = naming(kid, path, arena);
+        if (below) return below;
+        bool is_it = kid->kind == PQL_SETTING_TEXT &&
+                     strcmp(pql_setting_path(kid->file, kid->value.text.ptr, arena), path) == 0;
+        if (is_it) return kid;
+    }
+    return NULL;
+}
+
 static bool add_schema(struct pql_setup *setup, struct pql_arena *arena, const char *path,
                        struct pql_slice *text)
 {
     struct pql_err err;
     if (pql_setup_read_schema(arena, path, text, &err) == 0) return true;
-    pql_diag_place(&setup->diags, PQL_SEVERITY_ERROR, setup->config->path, 0, 0, 1, "%s", err.msg);
+    const struct pql_setting *setting = naming(setup->config->settings, path, arena);
+    if (setting)
+        pql_setting_diag_value(setting, &setup->diags, "%s", err.msg);
+    else
+        pql_diag_place(&setup->diags, PQL_SEVERITY_ERROR, setup->config->path, 0, 0, 1, "%s", err.msg);
     return false;
 }
 

@@ -147,6 +147,7 @@ void pql_topics_print(const struct pql_config *config, const struct pql_topics_p
 
 struct comparison {
     const struct pql_config *config;
+    const struct pql_program *program;
     struct pql_kafka *kafka;
     void (*tell)(void *context, const struct pql_topic_difference *difference);
     void *context;
@@ -276,6 +277,21 @@ static void tell_settings_unknown(struct comparison *cmp, const struct pql_topic
     tell(cmp, &difference);
 }
 
+/* Of an input nothing is wanted, but windows should not be longer than it is kept. */
+static int compare_retention(struct comparison *cmp, const struct pql_topic_plan *plan, struct pql_err *err)
+{
+    struct pql_kafka_setting found[] = {{.name = "retention.ms"}, {.name = "cleanup.policy"}};
+    struct pql_topic_difference difference;
+    bool known;
+    if (pql_kafka_settings(cmp->kafka, plan->name, found, 2, &known, ASK_MS, err)) return -1;
+    if (!known) tell_settings_unknown(cmp, plan);
+    bool deletes = known && found[0].value[0] && (!found[1].value[0] || strstr(found[1].value, "delete"));
+    if (deletes && pql_topics_see_reach(cmp->program, plan->name, brokers_of(cmp->config),
+                                        strtoll(found[0].value, NULL, 10), &difference))
+        tell(cmp, &difference);
+    return 0;
+}
+
 static int compare_settings(struct comparison *cmp, const struct pql_topic_plan *plan, struct pql_err *err)
 {
     struct pql_kafka_setting found[PQL_TOPIC_SETTINGS_MAX];
@@ -283,9 +299,7 @@ static int compare_settings(struct comparison *cmp, const struct pql_topic_plan 
     bool known;
     for (; plan->settings[count].name; count++)
         found[count] = (struct pql_kafka_setting){.name = plan->settings[count].name};
-    /* Of an input nothing is wanted here, but run looks at its settings. */
-    if (count == 0) found[0] = (struct pql_kafka_setting){.name = "retention.ms"};
-    if (pql_kafka_settings(cmp->kafka, plan->name, found, count ? count : 1, &known, ASK_MS, err)) return -1;
+    if (pql_kafka_settings(cmp->kafka, plan->name, found, count, &known, ASK_MS, err)) return -1;
     if (!known) tell_settings_unknown(cmp, plan);
     for (size_t i = 0; known && i < count; i++)
         if (found[i].value[0] && strcmp(found[i].value, plan->settings[i].value) != 0)
@@ -319,7 +333,7 @@ static int compare(struct comparison *cmp, const struct pql_topic_plan *plan,
     compare_rights(cmp, plan, found);
     compare_partitions(cmp, plan, found, tasks);
     compare_replicas(cmp, plan, found);
-    return compare_settings(cmp, plan, err);
+    return plan->is_input ? compare_retention(cmp, plan, err) : compare_settings(cmp, plan, err);
 }
 
 /* Plans and what is there, side by side. */
@@ -349,11 +363,13 @@ static int inventory_init(struct inventory *inv, const struct pql_config *config
     return pql_kafka_describe(kafka, inv->names, inv->count, inv->found, ASK_MS, err);
 }
 
-int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
+int pql_topics_verify(const struct pql_config *config, const struct pql_program *program,
+                      struct pql_kafka *kafka,
                       void (*tell_difference)(void *context, const struct pql_topic_difference *difference),
                       void *context, size_t *refused, struct pql_err *err)
 {
-    struct comparison cmp = {.config = config, .kafka = kafka, .tell = tell_difference, .context = context};
+    struct comparison cmp = {
+        .config = config, .program = program, .kafka = kafka, .tell = tell_difference, .context = context};
     struct inventory inv = {0};
     int result = inventory_init(&inv, config, kafka, err);
     for (size_t i = 0; !result && i < inv.count; i++)

@@ -4,6 +4,7 @@
 #ifndef PQL_APP_TOPICS_H
 #define PQL_APP_TOPICS_H
 
+#include "core/program.h"
 #include "io/config.h"
 #include "io/kafka_admin.h"
 
@@ -37,13 +38,19 @@ void pql_topics_print(const struct pql_config *config, const struct pql_topics_p
 struct pql_topic_difference {
     bool refuses; /* run does not start over it; else it is a warning */
     const char *topic;
-    char what[300];
+    char what[600];
     char mend[500]; /* a command, or what to decide */
 };
 
+/* What an input's retention means for definitions that look further back; false: nothing. brokers: for the
+ * command. */
+bool pql_topics_see_reach(const struct pql_program *program, const char *topic, const char *brokers,
+                          int64_t retention_ms, struct pql_topic_difference *out);
+
 /* Compares; calls tell for each difference. *refused: how many refuse. -1 where the cluster cannot be asked.
  */
-int pql_topics_verify(const struct pql_config *config, struct pql_kafka *kafka,
+int pql_topics_verify(const struct pql_config *config, const struct pql_program *program,
+                      struct pql_kafka *kafka,
                       void (*tell)(void *context, const struct pql_topic_difference *difference),
                       void *context, size_t *refused, struct pql_err *err) PQL_CHECKED;
 

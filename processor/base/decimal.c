@@ -51,6 +51,14 @@ bool pql_decimal_of_double(double value, pql_decimal *out)
     return true;
 }
 
+bool pql_decimal_text_fits(struct pql_slice text)
+{
+    enum { WHOLE_MAX = 33, PLACES_MAX = 6 };
+    const char *point = text.len ? memchr(text.ptr, '.', text.len) : NULL;
+    size_t sign = text.len && text.ptr[0] == '-', whole = point ? (size_t)(point - text.ptr) : text.len;
+    return whole - sign <= WHOLE_MAX && (!point || text.len - whole - 1 <= PLACES_MAX);
+}
+
 bool pql_decimal_of_text(struct pql_slice text, pql_decimal *out)
 {
     size_t i = 0;

@@ -22,6 +22,8 @@ static inline pql_decimal pql_decimal_of_int(int64_t value)
 
 /* The exact binary value rounded half to even at the sixth place. False for NaN and infinities. */
 bool pql_decimal_of_double(double value, pql_decimal *out);
+/* Whether a number loses nothing: at most 33 digits before the point and 6 behind it. */
+bool pql_decimal_text_fits(struct pql_slice text);
 /* `-?digits[.digits]` and nothing else, rounded half to even from its digits; else false. */
 bool pql_decimal_of_text(struct pql_slice text, pql_decimal *out);
 /* The nearest double; for outputs only. */

@@ -327,6 +327,10 @@ static inline const struct pql_definition *pql_program_standing(const struct pql
     return what == PQL_SLOT_RETIRED ? NULL : &program->definitions[what & ~PQL_SLOT_DEFINITION];
 }
 
+/* Marks the signals that anything of the definition reads: used[index]. In program_reach.c. */
+void pql_definition_reads(const struct pql_program *program, const struct pql_definition *definition,
+                          bool *used);
+
 /* Does the selector name this event? */
 bool pql_program_selects(const struct pql_program *program, const struct pql_selector *selector,
                          struct pql_slice name);

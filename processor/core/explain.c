@@ -81,36 +81,6 @@ static void print_kept(const struct pql_signal_def *def, struct pql_buf *out)
     }
 }
 
-static void mark_signals(const struct pql_program *program, const struct pql_expr *expr, bool *used)
-{
-    if (!expr) return;
-    if (expr->op == PQL_EXPR_SIGNAL || expr->op == PQL_EXPR_ATTRIBUTE || expr->op == PQL_EXPR_REACHES)
-        used[expr->index] = true;
-    bool has_condition = expr->op == PQL_EXPR_USERS || expr->op == PQL_EXPR_ANY_USER ||
-                         expr->op == PQL_EXPR_ALL_USERS || expr->op == PQL_EXPR_SHARE ||
-                         expr->op == PQL_EXPR_SPREAD;
-    if (has_condition) mark_signals(program, program->conditions[expr->index]->expr, used);
-    if (expr->op == PQL_EXPR_SPREAD)
-        used[program->spreads[expr->of_index]->attribute] = true;
-    else if (has_condition && expr->of_index != PQL_NO_INDEX)
-        mark_signals(program, program->conditions[expr->of_index]->expr, used);
-    for (size_t i = 0; i < expr->kids_count; i++) mark_signals(program, expr->kids[i], used);
-}
-
-static void mark_definition(const struct pql_program *program, const struct pql_definition *definition,
-                            bool *used)
-{
-    mark_signals(program, definition->eligible, used);
-    mark_signals(program, definition->qualify, used);
-    mark_signals(program, definition->stay, used);
-    for (size_t i = 0; i < definition->context_count; i++)
-        mark_signals(program, definition->context[i], used);
-    for (int c = 0; c < PQL_CHOICE_COUNT; c++)
-        for (size_t i = 0; i < definition->conf->choices[c].count; i++)
-            mark_signals(program, definition->choices[c][i], used);
-    mark_signals(program, definition->score_expr, used);
-}
-
 /* The most that a subject keeps for one signal; the figures are those above. */
 static uint64_t most_bytes(const struct pql_signal *signal)
 {
@@ -483,7 +453,7 @@ void pql_explain_init(struct pql_explanation *explanation, const struct pql_prog
         .program = program, .conf = definition->conf, .standing_bytes = sizeof(struct pql_standing)};
     pql_arena_init(&explanation->arena);
     add_clauses(explanation, definition);
-    mark_definition(program, definition, used);
+    pql_definition_reads(program, definition, used);
     for (uint32_t i = 0; i < program->signals_count; i++)
         if (used[i]) add_signal(explanation, program->signals[i]);
     add_costs(explanation, definition->eligible, definition->unit.subject);

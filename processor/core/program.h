@@ -27,6 +27,16 @@ const struct pql_lang_env *pql_program_env(const struct pql_program *program);
 /* The text of the conf: stored with the state, and a difference to the configuration is a change. */
 struct pql_slice pql_program_text(const struct pql_program *program);
 
+/* The definition that looks furthest back, if further than limit_ms: what an input must keep for signals to
+ * be filled from it. `ever`, streaks and periods that an attribute ends have no such limit and are not meant.
+ */
+struct pql_reach {
+    struct pql_slice definition, signal; /* by name; as a text */
+    int64_t ms;
+    size_t definitions_count; /* that look back further than the limit */
+};
+bool pql_program_reach(const struct pql_program *program, int64_t limit_ms, struct pql_reach *out);
+
 /* Definition `index` as a page (explain.h). */
 void pql_program_explain(const struct pql_program *program, size_t index, FILE *out);
 

@@ -102,7 +102,10 @@ static void resolve_mapping(struct loader *loader, const struct pql_setting *inp
     const char *nearest = pql_nearest(fields->mapping.text, names, count);
     const struct pql_setting *mapping = pql_setting_find(input, "mapping");
     pql_setting_diag_value(mapping ? mapping : input, loader->reader.diags,
-                           nearest ? "no mapping '%s'; did you mean '%s'?" : "no mapping '%s'",
+                           nearest
+                               ? "no mapping '%s'; did you mean '%s'?"
+                               : "no mapping '%s': it is none of `mappings`, and none that ships with the "
+                                 "program (canonical, segment …)",
                            fields->mapping.text.ptr, nearest);
 }
 
@@ -188,7 +191,9 @@ static void read_output_schema(struct loader *loader, const struct pql_setting *
     out->schema_id = -1;
     out->registers = pql_slice_is(word, "register");
     out->is_bare = pql_slice_is(word, "bare");
-    if (is_number && pql_decimal_of_text(word, &id) && id >= 0 && id <= pql_decimal_of_int(INT32_MAX))
+    bool is_id = is_number && pql_decimal_of_text(word, &id) && id % PQL_DECIMAL_ONE == 0 && id >= 0 &&
+                 id <= pql_decimal_of_int(INT32_MAX);
+    if (is_id)
         out->schema_id = (int64_t)(id / PQL_DECIMAL_ONE);
     else if (!out->registers && !out->is_bare && !pql_slice_is(word, "look_up"))
         pql_setting_diag_value(schema, loader->reader.diags,

@@ -571,6 +571,7 @@ static bool parse_number(struct value *value)
     if (value->setting) number.source = value->setting->value;
     if (!pql_decimal_of_text(value->text, &number.value))
         return refuse(value, "must be a number of digits and a point, as in 5 or -2.5");
+    if (!pql_decimal_text_fits(value->text)) return refuse(value, "%s", PQL_NUMBER_TOO_LONG);
     memcpy(value->member, &number, sizeof number);
     return true;
 }
@@ -636,23 +637,23 @@ static const char *type_words(enum pql_option_type type)
 static void read_sources(const struct pql_options_reader *reader, const struct pql_setting *setting,
                          struct pql_path_list *out)
 {
-    size_t count = setting->kind == PQL_SETTING_TEXT ? 1 : pql_setting_count(setting), i = 0;
+    bool is_one = setting->kind == PQL_SETTING_TEXT;
+    size_t count = is_one ? 1 : pql_setting_count(setting), used = 0;
     struct pql_source *items = pql_arena_zalloc(reader->arena, (count + 1) * sizeof *items);
-    if (setting->kind == PQL_SETTING_TEXT) items[0] = setting->value;
-    for (const struct pql_setting *kid = setting->kids; kid; kid = kid->next) {
-        if (kid->kind == PQL_SETTING_TEXT)
-            items[i++] = kid->value;
-        else
+    for (const struct pql_setting *kid = is_one ? setting : setting->kids; kid;
+         kid = is_one ? NULL : kid->next) {
+        if (kid->kind != PQL_SETTING_TEXT)
             pql_setting_diag_value(kid, reader->diags, "'%s' holds texts", setting->name);
+        else if (is_blank(kid->value.text))
+            pql_setting_diag_value(kid, reader->diags, "'%s' holds an empty text: leave it out",
+                                   setting->name);
+        else
+            items[used++] = kid->value;
     }
     if (!count)
         pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "'%s' is an empty list: leave it out",
                          setting->name);
-    for (size_t k = 0; k < count && k < (setting->kids ? i : 1); k++)
-        if (is_blank(items[k].text))
-            pql_diag_source(reader->diags, PQL_SEVERITY_ERROR, &items[k], 0, 1,
-                            "'%s' holds an empty text: leave it out", setting->name);
-    *out = (struct pql_path_list){items, setting->kind == PQL_SETTING_TEXT ? 1 : i};
+    *out = (struct pql_path_list){items, used};
 }
 
 static void read_one(const struct pql_options_reader *reader, const struct pql_option *option,

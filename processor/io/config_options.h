@@ -109,6 +109,9 @@ const struct pql_option *pql_option_find(enum pql_option_group group, const char
 void pql_config_choices_read(const struct pql_options_reader *reader, const struct pql_setting *setting,
                              struct pql_choices_conf *out);
 
+/* Of pql_decimal_text_fits. */
+#define PQL_NUMBER_TOO_LONG "has at most 33 digits before the point and 6 behind it"
+
 /* One of `parameters`, but for its name; in config_parameters.c. */
 void pql_config_parameter_read(const struct pql_options_reader *reader, const struct pql_setting *setting,
                                struct pql_lang_parameter *out);

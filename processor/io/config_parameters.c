@@ -4,6 +4,12 @@
 
 #include "core/lang/lang.h"
 
+static void check_digits(const struct pql_options_reader *reader, const struct pql_setting *setting)
+{
+    if (!pql_decimal_text_fits(setting->value.text))
+        pql_setting_diag_value(setting, reader->diags, "'%s' " PQL_NUMBER_TOO_LONG, setting->name);
+}
+
 /* Of an attribute: as it is compared with `=`. */
 static struct pql_value attribute_value(const struct pql_options_reader *reader,
                                         const struct pql_setting *setting)
@@ -12,8 +18,10 @@ static struct pql_value attribute_value(const struct pql_options_reader *reader,
     if (setting->kind == PQL_SETTING_TEXT) return pql_text(setting->value.text);
     if (setting->kind == PQL_SETTING_BOOL)
         return pql_bool(setting->value.text.ptr[0] == 't' || setting->value.text.ptr[0] == 'T');
-    if (setting->kind == PQL_SETTING_NUMBER && pql_decimal_of_text(setting->value.text, &number))
+    if (setting->kind == PQL_SETTING_NUMBER && pql_decimal_of_text(setting->value.text, &number)) {
+        check_digits(reader, setting);
         return pql_number(number);
+    }
     pql_setting_diag_value(setting, reader->diags, "'is' must be a text, a number, true or false");
     return pql_null();
 }
@@ -23,8 +31,10 @@ static struct pql_value value_of(const struct pql_options_reader *reader, const 
     int64_t ms;
     pql_decimal number;
     bool is_text = setting->kind == PQL_SETTING_TEXT;
-    if ((!is_text || setting->is_override) && pql_decimal_of_text(setting->value.text, &number))
+    if ((!is_text || setting->is_override) && pql_decimal_of_text(setting->value.text, &number)) {
+        check_digits(reader, setting);
         return pql_number(number);
+    }
     if (is_text)
         return pql_duration_parse(setting->value.text, &ms) ? pql_duration(ms)
                                                             : pql_text(setting->value.text);

@@ -237,7 +237,7 @@ static const struct pql_mapping_conf *preset_of(const struct pql_options_reader 
         pql_nearest(name->text, pql_mapping_preset_names, names_count(pql_mapping_preset_names));
     say(reader, name, PQL_SEVERITY_ERROR,
         nearest ? "no mapping '%s' ships with the program; did you mean '%s'?"
-                : "no mapping '%s' ships with the program",
+                : "no mapping '%s' ships with the program; `pqlstream check --settings` names those that do",
         name->text.ptr, nearest);
     return NULL;
 }
@@ -290,6 +290,9 @@ static void read_mapping(const struct pql_options_reader *reader, const struct p
     }
     pql_options_read(reader, PQL_GROUP_MAPPING, setting, &fields);
     fields.conf.name = pql_slice_of(setting->name);
+    fields.conf.file = setting->file;
+    fields.conf.line = setting->line;
+    fields.conf.column = setting->column;
     for (size_t i = 0; i < rules->mappings_count; i++)
         if (pql_slice_eq(rules->mappings[i].conf.name, fields.conf.name))
             pql_setting_diag(setting, reader->diags, PQL_SEVERITY_ERROR, "a mapping '%s' is there already",

@@ -204,11 +204,13 @@ static void put_secrets(struct pql_setting *setting, struct pql_arena *arena, st
     setting->is_secret = true;
     struct pieces pieces = {0};
     size_t done = 0;
+    bool is_good = true;
     for (; open; open = strstr(text + done, "${")) {
         size_t at = (size_t)(open - text);
         const char *close = strchr(open, '}');
         if (!close) {
             pql_setting_diag_value(setting, diags, "'${' without '}'");
+            is_good = false;
             break;
         }
         add_slice_of(&pieces, &old, done, at);
@@ -216,11 +218,13 @@ static void put_secrets(struct pql_setting *setting, struct pql_arena *arena, st
         const char *secret = secret_of(setting, what, arena, diags);
         struct pql_source_part place = place_at(&old, at);
         add_part(&pieces, place.line, place.column);
+        is_good &= secret != NULL;
         if (secret) pql_buf_text(&pieces.bytes, secret);
         done = at + (size_t)(close + 1 - open);
     }
     add_slice_of(&pieces, &old, done, old.text.len);
-    setting->value = finish_pieces(&pieces, old.file, arena);
+    const struct pql_source with = finish_pieces(&pieces, old.file, arena);
+    if (is_good) setting->value = with; /* else as written, so that nothing else is said of it */
 }
 
 /* --- libconfig's tree to ours --- */

@@ -8,12 +8,13 @@ import time
 import unittest
 
 import fastavro
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 import client
 import dataset
 import scenario
 
-BINARY = os.environ["PQL_TEST_BINARY"]
+BINARY, BROKER = os.environ["PQL_TEST_BINARY"], os.environ["PQL_TEST_BROKER"]
 EVENTS = dataset.generate(seed=21)
 END = [dataset.closing_clock(EVENTS)]
 
@@ -416,6 +417,41 @@ class DeadLetters(Tools):
         self.assertEqual(found, self.bad)
         self.run_it(self.job)
         self.assertEqual([row.split()[0] for row in self.dlq("list").stdout.splitlines()[1:]], ["4", "2", "2"])
+
+
+class Retention(Tools):
+    def test_a_window_that_is_longer_than_the_topic(self):
+        client.create_topics(BROKER, 2, "short.events", config={"retention.ms": "604800000"})
+        config = self.path("short.conf")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(f'''app = "short"; kafka = {{ bootstrap_servers = "{BROKER}"; }};
+                inputs = ( {{ topic = "short.events"; format = "json"; }} ); replication_factor = 1;
+                definitions = ( {{ name = "week"; qualify = "count(login, 7d) >= 2"; }},
+                                {{ name = "month"; qualify = "count(login, 30d) >= 2"; }} );''')
+        warning = ("retention.ms is 604800000 (7d), and count(login, 30d) of definition 'month' looks back 30d: state keeps "
+                   "what it has read, but a definition that is new, or state that was lost, is filled from the topic alone "
+                   "and counts from then on (complete_since)")
+        mend = (f"kafka-configs.sh --bootstrap-server {BROKER} --alter --entity-type topics --entity-name "
+                "short.events --add-config retention.ms=2592000000")
+        created = self.succeeds("topics", "--create", "--config", config)
+        self.assertIn(f"warning: short.events: {warning}\n    {mend}\nall topics are there\n", created.stdout)
+        program = scenario.Program(["run", "--config", config], self.path("short.log"))
+        self.addCleanup(program.stop)
+        deadline = time.monotonic() + 60
+        while "msg=running" not in program.log_tail():
+            program.check_alive()
+            self.assertLess(time.monotonic(), deadline, program.log_tail())
+            time.sleep(0.1)
+        self.assertEqual(program.stop(), 0, program.log_tail())
+        with open(self.path("short.log"), encoding="utf-8") as log:
+            self.assertEqual(sum(warning in line and mend in line and "level=warn" in line for line in log), 1)
+        change = ConfigResource(ConfigResource.Type.TOPIC, "short.events", incremental_configs=[
+            ConfigEntry("retention.ms", "2592000000", incremental_operation=AlterConfigOpType.SET)])
+        admin = AdminClient({"bootstrap.servers": BROKER})
+        admin.incremental_alter_configs([change])[change].result(30)
+        deadline = time.monotonic() + 60
+        while (said := self.succeeds("topics", "--verify", "--config", config).stdout) != "all topics are there and fit\n":
+            self.assertLess(time.monotonic(), deadline, said)
 
 
 if __name__ == "__main__":

@@ -168,17 +168,17 @@ static bool is_constant(const struct pql_node *node)
 
 static void fold(struct pql_parser *p, struct pql_node *node)
 {
+    const struct pql_node *last = node->kids[node->kids_count - 1];
+    if (node->kind == PQL_NODE_DIV && is_constant(last) && amount(last) == 0)
+        pql_diag_source(p->all->diags, PQL_SEVERITY_WARNING, p->source, node->at, node->span,
+                        "a division by zero is null");
     for (size_t i = 0; i < node->kids_count; i++)
         if (!is_constant(node->kids[i])) return;
     pql_decimal a = amount(node->kids[0]), b = node->kids_count > 1 ? amount(node->kids[1]) : 0, result = -a;
     if (node->kind == PQL_NODE_ADD) result = pql_decimal_add(a, b);
     if (node->kind == PQL_NODE_SUB) result = pql_decimal_add(a, -b);
     if (node->kind == PQL_NODE_MUL) result = pql_decimal_mul(a, b);
-    if (node->kind == PQL_NODE_DIV && !pql_decimal_div(a, b, &result)) {
-        pql_diag_source(p->all->diags, PQL_SEVERITY_WARNING, p->source, node->at, node->span,
-                        "a division by zero is null");
-        return;
-    }
+    if (node->kind == PQL_NODE_DIV && !pql_decimal_div(a, b, &result)) return;
     become_constant(p, node, result);
 }
 

@@ -6,10 +6,20 @@ static struct pql_check_range whole(int64_t low, int64_t high)
     return (struct pql_check_range){low, high, true, true, false};
 }
 
-/* A rolling window of n days touches n + 1 of them, and one more where the clocks go forward. */
-static int64_t days_max(const struct pql_window *win)
+/* Most calendar days, weeks or months that a window touches; 0: not known. A rolling one of n days touches n
+ * + 1 of them, and one more where the clocks go forward; a month has 28 days at least. */
+static int64_t periods_max(enum pql_function function, const struct pql_window *win)
 {
-    return win->kind == PQL_WINDOW_ROLLING ? win->ms / 86400000 + (win->ms % 86400000 != 0) + 2 : 0;
+    static const int64_t calendar[][3] = {[PQL_WINDOW_TODAY] = {1, 1, 1},
+                                          [PQL_WINDOW_WEEK] = {7, 1, 2},
+                                          [PQL_WINDOW_MONTH] = {31, 6, 1},
+                                          [PQL_WINDOW_QUARTER] = {92, 15, 3}};
+    static const int64_t days[] = {1, 7, 28};
+    size_t unit = function == PQL_FN_DAYS ? 0 : function == PQL_FN_WEEKS ? 1 : 2;
+    int64_t size_ms = days[unit] * 86400000;
+    if (win->kind >= PQL_WINDOW_TODAY && win->kind <= PQL_WINDOW_QUARTER) return calendar[win->kind][unit];
+    bool has_length = win->kind == PQL_WINDOW_ROLLING || win->kind == PQL_WINDOW_FIRST;
+    return has_length ? win->ms / size_ms + (win->ms % size_ms != 0) + 2 : 0;
 }
 
 struct pql_check_range pql_check_range_of(const struct pql_node *node)
@@ -17,10 +27,11 @@ struct pql_check_range pql_check_range_of(const struct pql_node *node)
     if (node->kind != PQL_NODE_CALL) return (struct pql_check_range){0};
     if (node->function == PQL_FN_HOUR) return whole(0, 23);
     if (node->function == PQL_FN_WEEKDAY) return whole(1, 7);
-    if (node->function == PQL_FN_DAYS) return whole(0, days_max(&node->window));
+    if (node->function == PQL_FN_DAYS || node->function == PQL_FN_WEEKS || node->function == PQL_FN_MONTHS)
+        return whole(0, periods_max(node->function, &node->window));
     if (node->function == PQL_FN_SHARE) return (struct pql_check_range){0, 1, true, false, true};
-    static const enum pql_function counts[] = {PQL_FN_COUNT,  PQL_FN_DISTINCT, PQL_FN_WEEKS,   PQL_FN_MONTHS,
-                                               PQL_FN_STREAK, PQL_FN_USERS,    PQL_FN_MEMBERS, PQL_FN_SPREAD};
+    static const enum pql_function counts[] = {PQL_FN_COUNT, PQL_FN_DISTINCT, PQL_FN_STREAK,
+                                               PQL_FN_USERS, PQL_FN_MEMBERS,  PQL_FN_SPREAD};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (counts[i] == node->function) return whole(0, 0);
     return (struct pql_check_range){0};

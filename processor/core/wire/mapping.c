@@ -210,8 +210,9 @@ static void compile_renames(struct compile *c)
 static void check_required(struct compile *c, const char *what, bool is_given)
 {
     if (is_given) return;
-    pql_diag_place(c->diags, PQL_SEVERITY_ERROR, NULL, 0, 0, 1, "mapping '%.*s' says no path for '%s'",
-                   PQL_SLICE_ARG(c->conf->name), what);
+    pql_diag_place(c->diags, PQL_SEVERITY_ERROR, c->conf->file, c->conf->line, c->conf->column,
+                   c->conf->name.len, "mapping '%.*s' says no path for '%s'", PQL_SLICE_ARG(c->conf->name),
+                   what);
 }
 
 struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const struct pql_names *names,

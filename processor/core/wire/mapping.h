@@ -26,6 +26,8 @@ struct pql_path_list {
 /* One mapping of the configuration: plain data. An empty list: the field is not mapped. */
 struct pql_mapping_conf {
     struct pql_slice name;
+    const char *file; /* where it is written; NULL: it ships with the program */
+    int line, column;
     struct pql_path_list kind, event, account, user, time, id, previous_user, value, properties, attributes;
     enum pql_time_unit time_unit;
     bool time_from_broker; /* time = "timestamp": the record's own */
