@@ -156,8 +156,10 @@ void pql_replay_finish(struct pql_replay *replay, int64_t advance_ms)
         else if (advance_ms >= 0)
             advance_to(engine, pql_engine_seen(engine) + advance_ms);
     }
-    for (size_t i = 0; replay->refreshed && i < replay->tasks_count; i++)
+    for (size_t i = 0; replay->refreshed && i < replay->tasks_count; i++) {
+        pql_engine_refresh_shadow(replay->tasks[i].engine);
         pql_engine_refresh(replay->tasks[i].engine);
+    }
     flush_out(replay);
     if (fflush(stdout) != 0) replay->out_failed = true;
 }

@@ -63,14 +63,9 @@ static void put_definition(const struct pql_members *members, size_t i, struct p
     const struct pql_definition_conf *conf = pql_program_definition(members->replay->setup.program, i);
     static const char *const nouns[][2] = {{"user", "users"}, {"account", "accounts"}};
     char number[PQL_COUNT_TEXT_MAX];
-    if (conf->mode == PQL_MODE_SHADOW && !members->as_json) {
-        pql_buf_printf(out, "%.*s, version %d: a shadow definition, whose members are not listed\n",
-                       PQL_SLICE_ARG(conf->name), conf->version);
-        return;
-    }
     if (!members->as_json)
-        pql_buf_printf(out, "%.*s, version %d: %s %s\n", PQL_SLICE_ARG(conf->name), conf->version,
-                       pql_count_text(members->counts[i], number),
+        pql_buf_printf(out, "%.*s, version %d%s: %s %s\n", PQL_SLICE_ARG(conf->name), conf->version,
+                       conf->mode == PQL_MODE_SHADOW ? ", in shadow mode" : "", pql_count_text(members->counts[i], number),
                        nouns[conf->subject][members->counts[i] != 1]);
     pql_buf_put(out, members->lines[i].ptr, members->lines[i].len);
 }

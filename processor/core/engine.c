@@ -360,6 +360,11 @@ static bool advance(struct pql_engine *engine, enum pql_work_kind kind, int64_t 
     return go_on(engine);
 }
 
+void pql_engine_refresh_shadow(struct pql_engine *engine)
+{
+    engine->refreshes_shadow = true;
+}
+
 bool pql_engine_refresh(struct pql_engine *engine)
 {
     bool is_open = engine->work.kind == PQL_WORK_REFRESH;

@@ -64,6 +64,8 @@ bool pql_engine_tick(struct pql_engine *engine, int64_t t_ms);
 /* A record PQL_SNAPSHOT (origin refresh, with the next version) for every member of every definition, in the
  * order of accounts and within one in that of an evaluation. False: it stopped in the middle, call again. */
 bool pql_engine_refresh(struct pql_engine *engine);
+/* From now on members of shadow definitions too: for reports, since no topic has their state. */
+void pql_engine_refresh_shadow(struct pql_engine *engine);
 
 /* The smallest t for which a tick would make something happen (a timer due, a buffered instant complete), or
  * PQL_NO_TIME. A tick exists only if t >= this. Not to be asked while work is open.

@@ -102,7 +102,8 @@ void pql_instant_refresh(struct pql_engine *engine, struct pql_account *account)
     engine->origin = PQL_ORIGIN_REFRESH;
     for (size_t d = 0; d < program->conf->definitions_count; d++) {
         const struct pql_definition *definition = &program->definitions[d];
-        if (definition->conf->mode == PQL_MODE_SHADOW) continue; /* it has no state that is published */
+        bool is_shadow = definition->conf->mode == PQL_MODE_SHADOW; /* it has no state that is published */
+        if (is_shadow && !engine->refreshes_shadow) continue;
         if (definition->unit.subject == PQL_SUBJECT_ACCOUNT) push_member(engine, definition, NULL);
         for (size_t i = 0; definition->unit.subject == PQL_SUBJECT_USER && i < account->users_count; i++)
             push_member(engine, definition, account->users[i].user);
