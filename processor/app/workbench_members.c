@@ -65,7 +65,8 @@ static void put_definition(const struct pql_members *members, size_t i, struct p
     char number[PQL_COUNT_TEXT_MAX];
     if (!members->as_json)
         pql_buf_printf(out, "%.*s, version %d%s: %s %s\n", PQL_SLICE_ARG(conf->name), conf->version,
-                       conf->mode == PQL_MODE_SHADOW ? ", in shadow mode" : "", pql_count_text(members->counts[i], number),
+                       conf->mode == PQL_MODE_SHADOW ? ", in shadow mode" : "",
+                       pql_count_text(members->counts[i], number),
                        nouns[conf->subject][members->counts[i] != 1]);
     pql_buf_put(out, members->lines[i].ptr, members->lines[i].len);
 }

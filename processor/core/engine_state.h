@@ -84,7 +84,7 @@ struct pql_engine {
     struct pql_user **fired;        /* users whose timer fired */
     size_t fired_count, fired_capacity;
     bool account_fired;
-    bool refreshes_shadow; /* shows members of shadow definitions, too */
+    bool refreshes_shadow;       /* shows members of shadow definitions, too */
     struct pql_stepped *stepped; /* quantifiers whose counters moved */
     size_t stepped_count, stepped_capacity;
     struct pql_user **moved; /* who became or ceased to be a member at the instant, once for each time */

@@ -120,8 +120,8 @@ static void test_shadow(void **state)
     assert_int_equal(
         run("pqlstream replay --config %s --at 2026-01-06 %s", path_of("shadow.conf"), path_of("one.jsonl")),
         PQL_EXIT_OK);
-    assert_has(out, "d, version 1, in shadow mode: 1 user\n  A  a  since 2026-01-05T00:00:00Z  until "
-                    "2026-01-12T00:00:00Z\n");
+    assert_has(out, "d, version 1, in shadow mode: 1 user\n  A  a  since 2026-01-05T00:00:00.000Z  until "
+                    "2026-01-12T00:00:00.000Z\n");
 }
 
 /* Every kind of name is missed once, and found once more. */
