@@ -126,9 +126,10 @@ class Members(unittest.TestCase):
         self.begin(f"group-zombie-{protocol}", protocol)
         self.second_joins()
         for _ in range(2):
-            times = self.assigned("a")
+            times, others = self.assigned("a"), self.assigned("b")
             self.fleet.freeze("a")
-            self.moves_on("a was frozen")
+            self.fleet.wait("a takeover", 40, lambda: self.assigned("b") > others)
+            self.moves_on("a was frozen and given up")
             self.fleet.thaw("a")
             self.fleet.wait("a share", 30, lambda: self.assigned("a") > times)
             self.moves_on("a woke up")
