@@ -10,19 +10,20 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-WANTED = ("processor/core/", "processor/app/committer.c")
+WANTED = ("processor/core/", *(f"processor/app/{name}.c" for name in
+                               ("committer", "outputs", "snapshots", "restore", "task", "epoch", "fill", "park")))
 
 
 def data_files(folder):
     for where, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(where, name)
-            if name.endswith(".gcda") and any(w in path for w in ("processor/core/", "app/committer.c")):
+            if name.endswith(".gcda") and any(w in path for w in WANTED):
                 yield path
 
 
 def main():
-    folder, branches = sys.argv[1], collections.defaultdict(lambda: collections.defaultdict(int))
+    folder, branches = os.path.abspath(sys.argv[1]), collections.defaultdict(lambda: collections.defaultdict(int))
     for path in data_files(folder):
         told = subprocess.run(["gcov", "-b", "-t", "--json-format", path], capture_output=True, cwd=folder).stdout
         text = gzip.decompress(told) if told[:2] == b"\x1f\x8b" else told
