@@ -169,6 +169,9 @@ static void different_things_beyond_the_limit(void **state)
             pql_signal_add(&signal, &cells[c], &occ, &start, occ.time_ms);
         }
     save_and_load(&signal, &cells[0]);
+    struct pql_signal more = first_of(PQL_FN_DISTINCT, 200), few = first_of(PQL_FN_DISTINCT, 70);
+    assert_false(pql_signal_adapt(&signal, &more, &cells[0])); /* 70 of 150 that were wanted */
+    assert_true(pql_signal_adapt(&few, &more, &cells[0]));
     assert_int_equal(value_at(&signal, cells[0], day), 70);
     pql_signal_merge(&signal, &cells[0], cells[1], &start, day);
     assert_int_equal(value_at(&signal, cells[0], day), 130); /* 0 … 69 and 60 … 129 */

@@ -193,6 +193,7 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
 {
     if (before->kind == PQL_SIGNAL_COUNT || before->kind == PQL_SIGNAL_SUM)
         return pql_rolling_adapt(before, now, cell);
+    if (before->kind == PQL_SIGNAL_FIRST) return pql_first_is_cut(before, now, *cell);
     if (before->kind != PQL_SIGNAL_DISTINCT && before->kind != PQL_SIGNAL_DISTINCT_EVER) return false;
     bool wants_more = !now->k || now->k > before->k;
     if (pql_cell_is_full(before, *cell) && wants_more) return true;

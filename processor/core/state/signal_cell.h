@@ -324,6 +324,9 @@ void pql_first_read(const struct pql_signal *signal, const struct pql_cell *cell
                     struct pql_reading *reading);
 void pql_first_read_value(const struct pql_signal *signal, const struct pql_cell *cell,
                           const struct pql_first *first, struct pql_reading *reading);
+/* Are more different things wanted now than were told apart? */
+bool pql_first_is_cut(const struct pql_signal *before, const struct pql_signal *now,
+                      const struct pql_cell *cell);
 /* The payload, and what it owns. */
 void pql_first_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_first_bytes(const struct pql_signal *signal, const struct pql_cell *cell);

@@ -115,6 +115,15 @@ size_t pql_first_content(const struct pql_signal *signal, const struct pql_cell 
     return has_form(signal) && value->form ? pql_signal_content(&form, value->form) : 0;
 }
 
+bool pql_first_is_cut(const struct pql_signal *before, const struct pql_signal *now,
+                      const struct pql_cell *cell)
+{
+    const struct pql_payload_first *value = pql_cell_payload(cell);
+    struct pql_signal form = pql_first_form(before);
+    bool is_full = has_form(before) && value->form && pql_cell_is_full(&form, value->form);
+    return is_full && (!now->k || now->k > before->k);
+}
+
 /* The payload, then the form if there is one. */
 void pql_first_save(const struct pql_signal *signal, const struct pql_cell *cell, struct pql_buf *out)
 {
