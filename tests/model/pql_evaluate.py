@@ -155,6 +155,8 @@ class Evaluation:
 
     def cause(self, definition, user):
         found = max((self.caused(c, user) for c in definition.conditions), default=EXPIRED)
+        if user is not None and (user in self.before.members) != (user in self.after.members):
+            found = CONDITION       # who is no member is not eligible
         if definition.decays and self.source is not None and self.is_younger(definition, user):
             found = CONDITION
         return max(found, DECAYED) if definition.decays and self.has_decayed(definition, user) else found
