@@ -229,10 +229,11 @@ static struct pql_value path_value(const struct pql_signal_def *def, const struc
 }
 
 /* A summand beyond 10^24 counts as that much, so that no sum of events overflows its 128 bits. */
-static bool number_of(const struct pql_value *value, pql_decimal *out)
+static bool number_of(enum pql_function function, const struct pql_value *value, pql_decimal *out)
 {
     static const pql_decimal most = (pql_decimal)1000000000000 * 1000000000000 * PQL_DECIMAL_ONE;
     if (!pql_value_as_number(value, out)) return false;
+    if (function == PQL_FN_MIN || function == PQL_FN_MAX) return true;
     if (*out > most) *out = most;
     if (*out < -most) *out = -most;
     return true;
@@ -254,7 +255,7 @@ static bool occurrence_of(const struct pql_engine *engine, const struct pql_sign
     struct pql_value value = path_value(def, event);
     if (value.kind == PQL_NULL) return false;
     bool is_number = pql_functions[function].type == PQL_TYPE_NUMBER && function != PQL_FN_DISTINCT;
-    if (is_number) return number_of(&value, &occurrence->number);
+    if (is_number) return number_of(function, &value, &occurrence->number);
     occurrence->value = value;
     if (function != PQL_FN_DISTINCT) return true;
     char scratch[PQL_DECIMAL_TEXT_MAX];
