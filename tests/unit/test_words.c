@@ -35,6 +35,10 @@ static void test_sentences(void **state)
          "at least 3 members with (at least 1 activity event with hour() <= 9 in the last 7 days), and at "
          "least 20 "
          "members"},
+        {"spread(user.department, count(any, 7d) >= 3) >= 2",
+         "at least 2 different values of department among members with (at least 3 activity events in the "
+         "last 7 "
+         "days)"},
         {"share(is(collaborator)) >= 0.5", "at least 50 % of the members with (qualified by 'collaborator')"},
         {"share(was(collaborator) of ever(joined)) > 1/3",
          "more than 33.3333 % of the members with (joined events at least once) also with (qualified by "

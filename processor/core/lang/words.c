@@ -227,6 +227,12 @@ static bool say_call_compared(struct writer *w, const struct pql_node *call, enu
         say_amount(w, relation, bound);
         say(w, is_number(bound, 1) ? " member" : " members");
         if (call->kids_count) say_members(w, call->kids[0]);
+    } else if (call->function == PQL_FN_SPREAD) {
+        say_amount(w, relation, bound);
+        say(w, is_number(bound, 1) ? " value of " : " different values of ");
+        say_slice(w, call->text);
+        say(w, " among members");
+        say_members(w, call->kids[0]);
     } else
         return false;
     return true;
