@@ -216,6 +216,7 @@ static void fill_from_preset(struct pql_mapping_conf *conf, const struct pql_map
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!own[i]->count) *own[i] = *given[i];
     conf->assume_utc |= preset->assume_utc;
+    conf->group_has_no_user = preset->group_has_no_user;
     if (conf->kinds_count) return;
     conf->kinds = preset->kinds;
     conf->kinds_count = preset->kinds_count;

@@ -247,13 +247,14 @@ static const struct fixture fixtures[] = {
     {.title = "posthog: group",
      .preset = "posthog",
      .json =
-         "{\"uuid\":\"r\",\"event\":\"$groupidentify\",\"distinct_id\":\"u1\",\"timestamp\":\"2026-03-01T12:"
+         "{\"uuid\":\"r\",\"event\":\"$groupidentify\",\"distinct_id\":\"$company_acme\",\"timestamp\":"
+         "\"2026-03-01T12:"
          "30:00.250Z\","
          "\"properties\":{\"$group_type\":\"company\",\"$group_key\":\"acme\",\"$group_set\":{\"size\":9}}}",
      .kind = PQL_EVENT_GROUP,
      .event = "",
      .account = "acme",
-     .user = "u1",
+     .user = "",
      .id = "r",
      .time_ms = AT,
      .attribute = "9"},

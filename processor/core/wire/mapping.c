@@ -31,7 +31,7 @@ struct pql_mapping {
     struct field *properties, *user_attributes, *account_attributes; /* one per name of the program */
     const struct pql_names *names;
     enum pql_time_unit time_unit;
-    bool time_from_broker, assume_utc, wants_headers;
+    bool time_from_broker, assume_utc, group_has_no_user, wants_headers;
     const struct kind_row *kinds;
     size_t kinds_count;
     const struct pql_rename *const *renames; /* hash table by from; size 0: none */
@@ -226,6 +226,7 @@ struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const s
     m->time_unit = conf->time_unit;
     m->time_from_broker = conf->time_from_broker;
     m->assume_utc = conf->assume_utc;
+    m->group_has_no_user = conf->group_has_no_user;
     m->kind = compile_field(&c, &conf->kind);
     m->event = compile_field(&c, &conf->event);
     m->account = compile_field(&c, &conf->account);
@@ -449,7 +450,7 @@ int pql_mapping_apply(const struct pql_mapping *mapping, const struct pql_value 
     if (needs[ev.kind].needs_name)
         ev.name = renamed(mapping, fixed_name.len ? fixed_name : field_text(&a, &mapping->event));
     ev.account = field_text(&a, &mapping->account);
-    ev.user = field_text(&a, &mapping->user);
+    if (ev.kind != PQL_EVENT_GROUP || !mapping->group_has_no_user) ev.user = field_text(&a, &mapping->user);
     ev.id = field_text(&a, &mapping->id);
     if (ev.kind == PQL_EVENT_ALIAS) ev.previous_user = field_text(&a, &mapping->previous_user);
     if (check_present(&a, &ev) || apply_time(&a, &ev)) return -1;

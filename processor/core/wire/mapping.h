@@ -30,8 +30,9 @@ struct pql_mapping_conf {
     int line, column;
     struct pql_path_list kind, event, account, user, time, id, previous_user, value, properties, attributes;
     enum pql_time_unit time_unit;
-    bool time_from_broker; /* time = "timestamp": the record's own */
-    bool assume_utc;       /* a time without offset is UTC, not an error */
+    bool time_from_broker;  /* time = "timestamp": the record's own */
+    bool assume_utc;        /* a time without offset is UTC, not an error */
+    bool group_has_no_user; /* of a group event the user's id is none of a member; presets alone say so */
     /* Values of the kind field and what they mean; without an entry the kind's own name is meant. Segment's
      * "page" and "screen" are track with the event name "page_viewed", say. From "*": every other value. */
     const struct pql_kind_alias {

@@ -130,6 +130,9 @@ static const struct pql_mapping_conf presets[] = {
         KINDS(amplitude_kinds),
     },
     {
+        /* The libraries of servers send a $groupidentify under an id made of the group's ($company_acme),
+         * which is nobody; who is in a group is said by $groups of other events.
+         * https://posthog.com/docs/api/capture */
         .name = TEXT("posthog"),
         .kind = LIST(PATH("event")),
         .event = LIST(PATH("event")),
@@ -139,6 +142,7 @@ static const struct pql_mapping_conf presets[] = {
         .user = LIST(PATH("distinct_id"), PATH("properties.distinct_id")),
         .time = LIST(PATH("timestamp")),
         .assume_utc = true,
+        .group_has_no_user = true,
         .id = LIST(PATH("uuid")),
         .previous_user = LIST(PATH("properties.alias")),
         .properties = LIST(PATH("properties.*")),
