@@ -183,9 +183,10 @@ def sequence_kept(view, user, selector, window, program):
             of[:] = merged_by_time(of, found.pop(e.previous))
         if place[0] <= e.time < place[1] and (user, window) not in e.too_late_for:
             of.append(e)
-    partial = Partial()
+    partial, newest = Partial(), 0
     for e in found.get(user, ()):
-        step_in(view, partial, e, selector, program)
+        newest = max(newest, e.time)
+        step_in(view, partial, e, selector, program, at=newest)
     return partial
 
 
@@ -196,7 +197,8 @@ def merged_by_time(mine, other):
     return found + mine + other
 
 
-def step_in(view, partial, e, selector, program, value=None):
+def step_in(view, partial, e, selector, program, value=None, at=None):
+    """at: the instant to which what is open of a value is looked at; else that at which the event was applied."""
     _, steps, by, within = selector
     served = [i for i, step in enumerate(steps) if matches(e, step, program)]
     value = value or (property_of(view, e, by) if by else None)
@@ -206,7 +208,7 @@ def step_in(view, partial, e, selector, program, value=None):
     partial.newest = e.time if partial.newest is None else max(partial.newest, e.time)
     mine = partial.steps.setdefault(canonical(value) if by else None, {})
     starts = partial.starts.setdefault(canonical(value) if by else None, {})
-    if by and within is not None and 0 in mine and mine[0][0] < e.applied - within:
+    if by and within is not None and 0 in mine and mine[0][0] < (e.applied if at is None else at) - within:
         mine.clear()        # nothing of this value is open any more
     for i in reversed(served):
         if i == 0:

@@ -157,6 +157,8 @@ class Model:
         if self.instants_max is not None and self.instants > self.instants_max:
             raise TooLong
         account = self.accounts.setdefault(name, Account(name))
+        for event in events:
+            event.user = account.resolve(event.user)
         if events and self.program.lateness == 0 and all(self.is_ignored(account, e) for e in events):
             if not account.events:
                 del self.accounts[name]

@@ -262,8 +262,9 @@ def differences(wanted, got, has_versions=True):
         if a != b:
             found.append(f"{name}: model {a!r}, replay {b!r}")
 
+    nothing_left = wanted["reason"] in ("merged", "forgotten")
     for name in ("definition", "definition_version", "subject", "account_id", "user_id", "transition", "status",
-                 "previous_status", "qualification_count", "tier", "previous_tier", "score", "previous_score", "route", "segment", "motion", "priority"):
+                 "previous_status", "qualification_count", "tier", "previous_tier", *(() if nothing_left else ("score",)), "previous_score", "route", "segment", "motion", "priority"):
         check(name, wanted.get(name), got.get(name))
     if has_versions:
         check("version", wanted["version"], got.get("version"))
@@ -275,8 +276,8 @@ def differences(wanted, got, has_versions=True):
         check("expires_at", show_time(wanted["expires_at"]), show_time(ms_of(got.get("expires_at"))))
     source = got.get("source")
     check("source", wanted["source"], source.get("message_id") if source else None)
-    if wanted["reason"] in ("merged", "forgotten"):
-        return found            # nothing of them is left to show
+    if nothing_left:
+        return found
     mine = [evidence_of_model(row) for row in wanted["evidence"]]
     theirs = [evidence_of_replay(row) for row in got.get("evidence") or []]
     for a, b in zip(mine, theirs):
