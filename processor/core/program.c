@@ -1,5 +1,6 @@
 #include "core/program_build.h"
 
+#include "core/expr.h"
 #include "core/hash.h"
 #include <stdlib.h>
 
@@ -95,6 +96,21 @@ static void publish_names(struct pql_builder *b)
     }
 }
 
+/* An erasure mostly carries nothing but its subject, and `not environment = 'production'` holds for what has
+ * no environment. */
+static void check_ignore(struct pql_builder *b)
+{
+    const struct pql_program *program = b->program;
+    const struct pql_source *source = &program->conf->ignore;
+    struct pql_event bare = {.kind = PQL_EVENT_FORGET};
+    struct pql_scope scope = {.program = program, .event = &bare, .own_attributes = true};
+    if (program->ignore && pql_expr_holds(program->ignore, &scope))
+        pql_diag_source(
+            b->diags, PQL_SEVERITY_WARNING, source, 0, source->text.len,
+            "this also holds for an event that carries nothing else: such an erasure (forget) does "
+            "nothing; ask for values that are there, as in environment = 'staging'");
+}
+
 static void compile_all(struct pql_builder *b)
 {
     struct pql_program *program = b->program;
@@ -128,6 +144,7 @@ static void compile_all(struct pql_builder *b)
         pql_build_subject(program, PQL_SUBJECT_ACCOUNT);
         pql_build_listeners(program);
         publish_names(b);
+        check_ignore(b);
     }
     for (size_t i = 0; i < n; i++) free(uses[i]);
     free(uses);
