@@ -213,6 +213,7 @@ static void fill_from_preset(struct pql_mapping_conf *conf, const struct pql_map
     const struct pql_path_list *const given[] = {
         &preset->kind, &preset->event,         &preset->account, &preset->user,       &preset->time,
         &preset->id,   &preset->previous_user, &preset->value,   &preset->properties, &preset->attributes};
+    if (!conf->attributes.count) conf->account_attributes = preset->account_attributes;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!own[i]->count) *own[i] = *given[i];
     conf->assume_utc |= preset->assume_utc;

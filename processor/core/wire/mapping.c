@@ -240,11 +240,13 @@ struct pql_mapping *pql_mapping_new(const struct pql_mapping_conf *conf, const s
     check_required(&c, "time", conf->time.count || conf->time_from_broker);
     check_names(&c, &conf->properties);
     check_names(&c, &conf->attributes);
+    const struct pql_path_list *of_account =
+        conf->account_attributes.count ? &conf->account_attributes : &conf->attributes;
     m->properties = compile_names(&c, &conf->properties, names->properties, names->properties_count);
     m->user_attributes =
         compile_names(&c, &conf->attributes, names->user_attributes, names->user_attributes_count);
     m->account_attributes =
-        compile_names(&c, &conf->attributes, names->account_attributes, names->account_attributes_count);
+        compile_names(&c, of_account, names->account_attributes, names->account_attributes_count);
     compile_kinds(&c);
     compile_renames(&c);
     if (diags->errors_count == errors_before) return m;

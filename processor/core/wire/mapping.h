@@ -29,6 +29,7 @@ struct pql_mapping_conf {
     const char *file; /* where it is written; NULL: it ships with the program */
     int line, column;
     struct pql_path_list kind, event, account, user, time, id, previous_user, value, properties, attributes;
+    struct pql_path_list account_attributes; /* where not the same as those of users; presets alone say so */
     enum pql_time_unit time_unit;
     bool time_from_broker;  /* time = "timestamp": the record's own */
     bool assume_utc;        /* a time without offset is UTC, not an error */

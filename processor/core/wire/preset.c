@@ -85,7 +85,8 @@ static const struct pql_mapping_conf presets[] = {
         KINDS(segment_kinds),
     },
     {
-        /* Segment's calls; traits of identify lie in the context, and a timestamp is added on arrival.
+        /* Segment's calls; traits of identify lie in the context, also in a group call, whose own are the
+         * account's; a timestamp is added on arrival.
          * https://www.rudderstack.com/docs/event-spec/standard-events/common-fields/ */
         .name = TEXT("rudderstack"),
         .kind = LIST(PATH("type")),
@@ -98,6 +99,7 @@ static const struct pql_mapping_conf presets[] = {
         .previous_user = LIST(PATH("previousId")),
         .properties = LIST(PATH("properties.*")),
         .attributes = LIST(PATH("traits.*"), PATH("context.traits.*")),
+        .account_attributes = LIST(PATH("traits.*")),
         KINDS(segment_kinds),
     },
     {
@@ -125,8 +127,10 @@ static const struct pql_mapping_conf presets[] = {
         .assume_utc = true,
         .id = LIST(PATH("$insert_id"), PATH("insert_id"), PATH("uuid")),
         .properties = LIST(PATH("event_properties.*")),
-        .attributes = LIST(PATH("user_properties.$set.*"), PATH("user_properties.*"),
-                           PATH("group_properties.$set.*"), PATH("group_properties.*")),
+        .attributes = LIST(PATH("user_properties.$set.*"), PATH("user_properties.$setOnce.*"),
+                           PATH("user_properties.*")),
+        .account_attributes = LIST(PATH("group_properties.$set.*"), PATH("group_properties.$setOnce.*"),
+                                   PATH("group_properties.*")),
         KINDS(amplitude_kinds),
     },
     {
@@ -146,18 +150,21 @@ static const struct pql_mapping_conf presets[] = {
         .id = LIST(PATH("uuid")),
         .previous_user = LIST(PATH("properties.alias")),
         .properties = LIST(PATH("properties.*")),
-        .attributes = LIST(PATH("$set.*"), PATH("properties.$set.*"), PATH("properties.$group_set.*"),
+        .attributes = LIST(PATH("$set.*"), PATH("properties.$set.*"), PATH("$set_once.*"),
                            PATH("properties.$set_once.*")),
+        .account_attributes = LIST(PATH("properties.$group_set.*")),
         KINDS(posthog_kinds),
     },
     {
         /* Structured: attributes and `data` in one JSON object. Binary: attributes in headers, the value is
-         * the data. accountid and userid are extension attributes.
+         * the data. accountid, userid and partitionkey (the key, where a file has none) are extension
+         * attributes.
          * https://github.com/cloudevents/spec/blob/main/cloudevents/bindings/kafka-protocol-binding.md */
         .name = TEXT("cloudevents"),
         .event = LIST(PATH("header:ce_type"), PATH("type")),
-        .account = LIST(PATH("header:ce_accountid"), PATH("accountid"), PATH("data.account_id"),
-                        PATH("account_id"), PATH("key")),
+        .account =
+            LIST(PATH("header:ce_accountid"), PATH("accountid"), PATH("data.account_id"), PATH("account_id"),
+                 PATH("key"), PATH("header:ce_partitionkey"), PATH("partitionkey")),
         .user = LIST(PATH("header:ce_userid"), PATH("userid"), PATH("data.user_id"), PATH("user_id")),
         .time = LIST(PATH("header:ce_time"), PATH("time")),
         .id = LIST(PATH("header:ce_id"), PATH("id")),
