@@ -398,6 +398,42 @@ static void add_outcomes(struct pql_explanation *explanation)
     }
 }
 
+static struct pql_slice unit_words_of(struct pql_explanation *explanation, const struct pql_node *node)
+{
+    const struct pql_program_conf *conf = explanation->program->conf;
+    return pql_lang_unit_words(node, conf->labels, conf->labels_count, &explanation->arena);
+}
+
+static void put_span(struct pql_explanation *explanation, struct pql_buf *out, const char *before, int64_t ms)
+{
+    if (!ms) return;
+    pql_buf_printf(out, "%s%.*s", before, PQL_SLICE_ARG(pql_duration_text(ms, &explanation->arena)));
+}
+
+static void add_family(struct pql_explanation *explanation, const struct pql_family *family)
+{
+    char cap[PQL_DECIMAL_TEXT_MAX];
+    struct pql_buf out = {0};
+    if (!family->name.len) return;
+    pql_buf_printf(&out, "%.*s: ", PQL_SLICE_ARG(family->name));
+    if (family->has_cap)
+        pql_buf_printf(&out, "at most %.*s points together", (int)pql_decimal_text(family->cap, cap), cap);
+    else
+        pql_buf_printf(&out, "no limit");
+    add_clause(explanation, "family", taken(explanation, &out), (struct pql_slice){"", 0});
+}
+
+/* As written: the number or expression, and the condition in words. */
+static void add_factor(struct pql_explanation *explanation, const struct pql_factor *factor,
+                       const struct pql_multiply_conf *conf)
+{
+    struct pql_buf out = {0};
+    pql_buf_printf(&out, "%.*s", PQL_SLICE_ARG(conf->by.text));
+    if (factor->when_node)
+        pql_buf_printf(&out, " when %.*s", PQL_SLICE_ARG(words_of(explanation, factor->when_node)));
+    add_clause(explanation, "times", taken(explanation, &out), conf->when.text);
+}
+
 static void add_item(struct pql_explanation *explanation, const struct pql_item *item)
 {
     const struct pql_item_conf *conf = item->conf;
@@ -405,10 +441,13 @@ static void add_item(struct pql_explanation *explanation, const struct pql_item 
     char points[PQL_DECIMAL_TEXT_MAX];
     pql_buf_put(&out, points, pql_decimal_text(conf->points.value, points));
     if (conf->family.text.len) pql_buf_printf(&out, " (%.*s)", PQL_SLICE_ARG(conf->family.text));
-    pql_buf_printf(&out, item->is_per ? " for each of %.*s" : " when %.*s",
-                   PQL_SLICE_ARG(item->is_per ? conf->per.text : words_of(explanation, item->node)));
+    pql_buf_printf(&out, item->is_per ? " for each %.*s" : " when %.*s",
+                   PQL_SLICE_ARG(item->is_per ? unit_words_of(explanation, item->node)
+                                              : words_of(explanation, item->node)));
     if (conf->max.source.text.len)
         pql_buf_printf(&out, ", at most %.*s of them", PQL_SLICE_ARG(conf->max.source.text));
+    put_span(explanation, &out, ", worth half after ", conf->half_life_ms);
+    put_span(explanation, &out, ", fading to nothing over ", conf->fades_over_ms);
     add_clause(explanation, "points", taken(explanation, &out),
                item->is_per ? conf->per.text : conf->when.text);
 }
@@ -417,6 +456,9 @@ static void add_score(struct pql_explanation *explanation, const struct pql_scor
 {
     const struct pql_slice none = {"", 0};
     for (size_t i = 0; score && i < score->items_count; i++) add_item(explanation, &score->items[i]);
+    for (size_t i = 0; score && i < score->families_count; i++) add_family(explanation, &score->families[i]);
+    for (size_t i = 0; score && i < score->factors_count; i++)
+        add_factor(explanation, &score->factors[i], &explanation->conf->multiply[i]);
     for (size_t i = score ? score->tiers_count : 0; i > 0; i--) {
         char at[PQL_DECIMAL_TEXT_MAX];
         struct pql_buf out = {0};

@@ -26,6 +26,21 @@ static const char configuration[] =
     "  { name = \"habit\"; subject = \"account\"; timezone = \"Europe/Berlin\";\n"
     "    qualify = \"streak(login) >= 3 and sequence(login then report_saved by report, 7d)\"; } );\n";
 
+static const char scores[] =
+    "app = \"acme\"; inputs = ( { topic = \"events\"; format = \"json\"; mapping = \"canonical\"; } );\n"
+    "definitions = (\n"
+    "  { name = \"points\"; subject = \"account\"; caps = { fit = \"none\"; };\n"
+    "    score = ( { family = \"use\"; points = 2; per = \"count(login, 90d)\"; max = 5; half_life = "
+    "\"30d\"; },\n"
+    "              { family = \"use\"; points = 1; per = \"distinct(login.device, 30d)\"; fades_over = "
+    "\"20d\"; },\n"
+    "              { family = \"fit\"; points = 1; per = \"weeks(login, 30d)\"; },\n"
+    "              { points = 1; per = \"members() + 1\"; } );\n"
+    "    multiply = ( { when = \"account.industry in ('software')\"; by = 1.5; }, { by = 2; } );\n"
+    "    qualify = \"score >= 3 and count(login, 7d) >= $bar\"; } );\n"
+    "parameters = ( { name = \"bar\"; by = \"account.segment\"; default = 8;\n"
+    "  values = ( { is = \"enterprise\"; value = 12; }, { is = \"smb\"; value = 4; } ); } );\n";
+
 static int prepare(void **state)
 {
     if (set_up(state)) return -1;
@@ -75,6 +90,40 @@ static void test_page(void **state)
                "    an outcome of a whole account looks at all its users\n"
                "  records go to\n    acme.pql, acme.state, acme.alerts\n");
     assert_null(strstr(out, "habit"));
+}
+
+static void test_words_of_the_account(void **state)
+{
+    (void)state;
+    explain("inviter");
+    assert_has(out, "and in the account (at least 3 members with (at least 1 activity event in the last 7 "
+                    "days))\n");
+}
+
+static void test_page_of_scores_and_parameters(void **state)
+{
+    (void)state;
+    write_file("scores.conf", scores);
+    assert_int_equal(run("pqlstream explain --config %s", path_of("scores.conf")), PQL_EXIT_OK);
+    assert_has(out,
+               "  enters when     score is at least 3, and at least $bar (by the account's segment: "
+               "'enterprise' 12, 'smb' 4, else 8) login events in the last 7 days\n"
+               "                  (score >= 3 and count(login, 7d) >= $bar)\n"
+               "  points          2 (use) for each login event in the last 90 days, at most 5 of them, worth "
+               "half after 30d\n"
+               "                  (count(login, 90d))\n"
+               "  points          1 (use) for each different device in login events in the last 30 days, "
+               "fading to nothing over 20d\n"
+               "                  (distinct(login.device, 30d))\n"
+               "  points          1 (fit) for each week with login events in the last 30 days\n"
+               "                  (weeks(login, 30d))\n"
+               "  points          1 for each unit of members() + 1\n"
+               "                  (members() + 1)\n"
+               "  family          use: no limit\n"
+               "  family          fit: no limit\n"
+               "  times           1.5 when the account's industry is one of 'software'\n"
+               "                  (account.industry in ('software'))\n"
+               "  times           2\n");
 }
 
 static void test_page_of_calendars_and_sequences(void **state)
@@ -175,8 +224,12 @@ static void test_sample(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_page),   cmocka_unit_test(test_page_of_calendars_and_sequences),
-        cmocka_unit_test(test_json),   cmocka_unit_test(test_shadow),
+        cmocka_unit_test(test_words_of_the_account),
+        cmocka_unit_test(test_page_of_scores_and_parameters),
+        cmocka_unit_test(test_page),
+        cmocka_unit_test(test_page_of_calendars_and_sequences),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_shadow),
         cmocka_unit_test(test_sample),
     };
     return cmocka_run_group_tests(tests, prepare, tear_down);

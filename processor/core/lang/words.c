@@ -2,6 +2,8 @@
 
 #include "base/buf.h"
 
+#include <string.h>
+
 struct writer {
     struct pql_buf out;
     const struct pql_label *labels;
@@ -80,10 +82,42 @@ static void say_selector(struct writer *w, const struct pql_selector *selector, 
     say_slice(w, pql_lang_text(selector->where, w->arena));
 }
 
+static void say_value(struct writer *w, const struct pql_node *node);
+
+static bool is_parameter(const struct pql_node *node)
+{
+    return node->kind == PQL_NODE_CALL && node->text.len &&
+           (node->function == PQL_FN_IF || node->function == PQL_FN_COALESCE);
+}
+
+/* "$bar (by the account's segment: 'enterprise' 12, else 8)"; it stands as
+ * coalesce(if(account.segment = 'enterprise', 12, null), …, 8). */
+static void say_parameter(struct writer *w, const struct pql_node *node)
+{
+    pql_buf_printf(&w->out, "$%.*s (", PQL_SLICE_ARG(node->text));
+    for (size_t i = 0; i + 1 < node->kids_count; i++) {
+        const struct pql_node *is = node->kids[i]->kids[0];
+        if (!i) {
+            say(w, "by ");
+            say_value(w, is->kids[0]);
+            say(w, ": ");
+        }
+        say_value(w, is->kids[1]);
+        say(w, " ");
+        say_value(w, node->kids[i]->kids[1]);
+        say(w, ", ");
+    }
+    if (node->kids_count > 1) say(w, "else ");
+    say_value(w, node->kids[node->kids_count - 1]);
+    say(w, ")");
+}
+
 /* A value that is compared: what it is called, or else its own text. */
 static void say_value(struct writer *w, const struct pql_node *node)
 {
-    if (node->kind == PQL_NODE_USER_ATTR || node->kind == PQL_NODE_ACCOUNT_ATTR) {
+    if (is_parameter(node)) {
+        say_parameter(w, node);
+    } else if (node->kind == PQL_NODE_USER_ATTR || node->kind == PQL_NODE_ACCOUNT_ATTR) {
         say(w, node->kind == PQL_NODE_USER_ATTR ? "the user's " : "the account's ");
         say_slice(w, node->text);
     } else if (node->kind == PQL_NODE_CONST && node->value.kind == PQL_DURATION) {
@@ -266,6 +300,23 @@ static enum pql_node_kind turned_round(enum pql_node_kind relation)
     return turned[relation];
 }
 
+/* account.f(…) in a user's definition: what f says, in brackets. */
+static bool say_account_compared(struct writer *w, const struct pql_node *call, enum pql_node_kind relation,
+                                 const struct pql_node *bound)
+{
+    if (call->kind != PQL_NODE_CALL || !call->of_account) return false;
+    struct pql_node own = *call;
+    size_t before = w->out.len;
+    own.of_account = false;
+    say(w, "in the account (");
+    if (!say_call_compared(w, &own, relation, bound)) {
+        w->out.len = before;
+        return false;
+    }
+    say(w, ")");
+    return true;
+}
+
 static void say_comparison(struct writer *w, const struct pql_node *node)
 {
     static const char *const words[PQL_NODE_KIND_COUNT] = {
@@ -278,7 +329,7 @@ static void say_comparison(struct writer *w, const struct pql_node *node)
         right = node->kids[0];
         relation = turned_round(relation);
     }
-    if (say_call_compared(w, left, relation, right)) return;
+    if (say_call_compared(w, left, relation, right) || say_account_compared(w, left, relation, right)) return;
     say_subject(w, left);
     say(w, left->type == PQL_TYPE_TIME && relation == PQL_NODE_LT   ? " is before "
            : left->type == PQL_TYPE_TIME && relation == PQL_NODE_GT ? " is after "
@@ -390,12 +441,48 @@ static void say_condition(struct writer *w, const struct pql_node *node)
     }
 }
 
+/* What points are given for: "invite_sent event in the last 90 days", "day with login events so far". */
+static void say_unit(struct writer *w, const struct pql_node *node)
+{
+    bool is_plain = node->kind == PQL_NODE_CALL && !node->of_account;
+    if (is_plain && node->function == PQL_FN_COUNT) {
+        say_selector(w, &node->selector, true);
+        say_window(w, &node->window);
+    } else if (is_plain && node->function == PQL_FN_DISTINCT) {
+        pql_buf_printf(&w->out, "different %.*s in ", PQL_SLICE_ARG(node->selector.path));
+        say_selector(w, &node->selector, false);
+        say_window(w, &node->window);
+    } else if (is_plain && (node->function == PQL_FN_DAYS || node->function == PQL_FN_WEEKS ||
+                            node->function == PQL_FN_MONTHS)) {
+        const char *name = pql_functions[node->function].name;
+        pql_buf_printf(&w->out, "%.*s with ", (int)strlen(name) - 1, name);
+        say_selector(w, &node->selector, false);
+        say_window(w, &node->window);
+    } else {
+        say(w, "unit of ");
+        say_subject(w, node);
+    }
+}
+
+static struct pql_slice taken(struct writer *w)
+{
+    struct pql_slice words = pql_arena_copy(w->arena, (struct pql_slice){w->out.ptr, w->out.len});
+    pql_buf_deinit(&w->out);
+    return words;
+}
+
 struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels,
                                 size_t labels_count, struct pql_arena *arena)
 {
     struct writer w = {.labels = labels, .labels_count = labels_count, .arena = arena};
     say_condition(&w, condition);
-    struct pql_slice words = pql_arena_copy(arena, (struct pql_slice){w.out.ptr, w.out.len});
-    pql_buf_deinit(&w.out);
-    return words;
+    return taken(&w);
+}
+
+struct pql_slice pql_lang_unit_words(const struct pql_node *number, const struct pql_label *labels,
+                                     size_t labels_count, struct pql_arena *arena)
+{
+    struct writer w = {.labels = labels, .labels_count = labels_count, .arena = arena};
+    say_unit(&w, number);
+    return taken(&w);
 }

@@ -11,5 +11,8 @@
 
 struct pql_slice pql_lang_words(const struct pql_node *condition, const struct pql_label *labels,
                                 size_t labels_count, struct pql_arena *arena);
+/* Of a number that points are given for: one unit of it, "invite_sent event in the last 90 days". */
+struct pql_slice pql_lang_unit_words(const struct pql_node *number, const struct pql_label *labels,
+                                     size_t labels_count, struct pql_arena *arena);
 
 #endif
