@@ -238,7 +238,18 @@ static void passing_faults_are_overcome(void **state)
     assert_found_behind("status-503-1");
     assert_found_behind("status-408-1");
     assert_found_behind("delay-100");
-    assert_found_behind("learns-2");
+}
+
+static void what_is_registered_within_the_grace_is_found(void **state)
+{
+    (void)state;
+    struct pql_registry_conf conf = {.url = url_of("learns-2"), .timeout_ms = 5000};
+    struct pql_registry_paces paces = quick;
+    paces.grace_ms = 60000; /* three questions take how long they take */
+    struct pql_registry *registry = pql_registry_new(&conf, &paces, NULL, NULL, &err);
+    if (!registry || wait_for(registry, 1, 20000)) fail_msg("%s", err.msg);
+    assert_true(pql_slice_is(text, event_schema));
+    pql_registry_free(registry);
 }
 
 static void lasting_faults_keep_the_partition_waiting_and_name_the_remedy(void **state)
@@ -576,6 +587,7 @@ int main(void)
         cmocka_unit_test(fingerprints_are_not_asked_for),
         cmocka_unit_test(references_are_put_in_place),
         cmocka_unit_test(passing_faults_are_overcome),
+        cmocka_unit_test(what_is_registered_within_the_grace_is_found),
         cmocka_unit_test(lasting_faults_keep_the_partition_waiting_and_name_the_remedy),
         cmocka_unit_test(a_slow_answer_is_given_up),
         cmocka_unit_test(freeing_does_not_wait_for_an_answer),
