@@ -128,7 +128,7 @@ class Evaluation:
     def is_missed(self, definition, user):
         ended = []
 
-        def has_ended(tree):
+        def has_ended(tree, user):
             if tree[0] == "fn" and tree[4] and tree[4][0] in ("first", "period"):
                 place = self.after.window(None if tree[1] else user, tree[4])
                 if place and self.now >= place[1]:
@@ -136,15 +136,22 @@ class Evaluation:
                     return True
             return False
 
-        def leaf(tree):
-            if tree[0] == "score":
-                return pql_score.score_value(definition, lambda t: three_valued(t, leaf), decaying, self.now)
-            return self.signal(self.after, user, tree) if has_ended(tree) else UNKNOWN
+        def leaf_of(definition, user):
+            def leaf(tree):
+                if tree[0] == "score":
+                    return score(definition, user)
+                if tree[0] == "scoreof":    # what it is made of, as where it stands by itself
+                    other = self.program.by_name[tree[-1]]
+                    return score(other, user if other.subject == "user" else None)
+                return self.signal(self.after, user, tree) if has_ended(tree, user) else UNKNOWN
+            return leaf
 
-        def decaying(call):
-            return self.weighed(self.after, user, self.now)(call) if has_ended(call) else UNKNOWN
+        def score(definition, user):
+            leaf = leaf_of(definition, user)
+            return pql_score.score_value(definition, lambda tree: three_valued(tree, leaf), lambda call:
+                                         self.weighed(self.after, user, self.now)(call) if has_ended(call, user) else UNKNOWN, self.now)
 
-        value = three_valued(definition.qualify, leaf)
+        value = three_valued(definition.qualify, leaf_of(definition, user))
         return bool(ended) and value is not UNKNOWN and not truth(value)
 
     # ---- causes ----

@@ -62,6 +62,9 @@ class Program:
         while len(done) < len(self.definitions):
             done.append(next(d for d in self.definitions if d not in done and
                              all(self.by_name[n] in done for n in d.needs)))
+        for d in done:
+            d.may_miss |= any(t[0] == "scoreof" and self.by_name[t[-1]].may_miss
+                              for c in [d.qualify] + d.score_trees for t in walk(c))
         return done
 
     def how_much_is_kept(self):
