@@ -191,8 +191,13 @@ static int read_header(struct files *files, struct pql_rows *rows, struct pql_er
     const struct pql_slice *wanted = pql_mapping_wanted(files->mapping, &count);
     for (size_t i = 0; i < count; i++) {
         files->columns[i] = SIZE_MAX;
-        for (size_t k = 0; k < files->columns_count; k++)
-            if (pql_slice_eq(files->cells[k], wanted[i])) files->columns[i] = k;
+        for (size_t k = 0; k < files->columns_count; k++) {
+            if (!pql_slice_eq(files->cells[k], wanted[i])) continue;
+            if (files->columns[i] != SIZE_MAX)
+                return PQL_FAIL(err, PQL_ERR_CONFIG, "line 1: two columns are called '%.*s'",
+                                PQL_SLICE_ARG(wanted[i]));
+            files->columns[i] = k;
+        }
     }
     return 1;
 }

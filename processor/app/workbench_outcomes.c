@@ -318,6 +318,14 @@ static void warn_unseen(const struct pql_workbench *bench, const struct pql_outc
     free(names);
 }
 
+static void warn_unjudged(const struct judgement *judgement)
+{
+    for (size_t i = 0; i < judgement->count; i++)
+        if (is_judged(judgement, pql_program_definition(judgement->replay->bench.program, i))) return;
+    fprintf(stderr,
+            "warning: no definition is left to judge: each is an outcome itself, or the one of --among\n");
+}
+
 void pql_report_outcomes(const struct pql_replay *replay, const struct pql_outcomes_conf *conf, bool as_json,
                          struct pql_buf *out)
 {
@@ -328,6 +336,7 @@ void pql_report_outcomes(const struct pql_replay *replay, const struct pql_outco
     judgement.verdicts = pql_xcalloc(judgement.count, sizeof *judgement.verdicts);
     pql_replay_each(replay, judge_all, &judgement);
     warn_unseen(&replay->bench, conf);
+    warn_unjudged(&judgement);
     if (as_json) {
         pql_report_open(out, NULL, '{');
         json_title(out, &judgement);

@@ -362,6 +362,17 @@ static void test_replay_of_csv(void **state)
     assert_non_null(strstr(err, "events.csv:4: refused: bad_csv: 2 cells, but the header has 6"));
 }
 
+static void test_replay_of_csv_with_a_column_twice(void **state)
+{
+    (void)state;
+    write_file("c.conf", CONFIG "definitions = ( { name = \"big\"; qualify = \"ever(upload)\"; } );\n");
+    write_file("twice.csv", "event,account_id,event,occurred_at\nupload,A,login,1767225600000\n");
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("twice.csv")),
+                     PQL_EXIT_FAILURE);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "twice.csv: line 1: two columns are called 'event'\n"));
+}
+
 static void put_text(struct pql_buf *buf, const char *text)
 {
     pql_buf_zigzag(buf, (int64_t)strlen(text));
@@ -509,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_replay_advances),
         cmocka_unit_test(test_replay_counts_late_events),
         cmocka_unit_test(test_replay_of_csv),
+        cmocka_unit_test(test_replay_of_csv_with_a_column_twice),
         cmocka_unit_test(test_replay_of_a_container),
         cmocka_unit_test(test_replay_partitions),
         cmocka_unit_test(test_readme),

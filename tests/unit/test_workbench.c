@@ -224,6 +224,9 @@ static void test_outcomes_of_definitions(void **state)
     assert_has(
         out, "\"definition\":\"inviter\",\"version\":1,\"subject\":\"user\",\"n\":3,\"converted\":2,\"tp\":1,"
              "\"fp\":0,\"fn\":1,\"tn\":1,");
+    report("--outcomes=team --among inviter");
+    assert_has(err, "warning: no definition is left to judge: each is an outcome itself, or the one of "
+                    "--among\n");
 }
 
 /* Without names each definition is asked by its own convert_on, of feedback alone; a conversion of the
