@@ -373,6 +373,30 @@ static void test_replay_of_csv_with_a_column_twice(void **state)
     assert_non_null(strstr(err, "twice.csv: line 1: two columns are called 'event'\n"));
 }
 
+/* A shipped mapping with fields of one's own, as README.md shows. */
+static void test_replay_by_a_shipped_mapping(void **state)
+{
+    (void)state;
+    write_file(
+        "c.conf",
+        "app = \"acme\"; inputs = ( { topic = \"t\"; format = \"json\"; mapping = \"own\"; } );\n"
+        "mappings = { own = { preset = \"snowplow\"; account = "
+        "\"contexts_com_acme_account_1.0.account_id\";\n"
+        "  properties = [ \"unstruct_event_com_acme_invite_sent_1.*\", \"*\" ]; }; };\n"
+        "definitions = ( { name = \"pro\"; qualify = \"ever(invite_sent where plan = 'pro' and platform = "
+        "'srv')\"; } );\n");
+    write_file(
+        "e.jsonl",
+        "{\"platform\":\"srv\",\"collector_tstamp\":\"2026-03-01T12:31:00.972Z\",\"event\":\"unstruct\","
+        "\"event_id\":\"e2\",\"event_name\":\"invite_sent\",\"user_id\":\"u2\","
+        "\"unstruct_event_com_acme_invite_sent_1\":{\"plan\":\"pro\"},"
+        "\"contexts_com_acme_account_1\":[{\"account_id\":\"acme\"}]}\n");
+    assert_int_equal(run("pqlstream replay --config %s %s", path_of("c.conf"), path_of("e.jsonl")),
+                     PQL_EXIT_OK);
+    assert_int_equal(count_of(out, "\n"), 1);
+    assert_non_null(strstr(out, "\"account_id\":\"acme\",\"user_id\":\"u2\",\"transition\":\"entered\""));
+}
+
 static void put_text(struct pql_buf *buf, const char *text)
 {
     pql_buf_zigzag(buf, (int64_t)strlen(text));
@@ -521,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_replay_counts_late_events),
         cmocka_unit_test(test_replay_of_csv),
         cmocka_unit_test(test_replay_of_csv_with_a_column_twice),
+        cmocka_unit_test(test_replay_by_a_shipped_mapping),
         cmocka_unit_test(test_replay_of_a_container),
         cmocka_unit_test(test_replay_partitions),
         cmocka_unit_test(test_readme),
