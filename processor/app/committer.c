@@ -533,6 +533,10 @@ static void decide(struct pql_pipeline *p)
     for (size_t i = 1; i < c->count; i++)
         if (outcome_of(c->tasks[i], &c->positions[i * p->conf->inputs_count]) != outcome) outcome = -1;
     if (!c->foreign_us) c->foreign_us = now_us(p);
+    if (outcome < 0 && has_closing(p)) {
+        give_up_closing(p); /* the revoke waits for us, and those that stay may be nobody else's */
+        return;
+    }
     if (outcome < 0 && now_us(p) - c->foreign_us < FOREIGN_US) {
         again_after(p, BACKOFF_US); /* awake after a long sleep: control will hear which tasks are lost */
         return;

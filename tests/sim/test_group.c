@@ -429,6 +429,41 @@ static void an_unknown_outcome_is_decided_for_those_that_stay(void **state)
     world_deinit(&world);
 }
 
+/* As if the partition's next owner had committed already; only the name in the words differs. */
+static void another_commits(struct world *world, int32_t partition)
+{
+    char *writer = strstr(world->model.offsets[0][partition].metadata, "w=");
+    assert_non_null(writer);
+    writer[2] = writer[2] == '0' ? '1' : '0';
+}
+
+/* Awake after a long sleep, the end of its transaction fenced: one of its tasks is another's by now, and it
+ * hears of that as of any revoke. */
+static void a_task_that_leaves_does_not_hold_up_what_became_of_the_others(void **state)
+{
+    (void)state;
+    struct world world;
+    struct pql_err err;
+    begin(&world, &two_partitions);
+    struct world_process *process = world_start(&world, "pql-0");
+    put_events(&world, 50);
+    run_until_committed(&world, process, NULL);
+    world.model.faults.lost_commit = 1;
+    put_events(&world, 50);
+    while (!stats_of(process).unknown) run(&world, process, NULL, 1);
+    world.model.faults.lost_commit = 0;
+    another_commits(&world, 1);
+    struct world_process *other = world_start(&world, "pql-1");
+    run_until_live(&world, process, other, 1, 1);
+    assert_int_not_equal(world.model.group.target[0], world.model.group.target[1]);
+    assert_int_equal(stop_of(process, &err), PQL_STOP_NONE);
+    run_until_committed(&world, process, other);
+    assert_int_equal(visible(&world, PQL_OUT_PQL), undisturbed(&two_partitions, 100));
+    world_kill(process);
+    world_kill(other);
+    world_deinit(&world);
+}
+
 static void a_lost_assignment_ends_a_revoke_at_once(void **state)
 {
     (void)state;
@@ -655,6 +690,7 @@ int main(void)
         cmocka_unit_test(a_leaving_task_has_two_tries),
         cmocka_unit_test(a_revoke_ends_though_nothing_can_be_committed),
         cmocka_unit_test(an_unknown_outcome_is_decided_for_those_that_stay),
+        cmocka_unit_test(a_task_that_leaves_does_not_hold_up_what_became_of_the_others),
         cmocka_unit_test(a_lost_assignment_ends_a_revoke_at_once),
         cmocka_unit_test(offsets_of_every_input_are_committed_also_of_those_that_do_not_move),
         cmocka_unit_test(an_idle_task_renews_its_offsets_daily),
