@@ -136,7 +136,10 @@ static void apply_waiting(struct pql_engine *engine, int64_t t_ms)
         taken++;
     }
     if (count && !account) account = pql_account_appears(engine, id);
-    if (count) pql_instant(engine, account, t_ms, engine->events, count);
+    if (count)
+        pql_instant(engine, account, t_ms, engine->events, count);
+    else if (first_timer(engine) == account && account && account->timer_ms == t_ms)
+        fire_first(engine, account); /* the account's instant is over with this, whatever was ignored in it */
     for (size_t i = 0; i < taken; i++) free(engine->taken[i]);
 }
 

@@ -231,6 +231,7 @@ static uint64_t run_random(uint32_t round, uint64_t limit, unsigned pause_one_in
     p->conf.settings.dedup_horizon_ms = round % 3 ? DAY : 0;
     p->conf.settings.late_policy = round % 4 == 1 ? PQL_LATE_DROP : PQL_LATE_APPLY;
     if (round % 5 == 2) p->conf.settings.buffer_bytes_max = 400;
+    if (round % 2) p->conf.ignore.text = pql_slice_of("p >= 2");
     define_many(p);
     start(p);
     p->parts.pause_one_in = pause_one_in;
