@@ -18,7 +18,7 @@ struct fixture {
 
 static void setup(struct fixture *fx, const char *text)
 {
-    *fx = (struct fixture){.path = "test-diag-XXXXXX"};
+    *fx = (struct fixture){.path = "/tmp/pqlstream-diag-XXXXXX"};
     int fd = mkstemp(fx->path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
