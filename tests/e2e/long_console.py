@@ -3,7 +3,6 @@ light and dark, a server that goes away and comes back. No error on its console 
 are left beside the program."""
 import os
 import re
-import tempfile
 import time
 import unittest
 
@@ -11,8 +10,8 @@ from playwright.sync_api import Error, expect, sync_playwright
 
 import client
 import dataset
+import endpoint
 import scenario
-import services
 
 BINARY = os.environ["PQL_TEST_BINARY"]
 SHOTS = os.path.join(os.path.dirname(BINARY), "screenshots")
@@ -23,7 +22,7 @@ BROWSER = {"executable_path": "/usr/bin/chromium", "args": [
 PATIENCE_MS = 60000
 
 
-class Console(unittest.TestCase):
+class Console(endpoint.Endpoint):
     @classmethod
     def setUpClass(cls):
         os.makedirs(SHOTS, exist_ok=True)
@@ -32,19 +31,6 @@ class Console(unittest.TestCase):
         cls.browser = cls.playwright.chromium.launch(**BROWSER)
         cls.addClassCleanup(cls.browser.close)
         expect.set_options(timeout=PATIENCE_MS)
-
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-        self.port = services.free_port()
-
-    def start(self, app, settings=""):
-        job = scenario.Scenario(app, self.directory, settings=f'lateness = "1s"; http = "127.0.0.1:{self.port}"; {settings}')
-        job.create_input()
-        program = job.run()
-        self.addCleanup(lambda: program.process.poll() is None and program.kill())
-        return job, program
 
     def page(self, errors, **settings):
         """A page whose errors, breaches of its policy and requests to elsewhere come into the list."""

@@ -5,7 +5,6 @@ import re
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 import unittest
 import urllib.error
@@ -14,6 +13,7 @@ import urllib.request
 
 import client
 import dataset
+import endpoint
 import scenario
 import services
 
@@ -67,20 +67,7 @@ def metrics(text):
     return samples
 
 
-class Admin(unittest.TestCase):
-    def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
-        self.port = services.free_port()
-
-    def start(self, app, settings=""):
-        job = scenario.Scenario(app, self.directory, settings=f'lateness = "1s"; http = "127.0.0.1:{self.port}"; {settings}')
-        job.create_input()
-        program = job.run()
-        self.addCleanup(lambda: program.process.poll() is None and program.kill())
-        return job, program
-
+class Admin(endpoint.Endpoint):
     def wait(self, what, seconds=40):
         deadline = time.monotonic() + seconds
         while True:
