@@ -27,20 +27,14 @@ KNOWN = """, { name = "known"; subject = "account"; qualify = "ever(login)"; }""
 CHANGED = fleet.DEFINITIONS.replace("count(login, 30m) >= 3", "count(login, 30m) >= 5")
 
 class Fleet(fleet.Fleet):
-    """As fleet.Fleet; who ended because the group did not let it in again is started again, as a supervisor would."""
-
     def __init__(self, the_round, *arguments, **options):
         super().__init__(*arguments, **options)
         self.the_round = the_round
 
-    def check_alive(self):
-        for name, program in list(self.running.items()):
-            if name in self.static and program.process.poll() == 1 and \
-                    "longer than its session and was not let in again" in program.log_tail().splitlines()[-1]:
-                self.the_round.tell(f"{name} was not let in again")
-                self.the_round.counts["not let in"] += 1
-                self.the_round.start(name)
-        super().check_alive()
+    def not_let_in(self, name):
+        self.the_round.tell(f"{name} was not let in again")
+        self.the_round.counts["not let in"] += 1
+        self.the_round.start(name)
 
 
 Setup = collections.namedtuple("Setup", "protocol static initial partitions in_order clock snapshots faults")

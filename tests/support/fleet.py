@@ -226,7 +226,16 @@ class Fleet:
             found = re.findall(r"msg=running writer=(\w+)", log.read())
         return found[-1] if found else None
 
+    def not_let_in(self, name):
+        print(f"          {name} was not let in again: started again", flush=True)
+        self.start(name)
+
     def check_alive(self):
+        """Who ended because the group did not let it in again is started again, as a supervisor would."""
+        for name, program in list(self.running.items()):
+            if name in self.static and program.process.poll() == 1 and \
+                    "longer than its session and was not let in again" in program.log_tail().splitlines()[-1]:
+                self.not_let_in(name)
         for name, program in self.running.items():
             self.test.assertIsNone(program.process.poll(), f"{name} ended:\n{program.log_tail()}")
 

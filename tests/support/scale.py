@@ -2,7 +2,7 @@
 short and the long test; what every step cost is printed."""
 import os
 import random
-import tempfile
+import shutil
 import time
 
 import client
@@ -25,6 +25,15 @@ def seed_of_run():
     return seed
 
 
+def kept_directory(app):
+    """Beside the program, and left there until the next run: of a story that fails the logs are all there is."""
+    path = os.path.join(os.path.dirname(os.environ["PQL_TEST_BINARY"]), "runs", app)
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    print(f"logs in {path}", flush=True)
+    return path
+
+
 def worst(gaps):
     return f" (longest pause {max(gaps):.2f} s)" if gaps else ""
 
@@ -37,9 +46,7 @@ class Story:
         self.test, self.broker, self.delivery = test, broker, delivery
         self.seed = seed_of_run()
         self.rng = random.Random(self.seed)
-        directory = tempfile.TemporaryDirectory()
-        test.addCleanup(directory.cleanup)
-        self.job = fleet.TwoInputs(app, directory.name, settings=f'delivery = "{delivery}";')
+        self.job = fleet.TwoInputs(app, kept_directory(app), settings=f'delivery = "{delivery}";')
         self.job.create_input()
         events = dataset.disturbed(dataset.teams(self.seed, EVENT_MS), self.seed + 1, DISORDER, 0.05)
         self.load = fleet.Load(self.job, events, 1000 * fleet.SPEED / EVENT_MS)
