@@ -6,8 +6,10 @@ The words behind the language of a block say what becomes of it; a browser does 
     conf add to first.conf   its end
     sh                       commands: bash runs them in a folder with the page's files, and they end with code 0
     sh exits 2               they end with that code
+    sh try.sh                a file with commands
     sh background            they run while the page goes on, and end with code 0 when they are asked to at its end
     text output              what the commands before it print, … standing for anything
+    text output of sh try.sh what this command prints
     text errors              what they say on standard error, or its beginning
     … not run: WHY           nothing
 """
@@ -19,7 +21,7 @@ import subprocess
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LANGUAGES = ("conf", "json", "sh", "text")
+LANGUAGES = ("conf", "csv", "json", "sh", "text")
 COMMAND_SECONDS = 100
 
 
@@ -33,8 +35,8 @@ class Block:
         self.place = f"{page}:{line}"
 
     def use(self):
-        """('file', name), ('add', name), ('run', code), ('background', None), ('output', None), ('errors', None),
-        ('not run', why)"""
+        """('file', name), ('add', name), ('run', code), ('background', None), ('output', None), ('output of', command),
+        ('errors', None), ('not run', why)"""
         note = self.note
         if note.startswith("not run: ") and len(note) > len("not run: "):
             return "not run", note[len("not run: "):]
@@ -44,9 +46,11 @@ class Block:
             return "background", None
         if self.language == "text" and note in ("output", "errors"):
             return note, None
+        if self.language == "text" and note.startswith("output of "):
+            return "output of", note[len("output of "):]
         if self.language != "sh" and re.fullmatch(r"add to \S+\.\w+", note):
             return "add", note[len("add to "):]
-        if self.language != "sh" and re.fullmatch(r"\S+\.\w+", note):
+        if re.fullmatch(r"\S+\.\w+", note):
             return "file", note
         raise PageError(f"{self.place}: '```{self.language} {note}': neither run nor said why not")
 
@@ -124,20 +128,22 @@ class Run:
             with open(os.path.join(self.folder, more), "w" if use == "file" else "a", encoding="utf-8") as out:
                 out.write(self.text_of(block))
         elif use == "run":
-            self.command(block, more)
+            self.command(block, self.text_of(block), more)
         elif use == "background":
             log = open(os.path.join(self.folder, f"background-{block.line}.log"), "wb")
             self.running.append((block, log, subprocess.Popen(
                 ["bash", "-c", "exec " + self.text_of(block)], cwd=self.folder, env=self.environment,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)))
-        elif use == "output" and not matches(self.text_of(block), self.output):
+        elif use == "output of":
+            self.command(block, more, 0)
+        if use.startswith("output") and not matches(self.text_of(block), self.output):
             raise PageError(f"{block.place}: the commands print\n{self.output}\n{self.errors}")
-        elif use == "errors" and not matches(self.text_of(block) + "…", self.errors):
+        if use == "errors" and not matches(self.text_of(block) + "…", self.errors):
             raise PageError(f"{block.place}: the commands say\n{self.errors}")
 
-    def command(self, block, code):
+    def command(self, block, text, code):
         self.ran += 1
-        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", self.text_of(block)], cwd=self.folder,
+        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", text], cwd=self.folder,
                               env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               encoding="utf-8", errors="replace", timeout=COMMAND_SECONDS)
         self.output, self.errors = done.stdout, done.stderr
