@@ -31,6 +31,8 @@ const struct pql_command pql_commands[] = {
      "a message or container file as JSON, with its schema"},
     {"demo", pql_cmd_demo, "[--broker HOST:PORT]",
      "generated traffic through the real pipeline: who qualifies, and why"},
+    {"manual", pql_cmd_manual, "pqlstream.1 | pqlstream.conf.5 | bash | zsh | fish",
+     "the manual pages and the shells' completions, from the program's own tables"},
 };
 const size_t pql_commands_count = sizeof pql_commands / sizeof *pql_commands;
 
@@ -148,11 +150,33 @@ static const char *store(const struct pql_flag *flag, const char *value)
     return NULL;
 }
 
+/* A command's flags are in its function, beside what they are read into: only a call of it brings them out.
+ */
+static struct {
+    pql_flags_teller *tell;
+    void *context;
+} listener;
+
+void pql_command_tell(const struct pql_command *command, pql_flags_teller *tell, void *context)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s", command->name);
+    listener.tell = tell;
+    listener.context = context;
+    command->run(1, (char *[]){name, NULL});
+    listener.tell = NULL;
+}
+
 bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv,
                     int *rest, int *exit_code)
 {
     int kept = 1;
     bool is_over = false;
+    if (listener.tell) {
+        listener.tell(listener.context, flags, count, about);
+        *exit_code = PQL_EXIT_OK;
+        return false;
+    }
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i], *value;
         if (is_over || word[0] != '-' || !word[1]) {

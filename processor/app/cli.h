@@ -36,6 +36,7 @@ int pql_cmd_checkpoint(int argc, char **argv);
 int pql_cmd_decode(int argc, char **argv);
 int pql_cmd_demo(int argc, char **argv);
 int pql_cmd_dlq(int argc, char **argv);
+int pql_cmd_manual(int argc, char **argv);
 int pql_cmd_run(int argc, char **argv);
 int pql_cmd_sample(int argc, char **argv);
 int pql_cmd_topics(int argc, char **argv);
@@ -72,6 +73,11 @@ struct pql_flag {
  * was printed (0), or an unknown flag or a missing value was told (PQL_EXIT_CONFIG). */
 bool pql_flags_read(const struct pql_flag *flags, size_t count, const char *about, int argc, char **argv,
                     int *rest, int *exit_code);
+
+/* The flags of a command, which stand in its own function, and what it says about itself: `tell` is called
+ * once. Nothing of the command is done. Thread: the first, before there are others. */
+typedef void pql_flags_teller(void *context, const struct pql_flag *flags, size_t count, const char *about);
+void pql_command_tell(const struct pql_command *command, pql_flags_teller *tell, void *context);
 
 /* Of every command that reads a configuration. */
 struct pql_config_flags {

@@ -781,8 +781,7 @@ static void print_wrapped(const char *text, const char *prefix, FILE *out)
     }
 }
 
-/* "10s; 1s to 5m; changes results" */
-static void describe(const struct pql_option *option, char *out, size_t size)
+void pql_option_describe(const struct pql_option *option, char *out, size_t size)
 {
     size_t used = 0;
     char low[48], high[48];
@@ -806,7 +805,7 @@ static void describe(const struct pql_option *option, char *out, size_t size)
 static void print_help(const struct pql_option *option, const char *prefix, FILE *out)
 {
     char about[300], text[700];
-    describe(option, about, sizeof about);
+    pql_option_describe(option, about, sizeof about);
     snprintf(text, sizeof text, about[0] ? "%s [%s]" : "%s", option->help, about);
     print_wrapped(text, prefix, out);
 }
@@ -816,7 +815,7 @@ static bool is_text(enum pql_option_type type)
     return type != PQL_OPTION_INT && type != PQL_OPTION_BOOL;
 }
 
-static bool is_inner(const struct pql_option *option)
+bool pql_option_is_inner(const struct pql_option *option)
 {
     return option->type == PQL_OPTION_GROUP || option->type == PQL_OPTION_LIST;
 }
@@ -826,7 +825,7 @@ static bool is_inner(const struct pql_option *option)
 static bool is_set(const struct pql_option *option)
 {
     bool is_optional = option->inner == PQL_GROUP_MAPPINGS || option->inner == PQL_GROUP_PARAMETER;
-    if (!is_inner(option)) return option->example && !(option->flags & PQL_OPTION_OPTIONAL);
+    if (!pql_option_is_inner(option)) return option->example && !(option->flags & PQL_OPTION_OPTIONAL);
     for (size_t i = 0; i < pql_options_count && !is_optional; i++)
         if (pql_options[i].group == option->inner && is_set(&pql_options[i])) return true;
     return false;
@@ -885,7 +884,7 @@ static void print_group(enum pql_option_group group, const char *parent, size_t 
         if (indent == 0) fputc('\n', out);
         print_help(option, help, out);
         bool is_told = option->example && !*option->example; /* by the help alone */
-        if (is_inner(option))
+        if (pql_option_is_inner(option))
             print_inner(option, prefix, indent, is_written, out);
         else if (!is_told)
             print_scalar(option, parent, prefix, out);
@@ -925,6 +924,11 @@ static const char *const group_paths[PQL_GROUP_COUNT] = {
     [PQL_GROUP_PARAMETER] = "parameters[].",
     [PQL_GROUP_VALUE] = "parameters[].values[].",
 };
+
+const char *pql_option_group_path(enum pql_option_group group)
+{
+    return group_paths[group];
+}
 
 void pql_options_print(enum pql_option_group first, FILE *out)
 {

@@ -121,6 +121,13 @@ bool pql_option_is_root(const char *name); /* for pql_setting_override_environme
 void pql_option_unknown(const struct pql_options_reader *reader, enum pql_option_group group,
                         const struct pql_setting *setting);
 
+/* The group in the path of a setting, with a point or nothing at its end: "inputs[].", and "" for the root.
+ */
+const char *pql_option_group_path(enum pql_option_group group);
+/* What a value may be: "1s to 5m; changes results", or "". */
+void pql_option_describe(const struct pql_option *option, char *out, size_t size);
+bool pql_option_is_inner(const struct pql_option *option); /* a group, or a list of groups */
+
 /* Settings with types, ranges, defaults and help: those of the group `first` and the ones after it, and what
  * holds them. PQL_GROUP_ROOT: all; PQL_GROUP_DEFINITION: what definitions are made of. */
 void pql_options_print(enum pql_option_group first, FILE *out);

@@ -42,6 +42,13 @@ class Package(unittest.TestCase):
             self.assertEqual(shipped.read(), kept.read())
         self.assertTrue(os.listdir(os.path.join(documents, "rules")))
 
+    def test_manual_and_completions_are_what_it_prints(self):
+        for thing, path in {"pqlstream.1": "man/man1/pqlstream.1", "pqlstream.conf.5": "man/man5/pqlstream.conf.5",
+                            "bash": "bash-completion/completions/pqlstream", "zsh": "zsh/vendor-completions/_pqlstream",
+                            "fish": "fish/vendor_completions.d/pqlstream.fish"}.items():
+            with open(os.path.join(self.root, "usr/share", path), encoding="utf-8") as installed:
+                self.assertEqual(installed.read(), run(self.binary, "manual", thing))
+
     def test_what_it_needs_is_named(self):
         for library in ("libavro23", "libconfig9", "libjansson4", "libmicrohttpd12", "libcurl4"):
             self.assertIn(library, self.control)
