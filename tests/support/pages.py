@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LANGUAGES = ("conf", "csv", "json", "sh", "text")
+LANGUAGES = ("conf", "csv", "json", "python", "sh", "text")
 COMMAND_SECONDS = 100
 
 
