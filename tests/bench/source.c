@@ -1,6 +1,7 @@
 #include "bench/source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const char *const source_names[SOURCE_NAMES] = {"project_created", "invite_sent",      "page_viewed",
                                                 "login",           "task_created",     "task_completed",
@@ -48,13 +49,35 @@ void source_event(const struct source *source, uint64_t i, struct source_event *
     uint32_t account = (uint32_t)(where * source->accounts >> 32);
     memcpy(out->account, "acct-", 5);
     digits(out->account + 5, account, 7);
-    out->has_user = (b >> 8 & 0xff) >= 13;
+    bool has_user = (b >> 8 & 0xff) >= 13;
+    int user_digits = source->users ? 5 : 1;
+    uint32_t user =
+        source->users ? (uint32_t)((mix(b) >> 32) * source->users >> 32) : (uint32_t)((b & 0xff) * 10 >> 8);
     memcpy(out->user, "user-", 5);
     digits(out->user + 5, account, 7);
-    out->user[12] = (char)('0' + ((b & 0xff) * 10 >> 8));
-    out->name = name_of((uint32_t)((a & 0xffff) * 100 >> 16));
+    digits(out->user + 12, user, user_digits);
+    out->user_len = has_user ? (uint8_t)(12 + user_digits) : 0;
+    out->name = (uint8_t)name_of((uint32_t)((a & 0xffff) * 100 >> 16));
     __extension__ typedef unsigned __int128 wide;
-    out->time_ms = BEGIN_MS + (int64_t)((wide)i * SPAN_MS / source->events) - lateness(b);
+    out->time_ms = BEGIN_MS + (int64_t)((wide)i * SPAN_MS / source->events);
+    if (!source->is_ordered) out->time_ms -= lateness(b);
+}
+
+static uint32_t number_of(const char *text, int count)
+{
+    uint32_t value = 0;
+    while (count--) value = value * 10 + (uint32_t)(*text++ - '0');
+    return value;
+}
+
+uint32_t source_account_number(const struct source_event *event)
+{
+    return number_of(event->account + 5, 7);
+}
+
+uint32_t source_user_number(const struct source_event *event)
+{
+    return number_of(event->user + 12, event->user_len - 12);
 }
 
 static void put_string(struct pql_buf *out, const char *text, size_t len)
@@ -107,8 +130,8 @@ void source_value(const struct source *source, uint64_t i, uint32_t schema_id, s
     for (int shift = 24; shift >= 0; shift -= 8) pql_buf_u8(out, (uint8_t)(schema_id >> shift));
     put_id(out, c, d);
     put_string(out, event.account, sizeof event.account);
-    pql_buf_zigzag(out, event.has_user);
-    if (event.has_user) put_string(out, event.user, sizeof event.user);
+    pql_buf_zigzag(out, event.user_len > 0);
+    if (event.user_len) put_string(out, event.user, event.user_len);
     put_words(out, source_names[event.name]);
     pql_buf_zigzag(out, event.time_ms);
     put_properties(out, b, mix(c ^ d));
@@ -120,8 +143,33 @@ struct pql_event source_view(const struct source_event *from)
                               .name = pql_slice_of(source_names[from->name]),
                               .account = {from->account, sizeof from->account},
                               .time_ms = from->time_ms};
-    if (from->has_user) event.user = (struct pql_slice){from->user, sizeof from->user};
+    if (from->user_len) event.user = (struct pql_slice){from->user, from->user_len};
     return event;
+}
+
+bool source_option(struct source *source, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at];
+    bool is_uniform = !strcmp(name, "--uniform"), is_ordered = !strcmp(name, "--ordered");
+    source->is_uniform |= is_uniform;
+    source->is_ordered |= is_ordered;
+    if (is_uniform || is_ordered) return true;
+    if (*at + 1 >= argc) return false;
+    uint64_t value = strtoull(argv[*at + 1], NULL, 10);
+    if (!strcmp(name, "--seed"))
+        source->seed = value;
+    else if (!strcmp(name, "--events"))
+        source->events = value;
+    else if (!strcmp(name, "--count"))
+        source->count = value;
+    else if (!strcmp(name, "--accounts"))
+        source->accounts = (uint32_t)value;
+    else if (!strcmp(name, "--users"))
+        source->users = (uint32_t)value;
+    else
+        return false;
+    ++*at;
+    return true;
 }
 
 uint64_t source_hash(struct pql_slice account, bool entered, int64_t at_ms)

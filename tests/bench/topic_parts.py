@@ -1,0 +1,88 @@
+"""The reference job from topic to topic: beside the client alone, and on several processes."""
+import os
+import time
+
+import kafka_job
+from figures import Bar, Case
+
+RAW = "raw consumer"
+SHOWS = ("cpu_ns", "events_s")
+
+
+def floor(bench, events, accounts, partitions, compression):
+    """The client alone, with the settings of the program's own: nothing that reads a topic can be cheaper."""
+    def run():
+        kafka = bench.kafka()
+        topic = kafka.fill(events, accounts, partitions, compression)
+        found = kafka.tool("read", kafka.address, topic, partitions, events, *kafka_job.CONSUMER)
+        return dict(found, events_s=events / found["wall_s"], events=events)
+
+    return run
+
+
+def job(bench, events, accounts, partitions=8, compression="none", *, settings="", processes=1, pinned=False):
+    """From the start of the processes until all is committed."""
+    def run():
+        kafka = bench.kafka()
+        topic, app = kafka.fill(events, accounts, partitions, compression), kafka.new_app()
+        path = kafka.configure(app, topic, settings)
+        kafka.create_outputs(path)
+        cores = sorted(os.sched_getaffinity(0))
+        progress = kafka_job.Progress(kafka, app, topic)
+        began = time.monotonic()
+        running = [kafka.start(path, instance=f"bench-{i}", core=cores[i % len(cores)] if pinned else None)
+                   for i in range(processes)]
+        try:
+            for process in running:
+                process.wait("all events", 60 + events / 10_000, lambda: progress.done() >= events)
+            wall = time.monotonic() - began
+            cpu = sum(process.cpu_seconds() for process in running)
+            resident = sum(process.resident_bytes() for process in running)
+        finally:
+            progress.close()
+            for process in running:
+                process.stop()
+        digest, _ = kafka.digest(app)
+        kafka.forget(app)
+        expected = bench.expected("--events", events, "--accounts", accounts, "--partitions", partitions)
+        return {"cpu_ns": cpu * 1e9 / events, "events_s": events / wall, "cpu_s": cpu, "wall_s": wall, "events": events,
+                "accounts": accounts, "bytes": resident, "resident_mb": resident / 1e6, "digest": digest, "expected": expected}
+
+    return run
+
+
+def delivery(which, workers=1):
+    return f'workers = {workers}; delivery = "{which}";'
+
+
+def topic_part(bench):
+    n, a = bench.size.kafka_events, bench.size.accounts
+    exactly = "exactly once, 1 worker"
+    at_least = "at least once, 1 worker"
+    bench.measure([
+        Case(RAW, floor(bench, n, a, 8, "none"), SHOWS),
+        Case(exactly, job(bench, n, a, settings=delivery("exactly_once")), SHOWS, against=RAW, bar=Bar(1.8, against=RAW)),
+        Case("exactly once, 2 workers", job(bench, n, a, settings=delivery("exactly_once", 2)), SHOWS, against=RAW),
+        Case(at_least, job(bench, n, a, settings=delivery("at_least_once")), SHOWS, against=RAW),
+        Case("at least once, 2 workers", job(bench, n, a, settings=delivery("at_least_once", 2)), SHOWS, against=RAW),
+    ])
+    for partitions, compression in ((1, "none"), (64, "none"), (8, "lz4"), (8, "zstd")):
+        what = f"{partitions} partitions, {compression}"
+        raw = f"{RAW}, {what}"
+        bench.measure([
+            Case(raw, floor(bench, n, a, partitions, compression), SHOWS),
+            Case(f"{exactly}, {what}", job(bench, n, a, partitions, compression, settings=delivery("exactly_once")), SHOWS,
+                 against=raw, bar=Bar(1.8, against=raw)),
+        ])
+        kafka = bench.kafka()
+        kafka.drop(kafka.fill(n, a, partitions, compression))
+
+
+def scaling_part(bench):
+    n, a = bench.size.kafka_events, bench.size.accounts
+    one = "1 process on a core of its own"
+    bench.measure([
+        Case(one, job(bench, n, a, settings=delivery("exactly_once"), pinned=True), ("events_s", "cpu_ns")),
+        *(Case(f"{count} processes, each on one core", job(bench, n, a, settings=delivery("exactly_once"), processes=count,
+                                                           pinned=True), ("events_s", "cpu_ns"), against=one)
+          for count in (2, 4))])
