@@ -23,6 +23,7 @@ import conditions
 import figures
 import memory_parts
 from conditions import Refused
+from figures import Case
 
 try:  # the client is met only where a broker is
     import kafka_job
@@ -39,6 +40,7 @@ class Size:
     events: int
     accounts: int
     kafka_events: int
+    micro_events: int
     more_accounts: tuple = ()  # (accounts, bar in ns) of engines with very many
     is_full: bool = False
 
@@ -52,14 +54,16 @@ class Size:
 
 
 SIZES = {
-    "quick": Size(minutes=2, rounds=1, events=500_000, accounts=20_000, kafka_events=300_000),
-    "tiny": Size(minutes=2, rounds=1, events=4_000, accounts=300, kafka_events=20_000),  # is it whole? The figures say nothing
-    "full": Size(minutes=100, rounds=3, events=5_000_000, accounts=100_000, kafka_events=5_000_000,
+    "quick": Size(minutes=2, rounds=1, events=500_000, accounts=20_000, kafka_events=300_000, micro_events=100_000),
+    "tiny": Size(minutes=2, rounds=1, events=4_000, accounts=300, kafka_events=20_000, micro_events=10_000),  # is it whole? The figures say nothing
+    "full": Size(minutes=100, rounds=3, events=5_000_000, accounts=100_000, kafka_events=5_000_000, micro_events=1_000_000,
                  more_accounts=((1_000_000, 300),), is_full=True),
 }
 PARTS = {  # what measures it, and its share of the time
+    "a": (memory_parts.micro_part, 6),
     "b": (memory_parts.engine_part, 15),
     "c": (topic_parts and topic_parts.topic_part, 25),
+    "f": (memory_parts.memory_part, 3),
     "g": (topic_parts and topic_parts.scaling_part, 10),
 }
 NEED_BROKER = {"c", "g"}
@@ -117,6 +121,17 @@ class Bench:
                     self.run(case)
         self.rows += [figures.row_of(self.part, case, cases) for case in cases]
 
+    def collect(self, shows, lines, rounds=None):
+        """Rows of a program that measures many things in one run: lines() gives {name, figures} of each."""
+        cases = {}
+        for turn in range(rounds or self.size.rounds):
+            began = time.monotonic()
+            for line in lines():
+                cases.setdefault(line["name"], Case(line["name"], None, shows)).samples.append(line)
+            if 2 * time.monotonic() - began > time.monotonic() + self.clock.left():
+                break
+        self.rows += [figures.row_of(self.part, case, []) for case in cases.values()]
+
     def run(self, case):
         if self.clock.left() < case.took:
             if not case.samples:
@@ -144,7 +159,7 @@ class Bench:
             except Refused:
                 raise
             except Exception as failure:  # as above
-                self.rows.append(figures.row_of(name, figures.Case("the rest", None, problem=told(failure)), []))
+                self.rows.append(figures.row_of(name, Case("the rest", None, problem=told(failure)), []))
 
     def is_good(self):
         return all(row.get("is_right", True) and not row["problem"].startswith("FAILED") for row in self.rows)

@@ -1,6 +1,7 @@
 /* What snapshots cost a worker: one giant account and many small ones, events between the steps of a
- * snapshot. Prints the longest step, the longest event while a snapshot is under way and without one, and how
- * fast pages are made. Times are of the processor, so that a busy machine does not count.
+ * snapshot. Prints, a line of JSON for each snapshot, the longest step, the longest event while a snapshot is
+ * under way and without one, and how fast pages are made. Times are of the processor, so that a busy machine
+ * does not count.
  *
  *   bench_snapshot [--users N] [--accounts N] [--slice BYTES] */
 #include "core/engine.h"
@@ -86,11 +87,11 @@ static void take(struct load *load, uint32_t n, size_t slice)
     }
     pql_snapshot_saved(load->engine);
     for (int i = 0; i < 5000; i++) after = longer(after, apply_any(load));
-    printf("snapshot %2u share of %d: %6.1f MB, begin %5.1f us, %6llu steps, longest %6.1f us, %5.0f MB/s; "
-           "longest event "
-           "%6.1f us, without a snapshot %6.1f us\n",
-           n, n ? SHARES : 1, (double)bytes / 1e6, begin, (unsigned long long)count, longest,
-           (double)bytes / steps, during, after);
+    printf("{\"name\": \"%s\", \"mb\": %.2f, \"begin_us\": %.1f, \"steps\": %llu, \"longest_us\": %.1f, "
+           "\"mb_s\": %.1f, "
+           "\"event_us\": %.1f, \"event_without_us\": %.1f}\n",
+           n ? "snapshot of a share" : "first snapshot, whole", (double)bytes / 1e6, begin,
+           (unsigned long long)count, longest, (double)bytes / steps, during, after);
     pql_buf_deinit(&out);
 }
 
@@ -131,9 +132,6 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < load.users; i++) apply(&load, i, 0);
     for (unsigned i = 0; i < load.accounts; i++) apply(&load, i % 5, 1 + i);
     for (uint32_t n = 0; n < SNAPSHOTS; n++) take(&load, n, slice);
-    struct pql_engine_stats stats = pql_engine_stats(load.engine);
-    printf("%llu accounts, %llu users, %llu bytes of memory\n", (unsigned long long)stats.accounts,
-           (unsigned long long)stats.users, (unsigned long long)pql_engine_bytes(load.engine));
     pql_engine_free(load.engine);
     pql_program_free(program);
     pql_diags_deinit(&diags);

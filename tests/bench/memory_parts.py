@@ -78,3 +78,47 @@ def engine_part(bench):
         bench.measure([Case(f"{accounts:,} accounts, {'uniform' if u else 'skewed'}",
                             engine(bench, source(2 * accounts, accounts, uniform=u)), shows, bar=Bar(limit))
                        for u in (False, True)], rounds=1)
+
+
+def functions(bench, group):
+    """Lines of bench_functions; where it says what is meant to be kept, the name does too."""
+    def lines():
+        found = lines_of(bench, "bench_functions", "--events", bench.size.micro_events, group)
+        return [dict(line, name=line["name"] + (f" (meant to keep {line['meant']})" if "meant" in line else ""))
+                for line in found]
+
+    return lines
+
+
+def snapshots(bench):
+    """The whole first snapshot, and of the shares after it what was worst."""
+    found = lines_of(bench, "bench_snapshot", "--users", bench.size.accounts, "--accounts", 2 * bench.size.accounts)
+    answer = []
+    for name in dict.fromkeys(line["name"] for line in found):
+        of = [line for line in found if line["name"] == name]
+        answer.append({"name": name, "longest_us": max(line["longest_us"] for line in of),
+                       "mb_s": min(line["mb_s"] for line in of), "mb": max(line["mb"] for line in of)})
+    return answer
+
+
+def micro_part(bench):
+    bench.collect(("over_ns", "account_bytes"), functions(bench, "--functions"))
+    bench.collect(("ns", "bytes_each"), functions(bench, "--values"), rounds=1)
+    bench.collect(("longest_us", "mb_s", "mb"), lambda: snapshots(bench))
+
+
+def resident(bench, events_of, name, more=(), bar=None):
+    """What the allocator takes of the machine beside what the engine says of itself."""
+    return Case(name, engine(bench, events_of, more=more), ("account_bytes", "resident_account_bytes", "user_bytes"), bar=bar)
+
+
+def memory_part(bench):
+    n, a, bar = bench.size.events, bench.size.accounts, Bar(400, "resident_account_bytes")
+    bench.measure([
+        resident(bench, source(n, a), f"reference definition, {a:,} accounts", bar=bar),
+        resident(bench, source(n, 10 * a), f"reference definition, {10 * a:,} accounts", bar=bar),
+        resident(bench, source(n, a), f"and 9 that listen to the events, {a:,} accounts", ["--touched", 9]),
+        resident(bench, source(n, a), f"and one that keeps users, {a:,} accounts", ["--per-user"]),
+    ], rounds=1)
+    bench.collect(("account_bytes", "ns"), functions(bench, "--definitions"), rounds=1)
+    bench.collect(("user_bytes", "ns"), functions(bench, "--users"), rounds=1)
