@@ -159,9 +159,9 @@ class Outputs(unittest.TestCase):
     def test_the_reference_gives_what_was_published(self):
         """Found by programs that share nothing with these."""
         run = bench_of()
-        for partitions, digest in (((), "09aa0a01bbe7b1d9"), (("--partitions", 1), "b7fa8fcf7402ac5b"),
-                                   (("--partitions", 8), "18cc6788a3af019c")):
-            self.assertEqual(run.expected("--events", 200_000, "--accounts", 5_000, *partitions), digest)
+        for partitions, digest in (((), "6f994287ff74e82e"), (("--partitions", 1), "eecbb126d3028840"),
+                                   (("--partitions", 8), "aa16a17d17a2cf46")):
+            self.assertEqual(run.expected("--events", 30_000, "--accounts", 600, *partitions), digest)
 
 
 if __name__ == "__main__":
