@@ -21,6 +21,7 @@ import pages  # noqa: E402
 WITH_BROKERS = {  # page: the test that runs its blocks
     "README.md": "test_readme.py",
     "conf/operations.md": "test_operations.py",
+    "conf/tutorial.md": "test_tutorial.py",
 }
 OPERATIONS = os.path.join("conf", "operations.md")
 
@@ -168,7 +169,7 @@ def check_repetition():
 
 def check_uses():
     """Each block is run, or says why not; and somebody runs it."""
-    for page in set(pages.page_paths()) - {"README.md"}:
+    for page in pages.page_paths():
         try:
             uses = [block.use()[0] for block in pages.blocks(page)]
         except pages.PageError as error:

@@ -6,6 +6,7 @@ The words behind the language of a block say what becomes of it; a browser does 
     conf add to first.conf   its end
     sh                       commands: bash runs them in a folder with the page's files, and they end with code 0
     sh exits 2               they end with that code
+    sh until it prints       again and again, until the output that follows is as it stands there
     sh try.sh                a file with commands
     sh background            they run while the page goes on, and end with code 0 when they are asked to at its end
     text output              what the commands before it print, … standing for anything
@@ -19,6 +20,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LANGUAGES = ("conf", "csv", "json", "python", "sh", "text")
@@ -35,15 +37,15 @@ class Block:
         self.place = f"{page}:{line}"
 
     def use(self):
-        """('file', name), ('add', name), ('run', code), ('background', None), ('output', None), ('output of', command),
-        ('errors', None), ('not run', why)"""
+        """('file', name), ('add', name), ('run', code), ('until it prints', None), ('background', None), ('output', None),
+        ('output of', command), ('errors', None), ('not run', why)"""
         note = self.note
         if note.startswith("not run: ") and len(note) > len("not run: "):
             return "not run", note[len("not run: "):]
         if self.language == "sh" and re.fullmatch(r"(exits \d)?", note):
             return "run", int(note[-1]) if note else 0
-        if self.language == "sh" and note == "background":
-            return "background", None
+        if self.language == "sh" and note in ("background", "until it prints"):
+            return note, None
         if self.language == "text" and note in ("output", "errors"):
             return note, None
         if self.language == "text" and note.startswith("output of "):
@@ -113,7 +115,7 @@ class Run:
         self.environment["PATH"] = os.pathsep.join([os.path.dirname(os.path.abspath(binary)), *path, os.environ["PATH"]])
         self.environment["LSAN_OPTIONS"] = "print_suppressions=0"
         self.output = self.errors = ""
-        self.running = []
+        self.running, self.sessions = [], []
         self.ran = 0
 
     def text_of(self, block):
@@ -137,25 +139,47 @@ class Run:
         elif use == "output of":
             self.command(block, more, 0)
         if use.startswith("output") and not matches(self.text_of(block), self.output):
-            raise PageError(f"{block.place}: the commands print\n{self.output}\n{self.errors}")
+            raise PageError(f"{block.place}: the commands print\n{self.output}\n{self.errors}{self.logs()}")
         if use == "errors" and not matches(self.text_of(block) + "…", self.errors):
             raise PageError(f"{block.place}: the commands say\n{self.errors}")
 
     def command(self, block, text, code):
         self.ran += 1
-        done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", text], cwd=self.folder,
-                              env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              encoding="utf-8", errors="replace", timeout=COMMAND_SECONDS)
-        self.output, self.errors = done.stdout, done.stderr
-        if done.returncode != code:
-            raise PageError(f"{block.place}: exit status {done.returncode}\n{done.stdout}{done.stderr}{self.logs()}")
+        process = subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", text], cwd=self.folder, env=self.environment,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   encoding="utf-8", errors="replace", start_new_session=True)
+        self.sessions.append(process.pid)
+        try:
+            self.output, self.errors = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill_sessions()
+            self.output, self.errors = process.communicate()
+            raise PageError(f"{block.place}: not done in {COMMAND_SECONDS} s\n{self.output}{self.errors}{self.logs()}") from None
+        if code is not None and process.returncode != code:
+            raise PageError(f"{block.place}: exit status {process.returncode}\n{self.output}{self.errors}{self.logs()}")
+
+    def repeat(self, block, following):
+        deadline = time.monotonic() + COMMAND_SECONDS
+        self.command(block, self.text_of(block), None)
+        while not matches(self.text_of(following), self.output) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            self.command(block, self.text_of(block), None)
 
     def logs(self):
         said = ""
-        for block, log, _ in self.running:
-            with open(log.name, encoding="utf-8", errors="replace") as source:
-                said += f"\n--- {block.place}, in the background:\n{source.read()[-3000:]}"
+        for path in glob.glob(os.path.join(self.folder, "*.log")):
+            with open(path, encoding="utf-8", errors="replace") as source:
+                said += f"\n--- {os.path.basename(path)}:\n{source.read()[-3000:]}"
         return said
+
+    def kill_sessions(self):
+        """What commands have left running."""
+        for session in self.sessions:
+            try:
+                os.killpg(session, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.sessions = []
 
     def end(self):
         """Asks what runs in the background to end."""
@@ -172,12 +196,16 @@ class Run:
                     process.wait()
                 log.close()
             self.running = []
+            self.kill_sessions()
             self.home.cleanup()
 
     def all(self):
         try:
-            for block in blocks(self.page):
+            listed = blocks(self.page)
+            for number, block in enumerate(listed):
                 self.step(block)
+                if block.use()[0] == "until it prints":
+                    self.repeat(block, listed[number + 1])
         finally:
             self.end()
         return self.ran

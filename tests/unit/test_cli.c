@@ -373,7 +373,7 @@ static void test_replay_of_csv_with_a_column_twice(void **state)
     assert_non_null(strstr(err, "twice.csv: line 1: two columns are called 'event'\n"));
 }
 
-/* A shipped mapping with fields of one's own, as README.md shows. */
+/* A shipped mapping with fields of one's own, as conf/README.md shows. */
 static void test_replay_by_a_shipped_mapping(void **state)
 {
     (void)state;
@@ -470,48 +470,6 @@ static void test_replay_partitions(void **state)
     assert_non_null(strstr(err, "100 accounts"));
 }
 
-/* The text between a line that is `begin` and the next ```. */
-static void write_block(const char *readme, const char *begin, const char *name)
-{
-    const char *from = strstr(readme, begin), *to = from ? strstr(from + strlen(begin), "```") : NULL;
-    assert_non_null(to);
-    FILE *file = fopen(path_of(name), "w");
-    fwrite(from + strlen(begin), 1, (size_t)(to - from) - strlen(begin), file);
-    fclose(file);
-}
-
-/* What README.md tells a new user to write and type gives what it shows. */
-static void test_readme(void **state)
-{
-    (void)state;
-    static char readme[100000];
-    static const char *const fields[][6] = {
-        {"inviter", "A-1", "ann", "entered", "condition", "2026-03-02T10:00:00.000Z"},
-        {"active_team", "A-1", "", "entered", "condition", "2026-03-02T11:00:00.000Z"},
-        {"inviter", "A-1", "ann", "left", "expired", "2026-03-08T09:00:00.000Z"},
-        {"active_team", "A-1", "", "left", "expired", "2026-03-09T10:00:00.000Z"},
-    };
-    FILE *file = fopen("README.md", "r");
-    assert_non_null(file);
-    readme[fread(readme, 1, sizeof readme - 1, file)] = 0;
-    fclose(file);
-    write_block(readme, "```conf\n", "first.conf");
-    write_block(readme, "```json\n", "events.jsonl");
-    assert_int_equal(
-        run("pqlstream replay --config %s --advance end %s", path_of("first.conf"), path_of("events.jsonl")),
-        PQL_EXIT_OK);
-    char *save = NULL, *line = strtok_r(out, "\n", &save);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++, line = strtok_r(NULL, "\n", &save)) {
-        char shown[200];
-        snprintf(shown, sizeof shown, "    %-11s  %s  %-3s  %-7s  %-9s  %s\n", fields[i][0], fields[i][1],
-                 fields[i][2], fields[i][3], fields[i][4], fields[i][5]);
-        assert_non_null(strstr(readme, shown));
-        assert_non_null(line);
-        for (size_t k = 0; k < 6; k++) assert_non_null(strstr(line, fields[i][k]));
-    }
-    assert_null(line);
-}
-
 static void test_replay_of_a_missing_file(void **state)
 {
     (void)state;
@@ -548,7 +506,6 @@ int main(void)
         cmocka_unit_test(test_replay_by_a_shipped_mapping),
         cmocka_unit_test(test_replay_of_a_container),
         cmocka_unit_test(test_replay_partitions),
-        cmocka_unit_test(test_readme),
         cmocka_unit_test(test_replay_of_a_missing_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
