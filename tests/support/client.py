@@ -151,6 +151,9 @@ def read_committed(broker, topic, seconds=60, waits=True):
             elif message.offset() >= ends[message.partition()]:
                 open_partitions.discard(message.partition())
     consumer.close()
+    places = {(m.partition(), m.offset()) for m in messages}
+    if len(places) != len(messages):
+        raise RuntimeError(f"{topic}: the reader itself gave {len(messages) - len(places)} messages twice")
     return sorted(messages, key=lambda m: (m.partition(), m.offset()))
 
 
