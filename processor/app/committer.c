@@ -24,9 +24,7 @@ enum {
     DELAY_FACTOR = 2, /* outputs wait this many transactions' time where that is longer: at most a third of
                          the time is spent in them */
     ACKS = 256,
-    SIZE_FIRST = 256 << 10, /* of a transaction, while the pace of producing is not known */
-    SIZE_LEAST = 16 << 10,
-    SIZE_MOST = 64 << 20,
+    SIZE_MOST = 64 << 20, /* of a transaction */
 };
 
 static uint64_t now_us(const struct pql_pipeline *p)
@@ -60,7 +58,7 @@ static void learn_pace(struct pql_pipeline *p, uint64_t took_us)
     uint64_t third = third_us(p);
     if (took_us > third) {
         uint64_t fits = (uint64_t)((double)c->size * (double)third / (double)took_us / 2);
-        c->size_max = fits > SIZE_LEAST ? fits : SIZE_LEAST;
+        c->size_max = fits > p->conf->transaction_bytes_min ? fits : p->conf->transaction_bytes_min;
     } else if (took_us < third / 4 && c->size * 2 >= c->size_max) {
         c->size_max = c->size_max * 2 < SIZE_MOST ? c->size_max * 2 : SIZE_MOST;
     }
@@ -302,7 +300,7 @@ static void collect(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
     c->count = c->size = 0;
-    if (!c->size_max) c->size_max = SIZE_FIRST;
+    if (!c->size_max) c->size_max = p->conf->transaction_bytes;
     c->closing_tries = 0;
     for (size_t i = 0; i < p->count; i++) {
         struct pql_task *task = p->tasks[(c->turn + i) % p->count];

@@ -111,9 +111,9 @@ static void go_on(struct pql_pipeline *p, struct pql_task *task)
 {
     size_t records = (task->sealed ? task->sealed->count : 0) + (task->open ? task->open->count : 0);
     pql_log(PQL_LOG_INFO, "the task goes on where it was",
-            "topic=%s partition=%d offset=%lld kept_records=%zu "
-            "parked_ms=%llu",
-            p->conf->inputs[0].topic, task->partition, (long long)task->place.next[0], records,
+            "topic=%s partition=%d offset=%lld committed_by=%s epoch=%llu kept_records=%zu parked_ms=%llu",
+            p->conf->inputs[0].topic, task->partition, (long long)task->place.next[0], task->committed_writer,
+            (unsigned long long)task->committed_epoch, records,
             (unsigned long long)(now_us(p) - task->parked_us) / 1000);
     for (uint32_t i = 0; i < p->conf->inputs_count; i++) {
         task->feed_from[i] = task->place.next[i];

@@ -44,6 +44,8 @@ struct pql_pipeline_conf pql_pipeline_conf_default(void)
         .inbox_bytes_max = 16 << 20,
         .part_records_max = 20000,
         .cut_bytes = 256 << 10,
+        .transaction_bytes = 256 << 10,
+        .transaction_bytes_min = 16 << 10,
         .transaction_timeout_ms = 10000,
     };
 }

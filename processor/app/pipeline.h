@@ -116,7 +116,9 @@ struct pql_pipeline_conf {
     /* A long input stops after so many records or bytes, and an epoch can be cut in two after so many bytes:
      * so much is produced within transaction_timeout_ms even by a broker that is very slow. */
     uint64_t part_records_max, cut_bytes;
-    int64_t transaction_timeout_ms; /* what the broker gives a transaction */
+    uint64_t transaction_bytes, transaction_bytes_min; /* how much the first one holds, and the least that is
+                                                          tried where producing is slow */
+    int64_t transaction_timeout_ms;                    /* what the broker gives a transaction */
 
     struct pql_decoding decoding;
     pql_encode *encode;

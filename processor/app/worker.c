@@ -145,8 +145,10 @@ static void finish_replay(struct pql_worker *w, struct pql_task *task)
         pql_snapshot_saved(task->engine);
     }
     note_lag_at_most(w, task);
-    pql_log(PQL_LOG_INFO, "the task is live", "topic=%s partition=%d offset=%lld replayed=%llu accounts=%llu",
+    pql_log(PQL_LOG_INFO, "the task is live",
+            "topic=%s partition=%d offset=%lld committed_by=%s epoch=%llu replayed=%llu accounts=%llu",
             w->pipeline->conf->inputs[0].topic, task->partition, (long long)task->place.next[0],
+            task->target_metadata.writer, (unsigned long long)task->target_metadata.epoch,
             (unsigned long long)task->replayed, (unsigned long long)pql_engine_stats(task->engine).accounts);
     pql_lock(w->pipeline);
     pql_task_set_phase(task, PQL_PHASE_LIVE);

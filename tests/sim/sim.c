@@ -919,6 +919,7 @@ struct world_plan sim_plan_of(uint64_t seed)
         plan.freeze = plan.scaling = 0;
         plan.instances = 1;
     }
+    if (model_chance(&random, 0.4)) plan.transaction_bytes = 300 + model_below(&random, 6000);
     if (plan.inputs_count > 1 && !plan.at_least_once)
         plan.adopt = 0; /* the order of the last run is C's to tell, which is lost: see pql_tool_adopt */
     return plan;

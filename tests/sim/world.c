@@ -85,6 +85,10 @@ static void make_conf(struct world *world)
     conf.tombstones = world->plan->tombstones;
     conf.broken = world->plan->broken;
     if (world->plan->part_records_max) conf.part_records_max = world->plan->part_records_max;
+    if (world->plan->transaction_bytes) {
+        conf.cut_bytes = conf.transaction_bytes = world->plan->transaction_bytes;
+        conf.transaction_bytes_min = 1;
+    }
     world->conf = conf;
 }
 

@@ -48,14 +48,15 @@ struct world_plan {
     int max_message_bytes; /* of the outputs; 0: a million */
     int64_t lateness_ms, dedup_horizon_ms;
     bool late_dead_letter;
-    double twice;                 /* share of the events that are sent again */
-    unsigned users;               /* of an account; 0: a few */
-    int64_t checkpoint_bytes;     /* > 0: the largest record that the checkpoint topic takes */
-    uint32_t checkpoint_shares;   /* of the rolling base; 0: as few as the little state wants */
-    uint64_t checkpoint_buffer;   /* > 0: a snapshot is given up when so much waits */
-    size_t checkpoint_slice;      /* > 0: bytes of a snapshot in one turn of a worker */
-    uint64_t part_records_max;    /* > 0: where a long input stops */
-    unsigned flood;               /* accounts that come, and later leave, all at one instant */
+    double twice;               /* share of the events that are sent again */
+    unsigned users;             /* of an account; 0: a few */
+    int64_t checkpoint_bytes;   /* > 0: the largest record that the checkpoint topic takes */
+    uint32_t checkpoint_shares; /* of the rolling base; 0: as few as the little state wants */
+    uint64_t checkpoint_buffer; /* > 0: a snapshot is given up when so much waits */
+    size_t checkpoint_slice;    /* > 0: bytes of a snapshot in one turn of a worker */
+    uint64_t part_records_max;  /* > 0: where a long input stops */
+    uint64_t transaction_bytes; /* > 0: what a transaction holds at first, and epochs are cut after as much */
+    unsigned flood;             /* accounts that come, and later leave, all at one instant */
     uint64_t produce_bytes_per_s; /* with a flood: the pace of producing */
     size_t padding;               /* of the records made: NULs behind each */
     double refresh;               /* per step, while there is input */
