@@ -37,6 +37,9 @@ DEFINITIONS = """
   { name = "active";       subject = "account"; qualify = "users(count(login, 7d) >= 1) >= 5"; }
 """
 
+OUTPUTS = """pql = { format = "avro"; schema = "register"; }; pqa = { format = "json"; };
+            state = { format = "json"; }; alerts = { format = "json"; };"""
+
 CONFIGURATION = """
 app = "{app}";
 revision = {revision};
@@ -50,8 +53,7 @@ mappings = {{ {more_mappings}
     properties = [ "properties.*" ]; attributes = [ "traits.*" ]; start_events = [ "signed_up" ]; {mapping}
   }};
 }};
-outputs = {{ pql = {{ format = "avro"; schema = "register"; }}; pqa = {{ format = "json"; }};
-            state = {{ format = "json"; }}; alerts = {{ format = "json"; }}; }};
+outputs = {{ {outputs} }};
 create_topics = true;
 replication_factor = 1;
 {settings}
@@ -94,7 +96,7 @@ class Program:
 class Scenario:
     def __init__(self, app, directory, *, input_format="avro", definitions=DEFINITIONS, settings='lateness = "1s";',
                  account='account = [ "account_id" ];', mapping="", clock="events", partitions=PARTITIONS, more_inputs="",
-                 more_mappings="", revision=1):
+                 more_mappings="", revision=1, outputs=OUTPUTS):
         self.app, self.directory, self.input_format, self.partitions = app, directory, input_format, partitions
         self.broker = os.environ["PQL_TEST_BROKER"]
         self.registry = os.environ["PQL_TEST_REGISTRY"]
@@ -104,7 +106,7 @@ class Scenario:
         self.configuration = dict(app=app, broker=self.broker, registry=self.registry, format=input_format,
                                   settings=f'clock = "{clock}"; {settings}', account=account, mapping=mapping,
                                   definitions=definitions, more_mappings=more_mappings,
-                                  more_inputs=more_inputs and f", {more_inputs}", revision=revision)
+                                  more_inputs=more_inputs and f", {more_inputs}", revision=revision, outputs=outputs)
         self.configure()
 
     def configure(self, **changed):
@@ -211,7 +213,7 @@ def digests(output):
 
 def record_key(record):
     parts = [record["definition"], record["account_id"]] + ([record["user_id"]] if record["user_id"] else [])
-    return "/".join(parts)
+    return "/".join(re.sub(r"[/%\x00-\x1f\x7f]", lambda c: f"%{ord(c.group()):02X}", part) for part in parts)
 
 
 def millis(value):
