@@ -385,9 +385,11 @@ class Consumer:
 
     def forget_offsets(self, test):
         """Once the broker no longer counts on the process that was killed."""
+        admin = AdminClient({"bootstrap.servers": self.broker})
+
         def is_gone():
             try:
-                AdminClient({"bootstrap.servers": self.broker}).delete_consumer_groups([self.group])[self.group].result(30)
+                admin.delete_consumer_groups([self.group])[self.group].result(30)
             except KafkaException:
                 return False
             return True
