@@ -3,23 +3,12 @@
 #include "app/task.h"
 
 #include "core/reasons.h"
-#include "core/score.h"
 #include "core/wire/encode.h"
+#include "io/record_outputs.h"
 #include <inttypes.h>
 #include <stdio.h>
 
 enum { DEAD_LETTER_HEADERS = 10, RECORD_OVERHEAD = 128 /* of a batch and of framing a record in it */ };
-
-static const struct pql_definition_conf *definition_of(const struct pql_program *program,
-                                                       struct pql_slice name)
-{
-    size_t n = pql_program_definitions_count(program);
-    for (size_t i = 0; i < n; i++) {
-        const struct pql_definition_conf *definition = pql_program_definition(program, i);
-        if (pql_slice_eq(definition->name, name)) return definition;
-    }
-    return NULL;
-}
 
 static void add(struct pql_worker *w, struct pql_task *task, const struct pql_out_record *record)
 {
@@ -176,35 +165,15 @@ static void publish(struct pql_worker *w, struct pql_task *task, enum pql_output
     add(w, task, &out);
 }
 
-/* Which topics a transition goes to: those of its subject; the state topic where status or tier changed;
- * alerts where the definition wants them and it is news. */
-static void publish_everywhere(struct pql_worker *w, struct pql_task *task,
-                               const struct pql_definition_conf *definition, const struct pql_record *record)
+static void publish_where_wanted(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
 {
-    enum pql_transition t = record->transition;
-    bool is_state_only = t == PQL_SCORE_CHANGED || t == PQL_SNAPSHOT;
-    bool is_state =
-        is_state_only || t == PQL_ENTERED || t == PQL_LEFT || t == PQL_TIER_CHANGED || t == PQL_MISSED;
-    bool is_news = t == PQL_ENTERED || t == PQL_SLA_BREACHED ||
-                   (t == PQL_TIER_CHANGED && definition && pql_tier_rises(definition, record));
-    bool is_alert = is_news && definition && definition->alert && record->origin == PQL_ORIGIN_LIVE;
-    if (!is_state_only)
-        publish(w, task, record->subject == PQL_SUBJECT_USER ? PQL_OUT_PQL : PQL_OUT_PQA, record);
-    if (is_state) publish(w, task, PQL_OUT_STATE, record);
-    if (is_alert) publish(w, task, PQL_OUT_ALERTS, record);
-}
-
-static void publish_as_wanted(struct pql_worker *w, struct pql_task *task, const struct pql_record *record)
-{
-    const struct pql_definition_conf *definition = definition_of(task->edition->program, record->definition);
-    if (record->transition == PQL_MISSED && definition && !definition->publish_missed) return;
+    static const enum pql_output outputs[] = {PQL_OUT_PQL, PQL_OUT_PQA, PQL_OUT_STATE, PQL_OUT_ALERTS,
+                                              PQL_OUT_SHADOW};
     struct pql_record aged = *record;
-    if (aged.origin == PQL_ORIGIN_LIVE && w->wall_ms - aged.occurred_at > w->pipeline->conf->alert_max_age_ms)
-        aged.origin = PQL_ORIGIN_BACKFILL;
-    if (!record->is_shadow)
-        publish_everywhere(w, task, definition, &aged);
-    else if (record->transition != PQL_SCORE_CHANGED) /* of the state topic, where it has no state */
-        publish(w, task, PQL_OUT_SHADOW, &aged);
+    unsigned wanted =
+        pql_record_age(&aged, task->edition->program, w->wall_ms, w->pipeline->conf->alert_max_age_ms);
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
+        if (wanted & 1u << outputs[i]) publish(w, task, outputs[i], &aged);
 }
 
 /* A long input stops here, unless it only repeats what a journal says. */
@@ -227,7 +196,7 @@ void pql_output_record(void *context, const struct pql_record *record)
     pql_task_open_epoch(task)->transitions++;
     pql_scoreboard_record(w->pipeline->scoreboard, task->partition, record, w->wall_ms);
     pql_recent_note(w->pipeline->recent, record, w->wall_ms);
-    publish_as_wanted(w, task, record);
+    publish_where_wanted(w, task, record);
     stop_in_time(w, task);
 }
 

@@ -147,6 +147,25 @@ static char *read_line(const char *path, int number)
     return line;
 }
 
+static struct pql_slice line_of(struct pql_slice text, int number)
+{
+    const char *at = text.ptr, *end = text.ptr + text.len, *newline = NULL;
+    for (; number > 1 && at < end && (newline = memchr(at, '\n', (size_t)(end - at))); number--)
+        at = newline + 1;
+    newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    size_t len = (size_t)((newline ? newline : end) - at);
+    return (struct pql_slice){at, number > 1 ? 0 : len - (len && at[len - 1] == '\r')};
+}
+
+void pql_diags_quote(struct pql_diags *diags, const char *file, struct pql_slice text)
+{
+    for (size_t i = 0; i < diags->count; i++) {
+        struct pql_diag *diag = &diags->items[i];
+        bool is_there = diag->file && strcmp(diag->file, file) == 0 && diag->line > 0 && !diag->excerpt;
+        if (is_there) diag->excerpt = pql_arena_copy(&diags->arena, line_of(text, diag->line)).ptr;
+    }
+}
+
 static bool is_continuation(char c)
 {
     return ((unsigned char)c & 0xc0) == 0x80;

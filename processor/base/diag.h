@@ -56,6 +56,10 @@ void pql_diag_source(struct pql_diags *diags, enum pql_severity severity, const 
 void pql_diag_place(struct pql_diags *diags, enum pql_severity severity, const char *file, int line,
                     int column, size_t span, const char *format, ...) PQL_PRINTF(7, 8);
 
+/* Takes the lines to show from `text`, which is what stands in `file`, for messages about it that have none.
+ */
+void pql_diags_quote(struct pql_diags *diags, const char *file, struct pql_slice text);
+
 /* Prints all in the order of file, line, column; reads the files for the excerpts. */
 void pql_diags_print(const struct pql_diags *diags, FILE *out);
 

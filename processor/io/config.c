@@ -320,8 +320,11 @@ struct pql_config *pql_config_load(const struct pql_config_request *request, str
     loader.reader = (struct pql_options_reader){&arena, diags};
     config->path = pql_arena_printf(&arena, "%s", request->path);
     config->is_program = request->program.len > 0;
-    loader.root = config->is_program ? pql_setting_parse(config->path, request->program, &arena, diags)
-                                     : pql_setting_read(request->path, NULL, &arena, diags);
+    if (config->is_program)
+        loader.root = pql_setting_parse(config->path, request->program, &arena, diags);
+    else
+        loader.root = request->text ? pql_setting_read_text(config->path, *request->text, &arena, diags)
+                                    : pql_setting_read(config->path, NULL, &arena, diags);
     if (!loader.root) {
         free(config);
         pql_arena_deinit(&arena);

@@ -100,6 +100,7 @@ struct pql_config {
 /* What the caller has beside the file. */
 struct pql_config_request {
     const char *path; /* of the main file; with `program`: a name for messages */
+    const struct pql_slice *text; /* what stands in the main file, which is not read then; NULL: it is read */
     struct pql_slice
         program; /* the text of a program (program.text of a configuration), read instead of a file */
     const char *const *sets; /* "path=value", in order */

@@ -102,34 +102,14 @@ struct splice {
     const struct pql_source *asked; /* what names the main file; NULL: the command line */
 };
 
-/* by: the place of the include, or of nothing for the main file. Recursion is bounded by depth. */
-static int splice_file(struct splice *splice, const char *path, struct pql_config_spot by, int depth)
+static int splice_file(struct splice *splice, const char *path, struct pql_config_spot by, int depth);
+
+/* Recursion is bounded by depth. */
+static int splice_bytes(struct splice *splice, const char *path, struct pql_slice bytes, int depth)
 {
-    struct pql_buf own = {0};
-    struct pql_err err;
-    int result = 0;
-    if (depth > PQL_CONFIG_INCLUDE_DEPTH_MAX) {
-        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
-                       "includes are nested more than %d deep; is there a circle?",
-                       PQL_CONFIG_INCLUDE_DEPTH_MAX);
-        return -1;
-    }
-    if (pql_config_read_file(path, PQL_CONFIG_BYTES_MAX, &own, &err) != 0) {
-        if (by.line)
-            pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
-                           "cannot read %s: %s", path, err.msg);
-        else if (splice->asked)
-            pql_diag_source(splice->diags, PQL_SEVERITY_ERROR, splice->asked, 0, splice->asked->text.len,
-                            "cannot read %s: %s", path, err.msg);
-        else
-            pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, 0, 0, 1,
-                           "cannot be read: %s; --config FILE says where the configuration is", err.msg);
-        result = -1;
-        goto out;
-    }
     bool has_mark =
-        own.len >= 3 && memcmp(own.ptr, "\xef\xbb\xbf", 3) == 0; /* of UTF-8, as some editors write it */
-    const char *at = own.ptr + (has_mark ? 3 : 0), *end = own.ptr + own.len;
+        bytes.len >= 3 && memcmp(bytes.ptr, "\xef\xbb\xbf", 3) == 0; /* of UTF-8, as some editors write it */
+    const char *at = bytes.ptr + (has_mark ? 3 : 0), *end = bytes.ptr + bytes.len;
     enum open_thing open = OPEN_NOTHING;
     int begun = 0; /* the line of what is open */
     for (int number = 1; at < end; number++) {
@@ -139,60 +119,101 @@ static int splice_file(struct splice *splice, const char *path, struct pql_confi
         if (include.len) {
             const char *name = pql_arena_copy(splice->arena, include).ptr;
             struct pql_config_spot here = {path, number, (int)(include.ptr - at) + 1};
-            result |= splice_file(splice, pql_setting_path(path, name, splice->arena), here, depth + 1);
+            if (splice_file(splice, pql_setting_path(path, name, splice->arena), here, depth + 1)) return -1;
         } else {
             add_line(splice->text, path, number, at, stop);
             enum open_thing before = open;
             open = open_after(open, at, stop);
             if (open != before) begun = number;
         }
-        if (splice->text->bytes.len > PQL_CONFIG_BYTES_MAX) result = -1;
-        if (result != 0) goto out;
+        if (splice->text->bytes.len > PQL_CONFIG_BYTES_MAX) return -1;
         at = newline ? newline + 1 : end;
     }
-    if (open != OPEN_NOTHING) { /* said here, since libconfig would name the last line only */
-        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, begun, 1, 1,
-                       "a %s begins here that never ends", open == OPEN_STRING ? "text" : "comment");
-        result = -1;
-    }
-out:
+    if (open == OPEN_NOTHING) return 0;
+    /* Said here, since libconfig would name the last line only. */
+    pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, begun, 1, 1, "a %s begins here that never ends",
+                   open == OPEN_STRING ? "text" : "comment");
+    return -1;
+}
+
+/* by: the place of the include, or of nothing for the main file. */
+static int splice_file(struct splice *splice, const char *path, struct pql_config_spot by, int depth)
+{
+    struct pql_buf own = {0};
+    struct pql_err err;
+    int result = -1;
+    if (depth > PQL_CONFIG_INCLUDE_DEPTH_MAX)
+        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
+                       "includes are nested more than %d deep; is there a circle?",
+                       PQL_CONFIG_INCLUDE_DEPTH_MAX);
+    else if (pql_config_read_file(path, PQL_CONFIG_BYTES_MAX, &own, &err) == 0)
+        result = splice_bytes(splice, path, (struct pql_slice){own.ptr, own.len}, depth);
+    else if (by.line)
+        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, by.file, by.line, by.column, 1,
+                       "cannot read %s: %s", path, err.msg);
+    else if (splice->asked)
+        pql_diag_source(splice->diags, PQL_SEVERITY_ERROR, splice->asked, 0, splice->asked->text.len,
+                        "cannot read %s: %s", path, err.msg);
+    else
+        pql_diag_place(splice->diags, PQL_SEVERITY_ERROR, path, 0, 0, 1,
+                       "cannot be read: %s; --config FILE says where the configuration is", err.msg);
     pql_buf_deinit(&own);
     return result;
+}
+
+/* libconfig wants a C string with at least one line. */
+static struct pql_config_text *close_text(struct pql_config_text *text, const char *name)
+{
+    if (text->count == 0) add_line(text, name, 1, "", "");
+    pql_buf_put(&text->bytes, "", 1);
+    text->bytes.len--;
+    return text;
+}
+
+static struct pql_config_text *spliced(struct splice *splice, const char *path, const struct pql_slice *bytes)
+{
+    const char *name = pql_arena_copy(splice->arena, pql_slice_of(path)).ptr;
+    splice->text = pql_xcalloc(1, sizeof *splice->text);
+    int failed = bytes ? splice_bytes(splice, name, *bytes, 0)
+                       : splice_file(splice, name, (struct pql_config_spot){.file = name}, 0);
+    if (!failed) return close_text(splice->text, name);
+    pql_config_text_free(splice->text);
+    return NULL;
+}
+
+static bool is_text(const char *name, struct pql_slice bytes, struct pql_diags *diags)
+{
+    if (bytes.len <= PQL_CONFIG_BYTES_MAX && (!bytes.len || !memchr(bytes.ptr, 0, bytes.len))) return true;
+    pql_diag_place(diags, PQL_SEVERITY_ERROR, name, 0, 0, 1, "not a text");
+    return false;
 }
 
 struct pql_config_text *pql_config_text_read(const char *path, const struct pql_source *asked,
                                              struct pql_arena *arena, struct pql_diags *diags)
 {
-    struct pql_config_text *text = pql_xcalloc(1, sizeof *text);
-    struct splice splice = {text, arena, diags, asked};
-    const char *name = pql_arena_copy(arena, pql_slice_of(path)).ptr;
-    if (splice_file(&splice, name, (struct pql_config_spot){.file = name}, 0) != 0) {
-        pql_config_text_free(text);
-        return NULL;
-    }
-    if (text->count == 0) add_line(text, name, 1, "", "");
-    pql_buf_put(&text->bytes, "", 1); /* libconfig wants a C string */
-    text->bytes.len--;
-    return text;
+    struct splice splice = {.arena = arena, .diags = diags, .asked = asked};
+    return spliced(&splice, path, NULL);
+}
+
+struct pql_config_text *pql_config_text_given(const char *path, struct pql_slice bytes,
+                                              struct pql_arena *arena, struct pql_diags *diags)
+{
+    struct splice splice = {.arena = arena, .diags = diags};
+    return is_text(path, bytes, diags) ? spliced(&splice, path, &bytes) : NULL;
 }
 
 struct pql_config_text *pql_config_text_of(const char *name, struct pql_slice bytes, struct pql_diags *diags)
 {
-    if (memchr(bytes.ptr, 0, bytes.len) || bytes.len > PQL_CONFIG_BYTES_MAX) {
-        pql_diag_place(diags, PQL_SEVERITY_ERROR, name, 0, 0, 1, "not a text");
-        return NULL;
-    }
+    if (!is_text(name, bytes, diags)) return NULL;
     struct pql_config_text *text = pql_xcalloc(1, sizeof *text);
     const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
-    for (int number = 1; at < end || number == 1; number++) {
+    for (int number = 1; at < end; number++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline ? newline : end;
         add_line(text, name, number, at, stop);
         at = newline ? newline + 1 : end;
     }
-    pql_buf_put(&text->bytes, "", 1); /* libconfig wants a C string */
-    text->bytes.len--;
-    return text;
+    return close_text(text, name);
 }
 
 void pql_config_text_free(struct pql_config_text *text)

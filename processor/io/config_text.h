@@ -20,7 +20,11 @@ struct pql_config_text;
  * NULL: the command line did. */
 struct pql_config_text *pql_config_text_read(const char *path, const struct pql_source *asked,
                                              struct pql_arena *arena, struct pql_diags *diags);
-/* The same of bytes in memory, without includes; name: for messages. */
+/* The same of bytes in memory, as if they stood in the file of that path: includes are seen from its folder.
+ */
+struct pql_config_text *pql_config_text_given(const char *path, struct pql_slice bytes,
+                                              struct pql_arena *arena, struct pql_diags *diags);
+/* Of bytes in memory, without includes; name: for messages. */
 struct pql_config_text *pql_config_text_of(const char *name, struct pql_slice bytes, struct pql_diags *diags);
 void pql_config_text_free(struct pql_config_text *text);
 struct pql_slice pql_config_text_bytes(const struct pql_config_text *text); /* NUL-terminated */

@@ -325,6 +325,12 @@ struct pql_setting *pql_setting_read(const char *path, const struct pql_source *
     return tree_of(pql_config_text_read(path, asked, arena, diags), path, false, arena, diags);
 }
 
+struct pql_setting *pql_setting_read_text(const char *path, struct pql_slice bytes, struct pql_arena *arena,
+                                          struct pql_diags *diags)
+{
+    return tree_of(pql_config_text_given(path, bytes, arena, diags), path, false, arena, diags);
+}
+
 struct pql_setting *pql_setting_parse(const char *name, struct pql_slice bytes, struct pql_arena *arena,
                                       struct pql_diags *diags)
 {

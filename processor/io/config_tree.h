@@ -37,6 +37,10 @@ struct pql_setting {
 struct pql_setting *pql_setting_read(const char *path, const struct pql_source *asked,
                                      struct pql_arena *arena, struct pql_diags *diags);
 
+/* The same of bytes in memory, as if they stood in the file of that path, which need not exist. */
+struct pql_setting *pql_setting_read_text(const char *path, struct pql_slice bytes, struct pql_arena *arena,
+                                          struct pql_diags *diags);
+
 /* The tree of a text in memory, taken literally: no includes, no ${…}. name: for messages, lives as long as
  * the arena. */
 struct pql_setting *pql_setting_parse(const char *name, struct pql_slice bytes, struct pql_arena *arena,
