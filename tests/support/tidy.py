@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The rules of this repository that a machine can check. Prints file:line: what for each breach; exit status 1 if any.
 
-Includes go down the layers base <- core <- io <- app. Outside libraries are met in io, one a file; core may use
+Includes go down the layers base <- core <- io <- app; embed stands beside app, on core and on what io has of
+configurations. Outside libraries are met in io, one a file; core may use
 xxhash and jansson. File names of C sources are unique. Some calls are banned, more of them in core, whose results may
 depend on nothing but its input. Nothing unfinished and no path of somebody's machine stays behind.
 """
@@ -12,6 +13,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOLDERS = ["processor", "tests", "conf", "schemas", "docker", ".ci"]
 LAYERS = ["base", "core", "io", "app"]
+EMBEDDED = r"(base|core|embed)/|io/(config|program_setup|record_outputs)"  # what embed may include
 
 LIBRARIES = {  # how an include of each begins
     "librdkafka": "librdkafka/", "avro-c": "avro", "libconfig": "libconfig", "libcurl": "curl/", "lz4": "lz4",
@@ -68,7 +70,10 @@ def check_layer(path, text):
     layer = parts[1]
     for line, match in lines_matching(text, r'^\s*#\s*include\s+"([^"]+)"'):
         target = match.group(1).split("/")[0]
-        if target not in LAYERS:
+        if layer == "embed":
+            if not re.match(EMBEDDED, match.group(1)):
+                yield line, f'embed may not include "{match.group(1)}"'
+        elif target not in LAYERS:
             yield line, f'include "{match.group(1)}" by its path from processor/'
         elif LAYERS.index(target) > LAYERS.index(layer):
             yield line, f"{layer} may not include {target}"
