@@ -12,13 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef PQL_SANITIZE
 /* libconfig 1.5 loses the text that it was reading at a syntax error; a sanitizer build asks for this by
  * name. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libconfig";
 }
+#endif
 
 struct reader {
     struct pql_arena *arena;
