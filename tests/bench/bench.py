@@ -26,10 +26,12 @@ from conditions import Refused
 from figures import Case
 
 try:  # the client is met only where a broker is
+    import flow
     import kafka_job
+    import peers
     import topic_parts
 except ImportError as missing:
-    kafka_job = topic_parts = None
+    flow = kafka_job = peers = topic_parts = None
     NO_CLIENT = missing
 
 
@@ -41,6 +43,10 @@ class Size:
     accounts: int
     kafka_events: int
     micro_events: int
+    restore_accounts: int
+    latency_seconds: int
+    restores: tuple  # accounts of states that are killed and restored
+    tables: tuple  # accounts among which one is looked up
     more_accounts: tuple = ()  # (accounts, bar in ns) of engines with very many
     is_full: bool = False
 
@@ -54,9 +60,12 @@ class Size:
 
 
 SIZES = {
-    "quick": Size(minutes=2, rounds=1, events=500_000, accounts=20_000, kafka_events=300_000, micro_events=100_000),
-    "tiny": Size(minutes=2, rounds=1, events=4_000, accounts=300, kafka_events=20_000, micro_events=10_000),  # is it whole? The figures say nothing
+    "quick": Size(minutes=2, rounds=1, events=500_000, accounts=20_000, kafka_events=300_000, micro_events=100_000, restore_accounts=50_000,
+                  latency_seconds=3, restores=(20_000,), tables=(10_000,)),
+    "tiny": Size(minutes=30, rounds=1, events=4_000, accounts=300, kafka_events=20_000, micro_events=10_000, restore_accounts=5_000,
+                 latency_seconds=2, restores=(1_000,), tables=(1_000,), is_full=True),  # is it whole? The figures say nothing
     "full": Size(minutes=100, rounds=3, events=5_000_000, accounts=100_000, kafka_events=5_000_000, micro_events=1_000_000,
+                 restore_accounts=1_000_000, latency_seconds=20, restores=(1_000_000,), tables=(10_000, 1_000_000),
                  more_accounts=((1_000_000, 300),), is_full=True),
 }
 PARTS = {  # what measures it, and its share of the time
@@ -64,9 +73,11 @@ PARTS = {  # what measures it, and its share of the time
     "b": (memory_parts.engine_part, 15),
     "c": (topic_parts and topic_parts.topic_part, 25),
     "f": (memory_parts.memory_part, 3),
+    "d": (flow and flow.latency_part, 12),
+    "e": (flow and flow.restore_part, 25),
     "g": (topic_parts and topic_parts.scaling_part, 10),
 }
-NEED_BROKER = {"c", "g"}
+NEED_BROKER = {"c", "d", "e", "g"}
 
 
 def told(failure):
@@ -94,7 +105,13 @@ class Bench:
         self.options, self.size, self.build, self.directory = options, size, build, directory
         self.build_folder = options.build
         self.clock, self.rows, self.references, self.part = Clock(60 * size.minutes), [], {}, ""
-        self.broker = None
+        self.broker = self.peer = None
+
+    def streams(self):
+        """The Kafka Streams program, built when it is first asked for."""
+        if not self.peer:
+            self.peer = peers.Streams(self)
+        return self.peer
 
     def kafka(self):
         """The broker, started when it is first asked for."""
@@ -121,13 +138,14 @@ class Bench:
                     self.run(case)
         self.rows += [figures.row_of(self.part, case, cases) for case in cases]
 
-    def collect(self, shows, lines, rounds=None):
-        """Rows of a program that measures many things in one run: lines() gives {name, figures} of each."""
+    def collect(self, shows, lines, rounds=None, bars=None):
+        """Rows of a program that measures many things in one run: lines() gives {name, figures} of each. bars: by name."""
         cases = {}
         for turn in range(rounds or self.size.rounds):
             began = time.monotonic()
             for line in lines():
-                cases.setdefault(line["name"], Case(line["name"], None, shows)).samples.append(line)
+                name = line["name"]
+                cases.setdefault(name, Case(name, None, shows, bar=(bars or {}).get(name))).samples.append(line)
             if 2 * time.monotonic() - began > time.monotonic() + self.clock.left():
                 break
         self.rows += [figures.row_of(self.part, case, []) for case in cases.values()]
@@ -183,7 +201,8 @@ def main():
     options = arguments()
     size = SIZES["full" if options.huge else options.size]
     if options.huge:
-        size = dataclasses.replace(size, minutes=10 * size.minutes, more_accounts=(*size.more_accounts, (10_000_000, 300)))
+        size = dataclasses.replace(size, minutes=10 * size.minutes, more_accounts=(*size.more_accounts, (10_000_000, 300)),
+                                   restores=(*size.restores, 10_000_000), tables=(*size.tables, 10_000_000))
     try:
         if options.broker:
             conditions.refuse_broker(options.broker)

@@ -271,11 +271,12 @@ static uint64_t hear(rd_kafka_queue_t *queue, struct schedule *schedule, uint64_
     return longest;
 }
 
-static double quantile_ms(uint64_t records, double q)
+static double quantile_ms(uint64_t records, uint64_t longest, double q)
 {
     uint64_t want = (uint64_t)((double)records * q), seen = 0;
     for (unsigned b = 0; b < BUCKETS; b++)
-        if ((seen += histogram[b]) > want) return (double)upper_of(b) / 1000;
+        if ((seen += histogram[b]) > want)
+            return (double)(upper_of(b) < longest ? upper_of(b) : longest) / 1000;
     return 0;
 }
 
@@ -284,8 +285,8 @@ static void tell_latency(const struct writer *writer, uint64_t records, uint64_t
     printf("{\"events\": %llu, \"records\": %llu, \"wall_s\": %.3f, \"slip_ms\": %.1f, \"p50_ms\": %.2f, "
            "\"p99_ms\": %.2f, \"p999_ms\": %.2f, \"max_ms\": %.2f, \"histogram\": [",
            (unsigned long long)(writer->to - writer->from), (unsigned long long)records, writer->took_s,
-           1000 * writer->slip_s, quantile_ms(records, 0.5), quantile_ms(records, 0.99),
-           quantile_ms(records, 0.999), (double)longest / 1000);
+           1000 * writer->slip_s, quantile_ms(records, longest, 0.5), quantile_ms(records, longest, 0.99),
+           quantile_ms(records, longest, 0.999), (double)longest / 1000);
     bool is_first = true;
     for (unsigned b = 0; b < BUCKETS; b++) {
         if (!histogram[b]) continue;

@@ -27,6 +27,8 @@ UNITS = {  # of a figure: how it is told, and the unit
     "mb_minute": ("{:,.1f}", "MB/minute"),
     "mb": ("{:,.1f}", "MB"),
     "mb_s": ("{:,.0f}", "MB/s"),
+    "slip_ms": ("{:,.1f}", "ms late to send"),
+    "records": ("{:,.0f}", "records"),
     "core_percent": ("{:,.2f}", "% of a core"),
     "longest_us": ("{:,.1f}", "us longest"),
 }

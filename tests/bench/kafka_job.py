@@ -174,7 +174,16 @@ class Kafka:
         self.topics_made += 1
         topic = f"{PREFIX}events-{self.topics_made}"
         client.create_topics(self.address, partitions, topic)
+        deadline = time.monotonic() + 60
+        while not self.is_there(topic, partitions):  # the answer comes before all know it
+            if time.monotonic() > deadline:
+                raise memory_parts.Failed(f"{topic} was created and is not there")
+            time.sleep(0.05)
         return topic
+
+    def is_there(self, topic, partitions):
+        found = AdminClient({"bootstrap.servers": self.address}).list_topics(topic, 10).topics[topic]
+        return not found.error and len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values())
 
     def writing(self, events, accounts, topic, partitions=8):
         """The first words with which bench_kafka writes events of the source to a topic."""
@@ -214,9 +223,11 @@ class Kafka:
         if done.returncode:
             raise memory_parts.Failed(f"topics --create ended with {done.returncode}: {done.stderr[-500:]}")
 
-    def start(self, path, *, core=None, instance="bench"):
-        """The program over a configuration, as that instance."""
-        command = [os.path.join(self.bench.build_folder, "pqlstream"), "run", "--config", path, "--set", f"instance={instance}"]
+    def start(self, path, *, core=None, instance="bench", more=()):
+        """The program over a configuration, as that instance; more: other settings of this process."""
+        command = [os.path.join(self.bench.build_folder, "pqlstream"), "run", "--config", path]
+        for setting in (f"instance={instance}", *more):
+            command += ["--set", setting]
         return Process(command, f"{path[:-5]}-{instance}.log", core)
 
     def digest(self, app):

@@ -102,6 +102,11 @@ def snapshots(bench):
 
 
 def micro_part(bench):
+    rounds = 2 * bench.size.micro_events
+    bench.collect(("ns", "bytes_each"), lambda: lines_of(bench, "bench_micro", "--rounds", rounds),
+                  bars={"decode and map the reference record": Bar(60, "ns")})
+    for accounts in bench.size.tables:
+        bench.collect(("ns", "bytes_each"), lambda n=accounts: lines_of(bench, "bench_micro", "--rounds", rounds, "--accounts", n))
     bench.collect(("over_ns", "account_bytes"), functions(bench, "--functions"))
     bench.collect(("ns", "bytes_each"), functions(bench, "--values"), rounds=1)
     bench.collect(("longest_us", "mb_s", "mb"), lambda: snapshots(bench))

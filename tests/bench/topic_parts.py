@@ -3,10 +3,13 @@ import os
 import time
 
 import kafka_job
+import peers
 from figures import Bar, Case
 
 RAW = "raw consumer"
+IN_MEMORY = "Kafka Streams, in memory, decoder by hand"
 SHOWS = ("cpu_ns", "events_s")
+PEER_SHOWS = ("cpu_ns", "cold_cpu_ns", "events_s")
 
 
 def floor(bench, events, accounts, partitions, compression):
@@ -59,12 +62,20 @@ def topic_part(bench):
     n, a = bench.size.kafka_events, bench.size.accounts
     exactly = "exactly once, 1 worker"
     at_least = "at least once, 1 worker"
+    streams = [] if not bench.size.is_full else [
+        Case(IN_MEMORY, peers.streams_job(bench, n, a, peers.MEMORY), PEER_SHOWS, against=exactly,
+             bar=Bar(12, against=exactly, at_least=True)),
+        Case("Kafka Streams, default store, generated decoder", peers.streams_job(bench, n, a, peers.DEFAULT), PEER_SHOWS,
+             against=exactly, bar=Bar(20, against=exactly, at_least=True)),
+    ]
     bench.measure([
         Case(RAW, floor(bench, n, a, 8, "none"), SHOWS),
         Case(exactly, job(bench, n, a, settings=delivery("exactly_once")), SHOWS, against=RAW, bar=Bar(1.8, against=RAW)),
         Case("exactly once, 2 workers", job(bench, n, a, settings=delivery("exactly_once", 2)), SHOWS, against=RAW),
-        Case(at_least, job(bench, n, a, settings=delivery("at_least_once")), SHOWS, against=RAW),
+        Case(at_least, job(bench, n, a, settings=delivery("at_least_once")), SHOWS, against=RAW,
+             bar=Bar(1.1, "events_s", against=exactly)),
         Case("at least once, 2 workers", job(bench, n, a, settings=delivery("at_least_once", 2)), SHOWS, against=RAW),
+        *streams,
     ])
     for partitions, compression in ((1, "none"), (64, "none"), (8, "lz4"), (8, "zstd")):
         what = f"{partitions} partitions, {compression}"
