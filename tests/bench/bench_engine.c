@@ -217,6 +217,20 @@ static void apply(struct pql_engine *engine, const struct input *input, uint64_t
     }
 }
 
+/* Of a snapshot of all of the state, before it is compressed. */
+static uint64_t page_bytes(struct pql_engine *engine)
+{
+    struct pql_buf out = {0};
+    uint64_t bytes = 0;
+    pql_snapshot_begin(engine, 1, 0);
+    for (bool over = false; !over; bytes += out.len) {
+        out.len = 0;
+        over = pql_snapshot_step(engine, &out, 1 << 20);
+    }
+    pql_buf_deinit(&out);
+    return bytes;
+}
+
 static bool run(const struct job *job, const struct pql_program *program, const struct input *input)
 {
     struct result result = {0};
@@ -232,17 +246,18 @@ static bool run(const struct job *job, const struct pql_program *program, const 
     wall = seconds(CLOCK_MONOTONIC) - wall;
     resident = resident_bytes() - resident;
     struct pql_engine_stats stats = pql_engine_stats(engine);
-    uint64_t bytes = pql_engine_bytes(engine);
+    uint64_t bytes = pql_engine_bytes(engine), pages = page_bytes(engine);
     printf("{\"cpu_ns\": %.1f, \"cpu_s\": %.3f, \"wall_s\": %.3f, \"events\": %llu, \"accounts\": %llu, "
            "\"users\": "
-           "%llu, \"bytes\": %llu, \"account_bytes\": %.1f, \"resident_bytes\": %.1f, \"dedup_ids\": %llu, "
+           "%llu, \"bytes\": %llu, \"account_bytes\": %.1f, \"resident_bytes\": %.1f, \"page_bytes\": %.1f, "
+           "\"dedup_ids\": %llu, "
            "\"entered\": %llu, \"left\": %llu, \"others\": %llu, \"digest\": \"%016llx\"}\n",
            cpu * 1e9 / (double)input->count, cpu, wall, (unsigned long long)input->count,
            (unsigned long long)stats.accounts, (unsigned long long)stats.users, (unsigned long long)bytes,
            (double)bytes / (double)stats.accounts, (double)resident / (double)stats.accounts,
-           (unsigned long long)stats.dedup_ids, (unsigned long long)result.entered,
-           (unsigned long long)result.left, (unsigned long long)result.others,
-           (unsigned long long)result.digest);
+           (double)pages / (double)stats.accounts, (unsigned long long)stats.dedup_ids,
+           (unsigned long long)result.entered, (unsigned long long)result.left,
+           (unsigned long long)result.others, (unsigned long long)result.digest);
     fflush(stdout);
     pql_engine_free(engine);
     if (!job->digest || job->digest == result.digest) return true;

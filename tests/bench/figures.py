@@ -14,6 +14,7 @@ UNITS = {  # of a figure: how it is told, and the unit
     "account_bytes": ("{:,.0f}", "B/account"),
     "user_bytes": ("{:,.0f}", "B/user"),
     "resident_account_bytes": ("{:,.0f}", "B resident/account"),
+    "page_bytes": ("{:,.0f}", "B/account in a snapshot"),
     "bytes_each": ("{:,.1f}", "B each"),
     "resident_mb": ("{:,.0f}", "MB resident"),
     "own_mb": ("{:,.0f}", "MB by own account"),

@@ -72,11 +72,11 @@ class Flow:
                               capture_output=True, text=True, check=False, timeout=120)
         return sum(int(n) for n in re.findall(r"(\d+) accounts", done.stdout))
 
-    def metric(self, name):
-        """The sum of a counter or gauge over its labels."""
+    def metric(self, name, label=""):
+        """The sum of a counter or gauge over its labels, or over those rows that have this one."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as answer:
             text = answer.read().decode()
-        return sum(float(n) for n in re.findall(rf"^{name}(?:_total)?(?:{{.*}})? (\S+)$", text, re.M))
+        return sum(float(n) for n in re.findall(rf"^{name}(?:_total)?(?:{{.*{label}.*}})? (\S+)$", text, re.M))
 
     def close(self):
         self.progress.close()
@@ -191,7 +191,7 @@ def loaded(held, make):
         if flow.words is None:
             found["accounts"] = flow.metric("pqlstream_accounts")
             process.wait("snapshots of all", 300, lambda: flow.saved_accounts() >= found["accounts"], 0.5)
-            found["bytes"] = flow.metric("pqlstream_memory_bytes")
+            found["bytes"] = flow.metric("pqlstream_memory_bytes", 'kind="state"')
             found["own_mb"] = found["bytes"] / 1e6
         found["resident_mb"] = process.resident_bytes() / 1e6
         return found

@@ -114,7 +114,8 @@ def micro_part(bench):
 
 def resident(bench, events_of, name, more=(), bar=None):
     """What the allocator takes of the machine beside what the engine says of itself."""
-    return Case(name, engine(bench, events_of, more=more), ("account_bytes", "resident_account_bytes", "user_bytes"), bar=bar)
+    return Case(name, engine(bench, events_of, more=more), ("account_bytes", "resident_account_bytes", "page_bytes", "user_bytes"),
+                bar=bar)
 
 
 def memory_part(bench):
