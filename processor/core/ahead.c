@@ -5,8 +5,7 @@
 
 enum {
     LINE_BYTES = 64,
-    CELLS_MAX = 4,
-    ENTRIES_BYTES = 4 * LINE_BYTES,
+    CELLS_BYTES = 10 * LINE_BYTES,
     HOT_BYTES = 2 * LINE_BYTES + 1 /* they may begin within a line */
 };
 
@@ -24,13 +23,12 @@ static const struct pql_account *account_of(const struct pql_store *store, uint6
     return NULL;
 }
 
+/* Behind the line that tells how much there is. */
 static void fetch_cells(const struct pql_cells *cells)
 {
-    size_t count = pql_cells_count(cells);
-    for (size_t i = 0; i < count && i < CELLS_MAX; i++) {
-        uint32_t slot;
-        fetch(pql_cells_at(cells, i, &slot), ENTRIES_BYTES);
-    }
+    size_t bytes = pql_cells_bytes(cells);
+    if (bytes > CELLS_BYTES) bytes = CELLS_BYTES;
+    if (bytes > LINE_BYTES) fetch((const char *)cells + LINE_BYTES, bytes - LINE_BYTES);
 }
 
 bool pql_engine_wants_ahead(const struct pql_engine *engine)

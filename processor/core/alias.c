@@ -66,11 +66,10 @@ void pql_alias_rename(struct pql_engine *engine, struct pql_user *user, struct p
         if (engine->change.is_filling && !engine->change.is_new_signal[what]) continue;
         const struct pql_signal_def *def = program->signals[what];
         struct pql_first first = pql_first_of(program, engine->account, state, def);
-        size_t before = pql_memory_cost(pql_signal_bytes(&def->signal, cell));
+        size_t before = pql_signal_cost(&def->signal, cell);
         pql_touch_cell(engine, engine->account, user, slot);
         unsigned changed = pql_signal_rename(&def->signal, &cell, &renaming, &first, engine->t_ms);
-        *pql_cells_find(state->cells, slot) = cell;
-        engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, cell)) - before;
+        cell = pql_cell_keep(engine, state, def, cell, before);
         pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
         if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, PQL_BY_EVENT);
     }
@@ -107,19 +106,18 @@ static void merge_cell(struct pql_engine *engine, struct pql_user *into, struct 
     const struct pql_program *program = engine->program;
     const struct pql_signal_def *def = program->signals[program->slots[PQL_SUBJECT_USER][slot]];
     const struct pql_signal *signal = &def->signal;
+    size_t given_cost = pql_signal_cost(signal, pql_cells_find(from->state.cells, slot));
     struct pql_cell *given = pql_cells_take(from->state.cells, slot);
     struct pql_first old = pql_first_of(program, engine->account, &from->state, def),
                      now = pql_first_of(program, engine->account, &into->state, def);
-    engine->store.bytes -= pql_memory_cost(pql_signal_bytes(signal, given));
+    engine->store.bytes -= given_cost;
     if (old.start_ms != now.start_ms || old.end_ms != now.end_ms)
         pql_signal_start_moves(signal, given, &old, &now, engine->t_ms);
     pql_touch_cell(engine, engine->account, into, slot);
-    void **at = pql_cell_of(engine, &into->state, slot);
-    struct pql_cell *cell = *at;
-    engine->store.bytes -= pql_memory_cost(pql_signal_bytes(signal, cell));
+    struct pql_cell *cell = pql_cells_find(into->state.cells, slot);
+    size_t before = pql_signal_cost(signal, cell);
     unsigned changed = pql_signal_merge(signal, &cell, given, &now, engine->t_ms);
-    engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell));
-    *at = cell;
+    (void)pql_cell_keep(engine, &into->state, def, cell, before);
     pql_agenda_push_all(engine, &def->dependents, changed, into, PQL_BY_EVENT);
 }
 

@@ -7,16 +7,16 @@ static void window_moved(struct pql_engine *engine, struct pql_user *user, const
                          const struct pql_first *old)
 {
     struct pql_subject_state *state = pql_state_of(engine->account, user);
-    void **cell = pql_cells_find(state->cells, def->slot);
+    struct pql_cell *cell = pql_cells_find(state->cells, def->slot);
     if (!cell) return;
     struct pql_first now = pql_first_of(engine->program, engine->account, state, def);
     struct pql_reading was, is;
     pql_touch_cell(engine, engine->account, user, def->slot);
-    pql_signal_read(&def->signal, *cell, old, engine->t_ms, &was);
-    engine->store.bytes -= pql_memory_cost(pql_signal_bytes(&def->signal, *cell));
-    pql_signal_start_moves(&def->signal, *cell, old, &now, engine->t_ms);
-    engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, *cell));
-    pql_signal_read(&def->signal, *cell, &now, engine->t_ms, &is);
+    pql_signal_read(&def->signal, cell, old, engine->t_ms, &was);
+    engine->store.bytes -= pql_signal_cost(&def->signal, cell);
+    pql_signal_start_moves(&def->signal, cell, old, &now, engine->t_ms);
+    engine->store.bytes += pql_signal_cost(&def->signal, cell);
+    pql_signal_read(&def->signal, cell, &now, engine->t_ms, &is);
     if (was.n != is.n || was.sum != is.sum || !pql_value_same(&was.value, &is.value))
         pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_EVENT);
 }
@@ -88,24 +88,27 @@ void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t ran
                  pql_age_next(engine->program, state, pql_subject_of(user), engine->t_ms));
 }
 
-void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot)
+struct pql_cell *pql_cell_keep(struct pql_engine *engine, struct pql_subject_state *state,
+                               const struct pql_signal_def *def, struct pql_cell *cell, size_t cost_before)
 {
-    void **found = pql_cells_find(state->cells, slot);
-    if (found) return found;
     size_t before = pql_cells_bytes(state->cells);
-    void **cell = pql_cells_get(&state->cells, slot);
-    engine->store.bytes += pql_cells_bytes(state->cells) - before;
+    if (pql_cells_find(state->cells, def->slot) != cell || !cell)
+        pql_cells_put_signal(&state->cells, def->slot, &def->signal, cell);
+    cell = pql_cells_find(state->cells, def->slot);
+    engine->store.bytes +=
+        pql_cells_bytes(state->cells) - before + pql_signal_cost(&def->signal, cell) - cost_before;
     return cell;
 }
 
-static unsigned add_to_cell(struct pql_engine *engine, const struct pql_signal *signal, void **slot,
-                            const struct pql_occurrence *occurrence, const struct pql_first *first)
+static unsigned add_to_cell(struct pql_engine *engine, const struct pql_signal_def *def,
+                            struct pql_subject_state *state, const struct pql_occurrence *occurrence,
+                            const struct pql_first *first, struct pql_cell **cell)
 {
-    struct pql_cell *cell = *slot;
-    size_t before = pql_memory_cost(pql_signal_bytes(signal, cell));
-    unsigned changed = pql_signal_add(signal, &cell, occurrence, first, engine->t_ms);
-    engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell)) - before;
-    *slot = cell;
+    struct pql_cell *before = pql_cells_find(state->cells, def->slot);
+    size_t cost = pql_signal_cost(&def->signal, before);
+    *cell = before;
+    unsigned changed = pql_signal_add(&def->signal, cell, occurrence, first, engine->t_ms);
+    if (*cell != before || cost) *cell = pql_cell_keep(engine, state, def, *cell, cost);
     return changed;
 }
 
@@ -115,9 +118,8 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
     struct pql_subject_state *state = pql_state_of(engine->account, user);
     struct pql_first first = pql_first_of(engine->program, engine->account, state, def);
     pql_touch_cell(engine, engine->account, user, def->slot);
-    void **slot = pql_cell_of(engine, state, def->slot);
-    unsigned changed = add_to_cell(engine, &def->signal, slot, occurrence, &first);
-    const struct pql_cell *cell = *slot;
+    struct pql_cell *cell;
+    unsigned changed = add_to_cell(engine, def, state, occurrence, &first, &cell);
     pql_schedule(engine->account, user, pql_signal_next_change(&def->signal, cell, engine->t_ms));
     if (changed) pql_agenda_push_all(engine, &def->dependents, changed, user, PQL_BY_EVENT);
 }
@@ -127,10 +129,10 @@ static void add_occurrence(struct pql_engine *engine, const struct pql_signal_de
 uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_user *user, uint32_t spread)
 {
     const struct pql_signal_def *def = program->signals[program->spreads[spread]->attribute];
-    void **cell = pql_cells_find(user->state.cells, def->slot);
+    const struct pql_cell *cell = pql_cells_find(user->state.cells, def->slot);
     struct pql_reading reading;
     char scratch[PQL_DECIMAL_TEXT_MAX];
-    pql_signal_read(&def->signal, cell ? *cell : NULL, NULL, 0, &reading);
+    pql_signal_read(&def->signal, cell, NULL, 0, &reading);
     if (reading.value.kind == PQL_NULL) return 0;
     return pql_hash_slice(pql_value_canonical(&reading.value, scratch), program->key);
 }
@@ -184,9 +186,10 @@ static void change_attribute(struct pql_engine *engine, const struct pql_signal_
                              struct pql_user *user, const struct pql_value *value, int64_t time_ms)
 {
     pql_touch_cell(engine, engine->account, user, def->slot);
-    void **slot = pql_cell_of(engine, pql_state_of(engine->account, user), def->slot);
     struct pql_occurrence occurrence = {.time_ms = time_ms, .value = *value};
-    unsigned changed = add_to_cell(engine, &def->signal, slot, &occurrence, NULL);
+    struct pql_cell *cell;
+    unsigned changed =
+        add_to_cell(engine, def, pql_state_of(engine->account, user), &occurrence, NULL, &cell);
     pql_agenda_push_all(engine, &def->dependents, changed & PQL_CHANGE_VALUE, user, PQL_BY_EVENT);
 }
 

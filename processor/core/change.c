@@ -188,7 +188,7 @@ static void inherit(const struct moves *m, enum pql_subject subject, struct pql_
         pql_standing_new(pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, heir)));
     own->is_converted = standing->is_converted;
     own->disqualified_ms = standing->disqualified_ms;
-    *pql_cells_get(&state->cells, heir) = own;
+    pql_cells_put(&state->cells, heir, own);
 }
 
 static void move_cells(const struct moves *m, enum pql_subject subject, struct pql_subject_state *state)
@@ -198,15 +198,18 @@ static void move_cells(const struct moves *m, enum pql_subject subject, struct p
     state->timer_ms = INT64_MAX;
     for (size_t i = 0; i < pql_cells_count(old); i++) {
         uint32_t slot, what;
-        void *cell = pql_cells_at(old, i, &slot);
+        (void)pql_cells_at(old, i, &slot);
+        void *cell = pql_cells_give(old, i);
         what = m->from->slots[subject][slot];
         uint32_t to = m->slots[subject][slot];
         if (what & PQL_SLOT_DEFINITION) {
             inherit(m, subject, state, m->heirs[subject][slot], cell);
             if (is_needed(m, subject, to, cell))
-                *pql_cells_get(&state->cells, to) = adapt_standing(
-                    pql_program_standing(m->from, what),
-                    pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, to)), cell);
+                pql_cells_put(
+                    &state->cells, to,
+                    adapt_standing(pql_program_standing(m->from, what),
+                                   pql_program_standing(m->to, pql_program_slot(m->to, (int)subject, to)),
+                                   cell));
             else
                 free(cell);
             continue;
@@ -219,7 +222,7 @@ static void move_cells(const struct moves *m, enum pql_subject subject, struct p
         uint32_t index = m->to->slots[subject][to];
         struct pql_cell *kept = cell;
         if (pql_signal_adapt(signal, &m->to->signals[index]->signal, &kept)) m->since[index] = m->now;
-        *pql_cells_get(&state->cells, to) = kept;
+        pql_cells_put_signal(&state->cells, to, &m->to->signals[index]->signal, kept);
     }
     free(old);
 }
@@ -488,10 +491,10 @@ static bool is_settled_by_newest(const struct asked *a, const struct pql_expr *e
                                  const struct pql_subject_state *state)
 {
     const struct pql_signal_def *def = a->engine->program->signals[expr->index];
-    void **cell = a->any_user ? NULL : pql_cells_find(state->cells, def->slot);
+    bool is_kept = !a->any_user && pql_cells_has(state->cells, def->slot);
     bool by_newest = expr->function == PQL_FN_EVER || expr->function == PQL_FN_LAST_TIME ||
                      expr->function == PQL_FN_SINCE || expr->function == PQL_FN_LATEST;
-    return cell && by_newest;
+    return is_kept && by_newest;
 }
 
 /* A window that has moved onto ground that was no longer kept. Of all users it would have to be asked one by
@@ -502,8 +505,8 @@ static int64_t moved_since(const struct asked *a, const struct pql_expr *expr)
     bool of_user = def->signal.subject == PQL_SUBJECT_USER;
     if (of_user && (a->any_user || !a->user)) return PQL_NO_TIME;
     const struct pql_subject_state *state = of_user ? &a->user->state : &a->engine->account->state;
-    void **cell = pql_has_end(&def->signal) ? pql_cells_find(state->cells, def->slot) : NULL;
-    return cell ? pql_signal_complete_since(&def->signal, *cell) : PQL_NO_TIME;
+    if (!pql_has_end(&def->signal)) return PQL_NO_TIME;
+    return pql_signal_complete_since(&def->signal, pql_cells_find(state->cells, def->slot));
 }
 
 static int64_t signal_since(const struct asked *a, const struct pql_expr *expr)

@@ -13,8 +13,7 @@ static const struct pql_subject_state *state_of(const struct pql_scope *scope, e
 
 static const struct pql_cell *cell_of(const struct pql_signal_def *def, const struct pql_subject_state *state)
 {
-    void **found = state ? pql_cells_find(state->cells, def->slot) : NULL;
-    return found ? *found : NULL;
+    return state ? pql_cells_find(state->cells, def->slot) : NULL;
 }
 
 static bool attribute_time(const struct pql_program *program, const struct pql_account *account,

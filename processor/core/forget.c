@@ -202,7 +202,7 @@ static void clear_new_signals(struct pql_engine *engine, struct pql_user *user)
         }
         const struct pql_signal *signal = &program->signals[what]->signal;
         pql_touch_cell(engine, engine->account, user, slot);
-        engine->store.bytes -= pql_memory_cost(pql_signal_bytes(signal, cell));
+        engine->store.bytes -= pql_signal_cost(signal, cell);
         pql_signal_free(signal, pql_cells_take(state->cells, slot));
     }
 }
@@ -217,10 +217,10 @@ static void unfill(struct pql_engine *engine, struct pql_user *user, int64_t tim
         const struct pql_definition *definition = &program->definitions[d];
         if (definition->conf->subject != pql_subject_of(user) || !engine->change.is_new_definition[d])
             continue;
-        void **standing = pql_cells_find(state->cells, definition->slot);
+        struct pql_standing *standing = pql_cells_find(state->cells, definition->slot);
         if (!standing) continue;
-        ((struct pql_standing *)*standing)->is_converted = false;
-        ((struct pql_standing *)*standing)->disqualified_ms = PQL_NO_TIME;
+        standing->is_converted = false;
+        standing->disqualified_ms = PQL_NO_TIME;
     }
     if (state->start_ms > time_ms) return;
     state->start = PQL_START_ASSUMED;

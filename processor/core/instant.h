@@ -84,8 +84,10 @@ void pql_apply_event(struct pql_engine *engine, const struct pql_event *event);
 void pql_start_set(struct pql_engine *engine, struct pql_user *user, uint8_t rank, int64_t time_ms);
 /* The user with this id, made (no member yet) if there is none. */
 struct pql_user *pql_user_get(struct pql_engine *engine, struct pql_slice id, bool *is_new);
-/* The place of a cell, made if absent. */
-void **pql_cell_of(struct pql_engine *engine, struct pql_subject_state *state, uint32_t slot);
+/* The signal's cell is this one now, and took so much of the allocator before: it is put in its place and
+ * counted. Returns where it is. */
+struct pql_cell *pql_cell_keep(struct pql_engine *engine, struct pql_subject_state *state,
+                               const struct pql_signal_def *def, struct pql_cell *cell, size_t cost_before);
 /* Of the attribute that the spread counts; 0: the user has no such attribute. */
 uint64_t pql_attribute_hash(const struct pql_program *program, const struct pql_user *user, uint32_t spread);
 /* One user more or less has that value. */

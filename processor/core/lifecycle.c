@@ -85,12 +85,15 @@ struct pql_standing *pql_standing_get(struct pql_engine *engine, const struct pq
                                       struct pql_user *user)
 {
     if (user) pql_touch_user(engine, engine->account, user);
-    void **slot = pql_cell_of(engine, pql_state_of(engine->account, user), definition->slot);
-    if (!*slot) {
-        *slot = pql_standing_new(definition);
-        engine->store.bytes += pql_memory_cost(pql_standing_size(definition));
-    }
-    return *slot;
+    struct pql_subject_state *state = pql_state_of(engine->account, user);
+    struct pql_standing *standing = pql_cells_find(state->cells, definition->slot);
+    if (standing) return standing;
+    size_t before = pql_cells_bytes(state->cells);
+    standing = pql_standing_new(definition);
+    pql_cells_put(&state->cells, definition->slot, standing);
+    engine->store.bytes +=
+        pql_cells_bytes(state->cells) - before + pql_memory_cost(pql_standing_size(definition));
+    return standing;
 }
 
 static void enter(struct pql_engine *engine, const struct pql_definition *definition, struct pql_user *user,
@@ -225,8 +228,8 @@ static void evaluate_other(struct pql_engine *engine, const struct pql_definitio
 void pql_evaluate_definition(struct pql_engine *engine, const struct pql_definition *definition,
                              struct pql_user *user, const struct pql_scope *scope, enum pql_cause by)
 {
-    void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
-    struct pql_standing *standing = slot ? *slot : NULL;
+    struct pql_standing *standing =
+        pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     if (user && user->state.gone) {
         enum pql_reason reason = (enum pql_reason)user->state.gone;
         if (!standing || standing->status != PQL_QUALIFIED) return;

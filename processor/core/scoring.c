@@ -85,8 +85,8 @@ static void publish_change(struct pql_engine *engine, const struct pql_definitio
 void pql_score_evaluate(struct pql_engine *engine, const struct pql_definition *definition,
                         struct pql_user *user, pql_decimal now, enum pql_cause by)
 {
-    void **slot = pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
-    struct pql_standing *standing = slot ? *slot : NULL;
+    struct pql_standing *standing =
+        pql_cells_find(pql_state_of(engine->account, user)->cells, definition->slot);
     bool is_member = standing && standing->status == PQL_QUALIFIED;
     if (is_member && pql_tier_at(definition->score, now) != standing->tier) {
         emit(engine, definition, user, PQL_TIER_CHANGED, by);

@@ -47,9 +47,9 @@ static void settle_signals(struct pql_engine *engine, struct pql_user *user)
         if ((what & PQL_SLOT_DEFINITION) || !engine->change.is_new_signal[what]) continue;
         const struct pql_signal *signal = &program->signals[what]->signal;
         struct pql_first first = pql_first_of(program, engine->account, state, program->signals[what]);
-        size_t before = pql_memory_cost(pql_signal_bytes(signal, cell));
+        size_t before = pql_signal_cost(signal, cell);
         pql_signal_trim(signal, cell, &first, engine->t_ms);
-        engine->store.bytes += pql_memory_cost(pql_signal_bytes(signal, cell)) - before;
+        engine->store.bytes += pql_signal_cost(signal, cell) - before;
     }
 }
 
@@ -88,7 +88,7 @@ static void retire_member(struct pql_engine *engine, const struct pql_retired *r
 static void retire(struct pql_engine *engine, const struct pql_retired *retired, struct pql_user *user,
                    uint32_t slot)
 {
-    struct pql_standing *standing = *pql_cells_find(pql_state_of(engine->account, user)->cells, slot);
+    struct pql_standing *standing = pql_cells_find(pql_state_of(engine->account, user)->cells, slot);
     if (standing->status == PQL_QUALIFIED) retire_member(engine, retired, user, standing);
     struct pql_definition_conf conf = {.name = retired->name,
                                        .subject = retired->subject,

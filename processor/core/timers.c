@@ -181,9 +181,9 @@ static void fire(struct pql_engine *engine, struct pql_user *user)
         bool decays = pql_signal_next_decay(&def->signal, cell, t - 1) <= t;
         pql_touch_cell(engine, engine->account, user, slot);
         struct pql_first first = pql_first_of(program, engine->account, state, def);
-        size_t before = pql_memory_cost(pql_signal_bytes(&def->signal, cell));
+        size_t before = pql_signal_cost(&def->signal, cell);
         pql_signal_trim(&def->signal, cell, &first, t);
-        engine->store.bytes += pql_memory_cost(pql_signal_bytes(&def->signal, cell)) - before;
+        engine->store.bytes += pql_signal_cost(&def->signal, cell) - before;
         pql_agenda_push_all(engine, &def->dependents, ~0u, user, PQL_BY_TIME);
         if (decays) pql_agenda_push_all(engine, &def->dependents, PQL_CHANGE_AGE, user, PQL_BY_DECAY);
     }

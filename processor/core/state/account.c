@@ -3,107 +3,10 @@
 #include "core/hash.h"
 #include <stdlib.h>
 
-struct pql_cells {
-    uint32_t count, capacity;
-    void *pointers[];
-};
-
-static uint16_t *slots_of(const struct pql_cells *cells)
-{
-    return (uint16_t *)(uintptr_t)&cells->pointers[cells->capacity];
-}
-
-static size_t cells_size(uint32_t capacity)
-{
-    return sizeof(struct pql_cells) + capacity * (sizeof(void *) + sizeof(uint16_t));
-}
-
-/* The position of the slot, or where it belongs. Few are present, and they lie in one cache line. */
-static uint32_t position_of(const struct pql_cells *cells, uint32_t slot)
-{
-    const uint16_t *slots = slots_of(cells);
-    uint32_t low = 0, high = cells->count;
-    while (high - low > 8) {
-        uint32_t middle = low + (high - low) / 2;
-        if (slots[middle] < slot)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    while (low < high && slots[low] < slot) low++;
-    return low;
-}
-
-void **pql_cells_find(struct pql_cells *cells, uint32_t slot)
-{
-    if (!cells) return NULL;
-    uint32_t i = position_of(cells, slot);
-    return i < cells->count && slots_of(cells)[i] == slot ? &cells->pointers[i] : NULL;
-}
-
-static struct pql_cells *grown(struct pql_cells *old)
-{
-    uint32_t count = old ? old->count : 0, capacity = count < 2 ? 4 : count + count / 2 + 1;
-    struct pql_cells *cells = pql_xmalloc(cells_size(capacity));
-    cells->count = count;
-    cells->capacity = capacity;
-    if (old) {
-        memcpy(cells->pointers, old->pointers, count * sizeof(void *));
-        memcpy(slots_of(cells), slots_of(old), count * sizeof(uint16_t));
-    }
-    free(old);
-    return cells;
-}
-
-void **pql_cells_get(struct pql_cells **cells, uint32_t slot)
-{
-    void **found = pql_cells_find(*cells, slot);
-    if (found) return found;
-    if (!*cells || (*cells)->count == (*cells)->capacity) *cells = grown(*cells);
-    struct pql_cells *c = *cells;
-    uint32_t i = position_of(c, slot);
-    uint16_t *slots = slots_of(c);
-    memmove(&c->pointers[i + 1], &c->pointers[i], (c->count - i) * sizeof(void *));
-    memmove(&slots[i + 1], &slots[i], (c->count - i) * sizeof(uint16_t));
-    c->pointers[i] = NULL;
-    slots[i] = (uint16_t)slot;
-    c->count++;
-    return &c->pointers[i];
-}
-
-void *pql_cells_take(struct pql_cells *cells, uint32_t slot)
-{
-    uint32_t i = position_of(cells, slot);
-    uint16_t *slots = slots_of(cells);
-    void *taken = cells->pointers[i];
-    PQL_ASSERT(i < cells->count && slots[i] == slot);
-    cells->count--;
-    memmove(&cells->pointers[i], &cells->pointers[i + 1], (cells->count - i) * sizeof(void *));
-    memmove(&slots[i], &slots[i + 1], (cells->count - i) * sizeof(uint16_t));
-    return taken;
-}
-
-void pql_cells_cut(struct pql_cells *cells, uint32_t slot)
-{
-    if (cells) cells->count = position_of(cells, slot);
-}
-
-size_t pql_cells_count(const struct pql_cells *cells)
-{
-    return cells ? cells->count : 0;
-}
-
-void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot)
-{
-    *slot = slots_of(cells)[i];
-    return cells->pointers[i];
-}
-
 const struct pql_standing *pql_standing_of(const struct pql_subject_state *state,
                                            const struct pql_definition *definition)
 {
-    void **found = pql_cells_find(state->cells, definition->slot);
-    return found ? *found : NULL;
+    return pql_cells_find(state->cells, definition->slot);
 }
 
 size_t pql_standing_size(const struct pql_definition *definition)
@@ -122,30 +25,27 @@ struct pql_standing *pql_standing_new(const struct pql_definition *definition)
 
 static void cells_free(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
 {
-    for (uint32_t i = 0; cells && i < cells->count; i++) {
-        uint32_t what = pql_program_slot(program, (int)subject, slots_of(cells)[i]);
+    for (size_t i = 0; i < pql_cells_count(cells); i++) {
+        uint32_t slot;
+        void *cell = pql_cells_at(cells, i, &slot);
+        uint32_t what = pql_program_slot(program, (int)subject, slot);
         if (what & PQL_SLOT_DEFINITION)
-            free(cells->pointers[i]); /* a standing */
+            free(cell); /* a standing */
         else
-            pql_signal_free(&program->signals[what]->signal, cells->pointers[i]);
+            pql_signal_free(&program->signals[what]->signal, cell);
     }
     free(cells);
 }
 
 void pql_cells_clear(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; cells && i < cells->count; i++) {
-        uint16_t slot = slots_of(cells)[i];
+    for (size_t i = pql_cells_count(cells); i-- > 0;) {
+        uint32_t slot;
+        (void)pql_cells_at(cells, i, &slot);
         uint32_t what = pql_program_slot(program, (int)subject, slot);
-        if (!(what & PQL_SLOT_DEFINITION)) {
-            pql_signal_free(&program->signals[what]->signal, cells->pointers[i]);
-            continue;
-        }
-        cells->pointers[kept] = cells->pointers[i];
-        slots_of(cells)[kept++] = slot;
+        if (!(what & PQL_SLOT_DEFINITION))
+            pql_signal_free(&program->signals[what]->signal, pql_cells_take(cells, slot));
     }
-    if (cells) cells->count = kept;
 }
 
 void pql_store_init(struct pql_store *store, const struct pql_program *program)
@@ -563,11 +463,6 @@ void pql_account_clear(const struct pql_program *program, struct pql_account *ac
 
 /* --- what it takes --- */
 
-size_t pql_cells_bytes(const struct pql_cells *cells)
-{
-    return cells ? pql_memory_cost(cells_size(cells->capacity)) : 0;
-}
-
 static size_t state_bytes(const struct pql_program *program, const struct pql_subject_state *state,
                           enum pql_subject kind)
 {
@@ -576,9 +471,9 @@ static size_t state_bytes(const struct pql_program *program, const struct pql_su
         uint32_t slot, what;
         const void *cell = pql_cells_at(state->cells, i, &slot);
         what = pql_program_slot(program, (int)kind, slot);
-        bytes += pql_memory_cost(what & PQL_SLOT_DEFINITION
-                                     ? pql_standing_size(pql_program_standing(program, what))
-                                     : pql_signal_bytes(&program->signals[what]->signal, cell));
+        bytes += what & PQL_SLOT_DEFINITION
+                     ? pql_memory_cost(pql_standing_size(pql_program_standing(program, what)))
+                     : pql_signal_cost(&program->signals[what]->signal, cell);
     }
     return bytes;
 }

@@ -1,6 +1,6 @@
 /* account.h - one account with its users, and the store of all accounts of a task.
  *
- *   store ─hash─► account ─► cells: [slot 0: cell][slot 4: cell] …     sparse: only what is not empty
+ *   store ─hash─► account ─► cells: [slot 0: cell][slot 4: cell] …     one block (cells.h)
  *                   │                signals, attributes (struct pql_cell), standings (struct pql_standing)
  *                   └─hash─► user ─► cells, one bit per condition
  *
@@ -13,6 +13,7 @@
 #include "base/heap.h"
 #include "core/compiled.h"
 #include "core/state/aliases.h"
+#include "core/state/cells.h"
 #include "core/state/places.h"
 
 /* Why something is evaluated; of several causes the first of event, decay, time counts. */
@@ -66,18 +67,8 @@ static inline struct pql_sent *pql_standing_sent(const struct pql_standing *stan
     return (struct pql_sent *)(uintptr_t)(standing + 1);
 }
 
-/* Sparse array of pointers by slot, one block: { count, capacity, pointers[capacity], slots[capacity] }. */
-struct pql_cells;
-void **pql_cells_find(struct pql_cells *cells, uint32_t slot); /* NULL if absent */
-void **pql_cells_get(struct pql_cells **cells, uint32_t slot); /* made (as NULL) if absent */
-/* Takes out what stands at a slot that is present. */
-void *pql_cells_take(struct pql_cells *cells, uint32_t slot);
-size_t pql_cells_count(const struct pql_cells *cells);
-/* Forgets the pointers of slots from `slot` on; what they point to is the caller's. */
-void pql_cells_cut(struct pql_cells *cells, uint32_t slot);
 /* Frees the signals of a subject; standings stay. */
 void pql_cells_clear(const struct pql_program *program, enum pql_subject subject, struct pql_cells *cells);
-void *pql_cells_at(const struct pql_cells *cells, size_t i, uint32_t *slot); /* by ascending slot */
 
 enum pql_start { PQL_START_NONE, PQL_START_ASSUMED, PQL_START_BY_USER, PQL_START_EXPLICIT };
 
@@ -239,7 +230,6 @@ const struct pql_standing *pql_standing_of(const struct pql_subject_state *state
  * counted where something grows (whoever adds a cell or makes one grow says so there), and recounted where
  * much changes at once. The page tables of giant accounts, a hundredth of them, are left out. */
 void pql_account_count_timers(struct pql_store *store, struct pql_account *account); /* once they are set */
-size_t pql_cells_bytes(const struct pql_cells *cells);
 size_t pql_account_bytes(const struct pql_store *store, const struct pql_program *program,
                          const struct pql_account *account);
 uint64_t pql_store_walk(const struct pql_store *store, const struct pql_program *program); /* what bytes is */

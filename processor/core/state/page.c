@@ -232,9 +232,9 @@ void pql_page_cell(const struct pql_program *program, const struct pql_account *
     pql_buf_varint(buf, account->index);
     pql_buf_varint(buf, key.user);
     pql_buf_varint(buf, key.slot);
-    void **cell = pql_cells_find(state->cells, key.slot);
+    const struct pql_cell *cell = pql_cells_find(state->cells, key.slot);
     PQL_ASSERT(cell);
-    pql_signal_save(&program->signals[program->slots[subject][key.slot]]->signal, *cell, buf);
+    pql_signal_save(&program->signals[program->slots[subject][key.slot]]->signal, cell, buf);
 }
 
 void pql_page_ids(const struct pql_dedup_bucket *bucket, size_t page, uint32_t count, struct pql_buf *buf)

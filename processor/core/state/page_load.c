@@ -182,10 +182,14 @@ static void load_cell(struct loader *l, struct pql_subject_state *state, enum pq
 {
     const struct pql_program *program = l->engine->program;
     uint32_t what = pql_program_slot(program, (int)subject, (uint32_t)slot);
-    void *cell = what & PQL_SLOT_DEFINITION
-                     ? (void *)load_standing(&l->reader, pql_program_standing(program, what))
-                     : (void *)pql_signal_load(&program->signals[what]->signal, &l->reader);
-    if (cell) *pql_cells_get(&state->cells, (uint32_t)slot) = cell;
+    if (what & PQL_SLOT_DEFINITION) {
+        struct pql_standing *standing = load_standing(&l->reader, pql_program_standing(program, what));
+        if (standing) pql_cells_put(&state->cells, (uint32_t)slot, standing);
+        return;
+    }
+    const struct pql_signal *signal = &program->signals[what]->signal;
+    struct pql_cell *cell = pql_signal_load(signal, &l->reader);
+    if (cell) pql_cells_put_signal(&state->cells, (uint32_t)slot, signal, cell);
 }
 
 /* The cell comes with a page of its own. */
@@ -196,7 +200,7 @@ static void expect_cell(struct loader *l, struct pql_subject_state *state, enum 
         refuse(l);
         return;
     }
-    *pql_cells_get(&state->cells, key.slot) = NULL;
+    pql_cells_put(&state->cells, key.slot, NULL);
     size_t at = pql_large_find(large, key.user, key.slot);
     large->cells =
         pql_xgrow(large->cells, &large->cells_capacity, large->cells_count + 1, sizeof *large->cells);
@@ -217,7 +221,7 @@ static void load_subject(struct loader *l, struct pql_subject_state *state, enum
     size_t slots = l->engine->program->slots_count[subject] + l->engine->change.retired_count;
     for (uint64_t i = 0; i < count && !reader->failed; i++) {
         uint64_t word = pql_read_varint(reader), slot = word >> 1;
-        if (slot >= slots || pql_cells_find(state->cells, (uint32_t)slot))
+        if (slot >= slots || pql_cells_has(state->cells, (uint32_t)slot))
             refuse(l);
         else if (word & 1)
             expect_cell(l, state, subject, large, (struct pql_cell_key){number, (uint32_t)slot});

@@ -206,7 +206,7 @@ void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell)
 {
     if (cell && pql_has_end(signal)) pql_first_free(signal, cell);
     if (cell && signal->has_panes) pql_panes_free(signal, cell);
-    free(cell);
+    pql_cell_free(cell);
 }
 
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell)
@@ -215,6 +215,16 @@ size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *
     size_t panes = signal->has_panes ? pql_panes_bytes(signal, cell) : 0;
     size_t form = pql_has_end(signal) ? pql_first_bytes(signal, cell) : 0;
     return pql_cell_size(signal, cell->capacity) + cell->text_len + panes + form;
+}
+
+size_t pql_signal_cost(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return cell && cell->is_inside ? 0 : pql_memory_cost(pql_signal_bytes(signal, cell));
+}
+
+size_t pql_signal_inside(const struct pql_signal *signal, const struct pql_cell *cell)
+{
+    return cell && !signal->has_panes && !pql_has_end(signal) ? pql_signal_bytes(signal, cell) : 0;
 }
 
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell)

@@ -189,6 +189,14 @@ bool pql_signal_adapt(const struct pql_signal *before, const struct pql_signal *
 
 void pql_signal_free(const struct pql_signal *signal, struct pql_cell *cell);
 size_t pql_signal_bytes(const struct pql_signal *signal, const struct pql_cell *cell);
+/* What it takes of the allocator: nothing where it lies inside its subject's block (cells.h). */
+size_t pql_signal_cost(const struct pql_signal *signal, const struct pql_cell *cell);
+/* Bytes of a cell that may lie there, because it owns nothing; 0: it may not. */
+size_t pql_signal_inside(const struct pql_signal *signal, const struct pql_cell *cell);
+/* Moves the cell there. One that has to grow leaves that place again: it is replaced by one on the heap. */
+void pql_cell_settle(struct pql_cell *cell, size_t bytes, void *place);
+/* A copy on the heap of one that lies there. */
+struct pql_cell *pql_cell_loosen(const struct pql_cell *inside, size_t bytes);
 /* Bytes of what is kept, whatever room it takes: a function of the content, O(1). Its saved form takes at
  * least an eighth of it. */
 size_t pql_signal_content(const struct pql_signal *signal, const struct pql_cell *cell);

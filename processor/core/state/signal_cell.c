@@ -2,6 +2,7 @@
 #include "core/state/signal_cell.h"
 
 #include "base/memory.h"
+#include <stdlib.h>
 
 /* How many entries have a time <= bound: they are sorted. */
 uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms)
@@ -32,6 +33,34 @@ struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity
     return cell;
 }
 
+struct pql_cell *pql_cell_resize(struct pql_cell *cell, size_t before, size_t bytes)
+{
+    if (!cell->is_inside) return pql_xrealloc(cell, bytes);
+    struct pql_cell *made = pql_xmalloc(bytes);
+    memcpy(made, cell, before < bytes ? before : bytes);
+    made->is_inside = false;
+    return made;
+}
+
+void pql_cell_free(struct pql_cell *cell)
+{
+    if (cell && !cell->is_inside) free(cell);
+}
+
+void pql_cell_settle(struct pql_cell *cell, size_t bytes, void *place)
+{
+    struct pql_cell *inside = memcpy(place, cell, bytes);
+    inside->is_inside = true;
+    free(cell);
+}
+
+struct pql_cell *pql_cell_loosen(const struct pql_cell *inside, size_t bytes)
+{
+    struct pql_cell *cell = memcpy(pql_xmalloc(bytes), inside, bytes);
+    cell->is_inside = false;
+    return cell;
+}
+
 /* Opens a gap for one entry at index i and returns it. */
 void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i)
 {
@@ -42,8 +71,10 @@ void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, u
             memmove(c->data + pql_cell_payload_size(signal), pql_cell_entries(signal, c), size * c->n);
             c->head = 0;
         } else {
-            c->capacity += c->capacity < 4 ? 2 : c->capacity / 2;
-            *cell = c = pql_xrealloc(c, pql_cell_size(signal, c->capacity));
+            size_t before = pql_cell_size(signal, c->capacity);
+            uint32_t capacity = c->capacity + (c->capacity < 4 ? 2 : c->capacity / 2);
+            *cell = c = pql_cell_resize(c, before, pql_cell_size(signal, capacity));
+            c->capacity = capacity;
         }
     }
     char *at = (char *)pql_cell_entries(signal, c) + size * i;
@@ -76,7 +107,8 @@ void pql_cell_shrink(const struct pql_signal *signal, struct pql_cell **cell)
     if (c->capacity <= 2 * c->n + 4) return;
     memmove(c->data + pql_cell_payload_size(signal), pql_cell_entries(signal, c),
             pql_cell_entry_size(signal) * c->n);
+    size_t before = pql_cell_size(signal, c->capacity);
     c->head = 0;
     c->capacity = c->n < 2 ? 2 : c->n;
-    *cell = pql_xrealloc(c, pql_cell_size(signal, c->capacity));
+    *cell = pql_cell_resize(c, before, pql_cell_size(signal, c->capacity));
 }

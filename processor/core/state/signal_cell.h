@@ -25,7 +25,8 @@
  * amortised, a late insertion moves what is newer. Entries of one kind have one size. */
 struct pql_cell {
     uint32_t head, n, capacity; /* entries [head, head + n) of capacity */
-    uint32_t text_len;          /* latest, earliest: bytes of a text behind the entry */
+    uint32_t text_len : 31;     /* latest, earliest: bytes of a text behind the entry */
+    uint32_t is_inside : 1;     /* of its subject's block: nobody frees it */
     _Alignas(8) char data[];
 };
 
@@ -33,7 +34,7 @@ struct pql_entry_time {
     int64_t time_ms;
 };
 
-struct pql_entry_value { /* distinct, days */
+struct pql_entry_value { /* distinct; of days, weeks, months the time alone: it says which one it is */
     int64_t time_ms;
     uint64_t hash;
 };
@@ -150,10 +151,19 @@ static inline size_t pql_cell_payload_size(const struct pql_signal *signal)
     return pql_signal_rows[signal->kind].payload + (has_more ? sizeof(int64_t) : 0);
 }
 
+/* Days, weeks or months that something was in: their values are in the order of their times. */
+static inline bool pql_signal_is_of_periods(const struct pql_signal *signal)
+{
+    bool is_of_values = signal->kind == PQL_SIGNAL_DISTINCT || signal->kind == PQL_SIGNAL_LAST;
+    return is_of_values && (signal->function == PQL_FN_DAYS || signal->function == PQL_FN_WEEKS ||
+                            signal->function == PQL_FN_MONTHS);
+}
+
 /* Of a first window it depends on the function, of a sequence on the steps. */
 static inline size_t pql_cell_entry_size(const struct pql_signal *signal)
 {
     if (signal->kind == PQL_SIGNAL_FIRST) return pql_first_entry_size(signal);
+    if (pql_signal_is_of_periods(signal)) return sizeof(struct pql_entry_time);
     if (signal->kind != PQL_SIGNAL_SEQUENCE) return pql_signal_rows[signal->kind].entry;
     return sizeof(struct pql_entry_value) + (signal->steps_count - 1) * sizeof(struct pql_partial);
 }
@@ -207,6 +217,9 @@ uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *c
 /* Bytes of a cell with room for so many entries. */
 size_t pql_cell_size(const struct pql_signal *signal, uint32_t capacity);
 struct pql_cell *pql_cell_new(const struct pql_signal *signal, uint32_t capacity);
+/* The same cell with so many bytes, of which it had `before`; and away with it. */
+struct pql_cell *pql_cell_resize(struct pql_cell *cell, size_t before, size_t bytes);
+void pql_cell_free(struct pql_cell *cell);
 /* Opens a gap for one entry at index i and returns it; *cell is replaced when it grows. */
 void *pql_cell_insert(const struct pql_signal *signal, struct pql_cell **cell, uint32_t i);
 void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uint32_t i);
@@ -214,9 +227,10 @@ void pql_cell_remove(const struct pql_signal *signal, struct pql_cell *cell, uin
 void pql_cell_shrink(const struct pql_signal *signal, struct pql_cell **cell);
 void pql_cell_drop_oldest(struct pql_cell *cell, uint32_t count);
 
-/* Cells of the kinds DISTINCT, LAST and SEQUENCE, whose entries begin as a pql_entry_value does and are of
- * one value each: only through these (signal_values.c). An index holds until something is added, moved or
- * removed; PQL_NO_VALUE: none. rank: 0 for the oldest; of equal times the one added first. */
+/* Cells of the kinds DISTINCT, LAST and SEQUENCE, whose entries are of one value each and begin as a
+ * pql_entry_value does, or of days, weeks, months a pql_entry_time: only through these (signal_values.c). An
+ * index holds until something is added, moved or removed; PQL_NO_VALUE: none. rank: 0 for the oldest; of
+ * equal times the one added first. */
 enum { PQL_NO_VALUE = UINT32_MAX };
 enum {
     PQL_VALUE_ENTRY_MAX = sizeof(struct pql_entry_value) + PQL_SEQUENCE_STEPS_MAX * sizeof(struct pql_partial)
@@ -225,6 +239,7 @@ uint32_t pql_values_oldest(const struct pql_signal *signal, const struct pql_cel
 uint32_t pql_values_newer(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i);
 uint32_t pql_values_find(const struct pql_signal *signal, const struct pql_cell *cell, uint64_t hash);
 void *pql_values_entry(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i);
+uint64_t pql_values_hash(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i);
 /* O(distance from the nearer end); how many have a time <= bound: O(as many). */
 int64_t pql_values_time(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t rank);
 uint32_t pql_values_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms);

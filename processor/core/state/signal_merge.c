@@ -62,8 +62,8 @@ static void merge_values(const struct pql_signal *signal, struct pql_cell **into
 {
     for (uint32_t i = pql_values_oldest(signal, from); i != PQL_NO_VALUE;
          i = pql_values_newer(signal, from, i)) {
-        const struct pql_entry_value *value = pql_values_entry(signal, from, i);
-        struct pql_occurrence occ = {.time_ms = value->time_ms, .hash = value->hash};
+        struct pql_occurrence occ = {.time_ms = pql_cell_time(signal, from, i),
+                                     .hash = pql_values_hash(signal, from, i)};
         (void)pql_rolling_add_distinct(signal, into, &occ, t_ms);
     }
 }

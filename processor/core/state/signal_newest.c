@@ -26,8 +26,9 @@ static void set_newest(const struct pql_signal *signal, struct pql_cell **cell,
 {
     const struct pql_value *value = &occ->value;
     uint32_t len = value->kind == PQL_TEXT ? (uint32_t)value->text.len : 0;
-    struct pql_cell *c = *cell = pql_xrealloc(*cell, pql_cell_size(signal, 0) + len);
-    c->text_len = len;
+    struct pql_cell *c = *cell =
+        pql_cell_resize(*cell, pql_cell_size(signal, 0), pql_cell_size(signal, 0) + len);
+    c->text_len = len & INT32_MAX;
     struct pql_payload_newest newest = {.time_ms = occ->time_ms, .kind = value->kind};
     switch (value->kind) {
     case PQL_NULL: break;

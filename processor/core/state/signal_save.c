@@ -72,7 +72,10 @@ void pql_signal_save(const struct pql_signal *signal, const struct pql_cell *cel
         memcpy(&lead, at, sizeof lead);
         pql_buf_zigzag(out, (int64_t)((uint64_t)lead - (uint64_t)before));
         before = lead;
-        if (!save_text(signal, at, out)) save_words(out, at + 8, pql_cell_entry_size(signal) - 8);
+        if (pql_signal_is_of_periods(signal))
+            pql_buf_zigzag(out, (int64_t)pql_values_hash(signal, cell, i));
+        else if (!save_text(signal, at, out))
+            save_words(out, at + 8, pql_cell_entry_size(signal) - 8);
     }
 }
 
@@ -97,7 +100,7 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     memset(cell, 0, pql_cell_size(signal, capacity));
     cell->capacity = capacity;
     cell->n = (uint32_t)n;
-    cell->text_len = (uint32_t)text_len;
+    cell->text_len = (uint32_t)text_len & INT32_MAX;
     size_t words = signal->has_panes ? pql_signal_rows[signal->kind].payload : pql_cell_payload_size(signal);
     const char *text = pql_read_bytes(reader, text_len);
     if (text && text_len) memcpy(cell->data + pql_cell_payload_size(signal), text, text_len);
@@ -111,7 +114,9 @@ struct pql_cell *pql_signal_load(const struct pql_signal *signal, struct pql_rea
     for (uint32_t i = 0; i < cell->n; i++, at += pql_cell_entry_size(signal)) {
         lead += (uint64_t)pql_read_zigzag(reader);
         memcpy(at, &lead, sizeof lead);
-        if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
+        if (pql_signal_is_of_periods(signal))
+            reader->failed |= (uint64_t)pql_read_zigzag(reader) != pql_values_hash(signal, cell, i);
+        else if (signal->kind == PQL_SIGNAL_FIRST_VALUE)
             load_value(reader, at);
         else
             load_words(reader, at + 8, pql_cell_entry_size(signal) - 8u);

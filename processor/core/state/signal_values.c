@@ -2,7 +2,7 @@
  * in the cell's array. More stay where they are, threaded by time, and are found by their value in a table:
  * what an event costs does not grow with them.
  *
- *   array     | oldest | … | newest |                                       n up to LIST_MAX
+ *   array     | oldest | … | newest |                        n up to LIST_MAX; days, weeks, months: any n
  *   threaded  | entries, no gaps | oldest, newest | links of each | table |
  *
  * A late one is looked for from the newest on. */
@@ -34,7 +34,7 @@ static bool is_threaded(const struct pql_signal *signal, uint32_t capacity)
 {
     bool is_of_values = signal->kind == PQL_SIGNAL_DISTINCT || signal->kind == PQL_SIGNAL_LAST ||
                         signal->kind == PQL_SIGNAL_SEQUENCE;
-    return capacity > LIST_MAX && is_of_values;
+    return capacity > LIST_MAX && is_of_values && !pql_signal_is_of_periods(signal);
 }
 
 size_t pql_values_room(const struct pql_signal *signal, uint32_t capacity)
@@ -65,8 +65,14 @@ void *pql_values_entry(const struct pql_signal *signal, const struct pql_cell *c
     return (char *)pql_cell_entries(signal, cell) + pql_cell_entry_size(signal) * i;
 }
 
-static uint64_t hash_of(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
+static uint64_t period_at(const struct pql_signal *signal, int64_t time_ms)
 {
+    return (uint64_t)pql_zone_period(signal->zone, signal->unit, time_ms);
+}
+
+uint64_t pql_values_hash(const struct pql_signal *signal, const struct pql_cell *cell, uint32_t i)
+{
+    if (pql_signal_is_of_periods(signal)) return period_at(signal, pql_cell_time(signal, cell, i));
     return ((const struct pql_entry_value *)pql_values_entry(signal, cell, i))->hash;
 }
 
@@ -87,7 +93,7 @@ static void put_place(const struct threads *t, uint64_t hash, uint32_t i)
 static uint32_t place_of(const struct pql_signal *signal, const struct pql_cell *cell,
                          const struct threads *t, uint32_t i)
 {
-    uint32_t at = home_of(t, hash_of(signal, cell, i));
+    uint32_t at = home_of(t, pql_values_hash(signal, cell, i));
     while (t->places[at] != i + 1) at = (at + 1) & t->mask;
     return at;
 }
@@ -97,7 +103,7 @@ static void close_place(const struct pql_signal *signal, const struct pql_cell *
                         uint32_t gap)
 {
     for (uint32_t at = (gap + 1) & t->mask; t->places[at]; at = (at + 1) & t->mask) {
-        uint32_t home = home_of(t, hash_of(signal, cell, t->places[at] - 1));
+        uint32_t home = home_of(t, pql_values_hash(signal, cell, t->places[at] - 1));
         if (((at - home) & t->mask) < ((at - gap) & t->mask)) continue;
         t->places[gap] = t->places[at];
         gap = at;
@@ -138,9 +144,9 @@ bool pql_values_thread(const struct pql_signal *signal, struct pql_cell *cell)
     *t.ends = (struct ends){PQL_NO_VALUE, PQL_NO_VALUE};
     memset(t.places, 0, (t.mask + 1) * sizeof *t.places);
     for (uint32_t i = 0; i < cell->n; i++) {
-        if (pql_values_find(signal, cell, hash_of(signal, cell, i)) != PQL_NO_VALUE) return false;
+        if (pql_values_find(signal, cell, pql_values_hash(signal, cell, i)) != PQL_NO_VALUE) return false;
         link_after(&t, i, t.ends->newest);
-        put_place(&t, hash_of(signal, cell, i), i);
+        put_place(&t, pql_values_hash(signal, cell, i), i);
     }
     return true;
 }
@@ -154,7 +160,7 @@ static void grow(const struct pql_signal *signal, struct pql_cell **cell, uint32
     for (uint32_t i = pql_values_oldest(signal, old); i != PQL_NO_VALUE; i = pql_values_newer(signal, old, i))
         memcpy(pql_values_entry(signal, made, made->n++), pql_values_entry(signal, old, i), size);
     PQL_ASSERT(pql_values_thread(signal, made));
-    free(old);
+    pql_cell_free(old);
     *cell = made;
 }
 
@@ -172,16 +178,32 @@ uint32_t pql_values_newer(const struct pql_signal *signal, const struct pql_cell
     return i + 1 < cell->n ? i + 1 : PQL_NO_VALUE;
 }
 
+/* Mostly it is the newest. */
+static uint32_t find_period(const struct pql_signal *signal, const struct pql_cell *cell, int64_t period)
+{
+    uint32_t low = 0, high = cell->n;
+    for (uint32_t at = high - 1; low < high; at = low + (high - low) / 2) {
+        int64_t there = (int64_t)pql_values_hash(signal, cell, at);
+        if (there == period) return at;
+        if (there < period)
+            low = at + 1;
+        else
+            high = at;
+    }
+    return PQL_NO_VALUE;
+}
+
 uint32_t pql_values_find(const struct pql_signal *signal, const struct pql_cell *cell, uint64_t hash)
 {
+    if (pql_signal_is_of_periods(signal)) return find_period(signal, cell, (int64_t)hash);
     if (is_threaded(signal, cell->capacity)) {
         struct threads t = threads_of(signal, cell);
         for (uint32_t at = home_of(&t, hash); t.places[at]; at = (at + 1) & t.mask)
-            if (hash_of(signal, cell, t.places[at] - 1) == hash) return t.places[at] - 1;
+            if (pql_values_hash(signal, cell, t.places[at] - 1) == hash) return t.places[at] - 1;
         return PQL_NO_VALUE;
     }
     for (uint32_t i = cell->n; i-- > 0;)
-        if (hash_of(signal, cell, i) == hash) return i;
+        if (pql_values_hash(signal, cell, i) == hash) return i;
     return PQL_NO_VALUE;
 }
 
@@ -229,6 +251,9 @@ void *pql_values_add(const struct pql_signal *signal, struct pql_cell **cell, in
 {
     struct pql_entry_value value = {time_ms, hash};
     make_room(signal, cell);
+    if (pql_signal_is_of_periods(signal))
+        return memcpy(pql_cell_insert(signal, cell, pql_cell_upto(signal, *cell, time_ms)), &time_ms,
+                      sizeof time_ms);
     if (!is_threaded(signal, (*cell)->capacity))
         return memcpy(pql_cell_insert(signal, cell, pql_cell_upto(signal, *cell, time_ms)), &value,
                       sizeof value);
