@@ -383,10 +383,15 @@ static bool is_member(const struct pql_engine *engine, struct pql_slice id)
 /* The event is of the user that its id means. */
 void pql_apply_event(struct pql_engine *engine, const struct pql_event *event)
 {
-    struct pql_event of_user = *event;
-    of_user.user = pql_alias_user(engine, engine->account, event->user);
-    if (event->is_of_members && !is_member(engine, of_user.user)) return;
+    struct pql_slice user = pql_alias_user(engine, engine->account, event->user);
+    if (event->is_of_members && !is_member(engine, user)) return;
     engine->source = event;
-    if (event->kind == PQL_EVENT_ALIAS) of_user.user = pql_arena_copy(&engine->scratch, of_user.user);
-    apply_event(engine, of_user.user.ptr == event->user.ptr ? event : &of_user);
+    if (event->kind == PQL_EVENT_ALIAS) user = pql_arena_copy(&engine->scratch, user);
+    if (user.ptr == event->user.ptr) {
+        apply_event(engine, event);
+        return;
+    }
+    struct pql_event of_user = *event;
+    of_user.user = user;
+    apply_event(engine, &of_user);
 }

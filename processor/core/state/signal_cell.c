@@ -4,15 +4,25 @@
 #include "base/memory.h"
 #include <stdlib.h>
 
+static int64_t time_at(const char *entry)
+{
+    int64_t time;
+    memcpy(&time, entry, sizeof time);
+    return time;
+}
+
 /* How many entries have a time <= bound: they are sorted. */
 uint32_t pql_cell_upto(const struct pql_signal *signal, const struct pql_cell *cell, int64_t bound_ms)
 {
     uint32_t low = 0, high = cell->n;
-    if (!high || pql_cell_time(signal, cell, 0) > bound_ms) return 0;
-    if (pql_cell_time(signal, cell, high - 1) <= bound_ms) return high;
+    if (!high) return 0;
+    size_t size = pql_cell_entry_size(signal);
+    const char *entries = pql_cell_entries(signal, cell);
+    if (time_at(entries) > bound_ms) return 0;
+    if (time_at(entries + size * (high - 1)) <= bound_ms) return high;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (pql_cell_time(signal, cell, middle) <= bound_ms)
+        if (time_at(entries + size * middle) <= bound_ms)
             low = middle + 1;
         else
             high = middle;

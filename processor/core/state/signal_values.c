@@ -202,8 +202,10 @@ uint32_t pql_values_find(const struct pql_signal *signal, const struct pql_cell 
             if (pql_values_hash(signal, cell, t.places[at] - 1) == hash) return t.places[at] - 1;
         return PQL_NO_VALUE;
     }
+    size_t size = pql_cell_entry_size(signal);
+    const char *entries = pql_cell_entries(signal, cell);
     for (uint32_t i = cell->n; i-- > 0;)
-        if (pql_values_hash(signal, cell, i) == hash) return i;
+        if (((const struct pql_entry_value *)(const void *)(entries + size * i))->hash == hash) return i;
     return PQL_NO_VALUE;
 }
 
