@@ -13,6 +13,8 @@ const struct pql_command pql_commands[] = {
      "[--until TIME]",
      "definitions over files or topics, records on standard output"},
     {"run", pql_cmd_run, "[--config FILE]", "read events, publish qualifications, until a signal"},
+    {"health", pql_cmd_health, "[--config FILE] [--ready]",
+     "whether the process with this configuration works"},
     {"topics", pql_cmd_topics, "[--config FILE] [--create | --verify | --print | --delete]",
      "create or verify the topics with the right settings"},
     {"checkpoint", pql_cmd_checkpoint,

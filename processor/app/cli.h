@@ -36,6 +36,7 @@ int pql_cmd_checkpoint(int argc, char **argv);
 int pql_cmd_decode(int argc, char **argv);
 int pql_cmd_demo(int argc, char **argv);
 int pql_cmd_dlq(int argc, char **argv);
+int pql_cmd_health(int argc, char **argv);
 int pql_cmd_manual(int argc, char **argv);
 int pql_cmd_run(int argc, char **argv);
 int pql_cmd_sample(int argc, char **argv);
