@@ -21,6 +21,32 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 DEV = os.path.join(ROOT, "dev")
 
 
+# Mounts are those of one process: what is written goes into memory, and is gone with it.
+INSTALL = r"""
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/new /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/new,workdir=/mnt/work /mnt/root
+mount -t proc proc /mnt/root/proc
+mount --bind /dev /mnt/root/dev
+cp "$1" /mnt/root/package.deb
+exec chroot /mnt/root sh -ec '
+    mkdir -p /run/systemd/system /stub
+    printf "#!/bin/sh\necho systemctl: \"\$@\"\n" >/stub/systemctl
+    chmod +x /stub/systemctl
+    export PATH=/stub:$PATH LC_ALL=C.UTF-8
+    dpkg -i /package.deb
+    dpkg -i /package.deb
+    pqlstream --version
+    man -w pqlstream pqlstream.conf
+    zsh -fc "autoload -Uz compinit; compinit -u -D; print completion of zsh: \$_comps[pqlstream]"
+    fish -c "complete -C \"pqlstream checkp\""
+    dpkg -r pqlstream
+    dpkg -P pqlstream
+    echo left: $(find /usr /etc /var/lib/systemd -name "*pqlstream*" | wc -l)
+'
+"""
+
+
 def run(*command, **more):
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **more)
     if done.returncode:
@@ -72,6 +98,19 @@ class Package(unittest.TestCase):
                             "fish": "fish/vendor_completions.d/pqlstream.fish"}.items():
             with open(os.path.join(self.root, "usr/share", path), encoding="utf-8") as installed:
                 self.assertEqual(installed.read(), run(self.binary, "manual", thing))
+
+    def test_installed_upgraded_and_removed(self):
+        """By dpkg, over this machine's files but not into them, beside a systemd that only notes what it is asked."""
+        (package,) = glob.glob(os.path.join(ROOT, "build", "release", "pqlstream_*.deb"))
+        words = run("unshare", "--mount", "sh", "-ec", INSTALL, "-", package)
+        self.assertIn("pqlstream 0.1.0", words)
+        self.assertIn("/usr/share/man/man5/pqlstream.conf.5", words)
+        self.assertIn("completion of zsh: _pqlstream", words)
+        self.assertIn("checkpoint\t", words)  # what fish offers
+        self.assertEqual(re.findall("^systemctl: (.*)$", words, re.M),
+                         ["daemon-reload", "daemon-reload", "try-restart pqlstream.service", "disable --now pqlstream.service",
+                          "daemon-reload"])
+        self.assertEqual(words.strip().splitlines()[-1], "left: 0")
 
     def test_what_it_needs_is_named(self):
         for library in ("libavro23", "libconfig9", "libjansson4", "libmicrohttpd12", "libcurl4"):

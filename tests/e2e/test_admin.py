@@ -240,7 +240,7 @@ class Admin(endpoint.Endpoint):
         pem, key = (os.path.join(self.directory, name) for name in ("cert.pem", "key.pem"))
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
                         "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", pem], check=True, capture_output=True, timeout=60)
-        _, program = self.start("admin-tls", f'http_certificate = "{pem}"; http_key = "{key}";')
+        job, program = self.start("admin-tls", f'http_certificate = "{pem}"; http_key = "{key}";')
         trust = ssl.create_default_context(cafile=pem)
 
         def is_ready():
@@ -249,6 +249,7 @@ class Admin(endpoint.Endpoint):
         self.wait(is_ready)
         with self.assertRaises(OSError):
             ask(self.port, "/live")
+        subprocess.run([BINARY, "health", "--ready", "--config", job.config_path], check=True, timeout=60, capture_output=True)
         program.stop()
 
     def test_refused_at_start(self):

@@ -28,7 +28,8 @@ class Dockerfile(unittest.TestCase):
         hadolint = os.path.join(os.path.dirname(sys.executable), "hadolint")
         done = subprocess.run([hadolint, containers.DOCKERFILE], capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
-        scripts = [os.path.join(containers.DOCKER, name) for name in ("root.sh", "compose/generator.sh")]
+        scripts = [os.path.join(containers.ROOT, name) for name in ("docker/root.sh", "docker/compose/generator.sh", "conf/debian/postinst",
+                                                                    "conf/debian/prerm", "conf/debian/postrm")]
         subprocess.run(["shellcheck", *scripts], check=True, timeout=60)
 
     def test_it_runs_as_nobody_and_what_it_calls_is_there(self):
