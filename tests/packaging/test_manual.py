@@ -4,6 +4,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -111,6 +112,7 @@ class Completion(Printed):
                 self.answer(terminal, f"({expected})")
         finally:
             os.close(terminal)
+            os.kill(process, signal.SIGKILL)  # where closing its terminal does not end it
             os.waitpid(process, 0)
 
     def answer(self, terminal, expected):
