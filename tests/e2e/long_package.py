@@ -24,12 +24,12 @@ DEV = os.path.join(ROOT, "dev")
 # Mounts are those of one process: what is written goes into memory, and is gone with it.
 INSTALL = r"""
 mount -t tmpfs tmpfs /mnt
-mkdir /mnt/new /mnt/work /mnt/root
-mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/new,workdir=/mnt/work /mnt/root
-mount -t proc proc /mnt/root/proc
-mount --bind /dev /mnt/root/dev
-cp "$1" /mnt/root/package.deb
-exec chroot /mnt/root sh -ec '
+mkdir /mnt/new /mnt/work /mnt/over
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/new,workdir=/mnt/work /mnt/over
+mount -t proc proc /mnt/over/proc
+mount --bind /dev /mnt/over/dev
+cp "$1" /mnt/over/package.deb
+exec chroot /mnt/over sh -ec '
     mkdir -p /run/systemd/system /stub
     printf "#!/bin/sh\necho systemctl: \"\$@\"\n" >/stub/systemctl
     chmod +x /stub/systemctl
