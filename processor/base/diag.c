@@ -1,5 +1,7 @@
 #include "base/diag.h"
 
+#include "base/secret.h"
+
 #include <stdlib.h>
 
 /* Longer lines are shown around the caret only. */
@@ -128,7 +130,7 @@ static int by_place(const void *left, const void *right)
     return (a > b) - (a < b); /* the order of adding */
 }
 
-/* The text of line `number`, without its end, to be freed; NULL if there is none. */
+/* The text of line `number`, without its end and secrets, to be freed; NULL if there is none. */
 static char *read_line(const char *path, int number)
 {
     FILE *file = fopen(path, "r");
@@ -144,6 +146,7 @@ static char *read_line(const char *path, int number)
     }
     if (number == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0) memmove(line, line + 3, strlen(line + 3) + 1);
     line[strcspn(line, "\r\n")] = 0;
+    pql_secret_mask(line);
     return line;
 }
 

@@ -4,12 +4,17 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void *checked(void *p, size_t size)
 {
     if (p) return p;
-    fprintf(stderr, "level=fatal msg=\"out of memory\" bytes=%zu\n", size);
-    abort();
+    fprintf(stderr,
+            "level=fatal msg=\"out of memory\" bytes=%zu remedy=\"nothing is lost; a smaller `memory` ends "
+            "in order "
+            "before\"\n",
+            size);
+    _exit(EXIT_FAILURE); /* as it stands: nothing that runs at the end may ask for memory again */
 }
 
 void *pql_xmalloc(size_t size)

@@ -1,6 +1,6 @@
 /* memory.h - two kinds of allocation, told apart by name. pql_xmalloc and friends are for sizes that the
- * program itself decided: they end the process when memory is out. pql_trymalloc is for sizes read from
- * outside, checked against a limit before; it returns NULL. */
+ * program itself decided: they end the process with exit code 1 and a line on standard error when memory is
+ * out. pql_trymalloc is for sizes read from outside, checked against a limit before; it returns NULL. */
 #ifndef PQL_BASE_MEMORY_H
 #define PQL_BASE_MEMORY_H
 

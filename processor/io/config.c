@@ -1,6 +1,8 @@
 /* The whole configuration: files, environment and command line to one struct. */
 #include "io/config.h"
 
+#include "base/secret.h"
+
 #include "io/config_check.h"
 #include "io/config_fields.h"
 #include "io/config_read.h"
@@ -364,16 +366,16 @@ void pql_config_free(struct pql_config *config)
 
 /* --- printing --- */
 
-/* By the table, by where the value came from, and by what librdkafka calls its own. */
+bool pql_config_is_secret(const char *path)
+{
+    bool has_secrets = !strncmp(path, "kafka.", 6) || !strncmp(path, "registry.", 9) || !strchr(path, '.');
+    return has_secrets && pql_secret_name(path);
+}
+
+/* By its name, and by where the value came from. */
 static bool is_secret(const struct pql_setting *setting, const char *path)
 {
-    static const char *const words[] = {"password", "secret", "pem", "jaas"};
-    const struct pql_option *option = pql_option_find(PQL_GROUP_REGISTRY, setting->name ? setting->name : "");
-    bool found = setting->is_secret;
-    found |= strcmp(path, "registry") == 0 && option && option->flags & PQL_OPTION_IS_SECRET;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        found |= strncmp(path, "kafka", 5) == 0 && setting->name && strstr(setting->name, words[i]);
-    return found;
+    return setting->is_secret || pql_config_is_secret(path);
 }
 
 /* A URL without the user and password that it may carry. */
@@ -402,7 +404,7 @@ static void print_settings(const struct pql_setting *parent, const char *path, F
             continue;
         }
         fprintf(out, "%s = ", name);
-        print_value(is_secret(kid, path) ? "***" : kid->value.text.ptr, out);
+        print_value(is_secret(kid, name) ? "***" : kid->value.text.ptr, out);
         if (kid->line)
             fprintf(out, "    (%s:%d)\n", kid->file, kid->line);
         else

@@ -124,6 +124,9 @@ void pql_config_compare(const struct pql_config *before, const struct pql_config
 /* The commented configuration with every setting at its default: conf/pqlstream.conf. */
 void pql_config_print_template(FILE *out);
 
+/* Whether the setting of this path, as in "kafka.sasl_password", is a secret. */
+bool pql_config_is_secret(const char *path);
+
 /* What the main file, environment and command line set, one setting a line; secrets as "***". */
 void pql_config_print(const struct pql_config *config, FILE *out);
 

@@ -18,7 +18,6 @@
 #define NO_MEMBER 0, 0
 
 #define RESULTS PQL_OPTION_AFFECTS_RESULTS
-#define SECRET PQL_OPTION_IS_SECRET
 #define REQUIRED PQL_OPTION_REQUIRED
 #define RULES PQL_OPTION_IN_RULES
 #define SHOWN PQL_OPTION_OPTIONAL
@@ -121,9 +120,9 @@ const struct pql_option pql_options[] = {
     TEXT(REGISTRY, "url", STRING, AT(pql_registry_conf, url), NULL, 0, "\"http://localhost:8081\"",
          "Base address, which may have a path; several separated by commas."),
     TEXT(REGISTRY, "user", STRING, AT(pql_registry_conf, user), NULL, SHOWN, "\"pqlstream\"", "User of basic authentication."),
-    TEXT(REGISTRY, "password", STRING, AT(pql_registry_conf, password), NULL, SECRET | SHOWN, "\"${env:REGISTRY_PASSWORD}\"",
+    TEXT(REGISTRY, "password", STRING, AT(pql_registry_conf, password), NULL, SHOWN, "\"${env:REGISTRY_PASSWORD}\"",
          "Password of basic authentication: best as ${env:NAME} or ${file:/path}."),
-    TEXT(REGISTRY, "token", STRING, AT(pql_registry_conf, token), NULL, SECRET | SHOWN, "\"${env:REGISTRY_TOKEN}\"", "Bearer token."),
+    TEXT(REGISTRY, "token", STRING, AT(pql_registry_conf, token), NULL, SHOWN, "\"${env:REGISTRY_TOKEN}\"", "Bearer token."),
     TEXT(REGISTRY, "ca", STRING, AT(pql_registry_conf, ca), NULL, SHOWN, "\"/etc/ssl/certs/ca-certificates.crt\"", "File of the authorities to trust (PEM)."),
     TEXT(REGISTRY, "certificate", STRING, AT(pql_registry_conf, certificate), NULL, SHOWN, "\"client.pem\"", "File of the client's certificate (PEM)."),
     TEXT(REGISTRY, "key", STRING, AT(pql_registry_conf, key), NULL, SHOWN, "\"client.key\"", "File of the client's key (PEM)."),
@@ -270,7 +269,7 @@ const struct pql_option pql_options[] = {
            "Largest share of accounts found in another partition than their key's."),
     TEXT(ROOT, "http", STRING, AT(pql_config, http.address), NULL, SHOWN, "\"127.0.0.1:8090\"",
          "Address of the admin endpoint (metrics, health, status), by its number; absent: none."),
-    TEXT(ROOT, "http_token", STRING, AT(pql_config, http.token), NULL, SECRET | SHOWN, "\"${env:PQLSTREAM_TOKEN}\"",
+    TEXT(ROOT, "http_token", STRING, AT(pql_config, http.token), NULL, SHOWN, "\"${env:PQLSTREAM_TOKEN}\"",
          "Bearer token that it wants, but for /live and /ready; without one it answers nothing but GET."),
     TEXT(ROOT, "http_certificate", STRING, AT(pql_config, http.certificate), NULL, SHOWN, "\"admin.pem\"", "File of its certificate (PEM); with http_key it speaks TLS."),
     TEXT(ROOT, "http_key", STRING, AT(pql_config, http.key), NULL, SHOWN, "\"admin.key\"", "File of the certificate's key (PEM)."),

@@ -59,7 +59,6 @@ enum pql_option_type {
 
 enum {
     PQL_OPTION_AFFECTS_RESULTS = 1, /* part of the program: a change needs a higher revision */
-    PQL_OPTION_IS_SECRET = 2,       /* never printed */
     PQL_OPTION_REQUIRED = 4,
     PQL_OPTION_IS_ZONE = 8,   /* names a time zone whose clock counts */
     PQL_OPTION_IN_RULES = 16, /* may stand in a file of definitions */

@@ -47,7 +47,7 @@ static rd_kafka_resp_err_t question_wait(struct pql_kafka *kafka, struct questio
     const char *text =
         question->answer ? rd_kafka_event_error_string(question->answer) : rd_kafka_err2str(code);
     char said[300];
-    pql_kafka_last_said(kafka, said, sizeof(said));
+    (void)pql_kafka_last_said(kafka, said, sizeof(said), NULL);
     PQL_FAIL(err, pql_kafka_class(code), "%s%s%s", text ? text : rd_kafka_err2str(code), said[0] ? "; " : "",
              said);
     return code;

@@ -1,14 +1,15 @@
 #include "io/kafka_client.h"
+
+#include "io/kafka_security.h"
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 struct pql_kafka_said {
     pthread_mutex_t lock;
     char text[400];
-    int code;
+    int code, certificate;
 };
 
 void pql_kafka_log_printf(const struct pql_kafka_log *log, int level, const char *format, ...)
@@ -207,6 +208,7 @@ void pql_kafka_check(const struct pql_kafka_conf *conf, struct pql_diags *diags)
                            "librdkafka: %s", text);
     }
     rd_kafka_conf_destroy(rk_conf);
+    if (!diags->errors_count) pql_kafka_check_security(conf, diags);
 }
 
 static const char *process_random(void)
@@ -283,22 +285,34 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
 {
     struct pql_kafka *kafka = rd_kafka_opaque(rk);
     /* What on_error reports better, in the same words, comes here as well. */
-    if (strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0) level = 7;
+    if (!strcmp(facility, "FAIL") || !strcmp(facility, "ERROR") || !strcmp(facility, "SSLCERTVRFY"))
+        level = 7;
     pql_kafka_log_printf(&kafka->log, level, "%s: %s", facility, text);
 }
 
-static int last_said(struct pql_kafka *kafka, char *out, size_t size)
+/* It is OpenSSL that has verified: what it found is remembered, since librdkafka says of every certificate
+ * only that it could not be verified. */
+static int on_certificate(rd_kafka_t *rk, const char *broker, int32_t broker_id, int *x509_error, int depth,
+                          const char *bytes, size_t size, char *text, size_t text_size, void *opaque)
+{
+    struct pql_kafka *kafka = opaque;
+    (void)rk, (void)broker, (void)broker_id, (void)depth, (void)bytes, (void)size;
+    if (!*x509_error) return 1;
+    pthread_mutex_lock(&kafka->said->lock);
+    kafka->said->certificate = *x509_error;
+    pthread_mutex_unlock(&kafka->said->lock);
+    snprintf(text, text_size, "X509 error %d", *x509_error);
+    return 0;
+}
+
+int pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size, int *certificate)
 {
     pthread_mutex_lock(&kafka->said->lock);
     int code = kafka->said->code;
     snprintf(out, size, "%s", kafka->said->text);
+    if (certificate) *certificate = kafka->said->certificate;
     pthread_mutex_unlock(&kafka->said->lock);
     return code;
-}
-
-void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size)
-{
-    (void)last_said(kafka, out, size);
 }
 
 /* --- handles --- */
@@ -373,6 +387,7 @@ struct pql_kafka *pql_kafka_open(const struct pql_kafka_conf *conf, enum pql_kaf
     rd_kafka_conf_set_opaque(rk_conf, kafka);
     rd_kafka_conf_set_log_cb(rk_conf, on_log);
     rd_kafka_conf_set_error_cb(rk_conf, on_error);
+    rd_kafka_conf_set_ssl_cert_verify_cb(rk_conf, on_certificate);
     if (prepare) prepare(rk_conf);
 
     char text[400];
@@ -398,70 +413,6 @@ void pql_kafka_close(struct pql_kafka *kafka)
     pthread_mutex_destroy(&kafka->said->lock);
     free(kafka->said);
     free(kafka);
-}
-
-/* --- the first connection --- */
-
-static void poll_callbacks(struct pql_kafka *kafka)
-{
-    if (is_producer(kafka->role)) {
-        rd_kafka_poll(kafka->rk, 0);
-        return;
-    }
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(kafka->rk, 0);
-    if (message) rd_kafka_message_destroy(message);
-}
-
-static bool waits_in_vain(int code)
-{
-    return code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
-           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
-}
-
-static const char *brokers_of(const struct pql_kafka_conf *conf)
-{
-    const char *brokers = "";
-    for (size_t i = 0; i < conf->properties_count; i++)
-        if (strcmp(conf->properties[i].name, "bootstrap.servers") == 0) brokers = conf->properties[i].value;
-    return brokers;
-}
-
-/* In steps of 50 ms, so that a signal is heard. */
-static bool pause_or_stop(int64_t pause_ms, bool (*should_stop)(void *), void *context)
-{
-    for (; pause_ms > 0; pause_ms -= 50) {
-        if (should_stop && should_stop(context)) return true;
-        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
-    }
-    return should_stop && should_stop(context);
-}
-
-int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context),
-                    void *context, struct pql_err *err)
-{
-    int64_t pause_ms = 500;
-    for (int attempt = 1;; attempt++) {
-        const struct rd_kafka_metadata *metadata = NULL;
-        rd_kafka_resp_err_t code = rd_kafka_metadata(kafka->rk, 0, NULL, &metadata, 3000);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            rd_kafka_metadata_destroy(metadata);
-            return 0;
-        }
-        poll_callbacks(kafka);
-        char why[400];
-        int said = last_said(kafka, why, sizeof(why));
-        if (!why[0]) snprintf(why, sizeof(why), "%s: %s", brokers_of(kafka->conf), rd_kafka_err2str(code));
-        if (waits_in_vain(said)) return PQL_FAIL(err, PQL_ERR_CONFIG, "cannot use the broker: %s", why);
-        if (attempts_max && attempt >= attempts_max)
-            return PQL_FAIL(err, PQL_ERR_RETRY, "no broker of '%s' answers: %s", brokers_of(kafka->conf),
-                            why);
-        pql_kafka_log_printf(&kafka->log, 4, "no broker of '%s' answers (%s); trying again in %.1f s",
-                             brokers_of(kafka->conf), why, (double)pause_ms / 1000);
-        if (pause_or_stop(pause_ms, should_stop, context))
-            return PQL_FAIL(err, PQL_ERR_RETRY, "stopped while waiting for a broker of '%s'",
-                            brokers_of(kafka->conf));
-        pause_ms = pause_ms * 2 > 15000 ? 15000 : pause_ms * 2;
-    }
 }
 
 /* --- error classes --- */

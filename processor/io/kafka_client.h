@@ -72,15 +72,15 @@ void pql_kafka_close(struct pql_kafka *kafka);
 
 /* Waits until a broker answers. Every failed attempt is logged with address, cause and the pause before the
  * next one (0.5 s doubling to 15 s). -1 and class RETRY when should_stop(context) said so or attempts_max
- * failed (0: no limit); class CONFIG where waiting cannot help (authentication, TLS set-up). */
+ * failed (0: no limit); class CONFIG where waiting cannot help (io/kafka_refusal.h). */
 int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context),
                     void *context, struct pql_err *err) PQL_CHECKED;
 
 /* Remembers an error that came as an event, for pql_kafka_last_said. */
 void pql_kafka_heard(struct pql_kafka *kafka, int code, const char *reason);
 /* What librdkafka last said about connecting, as "127.0.0.1:9092/bootstrap: Connect … refused", or "".
- * Copies. */
-void pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size);
+ * Copies. Returns its code; certificate, unless NULL: what OpenSSL last had against a broker's, or 0. */
+int pql_kafka_last_said(struct pql_kafka *kafka, char *out, size_t size, int *certificate);
 
 /* The application's own name for its handles, as in "acme-pql" (client.id), "acme-pql-pql-0" (transactional
  * id). The random part without an instance is drawn once per process. */

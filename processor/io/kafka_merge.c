@@ -156,7 +156,7 @@ static int wait_for(struct pql_kafka_merge *merge, size_t at, struct pql_err *er
         if (other) rd_kafka_message_destroy(other);
         if (now_ms() - merge->heard_ms < SILENCE_MS) continue;
         char said[300];
-        pql_kafka_last_said(merge->kafka, said, sizeof(said));
+        (void)pql_kafka_last_said(merge->kafka, said, sizeof(said), NULL);
         PQL_FAIL(err, PQL_ERR_RETRY, "%s[%" PRId32 "]: nothing came for a minute%s%s",
                  merge->ranges[at].topic, merge->ranges[at].partition, said[0] ? "; " : "", said);
         return -1;

@@ -20,7 +20,7 @@ struct pql_disk {
 
 static int make_folder(const char *path, struct pql_err *err)
 {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) return 0;
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) return 0;
     return PQL_FAIL(err, PQL_ERR_CONFIG, "registry.cache: %s: %s", path, strerror(errno));
 }
 
@@ -125,7 +125,7 @@ int pql_disk_write(struct pql_disk *disk, const struct pql_schema_key *key, stru
     struct pql_buf bytes = {0};
     pql_buf_printf(&bytes, header_format, (uint64_t)XXH3_64bits(text.ptr, text.len), text.len);
     pql_buf_put(&bytes, text.ptr, text.len);
-    int result = -1, fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int result = -1, fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         step = "open";
         goto out;
