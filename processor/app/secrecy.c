@@ -46,17 +46,29 @@ static void hide(char *argument, struct pql_slice secret)
             (int)at, argument);
 }
 
+/* All in one piece: whoever reads flags moves the pointers about. */
+static char **copy_of(int argc, char **argv)
+{
+    size_t size = ((size_t)argc + 1) * sizeof(char *), at = size;
+    for (int i = 0; i < argc; i++) size += strlen(argv[i]) + 1;
+    char **copy = pql_xcalloc(1, size);
+    for (int i = 0; i < argc; i++) {
+        size_t len = strlen(argv[i]) + 1;
+        copy[i] = memcpy((char *)copy + at, argv[i], len);
+        at += len;
+    }
+    return copy;
+}
+
 char **pql_secrecy_begin(int argc, char **argv)
 {
-    static char **copy; /* static: what is still in use is no leak */
     struct rlimit core;
     umask(077);
     if (!getrlimit(RLIMIT_CORE, &core)) {
         core.rlim_cur = 0;
         (void)setrlimit(RLIMIT_CORE, &core);
     }
-    copy = pql_xcalloc((size_t)argc + 1, sizeof *copy);
-    for (int i = 0; i < argc; i++) copy[i] = pql_xstrndup(argv[i], strlen(argv[i]));
+    char **copy = copy_of(argc, argv);
     for (int i = 1; i < argc; i++) {
         char *assignment = assignment_at(argv, argc, i);
         if (assignment) hide(assignment, value_in(assignment));

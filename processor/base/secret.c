@@ -20,9 +20,12 @@ static bool is_of_name(char c)
            (c >= 'A' && c <= 'Z');
 }
 
-/* The value from `at` on, in quotes or not; adjacent texts are one. Returns what is behind it. */
+/* The value from `at` on, in quotes or not; adjacent texts are one. Returns what is behind it. Where a secret
+ * is found
+ * (${env:NAME}) is none. */
 static char *mask_value(char *at)
 {
+    if (!strncmp(at, "\"${", 3)) return at + 1;
     if (*at != '"') {
         for (; *at && !strchr(" \t;,}", *at); at++) *at = '*';
         return at;

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -48,6 +49,7 @@ static void masked(void **state)
         {"password = \"no end", "password = \"******"},
         {"password = \"end\\", "password = \"****"},
         {"url = \"http://joe:hush@h:1/x,https://h/@\";", "url = \"http://********@h:1/x,https://h/@\";"},
+        {"password = \"${env:X}\"; token = \"y\";", "password = \"${env:X}\"; token = \"*\";"},
         {"token =", "token ="},
         {"password", "password"},
         {"qualify = \"latest(user.token, 7d) = 'x'\";", "qualify = \"latest(user.token, 7d) = 'x'\";"},
@@ -88,6 +90,7 @@ static void command_lines(void **state)
     assert_int_equal(getrlimit(RLIMIT_CORE, &core), 0);
     assert_int_equal(core.rlim_cur, 0);
     assert_int_equal(umask(077), 077);
+    free(kept);
 }
 
 int main(void)
