@@ -32,8 +32,7 @@ static const char *take_segment(const char *at, struct pql_buf *out)
     return at;
 }
 
-/* {account}, or {account}/users/{user} */
-static bool read_path(const char *path, struct pql_buf *account, struct pql_buf *user)
+bool pql_admin_look_path(const char *path, struct pql_buf *account, struct pql_buf *user)
 {
     static const char users[] = "/users/";
     const char *rest = take_segment(path, account);
@@ -85,7 +84,7 @@ void pql_admin_look(struct pql_runner *runner, const char *instance, const char 
     const struct pql_pipeline_conf *conf = pql_wiring_conf(pql_runner_wiring(runner));
     int32_t partition;
     answer->content_type = "application/json";
-    if (!read_path(path, &account, &user)) {
+    if (!pql_admin_look_path(path, &account, &user)) {
         answer->status = 400;
         pql_buf_text(out,
                      "{\"error\": \"bad_path\", \"message\": \"/accounts/ID or /accounts/ID/users/ID, each "

@@ -10,4 +10,7 @@
 void pql_admin_look(struct pql_runner *runner, const char *instance, const char *path,
                     struct pql_server_answer *answer);
 
+/* Of such a path account and user, if it has one; false where it is none. Both are the caller's to free. */
+bool pql_admin_look_path(const char *path, struct pql_buf *account, struct pql_buf *user);
+
 #endif

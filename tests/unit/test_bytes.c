@@ -146,6 +146,70 @@ static void is_about_what_the_allocator_gives(void **state)
     end(&f);
 }
 
+/* Conditions of all kinds of signals; a random program has some of them, under random lateness and duplicate
+ * filter. */
+static const struct {
+    enum pql_subject subject;
+    const char *qualify;
+} pool[] = {
+    {PQL_SUBJECT_USER, "count(a, 7d) >= 9"},
+    {PQL_SUBJECT_USER, "days(any, 5d) >= 2 and min(b.value, 3d) >= 1"},
+    {PQL_SUBJECT_USER, "sum(b.value, 3d) >= 100"},
+    {PQL_SUBJECT_USER, "avg(b.value, 30d) >= 20 or max(b.value, 30d) >= 48"},
+    {PQL_SUBJECT_USER, "distinct(b.kind, 7d) >= 5"},
+    {PQL_SUBJECT_USER, "latest(b.kind, 2d) = 'long words of a plan'"},
+    {PQL_SUBJECT_USER, "count(a, first 3d) >= 2 and sum(b.value, first 7d) >= 10"},
+    {PQL_SUBJECT_USER, "sequence(a then b) and ever(a)"},
+    {PQL_SUBJECT_USER, "streak(a) >= 3"},
+    {PQL_SUBJECT_ACCOUNT, "count(a, 7d) >= 99"},
+    {PQL_SUBJECT_ACCOUNT, "sum(b.value, 3d) >= 100 or distinct(b.kind, 7d) >= 5"},
+    {PQL_SUBJECT_ACCOUNT, "users(count(a, 7d) >= 1) >= 3"},
+    {PQL_SUBJECT_ACCOUNT, "share(days(any, 7d) >= 2) >= 0.5 and users(ever(b)) >= 2"},
+    {PQL_SUBJECT_ACCOUNT, "weeks(any, 30d) >= 2"},
+};
+
+enum { PROGRAMS = 12, PROGRAM_EVENTS = 8000, POOL = sizeof pool / sizeof *pool };
+
+static void start_random(struct fixture *f, uint64_t seed)
+{
+    static char names[6][16];
+    *f = (struct fixture){.random = seed};
+    f->conf.app = pql_slice_of("bytes");
+    f->conf.settings = pql_settings_default();
+    f->conf.settings.lateness_ms = draw(f, 2) ? (int64_t)draw(f, 7200000) : 0;
+    f->conf.settings.dedup_horizon_ms = draw(f, 2) ? (int64_t)draw(f, 86400000) + 1000 : 0;
+    f->conf.definitions = f->definitions;
+    for (uint64_t n = 1 + draw(f, 6), i = 0; i < n; i++) {
+        size_t chosen = draw(f, POOL);
+        snprintf(names[i], sizeof names[i], "d%d", (int)i);
+        define(f, names[i], pool[chosen].subject, pool[chosen].qualify);
+    }
+    pql_diags_init(&f->diags);
+    f->program = pql_program_new(&f->conf, &f->diags);
+    if (!f->program) pql_diags_print(&f->diags, stderr);
+    assert_non_null(f->program);
+    f->engine = pql_engine_new(f->program, ignore, NULL);
+}
+
+/* Of each between 0.8 and 1.4 of what was asked of the allocator. */
+static void random_programs_agree_with_the_allocator(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= PROGRAMS; seed++) {
+        struct fixture f;
+        double before = allocated();
+        start_random(&f, seed);
+        for (int i = 0; i < PROGRAM_EVENTS; i++) step(&f, i);
+        assert_int_equal(pql_engine_bytes_off(f.engine), 0);
+        double taken = allocated() - before, counted = (double)pql_engine_bytes(f.engine);
+        print_message("program %d: %.0f bytes counted, %.0f allocated\n", (int)seed, counted, taken);
+        end(&f);
+#ifdef __SANITIZE_ADDRESS__ /* elsewhere memory that one program gave back is the next one's */
+        assert_true(counted > 0.8 * taken && counted < 1.4 * taken);
+#endif
+    }
+}
+
 static void equals_a_walk_after_a_restore(void **state)
 {
     (void)state;
@@ -173,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_a_walk),
         cmocka_unit_test(is_about_what_the_allocator_gives),
+        cmocka_unit_test(random_programs_agree_with_the_allocator),
         cmocka_unit_test(equals_a_walk_after_a_restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
