@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 
 def post(alert):
@@ -26,6 +26,11 @@ def post(alert):
         return False
 
 
+def end_if_replaced(error):
+    if error.code() == KafkaError._FATAL:
+        sys.exit(f"a second process has taken over: {error}")
+
+
 def main():
     seen = sqlite3.connect(os.environ["SEEN_FILE"], isolation_level=None)
     seen.execute("create table if not exists seen (event_id text primary key)")
@@ -36,8 +41,8 @@ def main():
     consumer.subscribe([topic])
     while True:
         message = consumer.poll(1)
-        if message is not None and message.error() and message.error().fatal():
-            sys.exit(str(message.error()))  # a second process runs
+        if message is not None and message.error():
+            end_if_replaced(message.error())
         if message is None or message.error():
             continue
         alert = json.loads(message.value())
@@ -49,7 +54,8 @@ def main():
         seen.execute("insert or ignore into seen values (?)", [alert["event_id"]])
         try:
             consumer.commit(message, asynchronous=False)
-        except KafkaException as error:  # its partition has gone to another process, or the brokers are away
+        except KafkaException as error:  # the brokers are away, or take it for dead: it comes again, and is known
+            end_if_replaced(error.args[0])
             print(error, file=sys.stderr, flush=True)
 
 

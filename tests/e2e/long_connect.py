@@ -302,6 +302,12 @@ class HandOver(unittest.TestCase):
         consumer.wait_done(self)
         self.assertEqual(sorted(receiver.taken), sorted([*expected, unread]))
 
+        second = Consumer(form, receiver)
+        self.addCleanup(second.end)
+        second.start()
+        self.wait_for_webhook(consumer, lambda: consumer.process.poll() is not None)
+        self.assertIsNone(second.process.poll(), second.log())
+
     def wait_for_webhook(self, consumer, is_so):
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not is_so():

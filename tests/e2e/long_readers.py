@@ -69,7 +69,7 @@ class Readers(unittest.TestCase):
             self.addCleanup(lambda: program.process.poll() is None and program.kill())
             job.produce(events())
             client.produce(job.broker, job.topic, [(0, b"key", b"nothing of ours"), (1, None, b"\0\1\2")])
-            job.wait_done(program, 120)
+            job.wait_done(program, 240)
             self.assertEqual(program.stop(), 0)
             records = job.records(("pql", "pqa", "alerts", "shadow"))
         topics = [f"readers.{name}" for name in TOPICS]
@@ -161,7 +161,7 @@ class Compatibility(unittest.TestCase):
             program = job.run()
             self.addCleanup(lambda: program.process.poll() is None and program.kill())
             job.produce([track("i", "invite_sent", "u", "a", START, {})])
-            job.wait_done(program, 120)
+            job.wait_done(program, 240)
             self.assertEqual(program.stop(), 0)
             self.assertEqual(len(job.records(("pql",))["pql"]), 1)
 
