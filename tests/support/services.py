@@ -64,7 +64,7 @@ def new_cluster_id():
 class Service:
     """A child process with a directory and a log; subclasses say how it is started and when it answers."""
 
-    def __init__(self, name, ready_seconds=60):
+    def __init__(self, name, ready_seconds=240):
         self.name = name
         self.directory = tempfile.mkdtemp(prefix=f"pqlstream-{name}-")
         self.log_path = os.path.join(self.directory, "output.log")

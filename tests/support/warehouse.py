@@ -74,7 +74,7 @@ class Connect(services.Service):
     """A standalone worker with one of the shipped connectors, under these names in its environment."""
 
     def __init__(self, form, **names):
-        super().__init__("connect", ready_seconds=240)
+        super().__init__("connect")
         self.form, self.url = form, f"http://127.0.0.1:{services.free_port()}"
         self.environment = dict(os.environ, CONNECT_LISTENER=self.url, CONNECT_OFFSETS=os.path.join(self.directory, "offsets"), **names)
         os.symlink(os.environ["PQL_TEST_CONNECT_PLUGINS"], os.path.join(self.directory, "plugins"))
