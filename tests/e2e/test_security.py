@@ -27,7 +27,7 @@ inputs = ( {{ topic = "{app}.events"; format = "json"; }} );
 definitions = ( {{ name = "d"; subject = "account"; qualify = "count(login, 7d) >= 2"; }} );
 """
 EVENT = '{{"type":"track","event":"login","message_id":"{n}","user_id":"u","account_id":"{account}","occurred_at":{at}}}'
-PATIENCE = 60
+PATIENCE = 120
 
 
 class Security(unittest.TestCase):
