@@ -48,7 +48,7 @@ exec chroot /mnt/over sh -ec '
 
 
 def run(*command, **more):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **more)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, **more)
     if done.returncode:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
