@@ -3,6 +3,9 @@
 #include "base/memory.h"
 #include <stdlib.h>
 
+/* What grows moves what lies behind it: of a subject with many cells only the first lie inside. */
+enum { INSIDE_MAX = 512, DATA_MAX = 2048 };
+
 struct place {
     uint16_t slot;
     uint16_t bytes; /* of the cell inside; 0: a pointer stands there */
@@ -127,8 +130,9 @@ static void close_data(struct pql_cells *cells, const struct place *gone)
 static void add_place(struct pql_cells **cells, uint32_t i, uint32_t slot, uint32_t bytes)
 {
     if (!*cells || (*cells)->count == (*cells)->capacity) {
-        uint32_t count = *cells ? (*cells)->count : 0;
-        *cells = remade(*cells, count < 2 ? 4 : count + count / 2 + 1, (*cells ? (*cells)->used : 0) + bytes);
+        uint32_t count = *cells ? (*cells)->count : 0, more = count < 2 ? 4 : count + count / 2 + 1;
+        PQL_ASSERT(count < UINT16_MAX);
+        *cells = remade(*cells, more < UINT16_MAX ? more : UINT16_MAX, (*cells ? (*cells)->used : 0) + bytes);
     }
     struct pql_cells *c = *cells;
     memmove(&c->places[i + 1], &c->places[i], (c->count - i) * sizeof(struct place));
@@ -167,9 +171,8 @@ void pql_cells_put(struct pql_cells **cells, uint32_t slot, void *block)
 void pql_cells_put_signal(struct pql_cells **cells, uint32_t slot, const struct pql_signal *signal,
                           struct pql_cell *cell)
 {
-    enum { INSIDE_MAX = 512 };
-    size_t bytes = pql_signal_inside(signal, cell);
-    if (bytes && bytes <= INSIDE_MAX)
+    size_t bytes = pql_signal_inside(signal, cell), used = *cells ? (*cells)->used : 0;
+    if (bytes && bytes <= INSIDE_MAX && used + bytes <= DATA_MAX)
         pql_cell_settle(cell, bytes, place_for(cells, slot, (uint32_t)((bytes + 7) & ~(size_t)7)));
     else
         pql_cells_put(cells, slot, cell);
