@@ -63,7 +63,15 @@ static void answer_metrics(struct pql_admin *admin, const char *rest, struct pql
     struct view view = view_of(admin);
     struct pql_scoreboard_view scores = scores_of(admin);
     answer->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    pql_metrics_write(&view.stats, &scores, view.tasks, view.lags, view.count, pql_wall_ms(), &answer->body);
+    struct pql_health health = pql_health_of(admin->runner, admin->monitor);
+    pql_metrics_write(&(struct pql_metrics){.stats = &view.stats,
+                                            .health = &health,
+                                            .scores = &scores,
+                                            .tasks = view.tasks,
+                                            .lags = view.lags,
+                                            .tasks_count = view.count,
+                                            .now_ms = pql_wall_ms()},
+                      &answer->body);
     pql_scoreboard_view_free(&scores);
     view_deinit(&view);
 }
@@ -117,6 +125,7 @@ static void put_task(const struct pql_admin *admin, const struct pql_task_standi
     pql_put_number(out, "snapshot_age_seconds", task->snapshot_age_ms / 1000, task->snapshot_age_ms >= 0);
     pql_put_number(out, "restored_percent",
                    (int64_t)(task->load_of ? task->load_done * 100 / task->load_of : 0), task->load_of > 0);
+    pql_put_number(out, "restore_seconds_left", task->load_left_ms / 1000, task->load_left_ms >= 0);
     pql_put_number(out, "revision", task->revision, task->revision >= 0);
     pql_put_number(out, "accounts", (int64_t)task->accounts, true);
     pql_put_number(out, "clock_ms", task->seen_ms, task->seen_ms != PQL_NO_TIME);

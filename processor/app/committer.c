@@ -456,25 +456,36 @@ static void settle_task(struct pql_pipeline *p, struct pql_task *task)
     pql_task_set_phase(task, PQL_PHASE_READY);
 }
 
-static void note_duration(struct pql_committer *c)
+static void note_duration(struct pql_durations *durations, uint64_t us)
 {
     int bucket = 0;
-    while (bucket < PQL_COMMIT_BUCKETS - 1 && c->took_us > (uint64_t)pql_commit_ms[bucket] * 1000) bucket++;
-    c->durations[bucket]++;
-    c->durations_us += c->took_us;
+    while (bucket < PQL_COMMIT_BUCKETS - 1 && us > (uint64_t)pql_commit_ms[bucket] * 1000) bucket++;
+    durations->counts[bucket]++;
+    durations->sum_us += us;
+}
+
+/* Under the lock, before the epochs are settled: how old their oldest outputs are. */
+static void note_outputs(struct pql_committer *c, uint64_t now_us)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const struct pql_epoch *epoch = c->tasks[i]->sealed;
+        uint64_t since = epoch ? epoch->first_output_us : 0;
+        if (since && now_us > since) note_duration(&c->outputs, now_us - since);
+    }
 }
 
 static void committed(struct pql_pipeline *p)
 {
     struct pql_committer *c = &p->committer;
     pql_lock(p);
+    c->last_us = now_us(p);
+    note_outputs(c, c->last_us);
     for (size_t i = 0; i < c->count; i++) settle_task(p, c->tasks[i]);
     c->count = 0;
     c->epochs++;
-    c->last_us = now_us(p);
     c->took_us = c->last_us - c->begun_us;
     c->waiting_us = 0;
-    note_duration(c);
+    note_duration(&c->commits, c->took_us);
     learn_pace(p, c->last_us - c->opened_us);
     pql_wake_all(p);
     pql_unlock(p);

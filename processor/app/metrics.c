@@ -103,6 +103,14 @@ static double restored(const struct pql_task_standing *task, const struct pql_ta
     return task->load_of ? (double)task->load_done / (double)task->load_of : -1;
 }
 
+static double restore_left(const struct pql_task_standing *task, const struct pql_task_lag *lag,
+                           int64_t now_ms)
+{
+    (void)lag;
+    (void)now_ms;
+    return task->load_left_ms < 0 ? -1 : (double)task->load_left_ms / 1000;
+}
+
 static double is_live(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)
 {
     (void)lag;
@@ -129,6 +137,8 @@ static const struct {
      "Since the last snapshot of a live task, or since it came here.", checkpoint_age},
     {"pqlstream_task_restored_ratio", "ratio", "How much of its state a task that restores has read.",
      restored},
+    {"pqlstream_task_restore_left_seconds", "seconds", "How much longer that takes, by the pace so far.",
+     restore_left},
     {"pqlstream_task_live", NULL, "1: the task processes new events; 0: it restores, waits or is blocked.",
      is_live},
     {"pqlstream_task_blocked", NULL, "1: the task stands still until somebody decides; /status says why.",
@@ -301,44 +311,92 @@ static void write_memory(const struct pql_pipeline_stats *stats, struct pql_buf 
         pql_buf_printf(out, "pqlstream_memory_bytes{kind=\"%s\"} %" PRIu64 "\n", rows[i].kind, rows[i].bytes);
 }
 
-static void write_commits(const struct pql_pipeline_stats *stats, struct pql_buf *out)
+static void write_durations(const char *name, const char *help, const struct pql_durations *durations,
+                            struct pql_buf *out)
 {
     uint64_t sum = 0;
-    pql_buf_text(out, "# TYPE pqlstream_commit_duration_seconds histogram\n"
-                      "# UNIT pqlstream_commit_duration_seconds seconds\n"
-                      "# HELP pqlstream_commit_duration_seconds How long commits took, faults included.\n");
+    pql_buf_printf(out, "# TYPE %s histogram\n# UNIT %s seconds\n# HELP %s %s\n", name, name, name, help);
     for (int i = 0; i < PQL_COMMIT_BUCKETS; i++) {
-        sum += stats->commits[i];
-        pql_buf_text(out, "pqlstream_commit_duration_seconds_bucket{le=\"");
+        sum += durations->counts[i];
+        pql_buf_printf(out, "%s_bucket{le=\"", name);
         if (i + 1 < PQL_COMMIT_BUCKETS)
             pql_buf_printf(out, "%.3f", (double)pql_commit_ms[i] / 1000);
         else
             pql_buf_text(out, "+Inf");
         pql_buf_printf(out, "\"} %" PRIu64 "\n", sum);
     }
-    pql_buf_printf(out,
-                   "pqlstream_commit_duration_seconds_count %" PRIu64
-                   "\npqlstream_commit_duration_seconds_sum %.6f\n",
-                   sum, (double)stats->commits_us / 1e6);
+    pql_buf_printf(out, "%s_count %" PRIu64 "\n%s_sum %.6f\n", name, sum, name,
+                   (double)durations->sum_us / 1e6);
+}
+
+static void write_commits(const struct pql_pipeline_stats *stats, struct pql_buf *out)
+{
+    head(out, "pqlstream_last_commit_seconds", GAUGE, "seconds", "How long the last transaction took.");
+    pql_buf_printf(out, "pqlstream_last_commit_seconds %.6f\n", (double)stats->last_commit_us / 1e6);
+    write_durations("pqlstream_commit_duration_seconds", "How long commits took, faults included.",
+                    &stats->commits, out);
+    write_durations("pqlstream_output_delay_seconds",
+                    "How long the oldest output of a task had waited when it was committed.", &stats->outputs,
+                    out);
     head(out, "pqlstream_commit_waiting_seconds", GAUGE, "seconds",
          "How long the present commit has been under way; 0: there is none.");
     pql_buf_printf(out, "pqlstream_commit_waiting_seconds %.3f\n", (double)stats->commit_waits_us / 1e6);
 }
 
-void pql_metrics_write(const struct pql_pipeline_stats *stats, const struct pql_scoreboard_view *scores,
-                       const struct pql_task_standing *tasks, const struct pql_task_lag *lags,
-                       size_t tasks_count, int64_t now_ms, struct pql_buf *out)
+#define HEALTH(member) offsetof(struct pql_health, member)
+
+/* What is below 0 is not known and is left out. */
+static const struct {
+    const char *name;
+    enum kind kind;
+    size_t at;
+    double per; /* that many make one of the unit */
+    const char *unit, *help;
+} of_health[] = {
+    {"pqlstream_brokers_up", GAUGE, HEALTH(brokers_up), 1, NULL,
+     "1: the brokers answered the last question, asked every second; 0: they did not."},
+    {"pqlstream_brokers_answer_seconds", GAUGE, HEALTH(brokers_answer_us), 1e6, "seconds",
+     "How long that took, or was waited for."},
+    {"pqlstream_client_errors", COUNTER, HEALTH(client_errors), 1, NULL,
+     "Errors that librdkafka reported, lost connections included."},
+    {"pqlstream_client_warnings", COUNTER, HEALTH(client_warnings), 1, NULL,
+     "Lines of librdkafka's log of level warning and above, beside them."},
+    {"pqlstream_registry_up", GAUGE, HEALTH(registry_up), 1, NULL,
+     "1: the registry answered the last question; 0: it did not. Absent: not asked yet."},
+    {"pqlstream_registry_requests", COUNTER, HEALTH(registry_requests), 1, NULL,
+     "Questions to the registry."},
+    {"pqlstream_registry_failures", COUNTER, HEALTH(registry_failures), 1, NULL,
+     "Questions to one of its addresses without a usable answer."},
+    {"pqlstream_registry_schemas", COUNTER, HEALTH(registry_schemas), 1, NULL, "Schemas fetched."},
+    {"pqlstream_registry_unknown_schemas", COUNTER, HEALTH(registry_refused), 1, NULL,
+     "Times that the registry said that there is no such schema."},
+    {"pqlstream_registry_copies", COUNTER, HEALTH(registry_copies), 1, NULL,
+     "Schemas taken from the copies on disk, since the registry did not answer."},
+};
+
+static void write_health(const struct pql_health *health, struct pql_buf *out)
+{
+    for (size_t i = 0; i < sizeof of_health / sizeof *of_health; i++) {
+        int64_t value;
+        memcpy(&value, (const char *)health + of_health[i].at, sizeof value);
+        if (value < 0) continue;
+        head(out, of_health[i].name, of_health[i].kind, of_health[i].unit, of_health[i].help);
+        pql_buf_printf(out, "%s%s %.10g\n", of_health[i].name, of_health[i].kind == COUNTER ? "_total" : "",
+                       (double)value / of_health[i].per);
+    }
+}
+
+void pql_metrics_write(const struct pql_metrics *metrics, struct pql_buf *out)
 {
     head(out, "pqlstream_build", GAUGE, NULL, "The version that runs, as a label; always 1.");
     pql_buf_text(out, "pqlstream_build{version=\"" PQL_VERSION "\"} 1\n");
-    write_totals(stats, out);
-    head(out, "pqlstream_last_commit_seconds", GAUGE, "seconds", "How long the last transaction took.");
-    pql_buf_printf(out, "pqlstream_last_commit_seconds %.6f\n", (double)stats->last_commit_us / 1e6);
-    write_commits(stats, out);
-    write_memory(stats, out);
-    write_tasks(tasks, lags, tasks_count, now_ms, out);
-    write_rows(scores, out);
-    write_definitions(scores, out);
-    write_transitions(scores, out);
+    write_totals(metrics->stats, out);
+    write_commits(metrics->stats, out);
+    write_memory(metrics->stats, out);
+    write_health(metrics->health, out);
+    write_tasks(metrics->tasks, metrics->lags, metrics->tasks_count, metrics->now_ms, out);
+    write_rows(metrics->scores, out);
+    write_definitions(metrics->scores, out);
+    write_transitions(metrics->scores, out);
     pql_buf_text(out, "# EOF\n");
 }

@@ -17,6 +17,7 @@ struct pql_monitor {
     pthread_mutex_t lock; /* of what follows */
     struct pql_task_lag *lags;
     size_t lags_count;
+    struct pql_brokers_answer brokers;
 };
 
 static uint64_t now_us(const struct pql_monitor *monitor)
@@ -45,12 +46,14 @@ struct standing {
     struct pql_task_lag *lags; /* one per task */
     size_t count;
     int64_t lag; /* of all; -1: not known */
+    struct pql_brokers_answer brokers;
 };
 
 static void ask_ends(const struct pql_monitor *monitor, struct standing *standing, uint32_t inputs_count)
 {
     const struct pql_ports *ports = pql_wiring_ports(pql_runner_wiring(monitor->runner));
     struct pql_err err;
+    uint64_t began_us = now_us(monitor);
     standing->ends = pql_xcalloc(standing->count * inputs_count + 1, sizeof(*standing->ends));
     for (size_t i = 0; i < standing->count; i++)
         for (uint32_t k = 0; k < inputs_count; k++)
@@ -58,6 +61,7 @@ static void ask_ends(const struct pql_monitor *monitor, struct standing *standin
                 .input = k, .partition = standing->tasks[i].partition, .offset = PQL_OFFSET_LATEST};
     if (!ports->offsets(ports->self, standing->ends, standing->count * inputs_count, ASK_MS, &err))
         standing->lag = 0;
+    standing->brokers = (struct pql_brokers_answer){true, standing->lag == 0, now_us(monitor) - began_us};
 }
 
 static void measure_lags(struct standing *standing, uint32_t inputs_count)
@@ -99,6 +103,7 @@ static void publish_lags(struct pql_monitor *monitor, struct standing *standing)
     pthread_mutex_lock(&monitor->lock);
     monitor->lags = standing->lags;
     monitor->lags_count = standing->count;
+    if (standing->brokers.is_asked) monitor->brokers = standing->brokers;
     pthread_mutex_unlock(&monitor->lock);
     standing->lags = NULL;
     free(old);
@@ -112,6 +117,14 @@ struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partiti
         if (monitor->lags[i].partition == partition) lag = monitor->lags[i];
     pthread_mutex_unlock(&monitor->lock);
     return lag;
+}
+
+struct pql_brokers_answer pql_monitor_brokers(struct pql_monitor *monitor)
+{
+    pthread_mutex_lock(&monitor->lock);
+    struct pql_brokers_answer brokers = monitor->brokers;
+    pthread_mutex_unlock(&monitor->lock);
+    return brokers;
 }
 
 int64_t pql_lag_ms(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms)

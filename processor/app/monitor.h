@@ -18,6 +18,14 @@ struct pql_task_lag {
 /* As of the last second or two where it serves. Thread: any. */
 struct pql_task_lag pql_monitor_lag(struct pql_monitor *monitor, int32_t partition);
 
+/* The last question about the ends of the inputs: whether the brokers answered, and after how long. Measured
+ * as lags are; is_asked false: not yet. Thread: any. */
+struct pql_brokers_answer {
+    bool is_asked, is_up;
+    uint64_t took_us;
+};
+struct pql_brokers_answer pql_monitor_brokers(struct pql_monitor *monitor);
+
 /* How far the clock of the task is behind, if anything waits to be read; -1: not known. Thread: any. */
 int64_t pql_lag_ms(const struct pql_task_standing *task, const struct pql_task_lag *lag, int64_t now_ms);
 

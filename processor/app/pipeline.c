@@ -434,8 +434,8 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     out->transaction_bytes_max = p->committer.size_max;
     out->last_commit_us = (int64_t)p->committer.took_us;
     out->memory_max = p->conf->memory_max;
-    out->commits_us = p->committer.durations_us;
-    memcpy(out->commits, p->committer.durations, sizeof out->commits);
+    out->commits = p->committer.commits;
+    out->outputs = p->committer.outputs;
     if (p->committer.waiting_us && now_us > p->committer.waiting_us)
         out->commit_waits_us = now_us - p->committer.waiting_us;
     pql_unlock(p);
@@ -469,10 +469,12 @@ struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *p, size_t *
                                                  .accounts = task->accounts,
                                                  .revision = task->shown_revision,
                                                  .seen_ms = task->shown_seen_ms,
-                                                 .snapshot_age_ms = snapshot_age_ms(task, now_us)};
+                                                 .snapshot_age_ms = snapshot_age_ms(task, now_us),
+                                                 .load_left_ms = -1};
         if (task->phase == PQL_PHASE_RESTORE) {
             standing[i].load_done = task->load_done;
             standing[i].load_of = task->load_of;
+            if (task->load_of) standing[i].load_left_ms = (int64_t)task->load_left_ms;
         }
         if (task->phase == PQL_PHASE_BLOCKED)
             snprintf(standing[i].blocked, sizeof standing[i].blocked, "%.199s", task->blocked.msg);

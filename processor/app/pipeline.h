@@ -196,6 +196,10 @@ uint64_t pql_memory_total(const struct pql_memory *memory);
 enum { PQL_COMMIT_BUCKETS = 10 };
 extern const int pql_commit_ms[PQL_COMMIT_BUCKETS - 1];
 
+struct pql_durations {
+    uint64_t counts[PQL_COMMIT_BUCKETS], sum_us; /* not longer than pql_commit_ms[i]; the last: longer */
+};
+
 struct pql_pipeline_stats {
     struct pql_memory memory;
     uint64_t messages, bytes; /* taken live */
@@ -211,10 +215,11 @@ struct pql_pipeline_stats {
     uint64_t parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */
     uint64_t accounts, parked_accounts;
-    int64_t last_commit_us;   /* how long the last transaction took */
-    uint64_t commit_waits_us; /* how long the present one has been under way; 0: there is none */
-    uint64_t commits[PQL_COMMIT_BUCKETS], commits_us; /* by how long each took; the sum */
-    uint64_t memory_max;                              /* 0: no limit */
+    int64_t last_commit_us;         /* how long the last transaction took */
+    uint64_t commit_waits_us;       /* how long the present one has been under way; 0: there is none */
+    struct pql_durations commits;   /* how long each took */
+    struct pql_durations outputs;   /* of each task in each: since when its oldest output waited */
+    uint64_t memory_max;            /* 0: no limit */
     uint64_t transaction_bytes_max; /* that one may hold at present, by the pace of producing */
 };
 void pql_pipeline_stats(struct pql_pipeline *pipeline, struct pql_pipeline_stats *out);
@@ -237,6 +242,7 @@ struct pql_task_standing {
     int64_t seen_ms;             /* its clock, or PQL_NO_TIME */
     int64_t snapshot_age_ms;     /* since its last snapshot, or since it came here live; -1: it is not live */
     uint64_t load_done, load_of; /* while it restores: bytes of its state read, of all; 0: not known */
+    int64_t load_left_ms;        /* by the pace so far; -1: not known */
     char blocked[200];           /* why, or "" */
 };
 struct pql_task_standing *pql_pipeline_standing(struct pql_pipeline *pipeline, size_t *count);

@@ -684,6 +684,8 @@ static void tell_all(struct pql_pipeline *p, struct pql_task *task, uint64_t rat
     pql_lock(p);
     task->load_done = r->loaded_bytes;
     task->load_of = pql_base_bytes(r->manifest.base, r->manifest.base_count);
+    task->load_left_ms =
+        (task->load_of > task->load_done ? task->load_of - task->load_done : 0) * 1000 / rate;
     for (size_t i = 0; i < p->count; i++) {
         if (p->tasks[i]->phase != PQL_PHASE_RESTORE) continue;
         tasks++;

@@ -133,6 +133,7 @@ struct pql_task {
     int64_t fill_ask_from, fill_offsets[PQL_INPUTS_MAX];
     int64_t ends[PQL_INPUTS_MAX]; /* the answer, and when it was asked for; 0: none */
     uint64_t ends_asked_us;
+    uint64_t load_left_ms;
     uint64_t load_done, load_of; /* bytes of its state, while it is read */
     uint64_t handover_deadline_us;
     struct pql_log_place committed;
@@ -324,8 +325,8 @@ struct pql_committer {
     struct pql_position *positions;
     uint64_t epochs, aborted, unknown, records;
     /* Under the lock. */
-    uint64_t waiting_us; /* since when something waits to be committed; 0: nothing does */
-    uint64_t durations[PQL_COMMIT_BUCKETS], durations_us;
+    uint64_t waiting_us;                   /* since when something waits to be committed; 0: nothing does */
+    struct pql_durations commits, outputs; /* see pql_pipeline_stats */
 };
 
 /* Of budget.c. */

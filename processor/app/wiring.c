@@ -449,6 +449,11 @@ struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring)
     return pql_kafka_ports_admin(wiring->kafka);
 }
 
+struct pql_registry *pql_wiring_registry(const struct pql_wiring *wiring)
+{
+    return wiring->registry;
+}
+
 const struct pql_pipeline_conf *pql_wiring_conf(const struct pql_wiring *wiring)
 {
     return &wiring->conf;

@@ -23,7 +23,8 @@ int pql_wiring_edition(struct pql_wiring *wiring, struct pql_setup *setup, struc
                        struct pql_err *err) PQL_CHECKED;
 
 const struct pql_ports *pql_wiring_ports(const struct pql_wiring *wiring);
-struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring); /* for questions to the cluster */
+struct pql_kafka *pql_wiring_admin(struct pql_wiring *wiring);             /* for questions to the cluster */
+struct pql_registry *pql_wiring_registry(const struct pql_wiring *wiring); /* NULL: none is configured */
 const struct pql_pipeline_conf *pql_wiring_conf(const struct pql_wiring *wiring);
 
 #endif

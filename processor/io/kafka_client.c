@@ -248,6 +248,13 @@ void pql_kafka_transactional_id(const struct pql_kafka_conf *conf, char *out, si
 
 /* --- what librdkafka says --- */
 
+static _Atomic uint64_t errors_count, warnings_count;
+
+struct pql_kafka_counts pql_kafka_counts(void)
+{
+    return (struct pql_kafka_counts){errors_count, warnings_count};
+}
+
 static bool is_about_connecting(int code)
 {
     return code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__RESOLVE ||
@@ -257,6 +264,7 @@ static bool is_about_connecting(int code)
 
 void pql_kafka_heard(struct pql_kafka *kafka, int code, const char *reason)
 {
+    errors_count++;
     if (!is_about_connecting(code)) return;
     pthread_mutex_lock(&kafka->said->lock);
     /* "… Connection refused (after 0ms in state CONNECT)": the state is the client's affair. */
@@ -287,6 +295,7 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     /* What on_error reports better, in the same words, comes here as well. */
     if (!strcmp(facility, "FAIL") || !strcmp(facility, "ERROR") || !strcmp(facility, "SSLCERTVRFY"))
         level = 7;
+    warnings_count += level <= 4;
     pql_kafka_log_printf(&kafka->log, level, "%s: %s", facility, text);
 }
 

@@ -76,7 +76,14 @@ void pql_kafka_close(struct pql_kafka *kafka);
 int pql_kafka_await(struct pql_kafka *kafka, int attempts_max, bool (*should_stop)(void *context),
                     void *context, struct pql_err *err) PQL_CHECKED;
 
-/* Remembers an error that came as an event, for pql_kafka_last_said. */
+/* Of all handles of the process since it began: errors (lost connections and all others), and lines of its
+ * log of level warning and above beside them. Thread: any. */
+struct pql_kafka_counts {
+    uint64_t errors, warnings;
+};
+struct pql_kafka_counts pql_kafka_counts(void);
+
+/* Counts an error, and remembers one about connecting as an event, for pql_kafka_last_said. */
 void pql_kafka_heard(struct pql_kafka *kafka, int code, const char *reason);
 /* What librdkafka last said about connecting, as "127.0.0.1:9092/bootstrap: Connect … refused", or "".
  * Copies. Returns its code; certificate, unless NULL: what OpenSSL last had against a broker's, or 0. */

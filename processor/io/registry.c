@@ -603,6 +603,7 @@ struct pql_registry_stats pql_registry_stats(struct pql_registry *registry)
     pql_http_counts(registry->calls, &requests, &failures);
     stats.requests += requests;
     stats.failures += failures;
+    stats.is_down = pql_http_is_down(registry->http) || pql_http_is_down(registry->calls);
     pthread_mutex_lock(&registry->lock);
     stats.found = registry->found;
     stats.refused = registry->refused;

@@ -65,6 +65,7 @@ struct pql_registry_stats {
     uint64_t found, refused;     /* schemas fetched; ids stated unknown beyond grace */
     uint64_t disk_hits,
         disk_failures; /* copies that served; copies that were damaged or could not be written */
+    bool is_down;      /* the last question had no usable answer of any URL */
 };
 struct pql_registry_stats pql_registry_stats(struct pql_registry *registry);
 

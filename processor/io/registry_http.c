@@ -25,7 +25,7 @@ struct pql_http {
     struct curl_slist *headers;
     char cause[CURL_ERROR_SIZE];
     struct pql_buf body;
-    atomic_bool is_stopped;
+    atomic_bool is_stopped, is_down;
     atomic_uint_fast64_t requests, failures;
 };
 
@@ -158,6 +158,11 @@ void pql_http_stop(struct pql_http *http)
 const char *pql_http_first_url(const struct pql_http *http)
 {
     return http->targets[0].base;
+}
+
+bool pql_http_is_down(const struct pql_http *http)
+{
+    return atomic_load(&http->is_down);
 }
 
 void pql_http_counts(const struct pql_http *http, uint64_t *requests, uint64_t *failures)
@@ -338,9 +343,11 @@ int pql_http_call(struct pql_http *http, const char *path, struct pql_slice body
         if (atomic_load(&http->is_stopped)) return PQL_FAIL(err, PQL_ERR_RETRY, "stopping");
         if (call_target(http, &http->targets[at], path, body, answer, err) == 0) {
             http->preferred = at;
+            atomic_store(&http->is_down, false);
             return 0;
         }
         atomic_fetch_add(&http->failures, 1);
     }
+    atomic_store(&http->is_down, true);
     return -1;
 }

@@ -40,5 +40,7 @@ char *pql_http_escape(struct pql_slice text);
 
 /* Requests sent, and those without a usable answer. */
 void pql_http_counts(const struct pql_http *http, uint64_t *requests, uint64_t *failures);
+/* The last call had no usable answer of any URL. Thread: any. */
+bool pql_http_is_down(const struct pql_http *http);
 
 #endif

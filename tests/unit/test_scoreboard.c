@@ -37,7 +37,9 @@ static void assert_metric(struct pql_scoreboard *board, const char *line)
     struct pql_scoreboard_view view = pql_scoreboard_view(board);
     struct pql_pipeline_stats stats = {0};
     struct pql_buf out = {0};
-    pql_metrics_write(&stats, &view, NULL, NULL, 0, NOON, &out);
+    struct pql_health health = {0};
+    pql_metrics_write(
+        &(struct pql_metrics){.stats = &stats, .health = &health, .scores = &view, .now_ms = NOON}, &out);
     pql_buf_put(&out, "", 1);
     if (!strstr(out.ptr, line)) fail_msg("'%s' is not in:\n%s", line, out.ptr);
     pql_buf_deinit(&out);
