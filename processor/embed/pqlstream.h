@@ -15,7 +15,8 @@
  * Time: milliseconds since 1970-01-01 UTC. Texts: UTF-8, with their length where a length is given, else
  * ending in NUL.
  * Errors: functions that can fail return 0 or -1; after -1 nothing has changed, and pqlstream_error says what
- * was wrong, until the next call. A host that is out of memory is ended by abort().
+ * was wrong, until the next call. Where memory cannot be had the process ends with exit code 1 and a line on
+ * standard error; a bug that the library notices in itself ends it by abort().
  * ABI: conf/embed/README.md of the project says what stays as it is. */
 #ifndef PQLSTREAM_H
 #define PQLSTREAM_H
