@@ -246,10 +246,10 @@ static int64_t due_of(struct schedule *schedule, const rd_kafka_message_t *messa
     return due;
 }
 
-/* Until the last event is written and nothing has come for five seconds. The longest, in microseconds. */
+/* Until the last event is written and nothing has come for three seconds. The longest, in microseconds. */
 static uint64_t hear(rd_kafka_queue_t *queue, struct schedule *schedule, uint64_t *records)
 {
-    enum { BATCH = 1000, QUIET_S = 5 };
+    enum { BATCH = 1000, QUIET_S = 3 };
     static rd_kafka_message_t *messages[BATCH];
     double last = seconds(CLOCK_MONOTONIC);
     uint64_t longest = 0;

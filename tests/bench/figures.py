@@ -168,6 +168,12 @@ def table_markdown(rows):
     return "\n".join(out) + "\n"
 
 
+PAGE = """Printed by the command below; [README.md](README.md) says how. A figure is the median and [least–most] of its runs; CPU and wall
+time are those of the process that is measured. `right`: the output has the digest that the second implementation gives. A
+ratio of less than 1.2 is noise.
+"""
+
+
 def write(folder, conditions, rows):
     """bench.json and bench.md in folder; their paths."""
     os.makedirs(folder, exist_ok=True)
@@ -176,7 +182,7 @@ def write(folder, conditions, rows):
         json.dump({"conditions": conditions, "rows": rows}, out, indent=1)
         out.write("\n")
     with open(paths[1], "w", encoding="utf-8") as out:
-        out.write("| condition | |\n|---|---|\n")
+        out.write("# What was measured\n\n" + PAGE + "\n| condition | |\n|---|---|\n")
         out.writelines(f"| {name} | {value} |\n" for name, value in conditions.items())
         out.write("\n" + table_markdown(rows))
     return paths

@@ -279,7 +279,7 @@ class Gaps(threading.Thread):
 def rebalance(bench):
     """Another instance joins a third of the way, and leaves after two; none of it is a crash."""
     def run():
-        rate, seconds, before = 2000, 24, 20_000
+        rate, seconds, before = 2000, bench.size.move_seconds, 20_000
         flow = Flow(bench, before + rate * seconds, bench.size.accounts)
         gaps = kafka_job.Progress(flow.kafka, flow.app, flow.topic)
         try:
@@ -345,7 +345,7 @@ def restore_part(bench):
             events = 5 * accounts
             bench.measure([
                 Case(f"{few}: state built", loaded(held, lambda: Flow(bench, events, accounts)), ("resident_mb", "own_mb")),
-                Case(f"{few}: idle", idle(held, 10), ("core_percent",), bar=Bar(1, "core_percent")),
+                Case(f"{few}: idle", idle(held, size.idle_seconds), ("core_percent",), bar=Bar(1, "core_percent")),
                 Case(f"{few}: after kill -9", restart(held, True), comes, bar=Bar(limit, "seconds")),
                 Case(f"{few}: after a planned stop", restart(held, False, is_last=True), comes),
             ], rounds=1)

@@ -160,12 +160,15 @@ class Kafka:
         else:
             self.delete(self.topics())
 
+    def admin(self):
+        return AdminClient({"bootstrap.servers": self.address, "log_level": 3})
+
     def topics(self):
-        return list(AdminClient({"bootstrap.servers": self.address}).list_topics(timeout=10).topics)
+        return list(self.admin().list_topics(timeout=10).topics)
 
     def delete(self, names):
         names = [name for name in names if name.startswith(PREFIX)]
-        admin = AdminClient({"bootstrap.servers": self.address})
+        admin = self.admin()
         for future in admin.delete_topics(names).values() if names else ():
             future.result(30)
 
@@ -185,7 +188,7 @@ class Kafka:
         return topic
 
     def is_there(self, topic, partitions):
-        found = AdminClient({"bootstrap.servers": self.address}).list_topics(topic, 10).topics[topic]
+        found = self.admin().list_topics(topic, 10).topics[topic]
         return not found.error and len(found.partitions) == partitions and all(p.leader >= 0 for p in found.partitions.values())
 
     def writing(self, events, accounts, topic, partitions=8):
