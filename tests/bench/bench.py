@@ -151,7 +151,7 @@ class Bench:
             began = time.monotonic()
             for line in lines():
                 name = line["name"]
-                cases.setdefault(name, Case(name, None, shows, bar=(bars or {}).get(name))).samples.append(line)
+                cases.setdefault(name, Case(name, None, shows, bars=(bars or {}).get(name, ()))).samples.append(line)
             if 2 * time.monotonic() - began > time.monotonic() + self.clock.left():
                 break
         self.rows += [figures.row_of(self.part, case, []) for case in cases.values()]

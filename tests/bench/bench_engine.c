@@ -2,7 +2,8 @@
  * beforehand, so that what is timed is the engine. Each run prints its figures as JSON, with the digest of
  * its transitions.
  *
- *   bench_engine [--seed N] [--events N] [--accounts N] [--users N] [--uniform] [--ordered] [--lateness MS]
+ *   bench_engine [--seed N] [--events N] [--span MS] [--accounts N] [--users N] [--uniform] [--ordered]
+ * [--lateness MS]
  *                [--shuffle MS] [--duplicates PERCENT] [--touched N] [--untouched N] [--runs N] [--digest
  * HEX]
  *

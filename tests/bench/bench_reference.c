@@ -2,7 +2,8 @@
  * with the engine: plain, with every event of the window kept. Prints how many entered and left, and their
  * digest.
  *
- *   bench_reference [--seed N] [--events N] [--count N] [--accounts N] [--users N] [--uniform] [--ordered]
+ *   bench_reference [--seed N] [--events N] [--span MS] [--count N] [--accounts N] [--users N] [--uniform]
+ * [--ordered]
  *                   [--partitions P | --own]
  *
  * The condition: in the last 14 days five project_created, three users with an invite_sent, five days with an

@@ -15,6 +15,7 @@ UNITS = {  # of a figure: how it is told, and the unit
     "user_bytes": ("{:,.0f}", "B/user"),
     "resident_account_bytes": ("{:,.0f}", "B resident/account"),
     "page_bytes": ("{:,.0f}", "B/account in a snapshot"),
+    "id_bytes": ("{:,.1f}", "B/remembered id"),
     "bytes_each": ("{:,.1f}", "B each"),
     "resident_mb": ("{:,.0f}", "MB resident"),
     "own_mb": ("{:,.0f}", "MB by own account"),
@@ -60,7 +61,7 @@ class Case:
     run: typing.Callable[[], dict]
     shows: tuple = ("cpu_ns",)
     against: str = ""
-    bar: Bar | None = None
+    bars: tuple = ()
     once: bool = False
     samples: list = dataclasses.field(default_factory=list)
     problem: str = ""
@@ -103,10 +104,11 @@ def row_of(part, case, cases):
     checked = [s for s in case.samples if s.get("expected")]
     if checked:
         row["digest"], row["is_right"] = checked[0]["digest"], not is_wrong(case)
-    if case.bar:
-        other = by_name.get(case.bar.against)
-        found = judged(case.bar, middle(case, case.bar.figure), other and middle(other, case.bar.figure))
-        row["bar"] = {"text": case.bar.text(), "value": found and found[0], "is_met": found and found[1]}
+    row["bars"] = []
+    for bar in case.bars:
+        other = by_name.get(bar.against)
+        found = judged(bar, middle(case, bar.figure), other and middle(other, bar.figure))
+        row["bars"].append({"text": bar.text(), "value": found and found[0], "is_met": found and found[1]})
     row["histogram"] = [s["histogram"] for s in case.samples if "histogram" in s]
     return row
 
@@ -124,8 +126,6 @@ def told_count(value):
 
 
 def told_bar(bar):
-    if not bar:
-        return ""
     if bar["value"] is None:
         return f"{bar['text']}: not measured"
     return f"{bar['text']}: {bar['value']:.3g}, {'met' if bar['is_met'] else 'MISSED'}"
@@ -143,7 +143,7 @@ def cells(row):
     return [row["name"], row["problem"] or figures, ratio,
             "" if row["cpu_s"] is None else f"{row['cpu_s']:.2f}", "" if row["wall_s"] is None else f"{row['wall_s']:.2f}",
             str(row["runs"]), told_count(row["events"]), told_count(row["accounts"]), told_count(row["bytes"]), output,
-            told_bar(row.get("bar"))]
+            "; ".join(map(told_bar, row["bars"]))]
 
 
 def table_text(rows):

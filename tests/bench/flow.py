@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import threading
 import time
-import urllib.request
 
 import client
 import kafka_job
@@ -73,10 +72,7 @@ class Flow:
         return sum(int(n) for n in re.findall(r"(\d+) accounts", done.stdout))
 
     def metric(self, name, label=""):
-        """The sum of a counter or gauge over its labels, or over those rows that have this one."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-        return sum(float(n) for n in re.findall(rf"^{name}(?:_total)?(?:{{.*{label}.*}})? (\S+)$", text, re.M))
+        return kafka_job.metric(self.http, name, label)
 
     def close(self):
         self.progress.close()
@@ -160,9 +156,9 @@ def latency_part(bench):
     try:
         bench.measure([
             Case("as fast as it goes, writer and broker beside it", capacity(held, lambda: Flow(bench, events, accounts)), ("events_s",)),
-            Case("5,000 events/s (at most half of that)", latency(held, lambda most: min(5000, most / 2), seconds), LATENCY, bar=Bar(40, "p99_ms")),
+            Case("5,000 events/s (at most half of that)", latency(held, lambda most: min(5000, most / 2), seconds), LATENCY, bars=(Bar(40, "p99_ms"),)),
             Case(f"1 % of that (or {FEWEST} a second)", latency(held, lambda most: most / 100, seconds), LATENCY),
-            Case("50 % of that", latency(held, lambda most: most / 2, seconds), LATENCY, bar=Bar(75, "p99_ms")),
+            Case("50 % of that", latency(held, lambda most: most / 2, seconds), LATENCY, bars=(Bar(75, "p99_ms"),)),
             Case("90 % of that", latency(held, lambda most: 0.9 * most, seconds, is_last=True), LATENCY),
         ])
         if size.is_full:
@@ -334,10 +330,10 @@ def restore_part(bench):
     without = "topic to topic without a checkpoint"
     try:
         bench.measure([
-            Case("start with nothing to the first event", empty_start(bench), ("seconds",)),
+            Case("start with nothing to the first event", empty_start(bench), ("seconds",), bars=(Bar(1, "seconds"),)),
             Case(without, checkpoint_cost(bench, "1h"), ("events_s", "cpu_ns", "mb_minute")),
             Case("topic to topic, a checkpoint every second", checkpoint_cost(bench, "1s"), ("events_s", "cpu_ns", "mb_minute"),
-                 against=without, bar=Bar(0.95, "events_s", against=without, at_least=True)),
+                 against=without, bars=(Bar(0.95, "events_s", against=without, at_least=True),)),
             Case("another instance joins and leaves", rebalance(bench), ("longest_ms",)),
         ], rounds=1 if not size.is_full else 2)
         for accounts in size.restores:
@@ -345,8 +341,8 @@ def restore_part(bench):
             events = 5 * accounts
             bench.measure([
                 Case(f"{few}: state built", loaded(held, lambda: Flow(bench, events, accounts)), ("resident_mb", "own_mb")),
-                Case(f"{few}: idle", idle(held, size.idle_seconds), ("core_percent",), bar=Bar(1, "core_percent")),
-                Case(f"{few}: after kill -9", restart(held, True), comes, bar=Bar(limit, "seconds")),
+                Case(f"{few}: idle", idle(held, size.idle_seconds), ("core_percent",), bars=(Bar(1, "core_percent"),)),
+                Case(f"{few}: after kill -9", restart(held, True), comes, bars=(Bar(limit, "seconds"),)),
                 Case(f"{few}: after a planned stop", restart(held, False, is_last=True), comes),
             ], rounds=1)
             if size.is_full and accounts == min(size.restores):

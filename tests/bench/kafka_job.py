@@ -2,9 +2,11 @@
 import datetime
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import urllib.request
 
 import client
 import conditions
@@ -134,6 +136,13 @@ class Process:
             time.sleep(every)
 
 
+def metric(port, name, label=""):
+    """The sum of a counter or gauge of a process over its labels, or over those rows that have this one."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return sum(float(n) for n in re.findall(rf"^{name}(?:_total)?(?:{{.*{label}.*}})? (\S+)$", text, re.M))
+
+
 class Kafka:
     """A broker with the topics of one run, which are deleted after it."""
 
@@ -197,18 +206,18 @@ class Kafka:
         return [self.address, topic, partitions, events, accounts, schema_id]
 
     def fill(self, events, accounts, partitions=8, compression="none"):
-        """A topic of all these events; its name."""
+        """A topic of all these events: its name, and the bytes of their keys and values."""
         key = (events, accounts, partitions, compression)
         if key not in self.filled:
             topic = self.new_topic(partitions)
-            self.tool("fill", *self.writing(events, accounts, topic, partitions), 0, events, 0, *PRODUCER,
-                      f"compression.codec={compression}")
-            self.filled[key] = topic
+            told = self.tool("fill", *self.writing(events, accounts, topic, partitions), 0, events, 0, *PRODUCER,
+                             f"compression.codec={compression}")
+            self.filled[key] = topic, told["bytes"]
         return self.filled[key]
 
     def drop(self, topic):
         """Deletes a topic of events that is not needed again."""
-        self.filled = {key: name for key, name in self.filled.items() if name != topic}
+        self.filled = {key: found for key, found in self.filled.items() if found[0] != topic}
         self.delete([topic])
 
     def new_app(self):

@@ -52,8 +52,8 @@ def engine_part(bench):
     name = f"{a:,} accounts"
     shows, bar = ("cpu_ns", "account_bytes"), Bar(120)
     cases = [
-        Case(f"{name}, skewed", engine(bench, plain), shows, bar=bar),
-        Case(f"{name}, uniform", engine(bench, source(n, a, uniform=True)), shows, bar=bar),
+        Case(f"{name}, skewed", engine(bench, plain), shows, bars=(bar,)),
+        Case(f"{name}, uniform", engine(bench, source(n, a, uniform=True)), shows, bars=(bar,)),
         Case(f"{name}, lateness 6 h", engine(bench, plain, lateness=6 * HOUR_MS), shows),
         Case(f"{name}, any order within 2 h, lateness 9 h",
              engine(bench, plain, lateness=9 * HOUR_MS, more=["--shuffle", 2 * HOUR_MS]), shows),
@@ -68,7 +68,7 @@ def engine_part(bench):
     for count in (10, 100, 1000):
         cases.append(Case(f"{a // 10:,} accounts, {count:,} definitions, others untouched",
                           engine(bench, few, more=["--untouched", count - 1]), shows, against=one,
-                          bar=Bar(1.05, against=one)))
+                          bars=(Bar(1.05, against=one),)))
     for accounts, users in ((a, 1), (a // 10, 10), (max(a // 1000, 2), 1000), (1, 100_000)):
         cases.append(Case(f"{accounts:,} account{'s' * (accounts > 1)} of {users:,} user{'s' * (users > 1)}, state of each user",
                           engine(bench, source(n // 5, accounts, users=users, ordered=True), more=["--per-user"]),
@@ -76,7 +76,7 @@ def engine_part(bench):
     bench.measure(cases)
     for accounts, limit in size.more_accounts:
         bench.measure([Case(f"{accounts:,} accounts, {'uniform' if u else 'skewed'}",
-                            engine(bench, source(2 * accounts, accounts, uniform=u)), shows, bar=Bar(limit))
+                            engine(bench, source(2 * accounts, accounts, uniform=u)), shows, bars=(Bar(limit),))
                        for u in (False, True)], rounds=1)
 
 
@@ -104,7 +104,7 @@ def snapshots(bench):
 def micro_part(bench):
     rounds = 2 * bench.size.micro_events
     bench.collect(("ns", "bytes_each"), lambda: lines_of(bench, "bench_micro", "--rounds", rounds),
-                  bars={"decode and map the reference record": Bar(60, "ns")})
+                  bars={"decode and map the reference record": (Bar(60, "ns"),)})
     for accounts in bench.size.tables:
         bench.collect(("ns", "bytes_each"), lambda n=accounts: lines_of(bench, "bench_micro", "--rounds", rounds, "--accounts", n))
     bench.collect(("over_ns", "account_bytes"), functions(bench, "--functions"))
@@ -112,19 +112,30 @@ def micro_part(bench):
     bench.collect(("longest_us", "mb_s", "mb"), lambda: snapshots(bench))
 
 
-def resident(bench, events_of, name, more=(), bar=None):
-    """What the allocator takes of the machine beside what the engine says of itself."""
-    return Case(name, engine(bench, events_of, more=more), ("account_bytes", "resident_account_bytes", "page_bytes", "user_bytes"),
-                bar=bar)
+MEMORY = ("account_bytes", "resident_account_bytes", "page_bytes", "user_bytes")
+
+
+def ids(bench, events_of):
+    """What remembering ids adds to the same state."""
+    def run():
+        plain = engine(bench, events_of)()
+        found = engine(bench, events_of, more=["--duplicates", 1])()
+        return dict(found, id_bytes=(found["bytes"] - plain["bytes"]) / found["dedup_ids"])
+
+    return run
 
 
 def memory_part(bench):
-    n, a, bar = bench.size.events, bench.size.accounts, Bar(400, "resident_account_bytes")
+    n, a = bench.size.events, bench.size.accounts
+    bars = Bar(300, "account_bytes"), Bar(400, "resident_account_bytes")
+    short = [*source(n, a), "--span", 600_000]
     bench.measure([
-        resident(bench, source(n, a), f"reference definition, {a:,} accounts", bar=bar),
-        resident(bench, source(n, 10 * a), f"reference definition, {10 * a:,} accounts", bar=bar),
-        resident(bench, source(n, a), f"and 9 that listen to the events, {a:,} accounts", ["--touched", 9]),
-        resident(bench, source(n, a), f"and one that keeps users, {a:,} accounts", ["--per-user"]),
+        Case(f"reference definition, {a:,} accounts", engine(bench, source(n, a)), MEMORY, bars=bars),
+        Case(f"the same, {n:,} events in 10 minutes", engine(bench, short), MEMORY, bars=bars),
+        Case(f"reference definition, {10 * a:,} accounts", engine(bench, source(n, 10 * a)), MEMORY, bars=bars),
+        Case("9 more that listen to the events", engine(bench, source(n, a), more=["--touched", 9]), MEMORY),
+        Case("one more that keeps users", engine(bench, source(n, a), more=["--per-user"]), MEMORY),
+        Case("ids of 7 days", ids(bench, source(n, a)), ("id_bytes",), bars=(Bar(12, "id_bytes"),)),
     ], rounds=1)
     bench.collect(("account_bytes", "ns"), functions(bench, "--definitions"), rounds=1)
     bench.collect(("user_bytes", "ns"), functions(bench, "--users"), rounds=1)

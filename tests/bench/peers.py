@@ -50,7 +50,7 @@ def streams_job(bench, events, accounts, words, threads=1):
     """All events; the figure leaves out the first fifth, in which the virtual machine still compiles."""
     def run():
         kafka, streams = bench.kafka(), bench.streams()
-        topic, app = kafka.fill(events, accounts), kafka.new_app()
+        (topic, size), app = kafka.fill(events, accounts), kafka.new_app()
         kafka_job.client.create_topics(kafka.address, 8, f"{app}.pqa")
         progress = kafka_job.Progress(kafka, app, topic)
         began = time.monotonic()
@@ -69,7 +69,7 @@ def streams_job(bench, events, accounts, words, threads=1):
         warm = last["events"] - first["events"]
         return {"cpu_ns": (last["cpu_s"] - first["cpu_s"]) * 1e9 / warm, "cold_cpu_ns": cpu * 1e9 / events,
                 "events_s": warm / (last["wall_s"] - first["wall_s"]), "cpu_s": cpu, "wall_s": wall, "events": events,
-                "accounts": accounts, "bytes": resident, "digest": digest,
+                "accounts": accounts, "bytes": size, "resident_mb": resident / 1e6, "digest": digest,
                 "expected": bench.expected("--events", events, "--accounts", accounts, "--own")}
 
     return run

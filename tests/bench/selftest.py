@@ -44,9 +44,9 @@ class Statistics(unittest.TestCase):
     def test_a_row_tells_ratio_and_bar(self):
         raw = case_of("raw", {"cpu_ns": 100}, {"cpu_ns": 300}, {"cpu_ns": 200})
         ours = case_of("ours", {"cpu_ns": 500, "wall_s": 2, "events": 7}, {"cpu_ns": 300}, {"cpu_ns": 400},
-                       against="raw", bar=Bar(1.8, against="raw"))
+                       against="raw", bars=(Bar(1.8, against="raw"),))
         row = figures.row_of("c", ours, [raw, ours])
-        self.assertEqual((row["runs"], row["ratio"], row["bar"]["value"], row["bar"]["is_met"]), (3, 2, 2, False))
+        self.assertEqual((row["runs"], row["ratio"], row["bars"][0]["value"], row["bars"][0]["is_met"]), (3, 2, 2, False))
         self.assertEqual(row["figures"]["cpu_ns"], {"median": 400, "min": 300, "max": 500, "runs": [500, 300, 400]})
         cells = figures.cells(row)
         self.assertEqual(cells[1:3], ["400 [300–500] ns CPU/event", "2.00 x raw"])

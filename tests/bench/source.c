@@ -9,7 +9,7 @@ const char *const source_names[SOURCE_NAMES] = {"project_created", "invite_sent"
                                                 "report_exported", "settings_changed", "billing_viewed"};
 
 #define BEGIN_MS INT64_C(1767225600000) /* 2026-01-01T00:00:00Z */
-#define SPAN_MS (INT64_C(30) * 86400000)
+#define SPAN_MS (UINT64_C(30) * 86400000)
 #define SIX_HOURS_MS INT64_C(21600000)
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 
@@ -59,7 +59,8 @@ void source_event(const struct source *source, uint64_t i, struct source_event *
     out->user_len = has_user ? (uint8_t)(12 + user_digits) : 0;
     out->name = (uint8_t)name_of((uint32_t)((a & 0xffff) * 100 >> 16));
     __extension__ typedef unsigned __int128 wide;
-    out->time_ms = BEGIN_MS + (int64_t)((wide)i * SPAN_MS / source->events);
+    uint64_t span_ms = source->span_ms ? source->span_ms : SPAN_MS;
+    out->time_ms = BEGIN_MS + (int64_t)((wide)i * span_ms / source->events);
     if (!source->is_ordered) out->time_ms -= lateness(b);
 }
 
@@ -160,6 +161,8 @@ bool source_option(struct source *source, int argc, char **argv, int *at)
         source->seed = value;
     else if (!strcmp(name, "--events"))
         source->events = value;
+    else if (!strcmp(name, "--span"))
+        source->span_ms = value;
     else if (!strcmp(name, "--count"))
         source->count = value;
     else if (!strcmp(name, "--accounts"))

@@ -14,7 +14,8 @@
 
 struct source {
     uint64_t seed, events;
-    uint64_t count; /* only so many of them come, the first ones; 0: all */
+    uint64_t span_ms; /* how long all of them take; 0: 30 days */
+    uint64_t count;   /* only so many of them come, the first ones; 0: all */
     uint32_t accounts;
     uint32_t users; /* of an account; 0: ten */
     bool is_uniform;
@@ -33,8 +34,8 @@ struct source_event {
 enum { SOURCE_NAMES = 12 };
 extern const char *const source_names[SOURCE_NAMES];
 
-/* An option --seed, --events, --count, --accounts or --users with its value, --uniform or --ordered, at *at;
- * *at is moved to its last word. False: it is another one. */
+/* An option --seed, --events, --span, --count, --accounts or --users with its value, --uniform or --ordered,
+ * at *at; *at is moved to its last word. False: it is another one. */
 bool source_option(struct source *source, int argc, char **argv, int *at);
 
 void source_event(const struct source *source, uint64_t i, struct source_event *out);
