@@ -41,6 +41,8 @@ static const struct {
      "Tasks that were taken away and whose state is kept for a while."},
     {"pqlstream_parked_accounts", GAUGE, STAT(parked_accounts), NULL, "Accounts in their state."},
     {"pqlstream_memory_limit_bytes", GAUGE, STAT(memory_max), "bytes", "The budget of memory; 0: none."},
+    {"pqlstream_partitions", GAUGE, STAT(partitions), NULL,
+     "Partitions of an input: so many tasks all instances have together."},
     {"pqlstream_accounts", GAUGE, STAT(accounts), NULL, "Accounts with state in this process."},
 };
 

@@ -425,6 +425,7 @@ void pql_pipeline_stats(struct pql_pipeline *p, struct pql_pipeline_stats *out)
     }
     for (size_t i = 0; i < p->parked_count; i++) out->parked_accounts += p->parked[i]->accounts;
     out->parked = p->parked_count;
+    out->partitions = (uint64_t)p->partitions_count;
     out->resumed = p->resumed;
     pql_budget_measure(p, &out->memory);
     out->records = p->committer.records;

@@ -215,6 +215,7 @@ struct pql_pipeline_stats {
     uint64_t parked;  /* tasks that were taken away and whose state is kept */
     uint64_t resumed; /* times that one of them went on */
     uint64_t accounts, parked_accounts;
+    uint64_t partitions;            /* of an input: the tasks of all instances together */
     int64_t last_commit_us;         /* how long the last transaction took */
     uint64_t commit_waits_us;       /* how long the present one has been under way; 0: there is none */
     struct pql_durations commits;   /* how long each took */
