@@ -53,8 +53,8 @@ static int print_as_lead(const struct topics_flags *flags, const struct pql_conf
 static int verify(const struct pql_setup *setup, struct pql_kafka *kafka, struct pql_err *err)
 {
     size_t refused, differences = 0;
-    if (pql_topics_verify(setup->config, setup->program, kafka, print_difference, &differences, &refused,
-                          err))
+    if (pql_topics_verify(setup->config, setup->program, kafka, false, print_difference, &differences,
+                          &refused, err))
         return -1;
     if (refused)
         return PQL_FAIL(err, PQL_ERR_CONFIG, "%zu of the differences must be mended before a run", refused);

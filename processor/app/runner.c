@@ -42,7 +42,8 @@ static int see_to_topics(const struct pql_setup *setup, struct pql_kafka *kafka,
     struct pql_topic_difference first = {0};
     size_t refused;
     if (config->create_topics && pql_topics_create(config, kafka, 0, log_created, NULL, err)) return -1;
-    if (pql_topics_verify(config, setup->program, kafka, log_difference, &first, &refused, err)) return -1;
+    if (pql_topics_verify(config, setup->program, kafka, true, log_difference, &first, &refused, err))
+        return -1;
     if (!refused) return 0;
     return PQL_FAIL(err, PQL_ERR_CONFIG, "topic %s: %s; this mends it: %s%s", first.topic, first.what,
                     first.mend, refused > 1 ? " (and more, see above)" : "");

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_MS = 15000, APPEAR_MS = 10000 };
+enum { ASK_MS = 15000, APPEAR_MS = 10000, NEWS_MS = 3000, LOOK_MS = 50 };
 
 /* --- what they should be --- */
 
@@ -351,8 +351,29 @@ static void inventory_deinit(struct inventory *inv)
     free(inv->found);
 }
 
+static void pause_between_looks(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+}
+
+static bool is_there(const struct pql_kafka_topic *found)
+{
+    return found->exists || found->denied;
+}
+
+static bool lacks_any(const struct inventory *inv, bool of_inputs_only)
+{
+    for (size_t i = 0; i < inv->count; i++)
+        if ((inv->plans[i].is_input || !of_inputs_only) && !is_there(&inv->found[i])) return true;
+    return false;
+}
+
+enum wanted { WANTS_NONE, WANTS_INPUTS, WANTS_ALL };
+
+/* Who creates topics and starts this at once may be faster than the broker that is asked, which hears of them
+ * a moment later: that one that is wanted is missing is believed only when it stays so. */
 static int inventory_init(struct inventory *inv, const struct pql_config *config, struct pql_kafka *kafka,
-                          struct pql_err *err)
+                          enum wanted wanted, struct pql_err *err)
 {
     size_t max = pql_topics_max(config);
     inv->plans = pql_xcalloc(max, sizeof(*inv->plans));
@@ -360,18 +381,22 @@ static int inventory_init(struct inventory *inv, const struct pql_config *config
     inv->found = pql_xcalloc(max, sizeof(*inv->found));
     inv->count = pql_topics_plan(config, 0, inv->plans);
     for (size_t i = 0; i < inv->count; i++) inv->names[i] = inv->plans[i].name;
-    return pql_kafka_describe(kafka, inv->names, inv->count, inv->found, ASK_MS, err);
+    for (int waited_ms = 0;; waited_ms += LOOK_MS) {
+        if (pql_kafka_describe(kafka, inv->names, inv->count, inv->found, ASK_MS, err)) return -1;
+        if (wanted == WANTS_NONE || waited_ms >= NEWS_MS || !lacks_any(inv, wanted == WANTS_INPUTS)) return 0;
+        pause_between_looks();
+    }
 }
 
 int pql_topics_verify(const struct pql_config *config, const struct pql_program *program,
-                      struct pql_kafka *kafka,
+                      struct pql_kafka *kafka, bool waits,
                       void (*tell_difference)(void *context, const struct pql_topic_difference *difference),
                       void *context, size_t *refused, struct pql_err *err)
 {
     struct comparison cmp = {
         .config = config, .program = program, .kafka = kafka, .tell = tell_difference, .context = context};
     struct inventory inv = {0};
-    int result = inventory_init(&inv, config, kafka, err);
+    int result = inventory_init(&inv, config, kafka, waits ? WANTS_ALL : WANTS_NONE, err);
     for (size_t i = 0; !result && i < inv.count; i++)
         result = compare(&cmp, &inv.plans[i], &inv.found[i],
                          inv.found[0].exists ? inv.found[0].partitions : 0, err);
@@ -401,14 +426,14 @@ static int create(const struct pql_config *config, struct pql_kafka *kafka, cons
 /* A topic just created takes a moment until every broker knows it. */
 static int wait_until_there(struct pql_kafka *kafka, const struct inventory *inv, struct pql_err *err)
 {
-    for (int waited_ms = 0;; waited_ms += 50) {
+    for (int waited_ms = 0;; waited_ms += LOOK_MS) {
         const char *missing;
         if (pql_kafka_find_unknown(kafka, inv->names, inv->count, &missing, ASK_MS / 5, err)) return -1;
         if (!missing) return 0;
         if (waited_ms >= APPEAR_MS)
             return PQL_FAIL(err, PQL_ERR_RETRY, "topic %s does not appear in the metadata of every broker",
                             missing);
-        nanosleep(&(struct timespec){.tv_nsec = 50 * 1000000L}, NULL);
+        pause_between_looks();
     }
 }
 
@@ -417,7 +442,7 @@ int pql_topics_create(const struct pql_config *config, struct pql_kafka *kafka, 
                       void *context, struct pql_err *err)
 {
     struct inventory inv = {0};
-    int result = inventory_init(&inv, config, kafka, err);
+    int result = inventory_init(&inv, config, kafka, input_partitions > 0 ? WANTS_NONE : WANTS_INPUTS, err);
     int32_t partitions = !result && inv.found[0].exists ? inv.found[0].partitions : input_partitions;
     for (size_t i = 0; !result && i < inv.count; i++) {
         const struct pql_topic_plan *plan = &inv.plans[i];
@@ -442,7 +467,7 @@ int pql_topics_delete(const struct pql_config *config, struct pql_kafka *kafka,
                       void *context, struct pql_err *err)
 {
     struct inventory inv = {0};
-    int result = inventory_init(&inv, config, kafka, err);
+    int result = inventory_init(&inv, config, kafka, WANTS_NONE, err);
     for (size_t i = 0; !result && i < inv.count; i++) {
         if (inv.plans[i].is_input || !inv.found[i].exists) continue;
         result = pql_kafka_delete_topic(kafka, inv.names[i], ASK_MS, err);

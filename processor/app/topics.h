@@ -48,9 +48,10 @@ bool pql_topics_see_reach(const struct pql_program *program, const char *topic, 
                           int64_t retention_ms, struct pql_topic_difference *out);
 
 /* Compares; calls tell for each difference. *refused: how many refuse. -1 where the cluster cannot be asked.
+ * waits: a topic counts as missing only after some seconds, since brokers hear of a new one a moment later.
  */
 int pql_topics_verify(const struct pql_config *config, const struct pql_program *program,
-                      struct pql_kafka *kafka,
+                      struct pql_kafka *kafka, bool waits,
                       void (*tell)(void *context, const struct pql_topic_difference *difference),
                       void *context, size_t *refused, struct pql_err *err) PQL_CHECKED;
 

@@ -6,6 +6,7 @@
 #include "core/wire/json.h"
 #include "io/kafka_mock.h"
 #include "io/kafka_tail.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -294,6 +295,25 @@ static void test_missing_topic(void **state)
     refuses(fx, "t.pql", "pqlstream topics --config");
 }
 
+static void *make_topics_later(void *context)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    make_topics(context);
+    return NULL;
+}
+
+/* As where one creates the topics and starts this at once: the broker asked hears of them a moment later. */
+static void test_topics_that_appear(void **state)
+{
+    struct fixture *fx = *state;
+    pthread_t maker;
+    load(fx, "");
+    assert_int_equal(pthread_create(&maker, NULL, make_topics_later, fx), 0);
+    start(fx);
+    pthread_join(maker, NULL);
+    stop(fx);
+}
+
 static void test_unequal_partitions(void **state)
 {
     struct fixture *fx = *state;
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bad_records, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_broker_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_missing_topic, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_topics_that_appear, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unequal_partitions, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_stop_while_waiting, set_up, tear_down),
     };
