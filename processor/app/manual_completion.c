@@ -112,14 +112,15 @@ static void bash_flags(void *context, const struct pql_flag *flags, size_t count
         fprintf(context, "%s%s ", flags[i].name, flags[i].type == PQL_FLAG_MAYBE ? "=" : "");
 }
 
-struct bash_values {
+/* Where the flags of one command go. */
+struct flags_out {
     const char *command;
     FILE *out;
 };
 
 static void bash_values(void *context, const struct pql_flag *flags, size_t count, const char *about)
 {
-    const struct bash_values *to = context;
+    const struct flags_out *to = context;
     (void)about;
     for (size_t i = 0; i < count; i++) {
         if (!takes_value(&flags[i])) continue;
@@ -159,7 +160,7 @@ void pql_completion_bash(FILE *out)
           "_pqlstream_values() {\n    case $1 in\n",
           out);
     for (size_t i = 0; i < pql_commands_count; i++) {
-        struct bash_values to = {pql_commands[i].name, out};
+        struct flags_out to = {pql_commands[i].name, out};
         pql_command_tell(&pql_commands[i], bash_values, &to);
     }
     fputs("    *) return 1 ;;\n    esac\n}\n\n", out);
@@ -291,14 +292,9 @@ void pql_completion_zsh(FILE *out)
 
 /* --- fish --- */
 
-struct fish_flags {
-    const char *command;
-    FILE *out;
-};
-
 static void fish_flags(void *context, const struct pql_flag *flags, size_t count, const char *about)
 {
-    const struct fish_flags *to = context;
+    const struct flags_out *to = context;
     (void)about;
     for (size_t i = 0; i < count; i++) {
         const struct pql_flag *flag = &flags[i];
@@ -328,7 +324,7 @@ static void fish_command(const struct pql_command *command, FILE *out)
     fprintf(out, "complete -c pqlstream -n __fish_use_subcommand -a %s -d '", command->name);
     put_quoted(command->summary, "\\", out);
     fputs("'\n", out);
-    struct fish_flags to = {command->name, out};
+    struct flags_out to = {command->name, out};
     pql_command_tell(command, fish_flags, &to);
     if (has_words(command)) {
         fprintf(out, "complete -c pqlstream -n '__fish_seen_subcommand_from %s' -a '", command->name);

@@ -21,8 +21,7 @@ static bool is_of_name(char c)
 }
 
 /* The value from `at` on, in quotes or not; adjacent texts are one. Returns what is behind it. Where a secret
- * is found
- * (${env:NAME}) is none. */
+ * is found (${env:NAME}) is none. */
 static char *mask_value(char *at)
 {
     if (!strncmp(at, "\"${", 3)) return at + 1;

@@ -8,7 +8,7 @@
 
 static void poll_callbacks(struct pql_kafka *kafka)
 {
-    if (kafka->role == PQL_KAFKA_TXN || kafka->role == PQL_KAFKA_PRODUCER) {
+    if (rd_kafka_type(kafka->rk) == RD_KAFKA_PRODUCER) {
         rd_kafka_poll(kafka->rk, 0);
         return;
     }

@@ -1,13 +1,10 @@
 """The admin endpoint of a running instance: health, metrics, status, definitions; who may ask, and what a wrong question gets."""
 import json
 import os
-import re
 import socket
 import ssl
 import subprocess
-import time
 import unittest
-import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -16,23 +13,11 @@ import dataset
 import endpoint
 import scenario
 import services
+from endpoint import ask, metrics
 
 BINARY = os.environ["PQL_TEST_BINARY"]
 EVENTS = dataset.generate(seed=8, accounts=15, days=20)
 END = [dataset.closing_clock(EVENTS)]
-
-
-def ask(port, path, method="GET", token=None, data=None):
-    """(status, headers, text)"""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method, data=data)
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.headers, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.headers, error.read().decode()
 
 
 def raw(port, data):
@@ -45,40 +30,7 @@ def raw(port, data):
             return ""
 
 
-def metrics(text):
-    """OpenMetrics as samples {name{labels}: value}; every sample belongs to a family that was declared before it."""
-    samples, families = {}, {}
-    lines = text.split("\n")
-    assert lines[-2:] == ["# EOF", ""], lines[-2:]
-    for line in lines[:-2]:
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name not in families, line
-            families[name] = kind
-        elif not line.startswith("#"):
-            found = re.fullmatch(r'([a-z_]+)(\{[a-z]+="[^"]*"(?:,[a-z]+="[^"]*")*\})? (\S+)', line)
-            assert found, line
-            name = found[1]
-            kinds = {"_total": "counter", "_bucket": "histogram", "_count": "histogram", "_sum": "histogram"}
-            suffix = next((s for s, kind in kinds.items() if families.get(name.removesuffix(s)) == kind
-                           and name.endswith(s)), "")
-            assert families[name[:len(name) - len(suffix)]] == kinds.get(suffix, "gauge"), line
-            samples[found[1] + (found[2] or "")] = float(found[3])
-    return samples
-
-
 class Admin(endpoint.Endpoint):
-    def wait(self, what, seconds=40):
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if what():
-                    return
-            except OSError:
-                pass
-            self.assertLess(time.monotonic(), deadline, "it did not come about")
-            time.sleep(0.2)
-
     def test_health_metrics_status_and_definitions(self):
         job, program = self.start("admin-open")
         self.wait(lambda: ask(self.port, "/live")[0] == 200)

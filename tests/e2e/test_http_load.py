@@ -14,7 +14,7 @@ import dataset
 import endpoint
 import scenario
 import services
-from test_admin import ask, metrics
+from endpoint import ask, metrics
 
 EVENTS = dataset.generate(seed=8, accounts=15, days=20)
 END = [dataset.closing_clock(EVENTS)]
@@ -101,16 +101,7 @@ class Forwarder:
 
 
 class Load(endpoint.Endpoint):
-    def wait(self, what, seconds=60):
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                if what():
-                    return
-            except OSError:
-                pass
-            self.assertLess(time.monotonic(), deadline, "it did not come about")
-            time.sleep(0.2)
+    PATIENCE = 60
 
     def test_a_thousand_connections(self):
         """Most wait in line, none is left open for ever, and meanwhile all events are processed and committed."""
